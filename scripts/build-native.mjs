@@ -1,0 +1,32 @@
+// Builds the addon: node-gyp for the release build, cmake-js with --sanitize for debug +
+// AddressSanitizer + UndefinedBehaviorSanitizer. Headers come from the running Node's own include
+// folder where it has one, so that nothing is downloaded.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+const require = createRequire(import.meta.url);
+
+if (process.platform !== 'linux') {
+  console.log(`msg-zerocopy: no native part on ${process.platform}; the copy fallback is used`);
+  process.exit(0);
+}
+
+const env = { ...process.env };
+const prefix = path.resolve(path.dirname(process.execPath), '..');
+if (!env.npm_config_nodedir && existsSync(path.join(prefix, 'include/node/node_api.h'))) {
+  env.npm_config_nodedir = prefix;
+}
+
+const sanitize = process.argv.includes('--sanitize');
+const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin/cmake-js');
+const nodeGyp = path.join(path.dirname(require.resolve('node-gyp/package.json')), 'bin/node-gyp.js');
+const command = sanitize
+  ? [cmakeJs, 'compile', '--debug', '--out', 'build-sanitize', '--CDMSG_ZEROCOPY_SANITIZE=ON']
+  : [nodeGyp, existsSync(path.join(root, 'build/Makefile')) ? 'build' : 'rebuild', '--silent'];
+const result = spawnSync(process.execPath, command, { cwd: root, env, stdio: 'inherit' });
+if (result.error) throw result.error;
+process.exit(result.status ?? 1);

@@ -1,0 +1,12 @@
+// The only list of native sources: binding.gyp and CMakeLists.txt both ask it.
+// Usage: node scripts/sources.mjs kernel|node|addon   (addon = kernel + node)
+const kernel = ['errqueue', 'probe', 'sys', 'tcp'].map((name) => `native/kernel/${name}.cc`);
+const node = ['addon', 'env', 'port', 'reactor'].map((name) => `native/node/${name}.cc`);
+
+const lists = { kernel, node, addon: [...kernel, ...node] };
+const wanted = process.argv[2] ?? 'addon';
+if (!(wanted in lists)) {
+  console.error(`sources.mjs: unknown list '${wanted}', expected ${Object.keys(lists).join(', ')}`);
+  process.exit(2);
+}
+console.log(lists[wanted].join('\n'));
