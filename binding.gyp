@@ -6,13 +6,11 @@
         ["OS!='linux'", { "type": "none" }],
         ["OS=='linux'", {
           "sources": ["<!@(node scripts/sources.mjs addon)"],
-          "include_dirs": ["<!@(node -p \"require('node-addon-api').include_dir\")", "native"],
+          "include_dirs": ["native"],
           "defines": ["NAPI_VERSION=9", "NAPI_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
           "cflags": ["-Wall", "-Wextra", "-Werror", "-fvisibility=hidden"],
-          "cflags_cc": ["-std=c++17", "-Wshadow", "-Wconversion", "-Wno-error=deprecated-declarations"],
-          "cflags_cc!": ["-std=gnu++14", "-std=gnu++17", "-std=gnu++20"],
-          "conditions": [],
-          "xcode_settings": {}
+          "cflags_cc": ["-std=c++17", "-Wshadow", "-Wconversion", "-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
+          "cflags_cc!": ["-std=gnu++14", "-std=gnu++17", "-std=gnu++20"]
         }]
       ]
     }

@@ -1,0 +1,64 @@
+// The members of an upgraded socket on one that is left untouched (TLS): its own write does the work,
+// and the control says why.
+import type { Duplex } from 'node:stream';
+import type { ControlSource, ZeroCopyStats } from './control.js';
+import type { EngineName, Reason, State } from './engine.js';
+import { SendTracker, type SendReport } from './report.js';
+
+interface Countable {
+  readonly bytesWritten: number;
+}
+
+export class Bystander implements ControlSource {
+  readonly engineName: EngineName = 'copy';
+  readonly pendingBytes = 0;
+  readonly pendingSends = 0;
+  readonly #socket: Duplex & Countable;
+
+  constructor(
+    socket: Duplex & Countable,
+    readonly reason: Reason,
+  ) {
+    this.#socket = socket;
+  }
+
+  get state(): State {
+    return this.#socket.destroyed ? 'closed' : 'unsupported';
+  }
+
+  stats(): ZeroCopyStats {
+    return Object.freeze({
+      zeroCopySends: 0,
+      zeroCopyBytes: 0,
+      kernelCopiedSends: 0,
+      unknownSends: 0,
+      copiedBytes: this.#socket.bytesWritten ?? 0,
+      notifications: 0,
+      enobufs: 0,
+      budgetCopies: 0,
+      partialSends: 0,
+      strayNotifications: 0,
+      detachedBuffers: 0,
+    });
+  }
+
+  async flush(): Promise<void> {
+    const socket = this.#socket;
+    if (socket.writableLength === 0 || !socket.writable) return;
+    await new Promise<void>((resolve) => socket.write('', () => resolve()));
+  }
+
+  send(data: Uint8Array | readonly Uint8Array[]): Promise<SendReport> {
+    const list = Array.isArray(data) ? (data as readonly Uint8Array[]) : [data as Uint8Array];
+    const bytes = list.reduce((sum, item) => sum + item.length, 0);
+    const tracker = new SendTracker(bytes);
+    tracker.copied(bytes, this.reason);
+    return new Promise((resolve, reject) => {
+      const socket = this.#socket;
+      socket.cork();
+      for (const item of list) socket.write(item);
+      socket.write('', (error) => (error ? reject(error) : resolve(tracker.report())));
+      socket.uncork();
+    });
+  }
+}

@@ -1,0 +1,44 @@
+// The seam between a stream and what sends its bytes. An engine takes jobs and answers twice for
+// each: *accepted* (the kernel has the bytes) and *released* (their memory may change again), in the
+// same call or in a later turn. Nothing above may assume which, and no user code runs in submit().
+import type { SendTracker } from './report.js';
+
+/** Who sends the bytes of a socket. */
+export type EngineName = 'msg_zerocopy' | 'copy';
+
+/** Why bytes are copied, or why zero copy is off. */
+export type Reason =
+  | 'kernel-copied' // the kernel reports copies on this route: loopback, a capture, no scatter-gather
+  | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out
+  | 'budget' // maxPendingBytes of the socket or of the process is pinned already
+  | 'below-threshold'
+  | 'source' // options.source does not allow this memory
+  | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'
+  | 'tls'
+  | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
+  | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
+  | 'fd-limit' // too few descriptors are left for a duplicate
+  | 'no-descriptor' // this Node does not tell the socket's descriptor
+  | 'addon-unavailable'
+  | 'kernel-unsupported';
+
+export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';
+
+/** Consecutive pieces of a job that are sent the same way. */
+export interface Segment {
+  readonly zeroCopy: boolean;
+  readonly pieces: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Who wants to know about each piece; absent when nobody does. */
+  readonly trackers?: readonly (SendTracker | undefined)[];
+  /** For segments that are copied: why. */
+  readonly reason?: Reason;
+}
+
+/** One write of the stream: all its bytes, in order. */
+export interface Job {
+  readonly segments: readonly Segment[];
+  readonly bytes: number;
+  /** Called once: the kernel accepted every byte, or the write failed. */
+  readonly accepted: (error?: Error) => void;
+}

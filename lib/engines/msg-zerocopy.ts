@@ -1,0 +1,442 @@
+// The MSG_ZEROCOPY engine of one TCP connection: sends jobs on a duplicate of the socket's
+// descriptor, keeps their memory until the kernel's notifications, and outlives the socket for as
+// long as that takes. Knows nothing of net.Socket; what it may not decide it asks its host.
+import type { AsyncResource } from 'node:async_hooks';
+import { constants as osConstants } from 'node:os';
+import { channels } from '../diagnostics.js';
+import type { Job, Reason, Segment } from '../engine.js';
+import { bufferDetached, systemError } from '../errors.js';
+import { Handbacks } from '../handbacks.js';
+import { InFlight, type SentEntry } from '../inflight.js';
+import { roomBytes } from '../policy/budget.js';
+import { Linger } from '../policy/linger.js';
+import type { PortOwner, Reactor } from '../reactor.js';
+import type { SendTracker } from '../report.js';
+
+const { EAGAIN, EFAULT, ENOBUFS } = osConstants.errno;
+/** UIO_MAXIOV: one sendmsg takes no more pieces. */
+const MAX_PIECES = 1024;
+
+/** What the engine asks of and tells the socket it works for. */
+export interface EngineHost {
+  readonly maxPendingBytes: number;
+  readonly lingerTimeoutMs: number;
+  readonly threshold: number;
+  readonly counters: Counters;
+  /** Why the next send may not go zero-copy; undefined when it may. */
+  refusal(): Reason | undefined;
+  sent(): void;
+  completed(copied: boolean): void;
+  outOfBuffers(): void;
+  /** Bytes moved: timeouts start anew. */
+  progressed(): void;
+  /** A buffer was detached while the kernel still referenced its memory. */
+  detachedInFlight(): void;
+  /** Nothing is pending and the descriptor is closed. */
+  finished(engine: MsgZeroCopyEngine): void;
+}
+
+/** Counts of one socket since it was upgraded. */
+export interface Counters {
+  zeroCopySends: number;
+  zeroCopyBytes: number;
+  kernelCopiedSends: number;
+  unknownSends: number;
+  copiedBytes: number;
+  notifications: number;
+  enobufs: number;
+  budgetCopies: number;
+  partialSends: number;
+  strayNotifications: number;
+  detachedBuffers: number;
+}
+
+interface Sent extends SentEntry {
+  readonly pieces: readonly Uint8Array[];
+  readonly shares: readonly [SendTracker, number][] | undefined;
+}
+
+type Phase = 'open' | 'lingering' | 'closed';
+
+export class MsgZeroCopyEngine implements PortOwner {
+  readonly handbacks = new Handbacks();
+  readonly #inflight: InFlight<Sent>;
+  #phase: Phase = 'open';
+  #job: Job | undefined;
+  #jobResource: AsyncResource | undefined;
+  #segment = 0;
+  #piece = 0;
+  #offset = 0;
+  #left = 0; // bytes left in the present segment
+  #waiting = false;
+  #eager = false;
+  #linger: Linger | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Set by every send; the idle sweep clears it. */
+  touched = true;
+
+  /**
+   * @param firstId the id that the kernel gives to the next zero-copy send of this socket
+   */
+  constructor(
+    readonly reactor: Reactor,
+    readonly port: number,
+    readonly host: EngineHost,
+    firstId: number,
+  ) {
+    this.#inflight = new InFlight<Sent>(firstId);
+    reactor.adopt(port, this);
+  }
+
+  get nextId(): number {
+    return this.#inflight.nextId;
+  }
+  get pendingBytes(): number {
+    return this.#inflight.pendingBytes;
+  }
+  get pendingSends(): number {
+    return this.#inflight.pendingSends;
+  }
+  /** Part of a write waits for space in the send buffer. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+  /** Nothing pending and nobody waiting: a callback would run at once. */
+  get idle(): boolean {
+    return this.#inflight.pendingSends === 0 && this.#job === undefined;
+  }
+
+  /** Sends a job. One at a time: the stream above keeps order. */
+  submit(job: Job, resource: () => AsyncResource): void {
+    this.touched = true;
+    this.#job = job;
+    this.#enterSegment(0);
+    this.#pump();
+    if (this.#job !== undefined) this.#jobResource = resource();
+  }
+
+  /** Calls `callback` when everything accepted so far is released. */
+  handBack(
+    callback: (error?: Error | null) => void,
+    receiver: unknown,
+    error?: Error | null,
+    resource?: AsyncResource,
+  ): void {
+    this.handbacks.add(this.#inflight.nextId, callback, receiver, error, resource);
+    if (this.#inflight.pendingSends === 0) this.handbacks.settle(this.#inflight.releasedBelow);
+    else this.#setEager(true);
+  }
+
+  /**
+   * The socket is going away. Nothing pending: the duplicate closes at once, so that FIN or RST are
+   * not delayed. Something pending: FIN goes out behind it, and the descriptor stays until released.
+   */
+  close(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.#failJob(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    this.reactor.native.linger(this.port);
+    this.#startLinger();
+  }
+
+  /** The descriptor goes to another owner: no FIN from here, and no more sends. */
+  abandon(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.#failJob(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    this.#setEager(true);
+  }
+
+  /** Resets the connection: what was pending is released at once. */
+  abort(reason: Error, why: string): void {
+    if (this.#phase === 'closed') return;
+    if (channels.abort.hasSubscribers) {
+      channels.abort.publish({ reason: why, pendingBytes: this.pendingBytes });
+    }
+    this.#failJob(reason);
+    this.#phase = 'lingering';
+    clearTimeout(this.#timer);
+    this.reactor.native.abort(this.port);
+    this.reactor.reap(this.port);
+    // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
+    process.nextTick(() => this.onRangesDone());
+  }
+
+  /** Closes the duplicate of a connection that stays open. Only when idle. */
+  detach(): void {
+    if (!this.idle) throw new Error('msg-zerocopy: detach of a busy port');
+    this.#finish();
+  }
+
+  setReferenced(referenced: boolean): void {
+    if (this.#phase !== 'closed') this.reactor.native.setReferenced(this.port, referenced);
+  }
+
+  // --- PortOwner ------------------------------------------------------------------------------
+
+  onRange(lo: number, hi: number, copied: boolean): void {
+    const { counters } = this.host;
+    let bytes = 0;
+    const strays = this.#inflight.complete(lo, hi, (entry, isFirst) => {
+      bytes += entry.bytes;
+      counters.notifications++;
+      // The flag speaks for the first id of a merged range only.
+      if (isFirst && copied) counters.kernelCopiedSends++;
+      if (!isFirst) counters.unknownSends++;
+      if (entry.shares !== undefined) this.#tellTrackers(entry.shares, isFirst, copied);
+      for (const piece of entry.pieces) if (piece.byteLength === 0) this.host.detachedInFlight();
+    });
+    counters.strayNotifications += strays;
+    this.reactor.addPinned(-bytes);
+    this.host.completed(copied);
+    this.#linger?.progressed(performance.now());
+    if (channels.release.hasSubscribers) channels.release.publish({ port: this.port, bytes });
+  }
+
+  onRangesDone(): void {
+    if (this.#phase === 'closed') return;
+    this.handbacks.settle(this.#inflight.releasedBelow);
+    if (this.#eager && this.handbacks.size === 0 && this.#phase === 'open') this.#setEager(false);
+    if (this.#phase === 'lingering') this.#closeIfReleased();
+  }
+
+  onWritable(): void {
+    if (this.#phase !== 'open' || !this.#waiting) return;
+    this.#waiting = false;
+    const detached = this.#findShrunkPiece();
+    if (detached) {
+      this.#settleJob(bufferDetached());
+      return;
+    }
+    this.#pump();
+  }
+
+  onPeerData(): void {
+    // Core has closed by now and its kernel socket would answer RST: so do we.
+    if (this.#phase === 'lingering') this.abort(new Error('late data'), 'peer-data');
+  }
+
+  // --- sending --------------------------------------------------------------------------------
+
+  #enterSegment(index: number): void {
+    this.#segment = index;
+    this.#piece = 0;
+    this.#offset = 0;
+    this.#left = this.#job?.segments[index]?.bytes ?? 0;
+  }
+
+  #pump(): void {
+    const job = this.#job as Job;
+    while (this.#segment < job.segments.length) {
+      const segment = job.segments[this.#segment] as Segment;
+      if (this.#left === 0) {
+        this.#enterSegment(this.#segment + 1);
+        continue;
+      }
+      const accepted = this.#sendSome(segment, this.#segment + 1 < job.segments.length);
+      if (accepted < 0) {
+        // EFAULT: no readable piece is left, which only a detached buffer brings about.
+        this.#settleJob(accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write'));
+        return;
+      }
+      if (this.#waiting) return;
+    }
+    this.#settleJob();
+  }
+
+  // One sendmsg of what is left of `segment`. Answers bytes, or -errno for a dead connection; sets
+  // `#waiting` when the send buffer is full.
+  #sendSome(segment: Segment, moreSegments: boolean): number {
+    const { SEND_MORE } = this.reactor.native.constants;
+    let wanted = this.#left;
+    let copying = segment.zeroCopy ? this.host.refusal() : (segment.reason ?? 'below-threshold');
+    if (copying === undefined) {
+      const room = this.#room();
+      if (room < wanted && room < this.host.threshold) {
+        copying = 'budget';
+        this.host.counters.budgetCopies++;
+      } else {
+        wanted = Math.min(wanted, room);
+      }
+    }
+    const more = moreSegments || wanted < this.#left ? SEND_MORE : 0;
+    let accepted =
+      copying === undefined
+        ? this.#sendZeroCopy(segment, wanted, more)
+        : this.#send(segment, wanted, more);
+    if (accepted === -ENOBUFS) {
+      // The socket stays writable, so waiting for space would spin: the same bytes go by copy.
+      if (copying === undefined) this.host.outOfBuffers();
+      copying = 'enobufs';
+      accepted = this.#send(segment, wanted, more);
+    }
+    if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = 0;
+    if (accepted < 0) return accepted;
+    const piecesFit = segment.pieces.length - this.#piece <= MAX_PIECES;
+    if (accepted > 0) this.#advance(segment, accepted, copying);
+    // Short: full. Sending again before there is space would charge memlock once more for nothing.
+    if (accepted < wanted && (piecesFit || accepted === 0)) {
+      if (accepted > 0) this.host.counters.partialSends++;
+      this.#waiting = true;
+      const armed = this.reactor.native.arm(this.port);
+      if (armed < 0) return armed;
+    }
+    return accepted;
+  }
+
+  #room(): number {
+    return roomBytes(
+      this.#inflight.pendingBytes,
+      this.host.maxPendingBytes,
+      this.reactor.processPinned,
+      this.reactor.processBudget,
+    );
+  }
+
+  #sendZeroCopy(segment: Segment, wanted: number, more: number): number {
+    const flags = more | this.reactor.native.constants.SEND_ZEROCOPY;
+    let accepted = this.#send(segment, wanted, flags);
+    if (accepted === -ENOBUFS) {
+      // Unread notifications hold optmem: read them, then try once more.
+      this.host.counters.enobufs++;
+      const before = this.#inflight.pendingSends;
+      this.reactor.reap(this.port);
+      this.#settleLater();
+      if (this.#inflight.pendingSends < before) accepted = this.#send(segment, wanted, flags);
+    }
+    return accepted;
+  }
+
+  #send(segment: Segment, wanted: number, flags: number): number {
+    const { native } = this.reactor;
+    return native.send(this.port, segment.pieces, this.#piece, this.#offset, wanted, flags);
+  }
+
+  // Books `accepted` bytes and moves past them. `copying`: why they were copied, undefined when not.
+  #advance(segment: Segment, accepted: number, copying: Reason | undefined): void {
+    const shares = segment.trackers === undefined ? undefined : ([] as [SendTracker, number][]);
+    let left = accepted;
+    while (left > 0) {
+      const piece = segment.pieces[this.#piece] as Uint8Array;
+      const take = Math.min(left, piece.length - this.#offset);
+      const tracker = segment.trackers?.[this.#piece];
+      if (tracker !== undefined) {
+        if (copying === undefined) shares?.push([tracker, take]);
+        else tracker.copied(take, copying);
+      }
+      left -= take;
+      this.#offset += take;
+      if (this.#offset === piece.length) {
+        this.#piece++;
+        this.#offset = 0;
+      }
+    }
+    this.#left -= accepted;
+    const { counters } = this.host;
+    this.host.progressed();
+    if (copying === undefined) {
+      const id = this.#inflight.add({ bytes: accepted, pieces: segment.pieces, shares });
+      this.reactor.addPinned(accepted);
+      counters.zeroCopySends++;
+      counters.zeroCopyBytes += accepted;
+      this.host.sent();
+      if (channels.send.hasSubscribers) channels.send.publish({ id, bytes: accepted });
+    } else {
+      counters.copiedBytes += accepted;
+    }
+  }
+
+  #tellTrackers(
+    shares: readonly [SendTracker, number][],
+    isFirst: boolean,
+    copied: boolean,
+  ): void {
+    const fate = !isFirst ? 'unknown' : copied ? 'copied' : 'zerocopy';
+    for (const [tracker, bytes] of shares) tracker.released(bytes, fate, 'msg_zerocopy');
+  }
+
+  // A piece that became shorter while the rest of the job waited: detached, or resized.
+  #findShrunkPiece(): boolean {
+    const segment = this.#job?.segments[this.#segment];
+    if (segment === undefined) return false;
+    let available = -this.#offset;
+    for (let i = this.#piece; i < segment.pieces.length; i++) {
+      available += (segment.pieces[i] as Uint8Array).length;
+    }
+    return available !== this.#left;
+  }
+
+  // --- settling -------------------------------------------------------------------------------
+
+  #settleJob(error?: Error): void {
+    const job = this.#job;
+    if (job === undefined) return;
+    const resource = this.#jobResource;
+    this.#job = undefined;
+    this.#jobResource = undefined;
+    this.#waiting = false;
+    if (resource === undefined) job.accepted(error);
+    else resource.runInAsyncScope(job.accepted, undefined, error);
+  }
+
+  #failJob(reason: Error): void {
+    if (this.#job === undefined) return;
+    this.#waiting = false;
+    const job = this.#job;
+    const resource = this.#jobResource;
+    this.#job = undefined;
+    this.#jobResource = undefined;
+    process.nextTick(() => {
+      if (resource === undefined) job.accepted(reason);
+      else resource.runInAsyncScope(job.accepted, undefined, reason);
+    });
+  }
+
+  #setEager(eager: boolean): void {
+    if (this.#eager === eager) return;
+    this.#eager = eager;
+    this.reactor.native.setEager(this.port, eager);
+  }
+
+  // After a reap inside a submit, where no user code may run.
+  #settleLater(): void {
+    if (this.handbacks.size > 0) process.nextTick(() => this.onRangesDone());
+  }
+
+  // --- the end --------------------------------------------------------------------------------
+
+  #closeIfReleased(): boolean {
+    if (this.#inflight.pendingSends > 0) return false;
+    this.#finish();
+    return true;
+  }
+
+  #finish(): void {
+    this.#phase = 'closed';
+    clearTimeout(this.#timer);
+    this.reactor.release(this.port);
+    this.handbacks.settle(Infinity);
+    this.host.finished(this);
+  }
+
+  #startLinger(): void {
+    const unacknowledged = this.reactor.native.unacknowledged(this.port);
+    this.#linger = new Linger(this.host.lingerTimeoutMs, performance.now(), unacknowledged);
+    this.#scheduleLinger(this.#linger.check(performance.now(), unacknowledged));
+  }
+
+  #scheduleLinger(delayMs: number): void {
+    // Unreferenced: the port itself keeps the loop alive, unless the socket was unref'ed.
+    this.#timer = setTimeout(() => {
+      const linger = this.#linger as Linger;
+      const wait = linger.check(
+        performance.now(),
+        this.reactor.native.unacknowledged(this.port),
+      );
+      if (wait === 0) this.abort(new Error('linger timeout'), 'linger-timeout');
+      else this.#scheduleLinger(wait);
+    }, delayMs).unref();
+  }
+}

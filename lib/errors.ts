@@ -1,0 +1,97 @@
+// Every error this package makes: ours (`ERR_ZC_*`, and Node's own codes for bad arguments), and
+// system errors in Node's shape. Match on `code`.
+import { getSystemErrorName } from 'node:util';
+
+/** Codes of errors that are this package's own. They are stable. */
+export type ZeroCopyErrorCode = 'ERR_ZC_BUFFER_DETACHED' | 'ERR_ZC_HANDLE_TAKEN';
+
+function withCode<E extends Error>(error: E, code: string): E & { code: string } {
+  Object.defineProperty(error, 'code', {
+    value: code,
+    enumerable: true,
+    writable: true,
+    configurable: true,
+  });
+  return error as E & { code: string };
+}
+
+export class ZeroCopyError extends Error {
+  declare readonly code: ZeroCopyErrorCode;
+
+  constructor(code: ZeroCopyErrorCode, message: string) {
+    super(message);
+    this.name = 'ZeroCopyError';
+    withCode(this, code);
+  }
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  return `type ${typeof value} (${String(value)})`;
+}
+
+export function invalidType(name: string, expected: string, actual: unknown): TypeError {
+  return withCode(
+    new TypeError(`The "${name}" argument must be ${expected}. Received ${describe(actual)}`),
+    'ERR_INVALID_ARG_TYPE',
+  );
+}
+
+export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+  return withCode(
+    new RangeError(
+      `The value of "${name}" is out of range. It must be ${expected}. Received ${String(actual)}`,
+    ),
+    'ERR_OUT_OF_RANGE',
+  );
+}
+
+/** The name of an errno, e.g. EPIPE. @param errno negative, as the native layer answers it */
+export function errnoName(errno: number): string {
+  // ENOTSUPP (524) is the kernel's own and in no table of names; kernels before 6.1 let it out.
+  return errno === -524 ? 'ENOTSUPP' : getSystemErrorName(errno);
+}
+
+/**
+ * A failed system call in Node's shape, e.g. `write EPIPE`.
+ * @param errno negative, as the native layer answers it
+ * @param syscall the name Node uses for the operation
+ */
+export function systemError(errno: number, syscall: string): NodeJS.ErrnoException {
+  const name = errnoName(errno);
+  return Object.assign(withCode(new Error(`${syscall} ${name}`), name), { errno, syscall });
+}
+
+/** As Node's own for a write that a destroy overtook. */
+export function streamDestroyed(): Error {
+  return withCode(
+    new Error('Cannot call write after a stream was destroyed'),
+    'ERR_STREAM_DESTROYED',
+  );
+}
+
+/** As Node's own for a write on a socket that closed while it was connecting. */
+export function closedBeforeConnection(): Error {
+  return withCode(
+    new Error('Socket closed before the connection was established'),
+    'ERR_SOCKET_CLOSED_BEFORE_CONNECTION',
+  );
+}
+
+export function bufferDetached(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_BUFFER_DETACHED',
+    'The buffer was detached (transferred or structured-cloned) before its bytes were sent. ' +
+      'Keep it until the write callback or send() promise settles',
+  );
+}
+
+export function handleTaken(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_HANDLE_TAKEN',
+    'The socket was handed to another process while part of a write was waiting to be sent. ' +
+      'Await socket.zeroCopy.flush() before passing the socket on',
+  );
+}

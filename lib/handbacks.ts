@@ -1,0 +1,75 @@
+// The queue of those who wait for memory to be theirs again: callbacks passed with data, promises of
+// send(), flush(). Pure but for the async context that each callback keeps.
+import { AsyncResource } from 'node:async_hooks';
+
+type Callback = (error?: Error | null) => void;
+
+interface Handback {
+  readonly barrier: number;
+  readonly callback: Callback;
+  readonly receiver: unknown;
+  readonly error: Error | null | undefined;
+  readonly resource: AsyncResource;
+}
+
+export class Handbacks {
+  #queue: Handback[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#queue.length - this.#head;
+  }
+
+  /**
+   * Calls `callback` once every id below `barrier` is released. Barriers never fall, so callbacks
+   * run in the order of their writes.
+   */
+  add(
+    barrier: number,
+    callback: Callback,
+    receiver: unknown,
+    error?: Error | null,
+    resource?: AsyncResource,
+  ): void {
+    this.#queue.push({
+      barrier,
+      callback,
+      receiver,
+      error,
+      resource: resource ?? new AsyncResource('MSG_ZEROCOPY_RELEASE'),
+    });
+  }
+
+  /** Runs what is due now that every id below `releasedBelow` is released. */
+  settle(releasedBelow: number): void {
+    while (this.#head < this.#queue.length) {
+      const next = this.#queue[this.#head] as Handback;
+      if (next.barrier > releasedBelow) return;
+      this.#head++;
+      if (this.#head === this.#queue.length) {
+        this.#queue = [];
+        this.#head = 0;
+      }
+      runHandback(next);
+    }
+  }
+}
+
+// A callback that throws is the process's 'uncaughtException', as it is in Node, and the records
+// behind it are not lost.
+function runHandback(handback: Handback): void {
+  const { resource, callback, receiver, error } = handback;
+  try {
+    if (error === undefined) resource.runInAsyncScope(callback, receiver);
+    else resource.runInAsyncScope(callback, receiver, error);
+  } catch (thrown) {
+    rethrowLater(thrown);
+  }
+}
+
+/** Lets `thrown` surface as an uncaught exception after the present batch is done. */
+export function rethrowLater(thrown: unknown): void {
+  process.nextTick(() => {
+    throw thrown;
+  });
+}

@@ -1,0 +1,27 @@
+// Gives duplicates of idle connections back: a server with thousands of quiet keep-alive connections
+// should not hold two descriptors for each.
+
+interface Droppable {
+  /** Gives the duplicate back when nothing used it since the last call; true when it is gone. */
+  dropIdle(): boolean;
+}
+
+/** Between one and two of these after its last send an idle connection has one descriptor again. */
+const SWEEP_MS = 5_000;
+
+const warm = new Set<Droppable>();
+let timer: NodeJS.Timeout | undefined;
+
+/** Remembers a connection that just sent. */
+export function keepWarm(connection: Droppable): void {
+  warm.add(connection);
+  timer ??= setInterval(sweepIdle, SWEEP_MS).unref();
+}
+
+/** Looks at all connections once; also called when descriptors run short. */
+export function sweepIdle(): void {
+  for (const connection of warm) if (connection.dropIdle()) warm.delete(connection);
+  if (warm.size > 0) return;
+  clearInterval(timer);
+  timer = undefined;
+}

@@ -1,0 +1,91 @@
+// Every use of what Node does not document, each with a guard: where the internals are gone, the
+// caller gets `undefined` or a weaker public way, never an exception.
+import http from 'node:http';
+import type net from 'node:net';
+import { Writable } from 'node:stream';
+
+/** libuv's handle behind a socket, as far as it is used here. */
+export interface Handle {
+  readonly fd?: number;
+  hasRef?(): boolean;
+}
+
+interface PrivateSocket {
+  readonly _handle?: Handle | null;
+  _unrefTimer?(): void;
+  _pendingData?: unknown;
+  _pendingEncoding?: string;
+}
+
+function privateOf(socket: net.Socket): PrivateSocket {
+  return socket as unknown as PrivateSocket;
+}
+
+/** The handle of a connected socket. It identifies a connection: a reconnect brings another one. */
+export function handleOf(socket: net.Socket): Handle | undefined {
+  return privateOf(socket)._handle ?? undefined;
+}
+
+/** The descriptor number of a handle; undefined where Node or the platform does not tell. */
+export function descriptorOf(handle: Handle): number | undefined {
+  return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** Whether the handle is a pipe or Unix-domain socket (class Pipe of lib/net.js). */
+export function isPipe(handle: Handle): boolean {
+  return handle.constructor.name === 'Pipe';
+}
+
+/** Whether the socket keeps the event loop alive. */
+export function isReferenced(handle: Handle): boolean {
+  return handle.hasRef?.() ?? true;
+}
+
+/** Starts the socket's timeout anew, as core does on every write (lib/net.js:_writeGeneric). */
+export function refreshTimeout(socket: net.Socket): void {
+  const internal = privateOf(socket);
+  if (typeof internal._unrefTimer === 'function') internal._unrefTimer();
+  else if (socket.timeout !== undefined && socket.timeout > 0) socket.setTimeout(socket.timeout);
+}
+
+/** Lets `bytesWritten` count what waits for the connection (lib/net.js:_writeGeneric). */
+export function setPendingData(socket: net.Socket, data: unknown, encoding: string): void {
+  const internal = privateOf(socket);
+  internal._pendingData = data;
+  internal._pendingEncoding = encoding;
+}
+
+// The name of the function that http passes to socket.write() for its own bookkeeping of the end of
+// a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
+// every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
+// http itself: on Node 20 and 22 the function comes with an empty chunk, later with the body.
+let finishName: string | undefined | null = null;
+
+function learnFinishName(): string | undefined {
+  let name: string | undefined;
+  const sink = new Writable({
+    write(_chunk, _encoding, callback) {
+      callback();
+    },
+  });
+  const write = sink.write.bind(sink) as (...args: unknown[]) => boolean;
+  (sink as unknown as { write: unknown }).write = (...args: unknown[]): boolean => {
+    for (const arg of args) if (typeof arg === 'function' && arg.name !== '') name = arg.name;
+    return write(...args);
+  };
+  try {
+    const request = new http.IncomingMessage(sink as unknown as net.Socket);
+    const response = new http.ServerResponse(request);
+    response.assignSocket(sink as unknown as net.Socket);
+    response.end('x');
+  } catch {
+    return undefined;
+  }
+  return name;
+}
+
+/** Whether `callback`, passed to socket.write(), is http's own and not a user's. */
+export function isHttpFinish(callback: { readonly name: string }): boolean {
+  if (finishName === null) finishName = learnFinishName();
+  return finishName !== undefined && callback.name === finishName;
+}

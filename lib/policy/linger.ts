@@ -1,0 +1,44 @@
+// When a destroyed connection whose memory the kernel still references is given up. Pure: the clock
+// and the unacknowledged bytes are passed in.
+
+/** Default of `lingerTimeoutMs`: as long as a client usually waits, far below TCP's own give-up. */
+export const DEFAULT_LINGER_TIMEOUT_MS = 30_000;
+
+export class Linger {
+  #deadlineMs: number;
+  #unacknowledgedBytes: number;
+
+  /**
+   * @param timeoutMs time without progress after which the connection is aborted
+   * @param nowMs the moment of destroy()
+   * @param unacknowledgedBytes what the peer had still to acknowledge then
+   */
+  constructor(
+    readonly timeoutMs: number,
+    nowMs: number,
+    unacknowledgedBytes: number,
+  ) {
+    this.#deadlineMs = nowMs + timeoutMs;
+    this.#unacknowledgedBytes = unacknowledgedBytes;
+  }
+
+  /** A notification came. */
+  progressed(nowMs: number): void {
+    this.#deadlineMs = nowMs + this.timeoutMs;
+  }
+
+  /**
+   * Looks at the connection. Acknowledged bytes count as progress even when they complete no send:
+   * one send of megabytes to a slow reader is released only by its last byte.
+   * @returns milliseconds until the next look; 0 means abort now
+   */
+  check(nowMs: number, unacknowledgedBytes: number): number {
+    if (unacknowledgedBytes < this.#unacknowledgedBytes) this.progressed(nowMs);
+    this.#unacknowledgedBytes = unacknowledgedBytes;
+    const left = this.#deadlineMs - nowMs;
+    if (left <= 0) return 0;
+    // At least four looks within a timeout, or progress just after one look would not be seen
+    // until the deadline has passed.
+    return Math.max(1, Math.min(left, Math.ceil(this.timeoutMs / 4)));
+  }
+}

@@ -1,0 +1,38 @@
+// Upgrading a server: every connection accepted from now on is upgraded before the server's own
+// listener sees it.
+import type net from 'node:net';
+import tls from 'node:tls';
+import { channels, warnOnce } from './diagnostics.js';
+import { holdResponseCallbacks } from './http-response.js';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
+import { holdCallback, TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
+
+/** A registered symbol: a second copy of this package configures the first through it. */
+const BRAND = Symbol.for('msg-zerocopy.server');
+
+interface Brand {
+  configure(options: ZeroCopyOptions | undefined): void;
+}
+
+/** As enableZeroCopy() of a server. */
+export function enableOnServer(server: net.Server, options: ZeroCopyOptions | undefined): void {
+  let resolved: ResolvedOptions = resolveOptions(options);
+  // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
+  if (server instanceof tls.Server) {
+    warnOnce('ZC_TLS', TLS_WARNING);
+    if (channels.fallback.hasSubscribers) channels.fallback.publish({ server, reason: 'tls' });
+    return;
+  }
+  if (BRAND in server) {
+    (server as unknown as { [BRAND]: Brand })[BRAND].configure(options);
+    return;
+  }
+  const brand: Brand = {
+    configure: (given) => {
+      resolved = resolveOptions(given);
+    },
+  };
+  Object.defineProperty(server, BRAND, { value: brand });
+  server.prependListener('connection', (socket: net.Socket) => upgradeAccepted(socket, resolved));
+  holdResponseCallbacks(server, holdCallback);
+}

@@ -1,0 +1,360 @@
+// Upgrading one net.Socket in place: own properties over the methods of its class, never another
+// prototype, so that `instanceof`, http's parser and every library keep what they know.
+import net from 'node:net';
+import tls from 'node:tls';
+import { SocketControl, type ZeroCopyControl } from './control.js';
+import { warnOnce } from './diagnostics.js';
+import { invalidType } from './errors.js';
+import { isHttpFinish } from './node-private.js';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
+import { SendTracker, type SendReport } from './report.js';
+import { sizeOf, type Chunk } from './tcp-job.js';
+import { Bystander } from './bystander.js';
+import { rejectDetached, TcpUpgrade, type Base } from './tcp-upgrade.js';
+
+/** What an upgraded socket has beside the members of net.Socket. */
+export interface ZeroCopyMembers {
+  /** What zero copy does on this socket, and why. */
+  readonly zeroCopy: ZeroCopyControl;
+  /**
+   * Sends `data` and tells how it travelled.
+   * @param data one or more buffers, sent in order and as they are; empty ones are allowed
+   * @param options.signal cancels while nothing of `data` was accepted; later it has no effect
+   * Memory: do not change `data` until the promise settles, also when it rejects.
+   * Settles: when the memory is yours again.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. Rejects with the stream's error, or with an
+   * AbortError.
+   * Kernel: zero copy needs Linux 4.14 or later. Source: Documentation/networking/msg_zerocopy.rst
+   */
+  send(
+    data: Uint8Array | readonly Uint8Array[],
+    options?: { signal?: AbortSignal },
+  ): Promise<SendReport>;
+}
+
+type WriteCallback = (error?: Error | null) => void;
+
+/** The brand is a registered symbol: a second copy of this package sees it and defers to the first. */
+const BRAND = Symbol.for('msg-zerocopy.upgrade');
+
+/** What one copy of this package offers to another through the brand. */
+interface Brand {
+  configure(options: ZeroCopyOptions | undefined): void;
+}
+
+const upgradeOf = Symbol('msg-zerocopy.tcp');
+
+type Upgraded = net.Socket & { [upgradeOf]: TcpUpgrade; [BRAND]: Brand };
+
+function upgrade(socket: net.Socket): TcpUpgrade {
+  return (socket as Upgraded)[upgradeOf];
+}
+
+/** Whether `socket` was upgraded, by this copy of the package or another. */
+export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMembers {
+  return typeof socket === 'object' && socket !== null && BRAND in socket;
+}
+
+// --- overrides: shared functions, `this` is the socket ------------------------------------------
+
+function write(
+  this: net.Socket,
+  chunk: unknown,
+  encoding?: unknown,
+  callback?: unknown,
+): boolean {
+  const up = upgrade(this);
+  if (typeof encoding === 'function') {
+    callback = encoding;
+    encoding = undefined;
+  }
+  rejectDetached(chunk);
+  const settled =
+    typeof callback === 'function' ? settling(up, chunk, callback as WriteCallback) : callback;
+  return up.base.write.call(
+    this,
+    chunk as string,
+    encoding as BufferEncoding,
+    settled as WriteCallback,
+  );
+}
+
+// The callback to give to Node for a write. It is held until release, unless nothing can be pending
+// by then: a small chunk is copied, an empty one hands nothing back.
+function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
+  if (!up.options.holdCallbacks) return callback;
+  const size = (chunk as { length?: number } | null)?.length ?? 0;
+  if (size === 0) return callback;
+  if (size < up.options.minimumChunk && up.quiet) return callback;
+  return isHttpFinish(callback) ? callback : up.hold(callback);
+}
+
+function end(this: net.Socket, ...args: unknown[]): net.Socket {
+  const up = upgrade(this);
+  const at = args.findIndex((arg) => typeof arg === 'function');
+  if (at > 0 && up.options.holdCallbacks) {
+    rejectDetached(args[0]);
+    args[at] = up.hold(args[at] as WriteCallback);
+  }
+  return up.base.end.apply(this, args as Parameters<net.Socket['end']>);
+}
+
+function _write(
+  this: net.Socket,
+  chunk: Uint8Array | string,
+  encoding: BufferEncoding,
+  callback: WriteCallback,
+): void {
+  const up = upgrade(this);
+  if (sizeOf(chunk) < up.options.threshold && !up.tracking) {
+    up.base._write.call(this, chunk, encoding, callback);
+    return;
+  }
+  writeChunks(up, [{ chunk, encoding }], callback);
+}
+
+function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
+  writeChunks(upgrade(this), chunks, callback);
+}
+
+function writeChunks(up: TcpUpgrade, chunks: readonly Chunk[], callback: WriteCallback): void {
+  const wanted = up.withoutCancelled(chunks);
+  if (wanted.length === 0) callback();
+  else if (!up.takes(wanted, callback)) up.writeByNode(wanted, callback);
+}
+
+function connect(this: net.Socket, ...args: unknown[]): net.Socket {
+  // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
+  const result = upgrade(this).base.connect.apply(this, args as Parameters<net.Socket['connect']>);
+  if (this.write !== write) this.write = write as net.Socket['write'];
+  return result;
+}
+
+function send(
+  this: net.Socket,
+  data: Uint8Array | readonly Uint8Array[],
+  options?: { signal?: AbortSignal },
+): Promise<SendReport> {
+  const list = Array.isArray(data) ? (data as readonly Uint8Array[]) : [data as Uint8Array];
+  for (const item of list) {
+    if (!(item instanceof Uint8Array)) {
+      throw invalidType('data', 'a Buffer, a Uint8Array or an array of them', item);
+    }
+    rejectDetached(item);
+  }
+  const signal = options?.signal;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalidType('options.signal', 'an AbortSignal', signal);
+  }
+  return sendList(this, list, signal);
+}
+
+function sendList(
+  socket: net.Socket,
+  list: readonly Uint8Array[],
+  signal: AbortSignal | undefined,
+): Promise<SendReport> {
+  const up = upgrade(socket);
+  const tracker = new SendTracker(list.reduce((sum, item) => sum + item.length, 0));
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(abortError(signal));
+    const onAbort = (): void => {
+      if (tracker.started) return;
+      tracker.cancelled = true;
+      reject(abortError(signal as AbortSignal));
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const settle: WriteCallback = (error) => {
+      signal?.removeEventListener('abort', onAbort);
+      if (error) reject(error);
+      else resolve(tracker.report());
+    };
+    socket.cork();
+    // Views of our own: a chunk is told apart by its identity.
+    for (const item of list) {
+      const view = Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+      if (view.length > 0) up.track(view, tracker);
+      up.base.write.call(socket, view);
+    }
+    // The empty write comes behind all of them, also when the stream fails.
+    up.base.write.call(socket, '', 'latin1', up.hold(settle));
+    socket.uncork();
+  });
+}
+
+function abortError(signal: AbortSignal): Error {
+  return Object.assign(new Error('The operation was aborted', { cause: signal.reason }), {
+    name: 'AbortError',
+    code: 'ABORT_ERR',
+  });
+}
+
+// --- overrides from the first large write on -----------------------------------------------------
+
+/** Methods as they were when the engine was first attached. */
+interface LateBase {
+  readonly _destroy: net.Socket['_destroy'];
+  readonly resetAndDestroy: net.Socket['resetAndDestroy'];
+  readonly setTimeout: net.Socket['setTimeout'];
+  readonly ref: net.Socket['ref'];
+  readonly unref: net.Socket['unref'];
+}
+
+const lateBaseOf = Symbol('msg-zerocopy.late');
+
+type Attached = Upgraded & { [lateBaseOf]: LateBase };
+
+function lateBase(socket: net.Socket): LateBase {
+  return (socket as Attached)[lateBaseOf];
+}
+
+const resetting = new WeakSet<net.Socket>();
+
+function _destroy(
+  this: net.Socket,
+  error: Error | null,
+  callback: (error?: Error | null) => void,
+): void {
+  // The engine first: it sends FIN or RST before core gives the descriptor up.
+  upgrade(this).destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  lateBase(this)._destroy.call(this, error, callback);
+}
+
+function resetAndDestroy(this: net.Socket): net.Socket {
+  resetting.add(this);
+  return lateBase(this).resetAndDestroy.call(this);
+}
+
+function setSocketTimeout(this: net.Socket, ...args: unknown[]): net.Socket {
+  const result = lateBase(this).setTimeout.apply(this, args as [number]);
+  // child_process takes the handle away and then clears the timeout, before anything of the socket
+  // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
+  if (args[0] === 0) upgrade(this).handleMayBeGone();
+  return result;
+}
+
+function ref(this: net.Socket): net.Socket {
+  upgrade(this).setReferenced(true);
+  return lateBase(this).ref.call(this);
+}
+
+function unref(this: net.Socket): net.Socket {
+  upgrade(this).setReferenced(false);
+  return lateBase(this).unref.call(this);
+}
+
+function bytesWritten(this: net.Socket): number | undefined {
+  const byNode = nodeBytesWritten.call(this);
+  return byNode === undefined ? undefined : byNode + upgrade(this).dispatched;
+}
+
+// On the prototype in every Node; the accessor counts what libuv took and what waits.
+const nodeBytesWritten = Object.getOwnPropertyDescriptor(net.Socket.prototype, 'bytesWritten')
+  ?.get as (this: net.Socket) => number | undefined;
+
+function hidden(value: unknown): PropertyDescriptor {
+  return { value, writable: true, configurable: true, enumerable: false };
+}
+
+const lateOverrides: PropertyDescriptorMap = {
+  _destroy: hidden(_destroy),
+  resetAndDestroy: hidden(resetAndDestroy),
+  setTimeout: hidden(setSocketTimeout),
+  ref: hidden(ref),
+  unref: hidden(unref),
+  bytesWritten: { get: bytesWritten, configurable: true, enumerable: false },
+};
+
+function onAttach(socket: net.Socket): void {
+  if (lateBaseOf in socket) return;
+  const { _destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
+  const base: LateBase = { _destroy, resetAndDestroy, setTimeout, ref, unref };
+  Object.defineProperty(socket, lateBaseOf, { value: base });
+  Object.defineProperties(socket, lateOverrides);
+}
+
+// --- upgrading -----------------------------------------------------------------------------------
+
+const overrides: PropertyDescriptorMap = {
+  write: hidden(write),
+  end: hidden(end),
+  connect: hidden(connect),
+  _write: hidden(_write),
+  _writev: hidden(_writev),
+  send: hidden(send),
+  zeroCopy: {
+    get(this: net.Socket): ZeroCopyControl {
+      return upgrade(this).control;
+    },
+    configurable: true,
+    enumerable: false,
+  },
+};
+
+let lastBase: Base | undefined;
+
+// Nearly all sockets share the methods of one class, and so one object of them.
+function baseOf(socket: net.Socket): Base {
+  const { write, end, connect, _write, _writev } = socket;
+  const last = lastBase;
+  if (
+    last !== undefined &&
+    last.write === write &&
+    last.end === end &&
+    last.connect === connect &&
+    last._write === _write &&
+    last._writev === _writev
+  ) {
+    return last;
+  }
+  lastBase = { write, end, connect, _write, _writev: _writev as Base['_writev'] };
+  return lastBase;
+}
+
+/** Upgrades one socket, or gives an upgraded one new options for later sends. */
+export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
+  const up = new TcpUpgrade(socket, baseOf(socket), options, onAttach);
+  const brand: Brand = {
+    configure: (given) => {
+      up.options = resolveOptions(given);
+    },
+  };
+  Object.defineProperty(socket, upgradeOf, { value: up });
+  Object.defineProperty(socket, BRAND, { value: brand });
+  Object.defineProperties(socket, overrides);
+}
+
+/** As enableZeroCopy() of a socket. */
+export function enableOnSocket(socket: net.Socket, options: ZeroCopyOptions | undefined): void {
+  const resolved = resolveOptions(options);
+  if (socket instanceof tls.TLSSocket) describeTls(socket);
+  else if (upgradeOf in socket) upgrade(socket).options = resolved;
+  else if (BRAND in socket) (socket as Upgraded)[BRAND].configure(options);
+  else upgradeSocket(socket, resolved);
+}
+
+export const TLS_WARNING =
+  'Zero copy was asked for on TLS, which encrypts into memory of its own: it is left untouched. ' +
+  'Terminate TLS in front of this server, or enable zero copy on its plain sockets only';
+
+// A TLS socket keeps its own write; it only learns to say why.
+function describeTls(socket: tls.TLSSocket): void {
+  warnOnce('ZC_TLS', TLS_WARNING);
+  if ('zeroCopy' in socket) return;
+  const bystander = new Bystander(socket, 'tls');
+  Object.defineProperty(socket, 'zeroCopy', hidden(new SocketControl(bystander)));
+  Object.defineProperty(socket, 'send', hidden(bystander.send.bind(bystander)));
+}
+
+/** Upgrades a connection that a server accepted; one that is upgraded already keeps its options. */
+export function upgradeAccepted(socket: net.Socket, options: ResolvedOptions): void {
+  if (socket instanceof tls.TLSSocket || BRAND in socket) return;
+  upgradeSocket(socket, options);
+}
+
+/** Holds a callback until what `socket` accepted before it is called is released. */
+export function holdCallback(socket: net.Socket, callback: WriteCallback): WriteCallback {
+  if (!(upgradeOf in socket)) return callback;
+  const up = upgrade(socket);
+  return up.options.holdCallbacks ? up.hold(callback) : callback;
+}

@@ -1,0 +1,444 @@
+// One upgraded net.Socket: the own-property overrides that route large writes to an engine and leave
+// everything else to Node, and the state behind them. Lean until the first large write: descriptor,
+// SO_ZEROCOPY and epoll entry are taken then.
+import { AsyncResource } from 'node:async_hooks';
+import { constants as osConstants } from 'node:os';
+import type net from 'node:net';
+import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
+import { channels, warnOnce } from './diagnostics.js';
+import type { EngineName, Job, Reason, State } from './engine.js';
+import { MsgZeroCopyEngine, type Counters, type EngineHost } from './engines/msg-zerocopy.js';
+import {
+  bufferDetached,
+  closedBeforeConnection,
+  handleTaken,
+  streamDestroyed,
+} from './errors.js';
+import * as nodePrivate from './node-private.js';
+import type { ResolvedOptions } from './options.js';
+import { Adaptive } from './policy/adaptive.js';
+import { getReactor, Reactor } from './reactor.js';
+import type { SendTracker } from './report.js';
+import { keepWarm, sweepIdle } from './idle-ports.js';
+import { buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
+
+type WriteCallback = (error?: Error | null) => void;
+
+const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
+
+/** How long to wait before descriptors are tried again. */
+const DESCRIPTOR_RETRY_MS = 1_000;
+
+/** Methods of the socket as they were before the upgrade. */
+export interface Base {
+  readonly write: net.Socket['write'];
+  readonly end: net.Socket['end'];
+  readonly connect: net.Socket['connect'];
+  readonly _write: net.Socket['_write'];
+  readonly _writev: NonNullable<net.Socket['_writev']>;
+}
+
+function zeroCounters(): Counters {
+  return {
+    zeroCopySends: 0,
+    zeroCopyBytes: 0,
+    kernelCopiedSends: 0,
+    unknownSends: 0,
+    copiedBytes: 0,
+    notifications: 0,
+    enobufs: 0,
+    budgetCopies: 0,
+    partialSends: 0,
+    strayNotifications: 0,
+    detachedBuffers: 0,
+  };
+}
+
+export class TcpUpgrade implements EngineHost, ControlSource {
+  options: ResolvedOptions;
+  readonly socket: net.Socket;
+  readonly base: Base;
+  /** A fixed reason why this socket never goes zero-copy. */
+  refused: Reason | undefined;
+  #counters: Counters | undefined;
+  #adaptive: Adaptive | undefined;
+  #engine: MsgZeroCopyEngine | undefined;
+  #leaving: Set<MsgZeroCopyEngine> | undefined;
+  #handle: nodePrivate.Handle | undefined;
+  #nextId = 0;
+  #ownsZeroCopy = false;
+  #descriptorsShort = false;
+  #retryAt = 0;
+  #dispatched = 0;
+  #trackers: Map<Uint8Array, SendTracker> | undefined;
+  #control: SocketControl | undefined;
+
+  readonly #onAttach: (socket: net.Socket) => void;
+
+  /** @param onAttach called before the first large write: installs what only then is needed */
+  constructor(
+    socket: net.Socket,
+    base: Base,
+    options: ResolvedOptions,
+    onAttach: (socket: net.Socket) => void,
+  ) {
+    this.#onAttach = onAttach;
+    this.socket = socket;
+    this.base = base;
+    this.options = options;
+    const handle = nodePrivate.handleOf(socket);
+    if (handle !== undefined && nodePrivate.isPipe(handle)) this.refused = 'not-tcp';
+  }
+
+  // --- what the control shows -------------------------------------------------------------------
+
+  get control(): SocketControl {
+    return (this.#control ??= new SocketControl(this));
+  }
+
+  get engineName(): EngineName {
+    return this.reason === undefined ? 'msg_zerocopy' : 'copy';
+  }
+
+  get state(): State {
+    if (this.socket.destroyed && this.pendingSends === 0) return 'closed';
+    const reason = this.#standing();
+    if (reason !== undefined) return reason === 'fd-limit' ? 'paused' : 'unsupported';
+    return this.#adaptive?.state ?? 'active';
+  }
+
+  get reason(): Reason | undefined {
+    return this.#standing() ?? this.#adaptive?.reason;
+  }
+
+  get pendingBytes(): number {
+    let bytes = this.#engine?.pendingBytes ?? 0;
+    for (const engine of this.#leaving ?? []) bytes += engine.pendingBytes;
+    return bytes;
+  }
+
+  get pendingSends(): number {
+    let sends = this.#engine?.pendingSends ?? 0;
+    for (const engine of this.#leaving ?? []) sends += engine.pendingSends;
+    return sends;
+  }
+
+  stats(): ZeroCopyStats {
+    const counters = this.counters;
+    // What libuv wrote is what core counts; it costs the fast path nothing.
+    const byNode = (this.socket.bytesWritten ?? 0) - this.#dispatched;
+    return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
+  }
+
+  /** Settles when what is written so far has gone to the kernel and been released. */
+  async flush(): Promise<void> {
+    if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#accepted();
+    const engines = [...(this.#leaving ?? [])];
+    if (this.#engine !== undefined) engines.push(this.#engine);
+    await Promise.all(
+      engines.map(
+        (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
+      ),
+    );
+  }
+
+  // The callback of an empty write comes behind everything written before it.
+  #accepted(): Promise<void> {
+    return new Promise((resolve) => {
+      const { socket } = this;
+      if (socket.writable) this.base.write.call(socket, '', 'latin1', () => resolve());
+      else socket.once('finish', resolve).once('close', () => resolve());
+    });
+  }
+
+  // --- EngineHost -------------------------------------------------------------------------------
+
+  get counters(): Counters {
+    return (this.#counters ??= zeroCounters());
+  }
+  get maxPendingBytes(): number {
+    return this.options.maxPendingBytes;
+  }
+  get lingerTimeoutMs(): number {
+    return this.options.lingerTimeoutMs;
+  }
+  get threshold(): number {
+    return this.options.threshold;
+  }
+
+  refusal(): Reason | undefined {
+    const adaptive = this.#adaptive;
+    if (adaptive === undefined || adaptive.state === 'active') return undefined;
+    return adaptive.mayZeroCopy(performance.now()) ? undefined : adaptive.reason;
+  }
+
+  sent(): void {
+    if (this.#adaptive?.state === 'probing') this.#adaptive.sent(performance.now());
+  }
+
+  completed(copied: boolean): void {
+    const changed = (this.#adaptive ??= new Adaptive()).completed(copied, performance.now());
+    if (changed === 'paused') this.#announceFallback('kernel-copied');
+    if (changed === 'active' && channels.resume.hasSubscribers) {
+      channels.resume.publish({ socket: this.socket });
+    }
+  }
+
+  outOfBuffers(): void {
+    (this.#adaptive ??= new Adaptive()).outOfBuffers(performance.now());
+    this.#announceFallback('enobufs');
+  }
+
+  progressed(): void {
+    if (!this.socket.destroyed) nodePrivate.refreshTimeout(this.socket);
+  }
+
+  detachedInFlight(): void {
+    this.counters.detachedBuffers++;
+    warnOnce(
+      'ZC_DETACHED_IN_FLIGHT',
+      'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
+        'owner may have changed bytes on the wire. Keep buffers until their write callback',
+    );
+  }
+
+  finished(engine: MsgZeroCopyEngine): void {
+    this.#leaving?.delete(engine);
+    if (this.#engine === engine) this.#engine = undefined;
+  }
+
+  // --- writing ----------------------------------------------------------------------------------
+
+  /** Whether every callback given now would fire at once when its write is accepted. */
+  get quiet(): boolean {
+    return (this.#engine === undefined || this.#engine.idle) && this.socket.writableLength === 0;
+  }
+
+  /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
+  hold(callback: WriteCallback): WriteCallback {
+    const { socket } = this;
+    const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
+    return (...args) => {
+      const engine = this.#engine ?? [...(this.#leaving ?? [])].at(-1);
+      if (engine !== undefined) engine.handBack(callback, socket, args[0], resource);
+      else resource.runInAsyncScope(callback, socket, ...args);
+    };
+  }
+
+  /** Some send() wants to know about its chunks. */
+  get tracking(): boolean {
+    return this.#trackers !== undefined && this.#trackers.size > 0;
+  }
+
+  track(chunk: Uint8Array, tracker: SendTracker): void {
+    (this.#trackers ??= new Map()).set(chunk, tracker);
+  }
+
+  /** Takes a write over from Node. False: Node's own write is to do it. */
+  takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
+    if (!reachesThreshold(chunks, this.options)) {
+      this.#trackCopied(chunks, 'below-threshold');
+      return false;
+    }
+    if (this.socket.connecting) {
+      this.#afterConnect(chunks, callback);
+      return true;
+    }
+    const reason = this.#unavailable();
+    if (reason !== undefined) {
+      this.#trackCopied(chunks, reason);
+      return false;
+    }
+    this.#submit(chunks, callback);
+    return true;
+  }
+
+  #submit(chunks: readonly Chunk[], callback: WriteCallback): void {
+    const engine = this.#engine as MsgZeroCopyEngine;
+    const trackers = this.#trackers;
+    const { segments, bytes } = buildSegments(
+      chunks,
+      this.options,
+      trackers === undefined || trackers.size === 0 ? undefined : (chunk) => this.#follow(chunk),
+    );
+    const job: Job = { segments, bytes, accepted: callback };
+    this.#dispatched += bytes;
+    engine.submit(job, () => new AsyncResource('MSG_ZEROCOPY_WRITE'));
+    keepWarm(this);
+  }
+
+  #follow(chunk: Uint8Array | string): SendTracker | undefined {
+    if (typeof chunk === 'string') return undefined;
+    const tracker = this.#trackers?.get(chunk);
+    if (tracker === undefined) return undefined;
+    this.#trackers?.delete(chunk);
+    tracker.started = true;
+    return tracker;
+  }
+
+  #trackCopied(chunks: readonly Chunk[], reason: Reason): void {
+    if (this.#trackers === undefined || this.#trackers.size === 0) return;
+    for (const { chunk } of chunks) this.#follow(chunk)?.copied(chunk.length, reason);
+  }
+
+  /** Leaves out chunks whose send() was aborted before any of it was accepted. */
+  withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
+    const trackers = this.#trackers;
+    if (trackers === undefined || trackers.size === 0) return chunks;
+    return chunks.filter(({ chunk }) => {
+      if (typeof chunk === 'string' || trackers.get(chunk)?.cancelled !== true) return true;
+      trackers.delete(chunk);
+      return false;
+    });
+  }
+
+  // As core does for a write while connecting (lib/net.js:_writeGeneric).
+  #afterConnect(chunks: readonly Chunk[], callback: WriteCallback): void {
+    const { socket } = this;
+    const single = chunks.length === 1 ? chunks[0] : undefined;
+    nodePrivate.setPendingData(socket, single?.chunk ?? chunks, single?.encoding ?? '');
+    const onClose = (): void => callback(closedBeforeConnection());
+    socket.once('close', onClose);
+    socket.once('connect', () => {
+      socket.off('close', onClose);
+      nodePrivate.setPendingData(socket, null, '');
+      if (this.takes(chunks, callback)) return;
+      this.writeByNode(chunks, callback);
+    });
+  }
+
+  writeByNode(chunks: readonly Chunk[], callback: WriteCallback): void {
+    const { socket, base } = this;
+    const single = chunks.length === 1 ? chunks[0] : undefined;
+    if (single !== undefined) base._write.call(socket, single.chunk, single.encoding, callback);
+    else base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
+  }
+
+  // --- the engine -------------------------------------------------------------------------------
+
+  #standing(): Reason | undefined {
+    if (this.options.engine === 'copy') return 'disabled';
+    if (this.refused !== undefined) return this.refused;
+    if (this.#descriptorsShort) return 'fd-limit';
+    const reactor = getReactor();
+    return reactor instanceof Reactor ? undefined : 'addon-unavailable';
+  }
+
+  // Why this write cannot go to the engine; undefined when it can, with the engine attached.
+  #unavailable(): Reason | undefined {
+    if (this.#descriptorsShort && performance.now() >= this.#retryAt) this.#descriptorsShort = false;
+    const standing = this.#standing() ?? this.refusal();
+    if (standing !== undefined) return standing;
+    const handle = nodePrivate.handleOf(this.socket);
+    if (this.#engine !== undefined && this.#handle === handle) return undefined;
+    if (handle === undefined) return 'no-descriptor';
+    const refused = this.#attach(handle, getReactor() as Reactor);
+    if (refused === undefined) return undefined;
+    if (refused === 'fd-limit') {
+      this.#descriptorsShort = true;
+      this.#retryAt = performance.now() + DESCRIPTOR_RETRY_MS;
+      sweepIdle();
+    } else {
+      this.refused = refused;
+    }
+    this.#announceFallback(refused);
+    return refused;
+  }
+
+  #attach(handle: nodePrivate.Handle, reactor: Reactor): Reason | undefined {
+    if (this.#handle !== handle) this.#forgetHandle();
+    const descriptor = nodePrivate.descriptorOf(handle);
+    if (descriptor === undefined) return 'no-descriptor';
+    const port = reactor.native.attach(descriptor, this.#ownsZeroCopy);
+    if (port < 0) return attachRefusal(port);
+    this.#onAttach(this.socket);
+    this.#handle = handle;
+    this.#ownsZeroCopy = true;
+    this.#engine = new MsgZeroCopyEngine(reactor, port, this, this.#nextId);
+    if (!nodePrivate.isReferenced(handle)) this.#engine.setReferenced(false);
+    return undefined;
+  }
+
+  // A new connection on the same net.Socket: its kernel socket counts from 0.
+  #forgetHandle(): void {
+    if (this.#engine !== undefined) this.#leave(this.#engine, (e) => e.abandon(handleTaken()));
+    this.#handle = undefined;
+    this.#nextId = 0;
+    this.#ownsZeroCopy = false;
+  }
+
+  #leave(engine: MsgZeroCopyEngine, how: (engine: MsgZeroCopyEngine) => void): void {
+    (this.#leaving ??= new Set()).add(engine);
+    this.#engine = undefined;
+    how(engine);
+  }
+
+  /** Gives the idle duplicate back. The kernel's counter goes on: so does ours. */
+  dropIdle(): boolean {
+    const engine = this.#engine;
+    if (engine === undefined) return true;
+    if (engine.touched || !engine.idle) {
+      engine.touched = false;
+      return false;
+    }
+    this.#nextId = engine.nextId;
+    engine.detach();
+    return true;
+  }
+
+  /** The socket is destroyed. `reset`: by resetAndDestroy(). */
+  destroyed(how: 'close' | 'reset', error: Error | null): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const reason = error ?? streamDestroyed();
+    this.#leave(engine, (leaving) => {
+      if (how === 'reset' && !leaving.idle) leaving.abort(reason, 'reset');
+      else leaving.close(reason);
+    });
+  }
+
+  /** Something took the handle off the socket (child.send): no byte of ours may follow. */
+  handleMayBeGone(): void {
+    const engine = this.#engine;
+    if (engine === undefined || this.socket.destroyed) return;
+    if (nodePrivate.handleOf(this.socket) === this.#handle) return;
+    const error = handleTaken();
+    const cut = engine.waiting;
+    this.#leave(engine, (leaving) => {
+      if (cut) leaving.abort(error, 'handle-taken');
+      else leaving.abandon(error);
+    });
+    if (cut) this.socket.destroy(error);
+  }
+
+  setReferenced(referenced: boolean): void {
+    this.#engine?.setReferenced(referenced);
+  }
+
+  get dispatched(): number {
+    return this.#dispatched;
+  }
+
+  #announceFallback(reason: Reason): void {
+    if (channels.fallback.hasSubscribers) {
+      channels.fallback.publish({ socket: this.socket, reason });
+    }
+  }
+}
+
+function attachRefusal(errno: number): Reason {
+  if (errno === -EALREADY) return 'foreign-owner';
+  if (errno === -EMFILE) return 'fd-limit';
+  if (errno === -EPROTONOSUPPORT) return 'not-tcp';
+  return 'kernel-unsupported';
+}
+
+/** Throws when `chunk` is a view of a buffer that was detached; plain Node would send nothing. */
+export function rejectDetached(chunk: unknown): void {
+  if (!ArrayBuffer.isView(chunk) || chunk.byteLength !== 0) return;
+  try {
+    new Uint8Array(chunk.buffer as ArrayBuffer, 0, 0);
+  } catch {
+    throw bufferDetached();
+  }
+}

@@ -1,0 +1,226 @@
+// Entry and export list. Arguments arrive positional and checked by lib/binding.ts; a port that does
+// not exist is a bug there and throws.
+#include <napi.h>
+#include <sys/uio.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+#include "kernel/abi.h"
+#include "kernel/probe.h"
+#include "kernel/tcp.h"
+#include "node/env.h"
+
+namespace msg_zerocopy {
+namespace {
+
+constexpr uint32_t kSendZeroCopy = 1;
+constexpr uint32_t kSendMore = 2;
+constexpr size_t kMaxPieces = 1024;  // UIO_MAXIOV, include/uapi/linux/uio.h
+
+Env* env_of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Env>(); }
+
+Reactor* reactor_of(const Napi::CallbackInfo& info) {
+  Reactor* reactor = env_of(info)->reactor();
+  if (reactor == nullptr) {
+    Napi::Error::New(info.Env(), "msg-zerocopy: the native part is not started")
+        .ThrowAsJavaScriptException();
+  }
+  return reactor;
+}
+
+// The port named by the first argument; nullptr with an exception pending when there is none.
+Port* port_of(const Napi::CallbackInfo& info, Reactor** reactor) {
+  *reactor = reactor_of(info);
+  if (*reactor == nullptr) return nullptr;
+  Port* port = (*reactor)->port(info[0].As<Napi::Number>().Uint32Value());
+  if (port == nullptr) {
+    Napi::Error::New(info.Env(), "msg-zerocopy: no such port").ThrowAsJavaScriptException();
+  }
+  return port;
+}
+
+Napi::Value number(const Napi::CallbackInfo& info, double value) {
+  return Napi::Number::New(info.Env(), value);
+}
+
+Napi::Value start(const Napi::CallbackInfo& info) {
+  return number(info, env_of(info)->start(info[0].As<Napi::Uint32Array>(),
+                                          info[1].As<Napi::Function>(),
+                                          info[2].As<Napi::Number>().Int32Value()));
+}
+
+Napi::Value attach(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  if (reactor == nullptr) return info.Env().Undefined();
+  return number(info, reactor->attach(info[0].As<Napi::Number>().Int32Value(),
+                                      info[1].As<Napi::Boolean>().Value()));
+}
+
+// Gathers pieces[first..] from `offset` in the first of them into `iov`, up to `length` bytes.
+// Pointers and lengths are read anew on every call: a buffer may have been detached or resized since.
+size_t gather(napi_env env, napi_value pieces, uint32_t first, size_t offset, size_t length,
+              iovec* iov) {
+  uint32_t available = 0;
+  napi_get_array_length(env, pieces, &available);
+  size_t count = 0;
+  for (uint32_t i = first; i < available && count < kMaxPieces && length > 0; i++) {
+    napi_value piece;
+    void* data = nullptr;
+    size_t size = 0;
+    // Raw Node-API: the C++ wrapper makes three more calls for each piece.
+    if (napi_get_element(env, pieces, i, &piece) != napi_ok) break;
+    if (napi_get_typedarray_info(env, piece, nullptr, &size, &data, nullptr, nullptr) != napi_ok) {
+      break;
+    }
+    // The first piece is never used up; if it seems to be, it shrank or was detached: send nothing.
+    if (size < offset || (size == offset && offset > 0)) return 0;
+    if (size == 0) continue;
+    const size_t take = std::min(size - offset, length);
+    iov[count++] = {static_cast<char*>(data) + offset, take};
+    length -= take;
+    offset = 0;
+  }
+  return count;
+}
+
+// send(port, pieces, first, offset, length, flags) -> bytes accepted, or -errno
+Napi::Value send(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const uint32_t wanted = info[5].As<Napi::Number>().Uint32Value();
+  iovec iov[kMaxPieces];
+  const size_t count = gather(info.Env(), info[1], info[2].As<Napi::Number>().Uint32Value(),
+                              static_cast<size_t>(info[3].As<Napi::Number>().DoubleValue()),
+                              static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), iov);
+  if (count == 0) return number(info, -EFAULT);
+  const int flags = ((wanted & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0) |
+                    ((wanted & kSendMore) != 0 ? MSG_MORE : 0);
+  return number(info, reactor->send(port, iov, count, flags));
+}
+
+Napi::Value arm(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  return port == nullptr ? info.Env().Undefined() : number(info, reactor->arm(port));
+}
+
+Napi::Value reap(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, static_cast<double>(reactor->reap(port)));
+}
+
+Napi::Value linger(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  return port == nullptr ? info.Env().Undefined() : number(info, reactor->linger(port));
+}
+
+Napi::Value abort_port(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  return port == nullptr ? info.Env().Undefined() : number(info, reactor->abort(port));
+}
+
+Napi::Value detach(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) reactor->detach(port);
+  return info.Env().Undefined();
+}
+
+Napi::Value set_eager(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) port->set_eager(info[1].As<Napi::Boolean>().Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value set_referenced(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) reactor->set_referenced(port, info[1].As<Napi::Boolean>().Value());
+  return info.Env().Undefined();
+}
+
+Napi::Value unacknowledged(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, unacknowledged_bytes(port->fd()));
+}
+
+Napi::Value add_pinned(const Napi::CallbackInfo& info) {
+  return number(info, env_of(info)->add_pinned(info[0].As<Napi::Number>().DoubleValue()));
+}
+
+Napi::Value describe(const Napi::CallbackInfo& info) {
+  Napi::Object limits = Napi::Object::New(info.Env());
+  const PinLimits pins = pin_limits();
+  limits["memlockBytes"] =
+      pins.memlock_bytes == UINT64_MAX ? -1.0 : static_cast<double>(pins.memlock_bytes);
+  limits["ipcLock"] = Napi::Boolean::New(info.Env(), pins.ipc_lock);
+  limits["openPorts"] = env_of(info)->reactor() == nullptr
+                            ? 0.0
+                            : static_cast<double>(env_of(info)->reactor()->open_ports());
+  limits["abortedAtExit"] = static_cast<double>(aborted_at_exit());
+  utsname system;
+  limits["kernelRelease"] = Napi::String::New(info.Env(), uname(&system) == 0 ? system.release : "");
+  return limits;
+}
+
+Napi::Value probe_tcp(const Napi::CallbackInfo& info) {
+  const Probe probe = probe_tcp_zerocopy(info[0].As<Napi::Number>().Int32Value() == 6 ? AF_INET6
+                                                                                      : AF_INET);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["support"] = static_cast<double>(probe.support);
+  result["errno"] = static_cast<double>(probe.error);
+  return result;
+}
+
+Napi::Object constants(Napi::Env env) {
+  Napi::Object values = Napi::Object::New(env);
+  const auto set = [&values](const char* name, double value) { values[name] = value; };
+  set("RECORD_WORDS", kRecordWords);
+  set("RECORD_RANGE", kRange);
+  set("RECORD_COPIED", kCopied);
+  set("RECORD_WRITABLE", kWritable);
+  set("RECORD_PEER_DATA", kPeerData);
+  set("SEND_ZEROCOPY", kSendZeroCopy);
+  set("SEND_MORE", kSendMore);
+  return values;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData<Env>(new Env(env));
+  exports["constants"] = constants(env);
+  exports["start"] = Napi::Function::New(env, start, "start");
+  exports["attach"] = Napi::Function::New(env, attach, "attach");
+  exports["send"] = Napi::Function::New(env, send, "send");
+  exports["arm"] = Napi::Function::New(env, arm, "arm");
+  exports["reap"] = Napi::Function::New(env, reap, "reap");
+  exports["linger"] = Napi::Function::New(env, linger, "linger");
+  exports["abort"] = Napi::Function::New(env, abort_port, "abort");
+  exports["detach"] = Napi::Function::New(env, detach, "detach");
+  exports["setEager"] = Napi::Function::New(env, set_eager, "setEager");
+  exports["setReferenced"] = Napi::Function::New(env, set_referenced, "setReferenced");
+  exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
+  exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
+  exports["describe"] = Napi::Function::New(env, describe, "describe");
+  exports["probeTcp"] = Napi::Function::New(env, probe_tcp, "probeTcp");
+  return exports;
+}
+
+}  // namespace
+}  // namespace msg_zerocopy
+
+static Napi::Object InitModule(Napi::Env env, Napi::Object exports) {
+  return msg_zerocopy::init(env, exports);
+}
+
+NODE_API_MODULE(msg_zerocopy, InitModule)

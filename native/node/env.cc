@@ -1,0 +1,55 @@
+#include "node/env.h"
+
+#include <atomic>
+#include <cstdio>
+
+namespace msg_zerocopy {
+namespace {
+
+std::atomic<int64_t> process_pinned{0};
+std::atomic<uint32_t> process_aborted{0};
+
+}  // namespace
+
+uint32_t aborted_at_exit() { return process_aborted.load(); }
+
+Env::~Env() { process_pinned -= pinned_; }
+
+int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms) {
+  auto reactor = std::make_unique<Reactor>(env_, words, on_records);
+  const int started = reactor->start();
+  if (started < 0) return started;
+  reactor_ = std::move(reactor);
+  grace_ms_ = grace_ms;
+  napi_add_async_cleanup_hook(env_, cleanup, this, &hook_);
+  return 0;
+}
+
+double Env::add_pinned(double delta) {
+  pinned_ += static_cast<int64_t>(delta);
+  return static_cast<double>(process_pinned += static_cast<int64_t>(delta));
+}
+
+// Runs before the environment's memory is freed, and not at all in process.exit() of the main thread
+// or in a crash: there the memory stays as it is and the kernel delivers what it accepted.
+void Env::cleanup(napi_async_cleanup_hook_handle handle, void* data) {
+  Env* self = static_cast<Env*>(data);
+  const uint32_t aborted = self->reactor_->release_all(self->grace_ms_);
+  process_aborted += aborted;
+  if (aborted > 0 && self->grace_ms_ > 0) {
+    std::fprintf(stderr,
+                 "msg-zerocopy: %u connection(s) were reset at exit, because the peer had not "
+                 "acknowledged data whose memory was about to be freed\n",
+                 aborted);
+  }
+  self->reactor_->close(
+      [](void* closing) {
+        Env* ended = static_cast<Env*>(closing);
+        ended->reactor_.reset();
+        napi_remove_async_cleanup_hook(ended->hook_);
+      },
+      self);
+  static_cast<void>(handle);
+}
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,42 @@
+// Everything that belongs to one Node environment (the main thread or one worker). Nothing of Node's
+// is static, so workers and two copies of the addon do not meet; the only process-wide state is the
+// count of pinned bytes, because RLIMIT_MEMLOCK and memory belong to the process.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "node/reactor.h"
+
+namespace msg_zerocopy {
+
+class Env {
+ public:
+  explicit Env(Napi::Env env) : env_(env) {}
+  ~Env();
+
+  // Creates the reactor. `grace_ms`: how long the environment's end waits for the kernel to let go
+  // of memory before it aborts connections. 0 or -errno.
+  int start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms);
+
+  Reactor* reactor() { return reactor_.get(); }
+
+  // Adds to the bytes that this environment has pinned; answers the process's total.
+  double add_pinned(double delta);
+
+ private:
+  static void cleanup(napi_async_cleanup_hook_handle handle, void* data);
+
+  Napi::Env env_;
+  int grace_ms_ = 0;
+  int64_t pinned_ = 0;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+  std::unique_ptr<Reactor> reactor_;
+};
+
+// Connections aborted because their environment ended while the kernel held its memory.
+uint32_t aborted_at_exit();
+
+}  // namespace msg_zerocopy

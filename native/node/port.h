@@ -1,0 +1,63 @@
+// One socket's native half: owns a duplicate of its descriptor, counts its zero-copy sends, and
+// reads its error queue. Decides nothing: what to send how, and when to give up, is TypeScript's.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernel/errqueue.h"
+#include "kernel/sys.h"
+#include "node/records.h"
+
+namespace msg_zerocopy {
+
+class Port {
+ public:
+  Port(Fd fd, uint32_t index, bool foreign_entries)
+      : fd_(std::move(fd)), index_(index), foreign_entries_(foreign_entries) {}
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  int fd() const { return fd_.get(); }
+  uint32_t index() const { return index_; }
+  uint64_t pending_sends() const { return issued_ - completed_; }
+
+  // One sendmsg. A zero-copy call that accepts bytes takes one send id.
+  int send(const iovec* pieces, size_t count, int flags);
+
+  // Reads the error queue until it is empty or nothing can be in it.
+  void drain();
+
+  // Appends what is due to `records`. Ranges that nobody waits for stay here until the socket is
+  // writable again, everything is complete, or kRangesHeld of them gathered: a stream that waits for
+  // space gets a wake-up for every acknowledgement, and JavaScript needs one of them.
+  void collect(uint32_t events, std::vector<Record>* records);
+  void deliver_ranges(std::vector<Record>* records, size_t limit);
+
+  int arm(int epoll);     // wait for space; race-free, see port.cc
+  int linger(int epoll);  // FIN after what was accepted, then watch for late data of the peer
+  int abort();            // RST, queues purged; what was pending becomes readable
+
+  void set_eager(bool eager) { eager_ = eager; }
+  void set_referenced(bool referenced) { referenced_ = referenced; }
+  // Whether the event loop must stay alive for this port.
+  bool holds_loop() const { return referenced_ && (waiting_ || issued_ != completed_); }
+  uint64_t lost_entries() const { return lost_entries_; }
+
+ private:
+  static constexpr size_t kRangesHeld = 32;
+
+  Fd fd_;
+  const uint32_t index_;
+  const bool foreign_entries_;
+  bool waiting_ = false;
+  bool lingering_ = false;
+  bool eager_ = false;  // somebody waits for a release: deliver every range at once
+  bool referenced_ = true;
+  uint64_t issued_ = 0;
+  uint64_t completed_ = 0;
+  uint64_t lost_entries_ = 0;
+  std::vector<Notice> held_;
+};
+
+}  // namespace msg_zerocopy

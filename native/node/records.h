@@ -1,0 +1,27 @@
+// The fixed-width record that crosses from the reactor to JavaScript: four 32-bit words, laid out
+// as lib/binding.ts declares (scripts/check-binding.ts compares the two).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace msg_zerocopy {
+
+enum RecordFlag : uint32_t {
+  kRange = 1,     // lo and hi name released send ids
+  kCopied = 2,    // the kernel says of id `lo` that it copied
+  kWritable = 4,  // the socket takes bytes again (or is dead: the next send tells)
+  kPeerData = 8,  // data of the peer arrived after our side was destroyed
+};
+
+struct Record {
+  uint32_t port;
+  uint32_t lo;
+  uint32_t hi;
+  uint32_t flags;
+};
+
+constexpr size_t kRecordWords = 4;
+static_assert(sizeof(Record) == kRecordWords * sizeof(uint32_t), "records cross as 32-bit words");
+
+}  // namespace msg_zerocopy
