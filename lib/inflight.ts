@@ -78,7 +78,8 @@ export class InFlight<Entry extends SentEntry> {
       this.#pendingSends--;
       visit(entry, id === from);
     }
-    while (this.#base < this.#next && this.#ring[this.#slot(this.#base)] === undefined) this.#base++;
+    while (this.#base < this.#next && this.#ring[this.#slot(this.#base)] === undefined)
+      this.#base++;
     return strays;
   }
 

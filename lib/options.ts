@@ -7,7 +7,8 @@ import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from './policy/threshold.j
 export interface ZeroCopyOptions {
   /**
    * Who sends large writes. `'auto'` (default): MSG_ZEROCOPY where kernel and addon allow it, else
-   * Node's own copying write. `'copy'` is the runtime off switch. The environment variable
+   * Node's own copying write. `'msg_zerocopy'` by name goes on also where the kernel reports copies,
+   * instead of pausing. `'copy'` is the runtime off switch. The environment variable
    * MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';
@@ -48,7 +49,8 @@ export interface ResolvedOptions {
 }
 
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], or = ''): T {
-  if (typeof value === 'string' && (allowed as readonly string[]).includes(value)) return value as T;
+  if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
+    return value as T;
   const list = allowed.map((item) => `'${item}'`).join(', ');
   if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, `'${value}'`);
   throw invalidType(name, `one of ${list}${or}`, value);

@@ -57,12 +57,7 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
 
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
 
-function write(
-  this: net.Socket,
-  chunk: unknown,
-  encoding?: unknown,
-  callback?: unknown,
-): boolean {
+function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   const up = upgrade(this);
   if (typeof encoding === 'function') {
     callback = encoding;

@@ -8,12 +8,7 @@ import { SocketControl, type ControlSource, type ZeroCopyStats } from './control
 import { channels, warnOnce } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
 import { MsgZeroCopyEngine, type Counters, type EngineHost } from './engines/msg-zerocopy.js';
-import {
-  bufferDetached,
-  closedBeforeConnection,
-  handleTaken,
-  streamDestroyed,
-} from './errors.js';
+import { bufferDetached, closedBeforeConnection, handleTaken, streamDestroyed } from './errors.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
@@ -177,6 +172,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   completed(copied: boolean): void {
+    // An engine that was asked for by name is not second-guessed.
+    if (this.options.engine === 'msg_zerocopy') return;
     const changed = (this.#adaptive ??= new Adaptive()).completed(copied, performance.now());
     if (changed === 'paused') this.#announceFallback('kernel-copied');
     if (changed === 'active' && channels.resume.hasSubscribers) {
@@ -311,7 +308,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const { socket, base } = this;
     const single = chunks.length === 1 ? chunks[0] : undefined;
     if (single !== undefined) base._write.call(socket, single.chunk, single.encoding, callback);
-    else base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
+    else
+      base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
   }
 
   // --- the engine -------------------------------------------------------------------------------
@@ -326,7 +324,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // Why this write cannot go to the engine; undefined when it can, with the engine attached.
   #unavailable(): Reason | undefined {
-    if (this.#descriptorsShort && performance.now() >= this.#retryAt) this.#descriptorsShort = false;
+    if (this.#descriptorsShort && performance.now() >= this.#retryAt)
+      this.#descriptorsShort = false;
     const standing = this.#standing() ?? this.refusal();
     if (standing !== undefined) return standing;
     const handle = nodePrivate.handleOf(this.socket);

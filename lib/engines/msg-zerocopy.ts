@@ -348,11 +348,7 @@ export class MsgZeroCopyEngine implements PortOwner {
     }
   }
 
-  #tellTrackers(
-    shares: readonly [SendTracker, number][],
-    isFirst: boolean,
-    copied: boolean,
-  ): void {
+  #tellTrackers(shares: readonly [SendTracker, number][], isFirst: boolean, copied: boolean): void {
     const fate = !isFirst ? 'unknown' : copied ? 'copied' : 'zerocopy';
     for (const [tracker, bytes] of shares) tracker.released(bytes, fate, 'msg_zerocopy');
   }
@@ -431,10 +427,7 @@ export class MsgZeroCopyEngine implements PortOwner {
     // Unreferenced: the port itself keeps the loop alive, unless the socket was unref'ed.
     this.#timer = setTimeout(() => {
       const linger = this.#linger as Linger;
-      const wait = linger.check(
-        performance.now(),
-        this.reactor.native.unacknowledged(this.port),
-      );
+      const wait = linger.check(performance.now(), this.reactor.native.unacknowledged(this.port));
       if (wait === 0) this.abort(new Error('linger timeout'), 'linger-timeout');
       else this.#scheduleLinger(wait);
     }, delayMs).unref();
