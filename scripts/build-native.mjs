@@ -23,7 +23,10 @@ if (!env.npm_config_nodedir && existsSync(path.join(prefix, 'include/node/node_a
 
 const sanitize = process.argv.includes('--sanitize');
 const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin/cmake-js');
-const nodeGyp = path.join(path.dirname(require.resolve('node-gyp/package.json')), 'bin/node-gyp.js');
+const nodeGyp = path.join(
+  path.dirname(require.resolve('node-gyp/package.json')),
+  'bin/node-gyp.js',
+);
 const command = sanitize
   ? [cmakeJs, 'compile', '--debug', '--out', 'build-sanitize', '--CDMSG_ZEROCOPY_SANITIZE=ON']
   : [nodeGyp, existsSync(path.join(root, 'build/Makefile')) ? 'build' : 'rebuild', '--silent'];
