@@ -29,12 +29,7 @@ export function holdResponseCallbacks(server: net.Server, hold: Holder): void {
   server.emit = function (this: http.Server, event: string, ...args: unknown[]): boolean {
     const response = args[1];
     if (EVENTS.has(event) && response instanceof http.ServerResponse) {
-      Object.defineProperty(response, 'end', {
-        value: endHeld,
-        writable: true,
-        configurable: true,
-        enumerable: false,
-      });
+      response.end = endHeld as typeof response.end;
     }
     return Reflect.apply(emit, this, [event, ...args]) as boolean;
   } as typeof server.emit;

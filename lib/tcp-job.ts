@@ -128,6 +128,11 @@ export function buildSegments(
   options: ResolvedOptions,
   trackerOf: ((chunk: Uint8Array | string) => SendTracker | undefined) | undefined,
 ): { segments: readonly Segment[]; bytes: number } {
+  const only = chunks.length === 1 ? chunks[0]?.chunk : undefined;
+  if (only !== undefined && typeof only !== 'string' && trackerOf === undefined) {
+    const segment = { zeroCopy: true, pieces: [only], bytes: only.length };
+    return { segments: [segment], bytes: only.length };
+  }
   const builder = new SegmentBuilder();
   let run: Piece[] = [];
   for (const entry of chunks) {

@@ -260,8 +260,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     );
     const job: Job = { segments, bytes, accepted: callback };
     this.#dispatched += bytes;
-    engine.submit(job, () => new AsyncResource('MSG_ZEROCOPY_WRITE'));
-    keepWarm(this);
+    engine.submit(job, newWriteResource);
   }
 
   #follow(chunk: Uint8Array | string): SendTracker | undefined {
@@ -354,6 +353,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.#handle = handle;
     this.#ownsZeroCopy = true;
     this.#engine = new MsgZeroCopyEngine(reactor, port, this, this.#nextId);
+    keepWarm(this);
     if (!nodePrivate.isReferenced(handle)) this.#engine.setReferenced(false);
     return undefined;
   }
@@ -423,6 +423,10 @@ export class TcpUpgrade implements EngineHost, ControlSource {
       channels.fallback.publish({ socket: this.socket, reason });
     }
   }
+}
+
+function newWriteResource(): AsyncResource {
+  return new AsyncResource('MSG_ZEROCOPY_WRITE');
 }
 
 function attachRefusal(errno: number): Reason {
