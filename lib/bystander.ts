@@ -1,6 +1,7 @@
 // The members of an upgraded socket on one that is left untouched (TLS): its own write does the work,
 // and the control says why.
 import type { Duplex } from 'node:stream';
+import { zeroCounters } from './counters.js';
 import type { ControlSource, ZeroCopyStats } from './control.js';
 import type { EngineName, Reason, State } from './engine.js';
 import { SendTracker, type SendReport } from './report.js';
@@ -27,19 +28,7 @@ export class Bystander implements ControlSource {
   }
 
   stats(): ZeroCopyStats {
-    return Object.freeze({
-      zeroCopySends: 0,
-      zeroCopyBytes: 0,
-      kernelCopiedSends: 0,
-      unknownSends: 0,
-      copiedBytes: this.#socket.bytesWritten ?? 0,
-      notifications: 0,
-      enobufs: 0,
-      budgetCopies: 0,
-      partialSends: 0,
-      strayNotifications: 0,
-      detachedBuffers: 0,
-    });
+    return Object.freeze({ ...zeroCounters(), copiedBytes: this.#socket.bytesWritten ?? 0 });
   }
 
   async flush(): Promise<void> {

@@ -1,13 +1,10 @@
 // What a user sees of one upgraded socket: `socket.zeroCopy`.
 import { inspect } from 'node:util';
-import type { Counters } from './engines/msg-zerocopy.js';
+import type { Counters } from './counters.js';
 import type { EngineName, Reason, State } from './engine.js';
 
 /** Counts of one socket since it was upgraded. A snapshot: read it again for newer numbers. */
-export interface ZeroCopyStats extends Readonly<Counters> {
-  /** Bytes copied by choice: Node's own writes and ours. */
-  readonly copiedBytes: number;
-}
+export type ZeroCopyStats = Readonly<Counters>;
 
 export interface ZeroCopyControl {
   /** Who sends large writes at present. */

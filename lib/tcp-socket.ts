@@ -211,7 +211,7 @@ function _destroy(
   callback: (error?: Error | null) => void,
 ): void {
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  upgrade(this).destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  upgrade(this).attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   lateBase(this)._destroy.call(this, error, callback);
 }
 
@@ -224,17 +224,17 @@ function setSocketTimeout(this: net.Socket, ...args: unknown[]): net.Socket {
   const result = lateBase(this).setTimeout.apply(this, args as [number]);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
-  if (args[0] === 0) upgrade(this).handleMayBeGone();
+  if (args[0] === 0) upgrade(this).attachment?.handleMayBeGone();
   return result;
 }
 
 function ref(this: net.Socket): net.Socket {
-  upgrade(this).setReferenced(true);
+  upgrade(this).attachment?.engine?.setReferenced(true);
   return lateBase(this).ref.call(this);
 }
 
 function unref(this: net.Socket): net.Socket {
-  upgrade(this).setReferenced(false);
+  upgrade(this).attachment?.engine?.setReferenced(false);
   return lateBase(this).unref.call(this);
 }
 

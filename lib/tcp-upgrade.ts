@@ -2,27 +2,22 @@
 // everything else to Node, and the state behind them. Lean until the first large write: descriptor,
 // SO_ZEROCOPY and epoll entry are taken then.
 import { AsyncResource } from 'node:async_hooks';
-import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
+import { zeroCounters, type Counters } from './counters.js';
 import { channels, warnOnce } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
-import { MsgZeroCopyEngine, type Counters, type EngineHost } from './engines/msg-zerocopy.js';
-import { bufferDetached, closedBeforeConnection, handleTaken, streamDestroyed } from './errors.js';
+import { MsgZeroCopyEngine, type EngineHost } from './engines/msg-zerocopy.js';
+import { bufferDetached, closedBeforeConnection } from './errors.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
 import { getReactor, Reactor } from './reactor.js';
 import type { SendTracker } from './report.js';
-import { keepWarm, sweepIdle } from './idle-ports.js';
+import { TcpAttachment } from './tcp-attachment.js';
 import { buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
 
 type WriteCallback = (error?: Error | null) => void;
-
-const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
-
-/** How long to wait before descriptors are tried again. */
-const DESCRIPTOR_RETRY_MS = 1_000;
 
 /** Methods of the socket as they were before the upgrade. */
 export interface Base {
@@ -33,22 +28,6 @@ export interface Base {
   readonly _writev: NonNullable<net.Socket['_writev']>;
 }
 
-function zeroCounters(): Counters {
-  return {
-    zeroCopySends: 0,
-    zeroCopyBytes: 0,
-    kernelCopiedSends: 0,
-    unknownSends: 0,
-    copiedBytes: 0,
-    notifications: 0,
-    enobufs: 0,
-    budgetCopies: 0,
-    partialSends: 0,
-    strayNotifications: 0,
-    detachedBuffers: 0,
-  };
-}
-
 export class TcpUpgrade implements EngineHost, ControlSource {
   options: ResolvedOptions;
   readonly socket: net.Socket;
@@ -57,13 +36,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   refused: Reason | undefined;
   #counters: Counters | undefined;
   #adaptive: Adaptive | undefined;
-  #engine: MsgZeroCopyEngine | undefined;
-  #leaving: Set<MsgZeroCopyEngine> | undefined;
-  #handle: nodePrivate.Handle | undefined;
-  #nextId = 0;
-  #ownsZeroCopy = false;
-  #descriptorsShort = false;
-  #retryAt = 0;
+  /** The engines of this socket; absent until the first large write. */
+  attachment: TcpAttachment | undefined;
   #dispatched = 0;
   #trackers: Map<Uint8Array, SendTracker> | undefined;
   #control: SocketControl | undefined;
@@ -107,15 +81,15 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get pendingBytes(): number {
-    let bytes = this.#engine?.pendingBytes ?? 0;
-    for (const engine of this.#leaving ?? []) bytes += engine.pendingBytes;
-    return bytes;
+    return this.#engines().reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
   }
 
   get pendingSends(): number {
-    let sends = this.#engine?.pendingSends ?? 0;
-    for (const engine of this.#leaving ?? []) sends += engine.pendingSends;
-    return sends;
+    return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
+  }
+
+  #engines(): MsgZeroCopyEngine[] {
+    return this.attachment?.engines() ?? [];
   }
 
   stats(): ZeroCopyStats {
@@ -128,10 +102,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
     if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#accepted();
-    const engines = [...(this.#leaving ?? [])];
-    if (this.#engine !== undefined) engines.push(this.#engine);
     await Promise.all(
-      engines.map(
+      this.#engines().map(
         (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
       ),
     );
@@ -200,15 +172,14 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   finished(engine: MsgZeroCopyEngine): void {
-    this.#leaving?.delete(engine);
-    if (this.#engine === engine) this.#engine = undefined;
+    this.attachment?.finished(engine);
   }
 
   // --- writing ----------------------------------------------------------------------------------
 
   /** Whether every callback given now would fire at once when its write is accepted. */
   get quiet(): boolean {
-    return (this.#engine === undefined || this.#engine.idle) && this.socket.writableLength === 0;
+    return (this.attachment?.engine?.idle ?? true) && this.socket.writableLength === 0;
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
@@ -216,7 +187,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const { socket } = this;
     const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
     return (...args) => {
-      const engine = this.#engine ?? [...(this.#leaving ?? [])].at(-1);
+      const engine = this.attachment?.latest;
       if (engine !== undefined) engine.handBack(callback, socket, args[0], resource);
       else resource.runInAsyncScope(callback, socket, ...args);
     };
@@ -251,7 +222,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const engine = this.#engine as MsgZeroCopyEngine;
+    const engine = this.attachment?.engine as MsgZeroCopyEngine;
     const trackers = this.#trackers;
     const { segments, bytes } = buildSegments(
       chunks,
@@ -316,102 +287,20 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #standing(): Reason | undefined {
     if (this.options.engine === 'copy') return 'disabled';
     if (this.refused !== undefined) return this.refused;
-    if (this.#descriptorsShort) return 'fd-limit';
-    const reactor = getReactor();
-    return reactor instanceof Reactor ? undefined : 'addon-unavailable';
+    if (this.attachment?.short === true) return 'fd-limit';
+    return getReactor() instanceof Reactor ? undefined : 'addon-unavailable';
   }
 
   // Why this write cannot go to the engine; undefined when it can, with the engine attached.
   #unavailable(): Reason | undefined {
-    if (this.#descriptorsShort && performance.now() >= this.#retryAt)
-      this.#descriptorsShort = false;
     const standing = this.#standing() ?? this.refusal();
     if (standing !== undefined) return standing;
-    const handle = nodePrivate.handleOf(this.socket);
-    if (this.#engine !== undefined && this.#handle === handle) return undefined;
-    if (handle === undefined) return 'no-descriptor';
-    const refused = this.#attach(handle, getReactor() as Reactor);
+    const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
+    const refused = attachment.attach(getReactor() as Reactor, this.#onAttach);
     if (refused === undefined) return undefined;
-    if (refused === 'fd-limit') {
-      this.#descriptorsShort = true;
-      this.#retryAt = performance.now() + DESCRIPTOR_RETRY_MS;
-      sweepIdle();
-    } else {
-      this.refused = refused;
-    }
+    if (refused !== 'fd-limit') this.refused = refused;
     this.#announceFallback(refused);
     return refused;
-  }
-
-  #attach(handle: nodePrivate.Handle, reactor: Reactor): Reason | undefined {
-    if (this.#handle !== handle) this.#forgetHandle();
-    const descriptor = nodePrivate.descriptorOf(handle);
-    if (descriptor === undefined) return 'no-descriptor';
-    const port = reactor.native.attach(descriptor, this.#ownsZeroCopy);
-    if (port < 0) return attachRefusal(port);
-    this.#onAttach(this.socket);
-    this.#handle = handle;
-    this.#ownsZeroCopy = true;
-    this.#engine = new MsgZeroCopyEngine(reactor, port, this, this.#nextId);
-    keepWarm(this);
-    if (!nodePrivate.isReferenced(handle)) this.#engine.setReferenced(false);
-    return undefined;
-  }
-
-  // A new connection on the same net.Socket: its kernel socket counts from 0.
-  #forgetHandle(): void {
-    if (this.#engine !== undefined) this.#leave(this.#engine, (e) => e.abandon(handleTaken()));
-    this.#handle = undefined;
-    this.#nextId = 0;
-    this.#ownsZeroCopy = false;
-  }
-
-  #leave(engine: MsgZeroCopyEngine, how: (engine: MsgZeroCopyEngine) => void): void {
-    (this.#leaving ??= new Set()).add(engine);
-    this.#engine = undefined;
-    how(engine);
-  }
-
-  /** Gives the idle duplicate back. The kernel's counter goes on: so does ours. */
-  dropIdle(): boolean {
-    const engine = this.#engine;
-    if (engine === undefined) return true;
-    if (engine.touched || !engine.idle) {
-      engine.touched = false;
-      return false;
-    }
-    this.#nextId = engine.nextId;
-    engine.detach();
-    return true;
-  }
-
-  /** The socket is destroyed. `reset`: by resetAndDestroy(). */
-  destroyed(how: 'close' | 'reset', error: Error | null): void {
-    const engine = this.#engine;
-    if (engine === undefined) return;
-    const reason = error ?? streamDestroyed();
-    this.#leave(engine, (leaving) => {
-      if (how === 'reset' && !leaving.idle) leaving.abort(reason, 'reset');
-      else leaving.close(reason);
-    });
-  }
-
-  /** Something took the handle off the socket (child.send): no byte of ours may follow. */
-  handleMayBeGone(): void {
-    const engine = this.#engine;
-    if (engine === undefined || this.socket.destroyed) return;
-    if (nodePrivate.handleOf(this.socket) === this.#handle) return;
-    const error = handleTaken();
-    const cut = engine.waiting;
-    this.#leave(engine, (leaving) => {
-      if (cut) leaving.abort(error, 'handle-taken');
-      else leaving.abandon(error);
-    });
-    if (cut) this.socket.destroy(error);
-  }
-
-  setReferenced(referenced: boolean): void {
-    this.#engine?.setReferenced(referenced);
   }
 
   get dispatched(): number {
@@ -427,13 +316,6 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
 function newWriteResource(): AsyncResource {
   return new AsyncResource('MSG_ZEROCOPY_WRITE');
-}
-
-function attachRefusal(errno: number): Reason {
-  if (errno === -EALREADY) return 'foreign-owner';
-  if (errno === -EMFILE) return 'fd-limit';
-  if (errno === -EPROTONOSUPPORT) return 'not-tcp';
-  return 'kernel-unsupported';
 }
 
 /** Throws when `chunk` is a view of a buffer that was detached; plain Node would send nothing. */

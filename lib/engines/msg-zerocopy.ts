@@ -3,6 +3,7 @@
 // long as that takes. Knows nothing of net.Socket; what it may not decide it asks its host.
 import type { AsyncResource } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
+import type { Counters } from '../counters.js';
 import { channels } from '../diagnostics.js';
 import type { Job, Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
@@ -11,7 +12,7 @@ import { InFlight, type SentEntry } from '../inflight.js';
 import { roomBytes } from '../policy/budget.js';
 import { Linger } from '../policy/linger.js';
 import type { PortOwner, Reactor } from '../reactor.js';
-import type { SendTracker } from '../report.js';
+import { JobCursor, type Share } from './job-cursor.js';
 
 const { EAGAIN, EFAULT, ENOBUFS } = osConstants.errno;
 /** UIO_MAXIOV: one sendmsg takes no more pieces. */
@@ -42,24 +43,9 @@ export interface EngineHost {
   finished(engine: MsgZeroCopyEngine): void;
 }
 
-/** Counts of one socket since it was upgraded. */
-export interface Counters {
-  zeroCopySends: number;
-  zeroCopyBytes: number;
-  kernelCopiedSends: number;
-  unknownSends: number;
-  copiedBytes: number;
-  notifications: number;
-  enobufs: number;
-  budgetCopies: number;
-  partialSends: number;
-  strayNotifications: number;
-  detachedBuffers: number;
-}
-
 interface Sent extends SentEntry {
   readonly pieces: readonly Uint8Array[];
-  readonly shares: readonly [SendTracker, number][] | undefined;
+  readonly shares: readonly Share[] | undefined;
 }
 
 type Phase = 'open' | 'lingering' | 'closed';
@@ -70,10 +56,7 @@ export class MsgZeroCopyEngine implements PortOwner {
   #phase: Phase = 'open';
   #job: Job | undefined;
   #jobResource: AsyncResource | undefined;
-  #segment = 0;
-  #piece = 0;
-  #offset = 0;
-  #left = 0; // bytes left in the present segment
+  #cursor: JobCursor | undefined;
   #sendsSinceReap = 0;
   #waiting = false;
   #eager = false;
@@ -117,7 +100,7 @@ export class MsgZeroCopyEngine implements PortOwner {
   submit(job: Job, resource: () => AsyncResource): void {
     this.touched = true;
     this.#job = job;
-    this.#enterSegment(0);
+    this.#cursor = new JobCursor(job);
     this.#pump();
     if (this.#job !== undefined) this.#jobResource = resource();
   }
@@ -212,12 +195,8 @@ export class MsgZeroCopyEngine implements PortOwner {
   onWritable(): void {
     if (this.#phase !== 'open' || !this.#waiting) return;
     this.#waiting = false;
-    const detached = this.#findShrunkPiece();
-    if (detached) {
-      this.#settleJob(bufferDetached());
-      return;
-    }
-    this.#pump();
+    if (this.#cursor?.changedLength === true) this.#settleJob(bufferDetached());
+    else this.#pump();
   }
 
   onPeerData(): void {
@@ -227,22 +206,10 @@ export class MsgZeroCopyEngine implements PortOwner {
 
   // --- sending --------------------------------------------------------------------------------
 
-  #enterSegment(index: number): void {
-    this.#segment = index;
-    this.#piece = 0;
-    this.#offset = 0;
-    this.#left = this.#job?.segments[index]?.bytes ?? 0;
-  }
-
   #pump(): void {
-    const job = this.#job as Job;
-    while (this.#segment < job.segments.length) {
-      const segment = job.segments[this.#segment] as Segment;
-      if (this.#left === 0) {
-        this.#enterSegment(this.#segment + 1);
-        continue;
-      }
-      const accepted = this.#sendSome(segment, this.#segment + 1 < job.segments.length);
+    const cursor = this.#cursor as JobCursor;
+    while (cursor.segment !== undefined) {
+      const accepted = this.#sendSome(cursor, cursor.segment);
       if (accepted < 0) {
         // EFAULT: no readable piece is left, which only a detached buffer brings about.
         this.#settleJob(accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write'));
@@ -253,11 +220,11 @@ export class MsgZeroCopyEngine implements PortOwner {
     this.#settleJob();
   }
 
-  // One sendmsg of what is left of `segment`. Answers bytes, or -errno for a dead connection; sets
+  // One sendmsg of what is left of the segment. Answers bytes, or -errno for a dead connection; sets
   // `#waiting` when the send buffer is full.
-  #sendSome(segment: Segment, moreSegments: boolean): number {
+  #sendSome(cursor: JobCursor, segment: Segment): number {
     const { SEND_MORE } = this.reactor.native.constants;
-    let wanted = this.#left;
+    let wanted = cursor.left;
     let copying = segment.zeroCopy ? this.host.refusal() : (segment.reason ?? 'below-threshold');
     if (copying === undefined) {
       const room = this.#roomFor(wanted);
@@ -268,21 +235,21 @@ export class MsgZeroCopyEngine implements PortOwner {
         wanted = Math.min(wanted, room);
       }
     }
-    const more = moreSegments || wanted < this.#left ? SEND_MORE : 0;
+    const more = cursor.hasMoreSegments || wanted < cursor.left ? SEND_MORE : 0;
     let accepted =
       copying === undefined
-        ? this.#sendZeroCopy(segment, wanted, more)
-        : this.#send(segment, wanted, more);
+        ? this.#sendZeroCopy(cursor, wanted, more)
+        : this.#send(cursor, wanted, more);
     if (accepted === -ENOBUFS) {
       // The socket stays writable, so waiting for space would spin: the same bytes go by copy.
       if (copying === undefined) this.host.outOfBuffers();
       copying = 'enobufs';
-      accepted = this.#send(segment, wanted, more);
+      accepted = this.#send(cursor, wanted, more);
     }
     if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = 0;
     if (accepted < 0) return accepted;
-    const piecesFit = segment.pieces.length - this.#piece <= MAX_PIECES;
-    if (accepted > 0) this.#advance(segment, accepted, copying);
+    const piecesFit = segment.pieces.length - cursor.piece <= MAX_PIECES;
+    if (accepted > 0) this.#book(cursor, segment, accepted, copying);
     // Short: full. Sending again before there is space would charge memlock once more for nothing.
     if (accepted < wanted && (piecesFit || accepted === 0)) {
       if (accepted > 0) this.host.counters.partialSends++;
@@ -318,99 +285,70 @@ export class MsgZeroCopyEngine implements PortOwner {
     );
   }
 
-  #sendZeroCopy(segment: Segment, wanted: number, more: number): number {
+  #sendZeroCopy(cursor: JobCursor, wanted: number, more: number): number {
     const flags = more | this.reactor.native.constants.SEND_ZEROCOPY;
-    let accepted = this.#send(segment, wanted, flags);
+    let accepted = this.#send(cursor, wanted, flags);
     if (accepted === -ENOBUFS) {
       // Unread notifications hold optmem: read them, then try once more.
       this.host.counters.enobufs++;
       const before = this.#inflight.pendingSends;
       this.#reapNow();
-      if (this.#inflight.pendingSends < before) accepted = this.#send(segment, wanted, flags);
+      if (this.#inflight.pendingSends < before) accepted = this.#send(cursor, wanted, flags);
     }
     return accepted;
   }
 
-  #send(segment: Segment, wanted: number, flags: number): number {
+  #send(cursor: JobCursor, wanted: number, flags: number): number {
+    const { pieces } = cursor.segment as Segment;
     const { native } = this.reactor;
-    return native.send(this.port, segment.pieces, this.#piece, this.#offset, wanted, flags);
+    return native.send(this.port, pieces, cursor.piece, cursor.offset, wanted, flags);
   }
 
-  // Books `accepted` bytes and moves past them. `copying`: why they were copied, undefined when not.
-  #advance(segment: Segment, accepted: number, copying: Reason | undefined): void {
-    const shares = segment.trackers === undefined ? undefined : ([] as [SendTracker, number][]);
-    let left = accepted;
-    while (left > 0) {
-      const piece = segment.pieces[this.#piece] as Uint8Array;
-      const take = Math.min(left, piece.length - this.#offset);
-      const tracker = segment.trackers?.[this.#piece];
-      if (tracker !== undefined) {
-        if (copying === undefined) shares?.push([tracker, take]);
-        else tracker.copied(take, copying);
-      }
-      left -= take;
-      this.#offset += take;
-      if (this.#offset === piece.length) {
-        this.#piece++;
-        this.#offset = 0;
-      }
-    }
-    this.#left -= accepted;
+  // Books accepted bytes. `copying`: why they were copied, undefined when they were not.
+  #book(cursor: JobCursor, segment: Segment, accepted: number, copying: Reason | undefined): void {
     const { counters } = this.host;
+    const shares = cursor.advance(accepted, copying);
     this.host.progressed();
-    if (copying === undefined) {
-      const id = this.#inflight.add({ bytes: accepted, pieces: segment.pieces, shares });
-      this.#sendsSinceReap++;
-      this.reactor.addPinned(accepted);
-      counters.zeroCopySends++;
-      counters.zeroCopyBytes += accepted;
-      this.host.sent();
-      if (channels.send.hasSubscribers) channels.send.publish({ id, bytes: accepted });
-    } else {
+    if (copying !== undefined) {
       counters.copiedBytes += accepted;
+      return;
     }
+    const id = this.#inflight.add({ bytes: accepted, pieces: segment.pieces, shares });
+    this.#sendsSinceReap++;
+    this.reactor.addPinned(accepted);
+    counters.zeroCopySends++;
+    counters.zeroCopyBytes += accepted;
+    this.host.sent();
+    if (channels.send.hasSubscribers) channels.send.publish({ id, bytes: accepted });
   }
 
-  #tellTrackers(shares: readonly [SendTracker, number][], isFirst: boolean, copied: boolean): void {
+  #tellTrackers(shares: readonly Share[], isFirst: boolean, copied: boolean): void {
     const fate = !isFirst ? 'unknown' : copied ? 'copied' : 'zerocopy';
     for (const [tracker, bytes] of shares) tracker.released(bytes, fate, 'msg_zerocopy');
-  }
-
-  // A piece that became shorter while the rest of the job waited: detached, or resized.
-  #findShrunkPiece(): boolean {
-    const segment = this.#job?.segments[this.#segment];
-    if (segment === undefined) return false;
-    let available = -this.#offset;
-    for (let i = this.#piece; i < segment.pieces.length; i++) {
-      available += (segment.pieces[i] as Uint8Array).length;
-    }
-    return available !== this.#left;
   }
 
   // --- settling -------------------------------------------------------------------------------
 
   #settleJob(error?: Error): void {
-    const job = this.#job;
-    if (job === undefined) return;
-    const resource = this.#jobResource;
-    this.#job = undefined;
-    this.#jobResource = undefined;
-    this.#waiting = false;
-    if (resource === undefined) job.accepted(error);
-    else resource.runInAsyncScope(job.accepted, undefined, error);
+    this.#takeJob()?.(error);
   }
 
+  // In a later turn: the caller is in the middle of destroying the socket.
   #failJob(reason: Error): void {
-    if (this.#job === undefined) return;
-    this.#waiting = false;
+    const accepted = this.#takeJob();
+    if (accepted !== undefined) process.nextTick(accepted, reason);
+  }
+
+  // Ends the present job; answers what tells its writer, in the writer's async context.
+  #takeJob(): ((error?: Error) => void) | undefined {
     const job = this.#job;
     const resource = this.#jobResource;
     this.#job = undefined;
     this.#jobResource = undefined;
-    process.nextTick(() => {
-      if (resource === undefined) job.accepted(reason);
-      else resource.runInAsyncScope(job.accepted, undefined, reason);
-    });
+    this.#cursor = undefined;
+    this.#waiting = false;
+    if (job === undefined || resource === undefined) return job?.accepted;
+    return (error) => resource.runInAsyncScope(job.accepted, undefined, error);
   }
 
   #setEager(eager: boolean): void {

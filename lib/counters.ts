@@ -1,0 +1,41 @@
+// The counts that every socket of this package keeps.
+
+export interface Counters {
+  /** Sends with MSG_ZEROCOPY that the kernel accepted, and their bytes. */
+  zeroCopySends: number;
+  zeroCopyBytes: number;
+  /** Of those: the kernel said that it copied after all. */
+  kernelCopiedSends: number;
+  /** Of those: reported together with an earlier send, so that nobody can tell. */
+  unknownSends: number;
+  /** Bytes copied by choice. */
+  copiedBytes: number;
+  /** Zero-copy sends that the kernel has released. */
+  notifications: number;
+  /** Sends that the kernel refused with ENOBUFS. */
+  enobufs: number;
+  /** Writes copied because the budget was pinned already. */
+  budgetCopies: number;
+  /** Sends that were accepted in part, because the send buffer was full. */
+  partialSends: number;
+  /** Notifications for ids that were not pending: somebody else sends on this socket. */
+  strayNotifications: number;
+  /** Buffers that were detached while the kernel referenced their memory. */
+  detachedBuffers: number;
+}
+
+export function zeroCounters(): Counters {
+  return {
+    zeroCopySends: 0,
+    zeroCopyBytes: 0,
+    kernelCopiedSends: 0,
+    unknownSends: 0,
+    copiedBytes: 0,
+    notifications: 0,
+    enobufs: 0,
+    budgetCopies: 0,
+    partialSends: 0,
+    strayNotifications: 0,
+    detachedBuffers: 0,
+  };
+}

@@ -1,0 +1,145 @@
+// Which engine works for a socket's present connection, and which still wait for memory of earlier
+// ones. Takes the duplicate at the first large write, gives it back when it is idle, and sees to it
+// that the kernel's counter of sends is never lost from sight.
+import { constants as osConstants } from 'node:os';
+import type net from 'node:net';
+import type { Reason } from './engine.js';
+import { MsgZeroCopyEngine, type EngineHost } from './engines/msg-zerocopy.js';
+import { handleTaken, streamDestroyed } from './errors.js';
+import { keepWarm, sweepIdle } from './idle-ports.js';
+import * as nodePrivate from './node-private.js';
+import type { Reactor } from './reactor.js';
+
+const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
+
+/** How long to wait before descriptors are tried again. */
+const DESCRIPTOR_RETRY_MS = 1_000;
+
+export class TcpAttachment {
+  #engine: MsgZeroCopyEngine | undefined;
+  readonly #leaving = new Set<MsgZeroCopyEngine>();
+  #handle: nodePrivate.Handle | undefined;
+  #nextId = 0;
+  #ownsZeroCopy = false;
+  #descriptorsShort = false;
+  #retryAt = 0;
+
+  constructor(
+    readonly socket: net.Socket,
+    readonly host: EngineHost,
+  ) {}
+
+  /** The engine of the present connection. */
+  get engine(): MsgZeroCopyEngine | undefined {
+    return this.#engine;
+  }
+
+  /** The engine that accepted last: of the present connection, or of the one that just ended. */
+  get latest(): MsgZeroCopyEngine | undefined {
+    return this.#engine ?? [...this.#leaving].at(-1);
+  }
+
+  /** Every engine that may reference memory. */
+  engines(): MsgZeroCopyEngine[] {
+    return this.#engine === undefined ? [...this.#leaving] : [...this.#leaving, this.#engine];
+  }
+
+  /** Too few descriptors are left; tried again after a while. */
+  get short(): boolean {
+    if (this.#descriptorsShort && performance.now() >= this.#retryAt)
+      this.#descriptorsShort = false;
+    return this.#descriptorsShort;
+  }
+
+  /**
+   * Makes sure that an engine is attached to the present connection.
+   * @param onAttach called before the first attachment
+   * @returns why there is none; undefined when there is
+   */
+  attach(reactor: Reactor, onAttach: (socket: net.Socket) => void): Reason | undefined {
+    const handle = nodePrivate.handleOf(this.socket);
+    if (this.#engine !== undefined && this.#handle === handle) return undefined;
+    if (handle === undefined) return 'no-descriptor';
+    if (this.#handle !== handle) this.#forgetHandle();
+    const descriptor = nodePrivate.descriptorOf(handle);
+    if (descriptor === undefined) return 'no-descriptor';
+    const port = reactor.native.attach(descriptor, this.#ownsZeroCopy);
+    if (port < 0) return this.#refused(port);
+    onAttach(this.socket);
+    this.#handle = handle;
+    this.#ownsZeroCopy = true;
+    this.#engine = new MsgZeroCopyEngine(reactor, port, this.host, this.#nextId);
+    keepWarm(this);
+    if (!nodePrivate.isReferenced(handle)) this.#engine.setReferenced(false);
+    return undefined;
+  }
+
+  /** An engine closed its descriptor. */
+  finished(engine: MsgZeroCopyEngine): void {
+    this.#leaving.delete(engine);
+    if (this.#engine === engine) this.#engine = undefined;
+  }
+
+  /** Gives the idle duplicate back. The kernel's counter goes on: so does ours. */
+  dropIdle(): boolean {
+    const engine = this.#engine;
+    if (engine === undefined) return true;
+    if (engine.touched || !engine.idle) {
+      engine.touched = false;
+      return false;
+    }
+    this.#nextId = engine.nextId;
+    engine.detach();
+    return true;
+  }
+
+  /** The socket is destroyed; `how`: by destroy() or by resetAndDestroy(). */
+  destroyed(how: 'close' | 'reset', error: Error | null): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const reason = error ?? streamDestroyed();
+    this.#leave(engine);
+    if (how === 'reset' && !engine.idle) engine.abort(reason, 'reset');
+    else engine.close(reason);
+  }
+
+  /** Something may have taken the handle off the socket (child.send): no byte of ours may follow. */
+  handleMayBeGone(): void {
+    const engine = this.#engine;
+    if (engine === undefined || this.socket.destroyed) return;
+    if (nodePrivate.handleOf(this.socket) === this.#handle) return;
+    const error = handleTaken();
+    const cut = engine.waiting;
+    this.#leave(engine);
+    if (cut) engine.abort(error, 'handle-taken');
+    else engine.abandon(error);
+    if (cut) this.socket.destroy(error);
+  }
+
+  // A new connection on the same net.Socket: its kernel socket counts from 0.
+  #forgetHandle(): void {
+    const engine = this.#engine;
+    if (engine !== undefined) {
+      this.#leave(engine);
+      engine.abandon(handleTaken());
+    }
+    this.#handle = undefined;
+    this.#nextId = 0;
+    this.#ownsZeroCopy = false;
+  }
+
+  #leave(engine: MsgZeroCopyEngine): void {
+    this.#leaving.add(engine);
+    this.#engine = undefined;
+  }
+
+  #refused(errno: number): Reason {
+    if (errno === -EALREADY) return 'foreign-owner';
+    if (errno === -EPROTONOSUPPORT) return 'not-tcp';
+    if (errno !== -EMFILE) return 'kernel-unsupported';
+    this.#descriptorsShort = true;
+    this.#retryAt = performance.now() + DESCRIPTOR_RETRY_MS;
+    sweepIdle();
+    return 'fd-limit';
+  }
+}
