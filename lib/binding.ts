@@ -48,8 +48,11 @@ export interface Native {
   abort(port: number): number;
   /** Closes the duplicate. Only when nothing is pending. */
   detach(port: number): void;
-  /** Whether every range is reported at once, because somebody waits for it. */
-  setEager(port: number, eager: boolean): void;
+  /**
+   * Whether every range is reported at once, because somebody waits for it. Answers how many ranges
+   * are held already; reap() fetches them.
+   */
+  setEager(port: number, eager: boolean): number;
   setReferenced(port: number, referenced: boolean): void;
   /** Bytes that the peer has not acknowledged, or -errno. */
   unacknowledged(port: number): number;

@@ -113,8 +113,8 @@ export class MsgZeroCopyEngine implements PortOwner {
     resource?: AsyncResource,
   ): void {
     this.handbacks.add(this.#inflight.nextId, callback, receiver, error, resource);
-    if (this.#inflight.pendingSends === 0) this.handbacks.settle(this.#inflight.releasedBelow);
-    else this.#setEager(true);
+    if (this.#inflight.pendingSends > 0) this.#setEager(true);
+    this.handbacks.settle(this.#inflight.releasedBelow);
   }
 
   /**
@@ -354,13 +354,20 @@ export class MsgZeroCopyEngine implements PortOwner {
   #setEager(eager: boolean): void {
     if (this.#eager === eager) return;
     this.#eager = eager;
-    this.reactor.native.setEager(this.port, eager);
+    const held = this.reactor.native.setEager(this.port, eager);
+    if (held > 0) this.reactor.reap(this.port);
   }
 
   // --- the end --------------------------------------------------------------------------------
 
+  // Native may hold ranges that nobody waited for, so it is asked before bytes are called pending.
+  #isReleased(): boolean {
+    if (this.#inflight.pendingSends > 0) this.reactor.reap(this.port);
+    return this.#inflight.pendingSends === 0;
+  }
+
   #closeIfReleased(): boolean {
-    if (this.#inflight.pendingSends > 0) return false;
+    if (!this.#isReleased()) return false;
     this.#finish();
     return true;
   }

@@ -137,8 +137,9 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
 Napi::Value set_eager(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
-  if (port != nullptr) port->set_eager(info[1].As<Napi::Boolean>().Value());
-  return info.Env().Undefined();
+  if (port == nullptr) return info.Env().Undefined();
+  port->set_eager(info[1].As<Napi::Boolean>().Value());
+  return number(info, static_cast<double>(port->held_ranges()));
 }
 
 Napi::Value set_referenced(const Napi::CallbackInfo& info) {

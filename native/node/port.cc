@@ -41,10 +41,7 @@ void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
 void Port::collect(uint32_t events, std::vector<Record>* records) {
   drain();
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
-  const bool complete = issued_ == completed_;
-  if (eager_ || writable || complete || lingering_ || held_.size() >= kRangesHeld) {
-    deliver_ranges(records, SIZE_MAX);
-  }
+  if (eager_ || writable || lingering_) deliver_ranges(records, SIZE_MAX);
   if (writable) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable});

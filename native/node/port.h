@@ -28,10 +28,10 @@ class Port {
   // Reads the error queue until it is empty or nothing can be in it.
   void drain();
 
-  // Appends what is due to `records`. Ranges that nobody waits for stay here until the socket is
-  // writable again, everything is complete, or kRangesHeld of them gathered: a stream that waits for
-  // space gets a wake-up for every acknowledgement, and JavaScript needs one of them.
+  // Reads the error queue and appends to `records` what somebody waits for. Ranges that nobody waits
+  // for are held: a call into JavaScript costs as much as the system call that read them.
   void collect(uint32_t events, std::vector<Record>* records);
+  size_t held_ranges() const { return held_.size(); }
   void deliver_ranges(std::vector<Record>* records, size_t limit);
 
   int arm(int epoll);     // wait for space; race-free, see port.cc
@@ -45,8 +45,6 @@ class Port {
   uint64_t lost_entries() const { return lost_entries_; }
 
  private:
-  static constexpr size_t kRangesHeld = 32;
-
   Fd fd_;
   const uint32_t index_;
   const bool foreign_entries_;

@@ -15,6 +15,10 @@ namespace {
 
 constexpr int kEventsPerWait = 128;
 
+// Ranges that nobody waits for are handed to JavaScript together: after this many, or this long.
+constexpr size_t kHoldRanges = 16;
+constexpr uint64_t kHoldMs = 2;
+
 // After an abort only packets inside a queueing discipline or a device still reference the memory.
 constexpr int kLateCloneMs = 200;
 
@@ -41,18 +45,17 @@ int Reactor::start() {
   epoll_ = Fd(epoll);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env_, &loop);
-  poll_ = new uv_poll_t;
-  const int initialised = uv_poll_init(loop, poll_, epoll);
-  if (initialised < 0) {
-    delete poll_;
-    poll_ = nullptr;
-    return initialised;
-  }
-  poll_->data = this;
-  uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* handle, int, int) {
+  auto handles = std::make_unique<LoopHandles>();
+  const int initialised = uv_poll_init(loop, &handles->poll, epoll);
+  if (initialised < 0) return initialised;
+  uv_timer_init(loop, &handles->timer);
+  handles_ = handles.release();
+  handles_->poll.data = handles_->timer.data = this;
+  uv_poll_start(&handles_->poll, UV_READABLE, [](uv_poll_t* handle, int, int) {
     static_cast<Reactor*>(handle->data)->on_readable();
   });
-  uv_unref(reinterpret_cast<uv_handle_t*>(poll_));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->poll));
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->timer));
   return 0;
 }
 
@@ -96,8 +99,8 @@ void Reactor::update_hold(bool held_before, const Port& port) {
   const bool holds = port.holds_loop();
   if (holds == held_before) return;
   holders_ += holds ? 1u : ~0u;
-  auto* handle = reinterpret_cast<uv_handle_t*>(poll_);
-  if (handle == nullptr) return;
+  if (handles_ == nullptr) return;
+  auto* handle = reinterpret_cast<uv_handle_t*>(&handles_->poll);
   if (holds && holders_ == 1) uv_ref(handle);
   if (!holds && holders_ == 0) uv_unref(handle);
 }
@@ -161,18 +164,42 @@ size_t Reactor::reap(Port* port) {
 void Reactor::on_readable() {
   epoll_event events[kEventsPerWait];
   int count;
+  size_t held_ranges = 0;
   do {
     count = epoll_wait(epoll_.get(), events, kEventsPerWait, 0);
-    records_.clear();
     for (int i = 0; i < count; i++) {
       Port* fired = port(static_cast<uint32_t>(events[i].data.u64));
       if (fired == nullptr) continue;
       const bool held = fired->holds_loop();
       fired->collect(events[i].events, &records_);
       update_hold(held, *fired);
+      held_ranges += fired->held_ranges();
+      if (fired->held_ranges() > 0) holding_.push_back(fired->index());
     }
-    if (!records_.empty()) call_javascript();
+    if (!records_.empty() || holding_.size() >= kHoldRanges || held_ranges >= kHoldRanges) {
+      deliver();
+      held_ranges = 0;
+    }
   } while (count == kEventsPerWait);
+  if (holding_.empty() || timer_runs_) return;
+  timer_runs_ = true;
+  uv_timer_start(
+      &handles_->timer, [](uv_timer_t* handle) { static_cast<Reactor*>(handle->data)->on_timer(); }, kHoldMs,
+      0);
+}
+
+void Reactor::on_timer() {
+  timer_runs_ = false;
+  deliver();
+}
+
+void Reactor::deliver() {
+  for (const uint32_t index : holding_) {
+    // The port may have been detached since, or its ranges fetched; an index may stand here twice.
+    if (Port* holder = port(index)) holder->deliver_ranges(&records_, SIZE_MAX);
+  }
+  holding_.clear();
+  if (!records_.empty()) call_javascript();
 }
 
 void Reactor::call_javascript() {
@@ -231,19 +258,19 @@ uint32_t Reactor::release_all(int grace_ms) {
 
 void Reactor::close(void (*closed)(void*), void* data) {
   ports_.clear();
-  if (poll_ == nullptr) {
-    closed(data);
-    return;
-  }
-  uv_poll_stop(poll_);
-  poll_->data = new std::pair<void (*)(void*), void*>(closed, data);
-  uv_close(reinterpret_cast<uv_handle_t*>(poll_), [](uv_handle_t* handle) {
-    auto* after = static_cast<std::pair<void (*)(void*), void*>*>(handle->data);
-    delete reinterpret_cast<uv_poll_t*>(handle);
-    after->first(after->second);
-    delete after;
-  });
-  poll_ = nullptr;
+  LoopHandles* handles = handles_;
+  handles_ = nullptr;
+  handles->closed = closed;
+  handles->closed_data = data;
+  handles->poll.data = handles->timer.data = handles;
+  const auto on_closed = [](uv_handle_t* handle) {
+    auto* both = static_cast<LoopHandles*>(handle->data);
+    if (--both->open > 0) return;
+    both->closed(both->closed_data);
+    delete both;
+  };
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->poll), on_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->timer), on_closed);
 }
 
 }  // namespace msg_zerocopy

@@ -1,6 +1,7 @@
 // One edge-triggered epoll set per environment, watched by one uv_poll_t. Sockets themselves are
 // never given to libuv: it takes EPOLLERR for fatal (deps/uv/src/unix/poll.c:uv__poll_io).
-// Each wake-up reads the error queues of the ports that fired and calls JavaScript once.
+// Each wake-up reads the error queues of the ports that fired. JavaScript is called once, with all
+// ranges, when somebody waits for one of them, or enough gathered, or kHoldMs passed.
 #pragma once
 
 #include <napi.h>
@@ -44,13 +45,15 @@ class Reactor {
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
   // let go by itself. Answers how many connections had to be aborted.
   uint32_t release_all(int grace_ms);
-  // Closes the poll handle; `closed` runs on the loop when libuv is done with it.
+  // Closes the loop's handles; only after start(). `closed` runs on the loop when libuv is done with it.
   void close(void (*closed)(void*), void* data);
 
   uint32_t open_ports() const { return open_ports_; }
 
  private:
   void on_readable();
+  void on_timer();
+  void deliver();
   void call_javascript();
   void update_hold(bool held_before, const Port& port);
   bool drain_until_released(int timeout_ms);
@@ -61,11 +64,21 @@ class Reactor {
   Napi::AsyncContext context_;
   size_t capacity_;
   Fd epoll_;
-  uv_poll_t* poll_ = nullptr;
+  // Freed by libuv's close callbacks, which may come after this object is gone.
+  struct LoopHandles {
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int open = 2;
+    void (*closed)(void*) = nullptr;
+    void* closed_data = nullptr;
+  };
+  LoopHandles* handles_ = nullptr;
+  bool timer_runs_ = false;
   uint32_t holders_ = 0;
   uint32_t open_ports_ = 0;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<uint32_t> free_;
+  std::vector<uint32_t> holding_;  // ports with ranges that JavaScript does not know of yet
   std::vector<Record> records_;
 };
 
