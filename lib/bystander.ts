@@ -5,6 +5,7 @@ import { zeroCounters } from './counters.js';
 import type { ControlSource, ZeroCopyStats } from './control.js';
 import type { EngineName, Reason, State } from './engine.js';
 import { SendTracker, type SendReport } from './report.js';
+import { abortError, checkSend } from './send-arguments.js';
 
 interface Countable {
   readonly bytesWritten: number;
@@ -37,12 +38,16 @@ export class Bystander implements ControlSource {
     await new Promise<void>((resolve) => socket.write('', () => resolve()));
   }
 
-  send(data: Uint8Array | readonly Uint8Array[]): Promise<SendReport> {
-    const list = Array.isArray(data) ? (data as readonly Uint8Array[]) : [data as Uint8Array];
-    const bytes = list.reduce((sum, item) => sum + item.length, 0);
+  send(
+    data: Uint8Array | readonly Uint8Array[],
+    options?: { signal?: AbortSignal },
+  ): Promise<SendReport> {
+    const { list, bytes, signal } = checkSend(data, options);
     const tracker = new SendTracker(bytes);
     tracker.copied(bytes, this.reason);
     return new Promise((resolve, reject) => {
+      // Once written it can no longer be taken back.
+      if (signal?.aborted === true) return reject(abortError(signal));
       const socket = this.#socket;
       socket.cork();
       for (const item of list) socket.write(item);

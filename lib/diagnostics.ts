@@ -1,19 +1,27 @@
 // The diagnostics channels, which cost a property read while nobody listens. Each message is a plain
 // object; what it holds is written beside its publisher.
-import { channel } from 'node:diagnostics_channel';
+import { channel, type Channel } from 'node:diagnostics_channel';
 
 export const channels = {
-  /** `{ socket, bytes, engine, id }` a zero-copy send was accepted. */
+  /** `{ socket, bytes, id }` a zero-copy send was accepted. */
   send: channel('msg-zerocopy:send'),
-  /** `{ socket, sends, bytes }` the kernel released memory. */
+  /** `{ socket, bytes }` the kernel released memory. */
   release: channel('msg-zerocopy:release'),
   /** `{ socket, reason }` zero copy paused or was refused; also `{ server, reason }`. */
   fallback: channel('msg-zerocopy:fallback'),
   /** `{ socket }` zero copy works again after a pause. */
   resume: channel('msg-zerocopy:resume'),
-  /** `{ reason, pendingBytes }` a connection was reset to get its memory back. */
+  /** `{ socket, reason, pendingBytes }` a connection was reset to get its memory back. */
   abort: channel('msg-zerocopy:abort'),
 } as const;
+
+/**
+ * Publishes in a later tick: subscribers are user code, which must not run inside a submit or between
+ * the records of one wake-up.
+ */
+export function publish(to: Channel, message: object): void {
+  if (to.hasSubscribers) process.nextTick(() => to.publish(message));
+}
 
 const warned = new Set<string>();
 

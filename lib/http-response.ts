@@ -5,32 +5,46 @@
 import http from 'node:http';
 import type net from 'node:net';
 
-/** Calls back when everything the socket accepted so far is released; at once when nothing pends. */
-export type Holder = (
-  socket: net.Socket,
-  callback: (error?: Error | null) => void,
-) => (error?: Error | null) => void;
+type Callback = (error?: Error | null) => void;
 
-const EVENTS = new Set(['request', 'checkContinue', 'checkExpectation']);
+/** Wraps a callback so that it runs when everything the socket accepted before it is released. */
+export type Holder = (socket: net.Socket, callback: Callback) => Callback;
+
+type End = (chunk?: unknown, encoding?: unknown, callback?: unknown) => http.ServerResponse;
+
+function isResponseEvent(event: unknown): boolean {
+  return event === 'request' || event === 'checkContinue' || event === 'checkExpectation';
+}
 
 /** Makes the responses of `server` hold the callbacks of end(). */
 export function holdResponseCallbacks(server: net.Server, hold: Holder): void {
   if (!(server instanceof http.Server)) return;
-  const emit = server.emit;
-  function endHeld(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
-    const at = args.findIndex((arg) => typeof arg === 'function');
+
+  function endHeld(
+    this: http.ServerResponse,
+    chunk?: unknown,
+    encoding?: unknown,
+    callback?: unknown,
+  ): http.ServerResponse {
+    const end = (Object.getPrototypeOf(this) as { end: End }).end;
+    // end(callback) passes no data, so it hands nothing back.
+    const given = typeof encoding === 'function' ? encoding : callback;
     const socket = this.req?.socket;
-    if (at > 0 && socket !== undefined) {
-      args[at] = hold(socket, (args[at] as (error?: Error | null) => void).bind(this));
+    if (typeof given !== 'function' || socket === undefined) {
+      return end.call(this, chunk, encoding, callback);
     }
-    const { end } = Object.getPrototypeOf(this) as http.ServerResponse;
-    return end.apply(this, args as Parameters<typeof end>);
+    const held = hold(socket, (given as Callback).bind(this));
+    return end.call(this, chunk, typeof encoding === 'function' ? undefined : encoding, held);
   }
-  server.emit = function (this: http.Server, event: string, ...args: unknown[]): boolean {
-    const response = args[1];
-    if (EVENTS.has(event) && response instanceof http.ServerResponse) {
-      response.end = endHeld as typeof response.end;
+
+  const emit = server.emit as (...args: unknown[]) => boolean;
+  // Every request passes here: no rest parameters, they would allocate.
+  server.emit = function (this: http.Server, event: unknown, first: unknown, second: unknown) {
+    if (isResponseEvent(event) && second instanceof http.ServerResponse) {
+      second.end = endHeld as typeof second.end;
+      if (arguments.length === 3) return emit.call(this, event, first, second);
     }
-    return Reflect.apply(emit, this, [event, ...args]) as boolean;
+    // eslint-disable-next-line prefer-rest-params
+    return emit.apply(this, arguments as unknown as unknown[]);
   } as typeof server.emit;
 }

@@ -15,6 +15,7 @@ interface PrivateSocket {
   _unrefTimer?(): void;
   _pendingData?: unknown;
   _pendingEncoding?: string;
+  readonly _bytesDispatched?: number;
 }
 
 function privateOf(socket: net.Socket): PrivateSocket {
@@ -39,6 +40,11 @@ export function isPipe(handle: Handle): boolean {
 /** Whether the socket keeps the event loop alive. */
 export function isReferenced(handle: Handle): boolean {
   return handle.hasRef?.() ?? true;
+}
+
+/** Bytes that libuv took from the socket; where Node does not tell, those that wait are among them. */
+export function bytesDispatched(socket: net.Socket): number {
+  return privateOf(socket)._bytesDispatched ?? socket.bytesWritten ?? 0;
 }
 
 /** Starts the socket's timeout anew, as core does on every write (lib/net.js:_writeGeneric). */

@@ -73,7 +73,7 @@ function source(value: unknown): ((chunk: Uint8Array) => boolean) | undefined {
 
 function engine(value: unknown): ResolvedOptions['engine'] {
   const engines = ['auto', 'msg_zerocopy', 'copy'] as const;
-  const chosen = oneOf('options.engine', value ?? 'auto', engines);
+  const chosen = oneOf('options.engine', value === undefined ? 'auto' : value, engines);
   const override = process.env['MSG_ZEROCOPY_ENGINE'];
   if (chosen !== 'auto' || override === undefined || override === '') return chosen;
   return oneOf('MSG_ZEROCOPY_ENGINE', override, engines);
@@ -92,10 +92,8 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     given.threshold === undefined || given.threshold === 'auto'
       ? DEFAULT_THRESHOLD_BYTES
       : size('options.threshold', given.threshold, 'bytes');
-  const callbackAt = oneOf('options.callbackAt', given.callbackAt ?? 'release', [
-    'release',
-    'accept',
-  ]);
+  const { callbackAt: at = 'release' } = given;
+  const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
   return Object.freeze({
     engine: engine(given.engine),
     threshold,

@@ -37,7 +37,8 @@ export class SendTracker {
 
   copied(bytes: number, reason: Reason | undefined): void {
     this.#copied += bytes;
-    this.#reason ??= reason;
+    // A small header beside a large body is always copied: any other reason says more.
+    if (this.#reason === undefined || this.#reason === 'below-threshold') this.#reason = reason;
   }
 
   released(bytes: number, fate: 'zerocopy' | 'copied' | 'unknown', engine: EngineName): void {

@@ -4,7 +4,8 @@
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import type { Reason } from './engine.js';
-import { MsgZeroCopyEngine, type EngineHost } from './engines/msg-zerocopy.js';
+import type { EngineHost } from './engines/engine-host.js';
+import { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
 import { handleTaken, streamDestroyed } from './errors.js';
 import { keepWarm, sweepIdle } from './idle-ports.js';
 import * as nodePrivate from './node-private.js';
@@ -75,8 +76,8 @@ export class TcpAttachment {
   }
 
   /** An engine closed its descriptor. */
-  finished(engine: MsgZeroCopyEngine): void {
-    this.#leaving.delete(engine);
+  finished(engine: unknown): void {
+    this.#leaving.delete(engine as MsgZeroCopyEngine);
     if (this.#engine === engine) this.#engine = undefined;
   }
 

@@ -67,18 +67,17 @@ class SegmentBuilder {
   #pieces: Uint8Array[] = [];
   #trackers: (SendTracker | undefined)[] = [];
   #tracked = false;
-  #zeroCopy = true;
-  #reason: Segment['reason'];
+  #copying: Segment['reason'];
   #size = 0;
 
-  append(piece: Piece, zeroCopy: boolean, reason: Segment['reason']): void {
-    if (this.#size > 0 && (zeroCopy !== this.#zeroCopy || reason !== this.#reason)) this.#cut();
-    this.#zeroCopy = zeroCopy;
-    this.#reason = reason;
-    this.#pieces.push(piece.bytes);
-    this.#trackers.push(piece.tracker);
-    this.#tracked ||= piece.tracker !== undefined;
-    this.#size += piece.bytes.length;
+  /** @param copying why the bytes are to be copied; undefined when they are not */
+  append(bytes: Uint8Array, tracker: SendTracker | undefined, copying: Segment['reason']): void {
+    if (this.#size > 0 && copying !== this.#copying) this.#cut();
+    this.#copying = copying;
+    this.#pieces.push(bytes);
+    this.#trackers.push(tracker);
+    this.#tracked ||= tracker !== undefined;
+    this.#size += bytes.length;
   }
 
   finish(): readonly Segment[] {
@@ -88,11 +87,11 @@ class SegmentBuilder {
 
   #cut(): void {
     this.segments.push({
-      zeroCopy: this.#zeroCopy,
+      zeroCopy: this.#copying === undefined,
       pieces: this.#pieces,
       bytes: this.#size,
       ...(this.#tracked ? { trackers: this.#trackers } : {}),
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+      ...(this.#copying === undefined ? {} : { reason: this.#copying }),
     });
     this.bytes += this.#size;
     this.#pieces = [];
@@ -110,12 +109,12 @@ function appendSmallRun(builder: SegmentBuilder, run: readonly Piece[]): void {
   const staged = size <= STAGED_RUN_BYTES;
   for (const piece of run) {
     if (!staged) {
-      builder.append(piece, false, 'below-threshold');
+      builder.append(piece.bytes, piece.tracker, 'below-threshold');
       continue;
     }
     piece.tracker?.copied(piece.bytes.length, 'below-threshold');
     const bytes = piece.own ? piece.bytes : stageBytes(piece.bytes);
-    builder.append({ ...piece, bytes, tracker: undefined }, true, undefined);
+    builder.append(bytes, undefined, undefined);
   }
 }
 
@@ -138,14 +137,14 @@ export function buildSegments(
   for (const entry of chunks) {
     if (entry.chunk.length === 0) continue;
     const piece = toPiece(entry, options, trackerOf?.(entry.chunk));
+    if (piece.bytes.length === 0) continue; // text that is invalid in its encoding
     if (piece.kind === 'small') {
       run.push(piece);
       continue;
     }
     if (run.length > 0) appendSmallRun(builder, run);
     run = [];
-    if (piece.kind === 'large') builder.append(piece, true, undefined);
-    else builder.append(piece, false, 'source');
+    builder.append(piece.bytes, piece.tracker, piece.kind === 'large' ? undefined : 'source');
   }
   if (run.length > 0) appendSmallRun(builder, run);
   const segments = builder.finish();

@@ -2,7 +2,7 @@
 // listener sees it.
 import type net from 'node:net';
 import tls from 'node:tls';
-import { channels, warnOnce } from './diagnostics.js';
+import { channels, publish, warnOnce } from './diagnostics.js';
 import { holdResponseCallbacks } from './http-response.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { holdCallback, TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
@@ -20,7 +20,7 @@ export function enableOnServer(server: net.Server, options: ZeroCopyOptions | un
   // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
   if (server instanceof tls.Server) {
     warnOnce('ZC_TLS', TLS_WARNING);
-    if (channels.fallback.hasSubscribers) channels.fallback.publish({ server, reason: 'tls' });
+    publish(channels.fallback, { server, reason: 'tls' });
     return;
   }
   if (BRAND in server) {

@@ -3,14 +3,15 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { SocketControl, type ZeroCopyControl } from './control.js';
+import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
-import { invalidType } from './errors.js';
-import { isHttpFinish } from './node-private.js';
+import { handleOf, isHttpFinish } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
+import { abortError, checkSend, type SendArguments } from './send-arguments.js';
 import { sizeOf, type Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
-import { rejectDetached, TcpUpgrade, type Base } from './tcp-upgrade.js';
+import { TcpUpgrade, type Base } from './tcp-upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
 export interface ZeroCopyMembers {
@@ -78,7 +79,9 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
 // by then: a small chunk is copied, an empty one hands nothing back.
 function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
   if (!up.options.holdCallbacks) return callback;
-  const size = (chunk as { length?: number } | null)?.length ?? 0;
+  // Views of any type: `length` counts elements, and a DataView has none.
+  const sized = chunk as { byteLength?: number; length?: number } | null;
+  const size = sized?.byteLength ?? sized?.length ?? 0;
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
   return isHttpFinish(callback) ? callback : up.hold(callback);
@@ -86,9 +89,9 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
+  rejectDetached(args[0]);
   const at = args.findIndex((arg) => typeof arg === 'function');
   if (at > 0 && up.options.holdCallbacks) {
-    rejectDetached(args[0]);
     args[at] = up.hold(args[at] as WriteCallback);
   }
   return up.base.end.apply(this, args as Parameters<net.Socket['end']>);
@@ -101,26 +104,26 @@ function _write(
   callback: WriteCallback,
 ): void {
   const up = upgrade(this);
-  if (sizeOf(chunk) < up.options.threshold && !up.tracking) {
+  const size = sizeOf(chunk);
+  // A buffer without bytes may be a detached one.
+  const empty = size === 0 && typeof chunk !== 'string';
+  if (size < up.options.threshold && !empty && !up.tracking) {
     up.base._write.call(this, chunk, encoding, callback);
     return;
   }
-  writeChunks(up, [{ chunk, encoding }], callback);
+  up.write([{ chunk, encoding }], callback);
 }
 
 function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
-  writeChunks(upgrade(this), chunks, callback);
-}
-
-function writeChunks(up: TcpUpgrade, chunks: readonly Chunk[], callback: WriteCallback): void {
-  const wanted = up.withoutCancelled(chunks);
-  if (wanted.length === 0) callback();
-  else if (!up.takes(wanted, callback)) up.writeByNode(wanted, callback);
+  upgrade(this).write(chunks, callback);
 }
 
 function connect(this: net.Socket, ...args: unknown[]): net.Socket {
   // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
-  const result = upgrade(this).base.connect.apply(this, args as Parameters<net.Socket['connect']>);
+  const up = upgrade(this);
+  const before = handleOf(this);
+  const result = up.base.connect.apply(this, args as Parameters<net.Socket['connect']>);
+  if (before !== handleOf(this)) up.handleReplaced();
   if (this.write !== write) this.write = write as net.Socket['write'];
   return result;
 }
@@ -130,27 +133,17 @@ function send(
   data: Uint8Array | readonly Uint8Array[],
   options?: { signal?: AbortSignal },
 ): Promise<SendReport> {
-  const list = Array.isArray(data) ? (data as readonly Uint8Array[]) : [data as Uint8Array];
-  for (const item of list) {
-    if (!(item instanceof Uint8Array)) {
-      throw invalidType('data', 'a Buffer, a Uint8Array or an array of them', item);
-    }
-    rejectDetached(item);
-  }
-  const signal = options?.signal;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidType('options.signal', 'an AbortSignal', signal);
-  }
-  return sendList(this, list, signal);
+  return sendChecked(this, checkSend(data, options));
 }
 
-function sendList(
-  socket: net.Socket,
-  list: readonly Uint8Array[],
-  signal: AbortSignal | undefined,
-): Promise<SendReport> {
+function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendReport> {
   const up = upgrade(socket);
-  const tracker = new SendTracker(list.reduce((sum, item) => sum + item.length, 0));
+  const { signal } = wanted;
+  const tracker = new SendTracker(wanted.bytes);
+  // Views of our own: a chunk is told apart by its identity.
+  const views = wanted.list.map((item) =>
+    Buffer.from(item.buffer, item.byteOffset, item.byteLength),
+  );
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(abortError(signal));
     const onAbort = (): void => {
@@ -161,26 +154,18 @@ function sendList(
     signal?.addEventListener('abort', onAbort, { once: true });
     const settle: WriteCallback = (error) => {
       signal?.removeEventListener('abort', onAbort);
+      up.untrack(views);
       if (error) reject(error);
       else resolve(tracker.report());
     };
     socket.cork();
-    // Views of our own: a chunk is told apart by its identity.
-    for (const item of list) {
-      const view = Buffer.from(item.buffer, item.byteOffset, item.byteLength);
+    for (const view of views) {
       if (view.length > 0) up.track(view, tracker);
       up.base.write.call(socket, view);
     }
     // The empty write comes behind all of them, also when the stream fails.
     up.base.write.call(socket, '', 'latin1', up.hold(settle));
     socket.uncork();
-  });
-}
-
-function abortError(signal: AbortSignal): Error {
-  return Object.assign(new Error('The operation was aborted', { cause: signal.reason }), {
-    name: 'AbortError',
-    code: 'ABORT_ERR',
   });
 }
 

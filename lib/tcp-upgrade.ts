@@ -5,9 +5,11 @@ import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
 import { zeroCounters, type Counters } from './counters.js';
-import { channels, warnOnce } from './diagnostics.js';
+import { channels, publish, warnOnce } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
-import { MsgZeroCopyEngine, type EngineHost } from './engines/msg-zerocopy.js';
+import type { EngineHost, SendKind } from './engines/engine-host.js';
+import type { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
+import { isDetached } from './detached.js';
 import { bufferDetached, closedBeforeConnection } from './errors.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
@@ -95,7 +97,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   stats(): ZeroCopyStats {
     const counters = this.counters;
     // What libuv wrote is what core counts; it costs the fast path nothing.
-    const byNode = (this.socket.bytesWritten ?? 0) - this.#dispatched;
+    const byNode = nodePrivate.bytesDispatched(this.socket);
     return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
   }
 
@@ -139,18 +141,23 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return adaptive.mayZeroCopy(performance.now()) ? undefined : adaptive.reason;
   }
 
-  sent(): void {
-    if (this.#adaptive?.state === 'probing') this.#adaptive.sent(performance.now());
+  sent(): SendKind {
+    if (this.#adaptive?.state !== 'probing') return 'ordinary';
+    this.#adaptive.sent(performance.now());
+    return 'probe';
   }
 
-  completed(copied: boolean): void {
-    // An engine that was asked for by name is not second-guessed.
-    if (this.options.engine === 'msg_zerocopy') return;
-    const changed = (this.#adaptive ??= new Adaptive()).completed(copied, performance.now());
+  completed(copied: boolean, kind: SendKind): void {
+    // An engine that was asked for by name does not pause on copies; its probe after a want of
+    // buffers is answered by any notification.
+    const named = this.options.engine === 'msg_zerocopy';
+    if (named && this.#adaptive === undefined) return;
+    // A late notice of a send from before the pause is no verdict on the probe.
+    if (this.#adaptive?.state === 'probing' && kind === 'ordinary') return;
+    const counts = copied && !named;
+    const changed = (this.#adaptive ??= new Adaptive()).completed(counts, performance.now());
     if (changed === 'paused') this.#announceFallback('kernel-copied');
-    if (changed === 'active' && channels.resume.hasSubscribers) {
-      channels.resume.publish({ socket: this.socket });
-    }
+    if (changed === 'active') publish(channels.resume, { socket: this.socket });
   }
 
   outOfBuffers(): void {
@@ -171,7 +178,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     );
   }
 
-  finished(engine: MsgZeroCopyEngine): void {
+  finished(engine: unknown): void {
     this.attachment?.finished(engine);
   }
 
@@ -202,8 +209,21 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     (this.#trackers ??= new Map()).set(chunk, tracker);
   }
 
-  /** Takes a write over from Node. False: Node's own write is to do it. */
-  takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
+  /** The send() of these chunks is settled. */
+  untrack(chunks: readonly Uint8Array[]): void {
+    for (const chunk of chunks) this.#trackers?.delete(chunk);
+  }
+
+  /** Sends the chunks of a write, by the engine or by Node. */
+  write(chunks: readonly Chunk[], callback: WriteCallback): void {
+    const wanted = this.#withoutCancelled(chunks);
+    if (wanted.length === 0) callback();
+    else if (wanted.some(({ chunk }) => isDetached(chunk))) callback(bufferDetached());
+    else if (!this.#takes(wanted, callback)) this.#writeByNode(wanted, callback);
+  }
+
+  // Takes a write over from Node. False: Node's own write is to do it.
+  #takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
     if (!reachesThreshold(chunks, this.options)) {
       this.#trackCopied(chunks, 'below-threshold');
       return false;
@@ -248,8 +268,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     for (const { chunk } of chunks) this.#follow(chunk)?.copied(chunk.length, reason);
   }
 
-  /** Leaves out chunks whose send() was aborted before any of it was accepted. */
-  withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
+  // Leaves out chunks whose send() was aborted before any of it was accepted.
+  #withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
     const trackers = this.#trackers;
     if (trackers === undefined || trackers.size === 0) return chunks;
     return chunks.filter(({ chunk }) => {
@@ -264,17 +284,22 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const { socket } = this;
     const single = chunks.length === 1 ? chunks[0] : undefined;
     nodePrivate.setPendingData(socket, single?.chunk ?? chunks, single?.encoding ?? '');
-    const onClose = (): void => callback(closedBeforeConnection());
-    socket.once('close', onClose);
-    socket.once('connect', () => {
+    const onClose = (): void => {
+      // The callback hands memory back: a later connection of this socket must not send it.
+      socket.off('connect', onConnect);
+      callback(closedBeforeConnection());
+    };
+    const onConnect = (): void => {
       socket.off('close', onClose);
       nodePrivate.setPendingData(socket, null, '');
-      if (this.takes(chunks, callback)) return;
-      this.writeByNode(chunks, callback);
-    });
+      // Meanwhile a send() may have been aborted, or a buffer detached.
+      this.write(chunks, callback);
+    };
+    socket.once('close', onClose);
+    socket.once('connect', onConnect);
   }
 
-  writeByNode(chunks: readonly Chunk[], callback: WriteCallback): void {
+  #writeByNode(chunks: readonly Chunk[], callback: WriteCallback): void {
     const { socket, base } = this;
     const single = chunks.length === 1 ? chunks[0] : undefined;
     if (single !== undefined) base._write.call(socket, single.chunk, single.encoding, callback);
@@ -307,23 +332,17 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return this.#dispatched;
   }
 
+  /** The socket got another handle: core counts from 0 again. */
+  handleReplaced(): void {
+    this.#dispatched = 0;
+    this.refused = undefined;
+  }
+
   #announceFallback(reason: Reason): void {
-    if (channels.fallback.hasSubscribers) {
-      channels.fallback.publish({ socket: this.socket, reason });
-    }
+    publish(channels.fallback, { socket: this.socket, reason });
   }
 }
 
 function newWriteResource(): AsyncResource {
   return new AsyncResource('MSG_ZEROCOPY_WRITE');
-}
-
-/** Throws when `chunk` is a view of a buffer that was detached; plain Node would send nothing. */
-export function rejectDetached(chunk: unknown): void {
-  if (!ArrayBuffer.isView(chunk) || chunk.byteLength !== 0) return;
-  try {
-    new Uint8Array(chunk.buffer as ArrayBuffer, 0, 0);
-  } catch {
-    throw bufferDetached();
-  }
 }

@@ -57,13 +57,18 @@ export class JobCursor {
 
   /** Whether a piece became shorter or longer while it waited: detached, or resized. */
   get changedLength(): boolean {
-    const { segment } = this;
-    if (segment === undefined) return false;
-    let available = -this.offset;
-    for (let i = this.piece; i < segment.pieces.length; i++) {
-      available += (segment.pieces[i] as Uint8Array).length;
+    if (this.segment === undefined) return false;
+    // Also in segments to come: behind a gap the kernel would take the next piece's bytes.
+    for (let index = this.#index; index < this.#segments.length; index++) {
+      const { pieces, bytes } = this.#segments[index] as Segment;
+      const present = index === this.#index;
+      let available = present ? -this.offset : 0;
+      for (let i = present ? this.piece : 0; i < pieces.length; i++) {
+        available += (pieces[i] as Uint8Array).length;
+      }
+      if (available !== (present ? this.left : bytes)) return true;
     }
-    return available !== this.left;
+    return false;
   }
 
   #enter(index: number): void {

@@ -3,8 +3,7 @@
 // long as that takes. Knows nothing of net.Socket; what it may not decide it asks its host.
 import type { AsyncResource } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
-import type { Counters } from '../counters.js';
-import { channels } from '../diagnostics.js';
+import { channels, publish } from '../diagnostics.js';
 import type { Job, Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
 import { Handbacks } from '../handbacks.js';
@@ -12,6 +11,7 @@ import { InFlight, type SentEntry } from '../inflight.js';
 import { roomBytes } from '../policy/budget.js';
 import { Linger } from '../policy/linger.js';
 import type { PortOwner, Reactor } from '../reactor.js';
+import type { EngineHost, SendKind } from './engine-host.js';
 import { JobCursor, type Share } from './job-cursor.js';
 
 const { EAGAIN, EFAULT, ENOBUFS } = osConstants.errno;
@@ -24,28 +24,10 @@ const MAX_PIECES = 1024;
  */
 const SENDS_BETWEEN_REAPS = 64;
 
-/** What the engine asks of and tells the socket it works for. */
-export interface EngineHost {
-  readonly maxPendingBytes: number;
-  readonly lingerTimeoutMs: number;
-  readonly threshold: number;
-  readonly counters: Counters;
-  /** Why the next send may not go zero-copy; undefined when it may. */
-  refusal(): Reason | undefined;
-  sent(): void;
-  completed(copied: boolean): void;
-  outOfBuffers(): void;
-  /** Bytes moved: timeouts start anew. */
-  progressed(): void;
-  /** A buffer was detached while the kernel still referenced its memory. */
-  detachedInFlight(): void;
-  /** Nothing is pending and the descriptor is closed. */
-  finished(engine: MsgZeroCopyEngine): void;
-}
-
 interface Sent extends SentEntry {
   readonly pieces: readonly Uint8Array[];
   readonly shares: readonly Share[] | undefined;
+  readonly kind: SendKind;
 }
 
 type Phase = 'open' | 'lingering' | 'closed';
@@ -142,9 +124,8 @@ export class MsgZeroCopyEngine implements PortOwner {
   /** Resets the connection: what was pending is released at once. */
   abort(reason: Error, why: string): void {
     if (this.#phase === 'closed') return;
-    if (channels.abort.hasSubscribers) {
-      channels.abort.publish({ reason: why, pendingBytes: this.pendingBytes });
-    }
+    const { pendingBytes } = this;
+    publish(channels.abort, { socket: this.host.socket, reason: why, pendingBytes });
     this.#failJob(reason);
     this.#phase = 'lingering';
     clearTimeout(this.#timer);
@@ -169,9 +150,11 @@ export class MsgZeroCopyEngine implements PortOwner {
   onRange(lo: number, hi: number, copied: boolean): void {
     const { counters } = this.host;
     let bytes = 0;
+    let kind: SendKind = 'ordinary';
     const strays = this.#inflight.complete(lo, hi, (entry, isFirst) => {
       bytes += entry.bytes;
       counters.notifications++;
+      if (entry.kind === 'probe') kind = 'probe';
       // The flag speaks for the first id of a merged range only.
       if (isFirst && copied) counters.kernelCopiedSends++;
       if (!isFirst) counters.unknownSends++;
@@ -180,9 +163,11 @@ export class MsgZeroCopyEngine implements PortOwner {
     });
     counters.strayNotifications += strays;
     this.reactor.addPinned(-bytes);
-    this.host.completed(copied);
+    this.host.completed(copied, kind);
     this.#linger?.progressed(performance.now());
-    if (channels.release.hasSubscribers) channels.release.publish({ port: this.port, bytes });
+    if (channels.release.hasSubscribers) {
+      publish(channels.release, { socket: this.host.socket, bytes });
+    }
   }
 
   onRangesDone(): void {
@@ -228,7 +213,7 @@ export class MsgZeroCopyEngine implements PortOwner {
     let copying = segment.zeroCopy ? this.host.refusal() : (segment.reason ?? 'below-threshold');
     if (copying === undefined) {
       const room = this.#roomFor(wanted);
-      if (room < wanted && room < this.host.threshold) {
+      if (room < wanted && room < Math.max(1, this.host.threshold)) {
         copying = 'budget';
         this.host.counters.budgetCopies++;
       } else {
@@ -313,13 +298,15 @@ export class MsgZeroCopyEngine implements PortOwner {
       counters.copiedBytes += accepted;
       return;
     }
-    const id = this.#inflight.add({ bytes: accepted, pieces: segment.pieces, shares });
+    const kind = this.host.sent();
+    const id = this.#inflight.add({ bytes: accepted, pieces: segment.pieces, shares, kind });
     this.#sendsSinceReap++;
     this.reactor.addPinned(accepted);
     counters.zeroCopySends++;
     counters.zeroCopyBytes += accepted;
-    this.host.sent();
-    if (channels.send.hasSubscribers) channels.send.publish({ id, bytes: accepted });
+    if (channels.send.hasSubscribers) {
+      publish(channels.send, { socket: this.host.socket, id, bytes: accepted });
+    }
   }
 
   #tellTrackers(shares: readonly Share[], isFirst: boolean, copied: boolean): void {

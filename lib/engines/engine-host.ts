@@ -1,0 +1,28 @@
+// What an engine asks of the socket it works for, and tells it.
+import type { Counters } from '../counters.js';
+import type { Reason } from '../engine.js';
+
+/** A probe finds out, after a pause, whether the kernel still copies. */
+export type SendKind = 'ordinary' | 'probe';
+
+/** What the engine asks of and tells the socket it works for. */
+export interface EngineHost {
+  readonly maxPendingBytes: number;
+  readonly lingerTimeoutMs: number;
+  readonly threshold: number;
+  readonly counters: Counters;
+  /** Why the next send may not go zero-copy; undefined when it may. */
+  refusal(): Reason | undefined;
+  readonly socket: object;
+  /** A zero-copy send was accepted; whether it is a probe. */
+  sent(): SendKind;
+  /** A notification came; `kind`: whether it covers a probe. */
+  completed(copied: boolean, kind: SendKind): void;
+  outOfBuffers(): void;
+  /** Bytes moved: timeouts start anew. */
+  progressed(): void;
+  /** A buffer was detached while the kernel still referenced its memory. */
+  detachedInFlight(): void;
+  /** Nothing is pending and the descriptor is closed. */
+  finished(engine: unknown): void;
+}

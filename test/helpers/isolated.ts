@@ -1,0 +1,58 @@
+// A piece of a test in a process of its own, for what happens once per process: warnings, environment
+// variables, uncaught exceptions.
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+
+/** What the piece may use: nothing around it reaches the other process. */
+export interface Tools {
+  readonly zc: typeof import('../../lib/index');
+  readonly net: typeof import('node:net');
+  readonly events: typeof import('node:events');
+  /** Messages of the process warnings so far, by code. */
+  readonly warnings: readonly { readonly code: string; readonly message: string }[];
+  /** A turn of the event loop, so that warnings and notices arrive. */
+  turn(): Promise<void>;
+}
+
+export interface Isolated<T> {
+  readonly code: number | null;
+  readonly stderr: string;
+  /** What the piece answered, as JSON keeps it; undefined when it ended early. */
+  readonly answer: T | undefined;
+}
+
+const PRELUDE = `
+const warnings = [];
+process.on('warning', ({ code, message }) => warnings.push({ code, message }));
+const tools = {
+  zc: require(process.argv[1]), net: require('node:net'), events: require('node:events'), warnings,
+  turn: () => new Promise((resolve) => setImmediate(() => setImmediate(resolve))),
+};
+`;
+
+/** @param body uses its parameter only: its source text is run */
+export function isolated<T>(
+  body: (tools: Tools) => T | Promise<T>,
+  options: { readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Isolated<T>> {
+  const script = `${PRELUDE}
+Promise.resolve((${body.toString()})(tools)).then((answer) => {
+  process.stdout.write(JSON.stringify({ answer }));
+});`;
+  const library = path.join(__dirname, '../../lib/index.js');
+  const child = spawn(process.execPath, ['--no-warnings', '-e', script, library], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code) => {
+      const answer = stdout === '' ? undefined : (JSON.parse(stdout) as { answer: T }).answer;
+      resolve({ code, stderr, answer });
+    });
+  });
+}

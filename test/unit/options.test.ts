@@ -1,0 +1,131 @@
+// What a user may say, and what is said to those who say something else.
+import assert from 'node:assert/strict';
+import { resolveOptions, type ZeroCopyOptions } from '../../lib/options';
+
+const TYPE = 'ERR_INVALID_ARG_TYPE';
+const RANGE = 'ERR_OUT_OF_RANGE';
+
+function resolve(given: unknown): ReturnType<typeof resolveOptions> {
+  return resolveOptions(given as ZeroCopyOptions);
+}
+
+/** Runs `body` with MSG_ZEROCOPY_ENGINE set to `value`. */
+function withEngineVariable(value: string | undefined, body: () => void): void {
+  const before = process.env['MSG_ZEROCOPY_ENGINE'];
+  if (value === undefined) delete process.env['MSG_ZEROCOPY_ENGINE'];
+  else process.env['MSG_ZEROCOPY_ENGINE'] = value;
+  try {
+    body();
+  } finally {
+    if (before === undefined) delete process.env['MSG_ZEROCOPY_ENGINE'];
+    else process.env['MSG_ZEROCOPY_ENGINE'] = before;
+  }
+}
+
+describe('options', () => {
+  it('have the documented defaults', () => {
+    withEngineVariable(undefined, () => {
+      for (const given of [undefined, {}, { threshold: 'auto', source: 'any', engine: 'auto' }]) {
+        assert.deepEqual(resolve(given), {
+          engine: 'auto',
+          threshold: 32 * 1024,
+          minimumChunk: 4096,
+          source: undefined,
+          holdCallbacks: true,
+          maxPendingBytes: 16 * 1024 * 1024,
+          lingerTimeoutMs: 30_000,
+        });
+      }
+    });
+  });
+
+  it('are taken over, and cannot be changed afterwards', () => {
+    const source = (): boolean => true;
+    const resolved = resolve({
+      engine: 'msg_zerocopy',
+      threshold: 7,
+      source,
+      callbackAt: 'accept',
+      maxPendingBytes: 0,
+      lingerTimeoutMs: 0,
+    });
+    assert.deepEqual(resolved, {
+      engine: 'msg_zerocopy',
+      threshold: 7,
+      minimumChunk: 7,
+      source,
+      holdCallbacks: false,
+      maxPendingBytes: 0,
+      lingerTimeoutMs: 0,
+    });
+    assert.ok(Object.isFrozen(resolved));
+  });
+
+  it('must be an object', () => {
+    for (const given of [null, 0, 5, 'x', true, Symbol('x'), () => 1]) {
+      assert.throws(() => resolve(given), { code: TYPE, name: 'TypeError' });
+    }
+  });
+
+  const wrongTypes = [null, true, {}, [], () => 1, Symbol('x'), 1n];
+  const names = [
+    'engine',
+    'threshold',
+    'source',
+    'callbackAt',
+    'maxPendingBytes',
+    'lingerTimeoutMs',
+  ];
+  for (const name of names) {
+    it(`${name}: refuses values of a wrong type, and names itself`, () => {
+      for (const value of wrongTypes) {
+        if (name === 'source' && typeof value === 'function') continue;
+        assert.throws(
+          () => resolve({ [name]: value }),
+          (error: NodeJS.ErrnoException) =>
+            error.code === TYPE && error instanceof TypeError && error.message.includes(name),
+          `${name}: ${String(value)}`,
+        );
+      }
+    });
+  }
+
+  for (const name of ['threshold', 'maxPendingBytes', 'lingerTimeoutMs']) {
+    it(`${name}: refuses what is no whole number of bytes or milliseconds`, () => {
+      for (const value of [NaN, -1, -0.5, 0.5, Infinity, -Infinity, 2 ** 53]) {
+        assert.throws(() => resolve({ [name]: value }), { code: RANGE, name: 'RangeError' });
+      }
+      assert.throws(() => resolve({ [name]: '5' }), { code: TYPE });
+    });
+  }
+
+  it('lingerTimeoutMs: fits a timer', () => {
+    assert.equal(resolve({ lingerTimeoutMs: 2 ** 31 - 1 }).lingerTimeoutMs, 2 ** 31 - 1);
+    assert.throws(() => resolve({ lingerTimeoutMs: 2 ** 31 }), { code: RANGE });
+  });
+
+  it('engine, source and callbackAt: refuse words that they do not know', () => {
+    assert.throws(() => resolve({ engine: 'uring' }), { code: RANGE });
+    assert.throws(() => resolve({ engine: '' }), { code: RANGE });
+    assert.throws(() => resolve({ source: 'all' }), { code: RANGE });
+    assert.throws(() => resolve({ callbackAt: 'later' }), { code: RANGE });
+    assert.throws(() => resolve({ callbackAt: 5 }), { code: TYPE });
+  });
+
+  it('the environment overrides auto, and nothing else', () => {
+    withEngineVariable('copy', () => {
+      assert.equal(resolve(undefined).engine, 'copy');
+      assert.equal(resolve({ engine: 'auto' }).engine, 'copy');
+      assert.equal(resolve({ engine: 'msg_zerocopy' }).engine, 'msg_zerocopy');
+    });
+    withEngineVariable('', () => assert.equal(resolve({}).engine, 'auto'));
+    withEngineVariable('auto', () => assert.equal(resolve({}).engine, 'auto'));
+  });
+
+  it('says that it was the environment that named an unknown engine', () => {
+    withEngineVariable('turbo', () => {
+      assert.throws(() => resolve({}), { code: RANGE, message: /MSG_ZEROCOPY_ENGINE.*'turbo'/ });
+      assert.equal(resolve({ engine: 'copy' }).engine, 'copy');
+    });
+  });
+});

@@ -1,0 +1,51 @@
+// What a send() reports.
+import assert from 'node:assert/strict';
+import { SendTracker } from '../../lib/report';
+
+describe('report', () => {
+  it('of nothing at all', () => {
+    assert.deepEqual(new SendTracker(0).report(), {
+      bytes: 0,
+      zeroCopyBytes: 0,
+      copiedBytes: 0,
+      kernelCopiedBytes: 0,
+      unknownBytes: 0,
+      engine: 'copy',
+    });
+  });
+
+  it('books each fate in its own column, and they sum to the bytes', () => {
+    const tracker = new SendTracker(15);
+    tracker.released(1, 'zerocopy', 'msg_zerocopy');
+    tracker.released(2, 'copied', 'msg_zerocopy');
+    tracker.released(4, 'unknown', 'msg_zerocopy');
+    tracker.copied(8, 'budget');
+    const report = tracker.report();
+    assert.deepEqual(report, {
+      bytes: 15,
+      zeroCopyBytes: 1,
+      kernelCopiedBytes: 2,
+      unknownBytes: 4,
+      copiedBytes: 8,
+      engine: 'msg_zerocopy',
+      reason: 'budget',
+    });
+    const { zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes } = report;
+    assert.equal(zeroCopyBytes + copiedBytes + kernelCopiedBytes + unknownBytes, report.bytes);
+  });
+
+  it('gives the first reason that says more than that a chunk was small', () => {
+    const tracker = new SendTracker(4);
+    tracker.copied(1, undefined);
+    tracker.copied(1, 'below-threshold');
+    tracker.copied(1, 'enobufs');
+    tracker.copied(1, 'budget');
+    assert.equal(tracker.report().reason, 'enobufs');
+  });
+
+  it('has no reason where nothing was copied by choice', () => {
+    const tracker = new SendTracker(1);
+    tracker.released(1, 'copied', 'msg_zerocopy');
+    assert.equal('reason' in tracker.report(), false);
+  });
+});

@@ -1,0 +1,62 @@
+// What an upgraded socket decides from what its engine tells it. No connection, and a clock of the
+// test's own.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { resolveOptions } from '../../lib/options';
+import { TcpUpgrade, type Base } from '../../lib/tcp-upgrade';
+
+/** Runs `body` with performance.now() in its hands. */
+function withClock(body: (pass: (ms: number) => void) => void): void {
+  let now = 5_000;
+  performance.now = () => now;
+  try {
+    body((ms) => (now += ms));
+  } finally {
+    delete (performance as { now?: unknown }).now;
+  }
+}
+
+function upgradeWith(engine: 'auto' | 'msg_zerocopy'): TcpUpgrade {
+  const socket = new net.Socket();
+  return new TcpUpgrade(
+    socket,
+    socket as unknown as Base,
+    resolveOptions({ engine }),
+    () => undefined,
+  );
+}
+
+describe('tcp-upgrade', () => {
+  it('pauses on copies when the engine was left to it, and not when it was asked for by name', () => {
+    for (const [engine, expected] of [
+      ['auto', 'kernel-copied'],
+      ['msg_zerocopy', undefined],
+    ] as const) {
+      const upgrade = upgradeWith(engine);
+      for (let i = 0; i < 8; i++) upgrade.completed(true, 'ordinary');
+      assert.equal(upgrade.refusal(), expected);
+    }
+  });
+
+  // The pause for want of buffers holds for both; its probe must be judged for both.
+  for (const engine of ['auto', 'msg_zerocopy'] as const) {
+    it(`resumes after the kernel ran out of buffers, engine ${engine}`, () => {
+      withClock((pass) => {
+        const upgrade = upgradeWith(engine);
+        upgrade.outOfBuffers();
+        assert.equal(upgrade.refusal(), 'enobufs');
+        pass(50);
+        assert.equal(upgrade.refusal(), undefined);
+        assert.equal(upgrade.sent(), 'probe');
+        assert.equal(upgrade.refusal(), 'enobufs');
+        // A late notice of a send from before the pause is no verdict.
+        upgrade.completed(engine === 'auto', 'ordinary');
+        assert.equal(upgrade.refusal(), 'enobufs');
+        upgrade.completed(engine === 'msg_zerocopy', 'probe');
+        assert.equal(upgrade.refusal(), undefined);
+        upgrade.sent();
+        assert.equal(upgrade.refusal(), undefined);
+      });
+    });
+  }
+});
