@@ -18,6 +18,11 @@ export function keepWarm(connection: Droppable): void {
   timer ??= setInterval(sweepIdle, SWEEP_MS).unref();
 }
 
+/** The connection has ended. */
+export function forget(connection: Droppable): void {
+  warm.delete(connection);
+}
+
 /** Looks at all connections once; also called when descriptors run short. */
 export function sweepIdle(): void {
   for (const connection of warm) if (connection.dropIdle()) warm.delete(connection);

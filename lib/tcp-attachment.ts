@@ -7,7 +7,7 @@ import type { Reason } from './engine.js';
 import type { EngineHost } from './engines/engine-host.js';
 import { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
 import { handleTaken, streamDestroyed } from './errors.js';
-import { keepWarm, sweepIdle } from './idle-ports.js';
+import { forget, keepWarm, sweepIdle } from './idle-ports.js';
 import * as nodePrivate from './node-private.js';
 import type { Reactor } from './reactor.js';
 
@@ -132,6 +132,7 @@ export class TcpAttachment {
   #leave(engine: MsgZeroCopyEngine): void {
     this.#leaving.add(engine);
     this.#engine = undefined;
+    forget(this);
   }
 
   #refused(errno: number): Reason {

@@ -186,7 +186,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   /** Whether every callback given now would fire at once when its write is accepted. */
   get quiet(): boolean {
-    return (this.attachment?.engine?.idle ?? true) && this.socket.writableLength === 0;
+    const engine = this.attachment?.latest;
+    if (engine !== undefined && !(engine.idle && engine.handbacks.size === 0)) return false;
+    return this.socket.writableLength === 0;
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */

@@ -211,10 +211,16 @@ void Reactor::call_javascript() {
     const size_t count = std::min(capacity_, batch.size() - from);
     std::memcpy(words_.Value().Data(), &batch[from], count * sizeof(Record));
     from += count;
-    on_records_.MakeCallback(env_.Global(),
-                             {Napi::Number::New(env_, static_cast<double>(count))}, context_);
-    // The callback does not throw; only a worker that is being terminated ends up here.
-    if (env_.IsExceptionPending()) env_.GetAndClearPendingException();
+    // Raw Node-API: the C++ wrapper aborts the process where JavaScript can no longer run, and the
+    // loop still turns then (src/env.cc:Environment::RunCleanup closes handles before it runs
+    // cleanup hooks). Records of an environment that ends are nobody's: release_all() counts ids.
+    const napi_value argument = Napi::Number::New(env_, static_cast<double>(count));
+    const napi_status status = napi_make_callback(env_, context_, env_.Global(),
+                                                  on_records_.Value(), 1, &argument, nullptr);
+    bool thrown = false;
+    if (status == napi_ok || napi_is_exception_pending(env_, &thrown) != napi_ok || !thrown) continue;
+    napi_value error;
+    if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
   }
 }
 
