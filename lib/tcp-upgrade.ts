@@ -41,6 +41,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
   #dispatched = 0;
+  /** Held callbacks that were given to Node and not called yet. */
+  #heldByNode = 0;
   #trackers: Map<Uint8Array, SendTracker> | undefined;
   #control: SocketControl | undefined;
 
@@ -184,18 +186,23 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // --- writing ----------------------------------------------------------------------------------
 
-  /** Whether every callback given now would fire at once when its write is accepted. */
+  /**
+   * Whether a callback that Node calls at acceptance may run then: nothing is pinned, and no held
+   * callback of an earlier write is still to come, which it must not overtake.
+   */
   get quiet(): boolean {
+    if (this.#heldByNode > 0 || this.socket.writableLength > 0) return false;
     const engine = this.attachment?.latest;
-    if (engine !== undefined && !(engine.idle && engine.handbacks.size === 0)) return false;
-    return this.socket.writableLength === 0;
+    return engine === undefined || (engine.idle && engine.handbacks.size === 0);
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
   hold(callback: WriteCallback): WriteCallback {
     const { socket } = this;
     const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
+    this.#heldByNode++;
     return (...args) => {
+      this.#heldByNode--;
       const engine = this.attachment?.latest;
       if (engine !== undefined) engine.handBack(callback, socket, args[0], resource);
       else resource.runInAsyncScope(callback, socket, ...args);
