@@ -1,0 +1,199 @@
+// A report as an SVG drawing: bars for cases, lines for series over time. Colours follow the
+// reader's light or dark scheme, and the background stays transparent.
+import type { Facts } from './host';
+import type { CaseReport, ContestantSummary, Plan, Report, Series } from './trials';
+
+const width = 860;
+const height = 440;
+const frame = { left: 64, right: 24, top: 96, bottom: 64 };
+const plot = {
+  width: width - frame.left - frame.right,
+  height: height - frame.top - frame.bottom,
+};
+// Okabe and Ito: told apart also by readers who see fewer colours.
+const colours = [
+  ['#8a919a', '#8a919a'],
+  ['#0072b2', '#56b4e9'],
+  ['#d55e00', '#f0803c'],
+  ['#009e73', '#2fc79a'],
+  ['#aa5c93', '#d98cbd'],
+  ['#b08900', '#e6c229'],
+] as const;
+
+export function chartOf(report: Report, facts: Facts): string {
+  const { plan } = report;
+  const names = plan.contestants.map(({ name }) => name);
+  const body = report.series ? lines(plan, report.series) : bars(report);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(`${plan.workload}: ${plan.title}`)}">`,
+    styles(),
+    text(frame.left, 28, `${plan.workload}: ${plan.title}`, 'title'),
+    legend(names),
+    ...body,
+    text(frame.left, height - 12, footer(plan, facts), 'note'),
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+function styles(): string {
+  const scheme = (index: 0 | 1): string =>
+    colours.map((pair, colour) => `--c${colour}: ${pair[index]};`).join(' ');
+  return `<style>
+svg { --ink: #1f2328; --faint: #656d76; --rule: #d0d7de; ${scheme(0)} font: 13px system-ui, sans-serif; }
+@media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --faint: #9198a1; --rule: #3d444d; ${scheme(1)} } }
+text { fill: var(--ink); } .title { font-size: 16px; font-weight: 600; } .note, .axis { fill: var(--faint); font-size: 12px; }
+.value { font-weight: 600; font-size: 12px; text-anchor: middle; } .absolute { fill: var(--faint); font-size: 10.5px; text-anchor: middle; }
+.group { text-anchor: middle; } .tick { text-anchor: end; } .rule { stroke: var(--rule); } .whisker { stroke: var(--ink); opacity: .55; }
+.target { stroke: var(--ink); stroke-dasharray: 4 3; } .line { fill: none; stroke-width: 2; }
+</style>`;
+}
+
+function legend(names: readonly string[]): string {
+  let x = frame.left;
+  return names
+    .map((name, index) => {
+      const entry = `<rect x="${x}" y="42" width="12" height="12" rx="2" fill="var(--c${index % colours.length})"/>${text(x + 18, 53, name, 'axis')}`;
+      x += 34 + name.length * 7.2;
+      return entry;
+    })
+    .join('');
+}
+
+function bars(report: Report): string[] {
+  const { plan, cases } = report;
+  const relative = plan.compare === 'ratio';
+  const valueOf = (summary: ContestantSummary): Bar => barOf(plan, summary);
+  const highest = Math.max(
+    ...cases.flatMap((one) => one.contestants.map((summary) => valueOf(summary).max)),
+  );
+  const axis = scaleOf(0, highest * 1.12);
+  const groupWidth = plot.width / cases.length;
+  const unit = plan.figures.find(({ key }) => key === plan.main)?.heading ?? plan.main;
+  return [
+    ...axis.ticks.map((tick) =>
+      rule(axis.y(tick), relative ? `${Math.round(tick * 100)} %` : String(tick)),
+    ),
+    text(
+      frame.left,
+      frame.top - 12,
+      relative ? `${unit}, relative to ${plan.contestants[0]?.name}` : unit,
+      'axis',
+    ),
+    ...cases.flatMap((one, index) =>
+      group(plan, one, frame.left + index * groupWidth, groupWidth, axis),
+    ),
+  ];
+}
+
+interface Bar {
+  value: number;
+  min: number;
+  max: number;
+  absolute: string;
+}
+
+function barOf(plan: Plan, summary: ContestantSummary): Bar {
+  const figure = summary.figures[plan.main] ?? { median: NaN, min: NaN, max: NaN };
+  const digits = plan.figures.find(({ key }) => key === plan.main)?.digits ?? 2;
+  const absolute = figure.median.toFixed(digits);
+  if (plan.compare === 'difference') {
+    return { value: figure.median, min: figure.min, max: figure.max, absolute };
+  }
+  const ratio = summary.compared?.[plan.main] ?? { median: 1, min: 1, max: 1 };
+  return { value: ratio.median, min: ratio.min, max: ratio.max, absolute };
+}
+
+function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Scale): string[] {
+  const count = one.contestants.length;
+  const barWidth = Math.min(56, (room * 0.8) / count);
+  const start = left + (room - barWidth * count) / 2;
+  const parts = one.contestants.flatMap((summary, index) => {
+    const bar = barOf(plan, summary);
+    const middle = start + barWidth * (index + 0.5);
+    const top = axis.y(bar.value);
+    const over = Math.min(top, axis.y(bar.max));
+    const label = plan.compare === 'ratio' ? `${Math.round(bar.value * 100)} %` : bar.absolute;
+    return [
+      `<rect x="${round(middle - barWidth / 2 + 2)}" y="${round(top)}" width="${round(barWidth - 4)}" height="${round(axis.y(0) - top)}" rx="2" fill="var(--c${index % colours.length})"><title>${escape(`${one.label} ${summary.contestant}: ${bar.absolute}`)}</title></rect>`,
+      bar.max > bar.min ? stroke('whisker', middle, axis.y(bar.min), middle, axis.y(bar.max)) : '',
+      plan.compare === 'ratio'
+        ? text(middle, over - 17, label, 'value')
+        : text(middle, over - 5, label, 'value'),
+      plan.compare === 'ratio' ? text(middle, over - 5, bar.absolute, 'absolute') : '',
+    ];
+  });
+  const bound = plan.compare === 'ratio' ? (one.target?.most ?? one.target?.least) : undefined;
+  if (bound !== undefined) {
+    parts.push(
+      stroke('target', left + room * 0.06, axis.y(bound), left + room * 0.94, axis.y(bound)),
+    );
+  }
+  return [...parts, text(left + room / 2, height - frame.bottom + 20, one.label, 'group')];
+}
+
+function lines(plan: Plan, series: readonly Series[]): string[] {
+  const points = series.flatMap((one) => one.points);
+  const across = Math.max(...points.map(([x]) => x));
+  const axis = scaleOf(0, Math.max(...points.map(([, y]) => y)) * 1.08);
+  const x = (value: number): number => frame.left + (value / across) * plot.width;
+  const name = new Map(plan.contestants.map((contestant, index) => [contestant.name, index]));
+  return [
+    ...axis.ticks.map((tick) => rule(axis.y(tick), String(tick))),
+    text(frame.left, frame.top - 12, 'resident memory, MiB, over minutes', 'axis'),
+    ...series.map((one) => {
+      const path = one.points.map(([px, py]) => `${round(x(px))},${round(axis.y(py))}`).join(' ');
+      return `<polyline class="line" stroke="var(--c${(name.get(one.name) ?? 0) % colours.length})" points="${path}"/>`;
+    }),
+    ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
+      text(x(part * across), height - frame.bottom + 20, (part * across).toFixed(1), 'group'),
+    ),
+  ];
+}
+
+interface Scale {
+  ticks: number[];
+  y(value: number): number;
+}
+
+/** About five ticks at round numbers. */
+function scaleOf(low: number, high: number): Scale {
+  const rough = (high - low) / 5;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step =
+    [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
+  const ticks = Array.from({ length: Math.floor(high / step) + 1 }, (_, index) =>
+    Number((index * step).toPrecision(6)),
+  );
+  return { ticks, y: (value) => frame.top + plot.height * (1 - (value - low) / (high - low)) };
+}
+
+function rule(y: number, label: string): string {
+  const line = stroke('rule', frame.left, y, width - frame.right, y);
+  return `${line}${text(frame.left - 8, y + 4, label, 'axis tick')}`;
+}
+
+function stroke(kind: string, x1: number, y1: number, x2: number, y2: number): string {
+  return `<line class="${kind}" x1="${round(x1)}" y1="${round(y1)}" x2="${round(x2)}" y2="${round(y2)}"/>`;
+}
+
+function text(x: number, y: number, content: string, kind: string): string {
+  return `<text x="${round(x)}" y="${round(y)}" class="${kind}">${escape(content)}</text>`;
+}
+
+function footer(plan: Plan, facts: Facts): string {
+  const bounds = plan.compare === 'ratio' ? ', dashed: target' : '';
+  const rounds =
+    plan.rounds > 1
+      ? `; median of ${plan.rounds} rounds, whiskers: lowest and highest${bounds}`
+      : '';
+  return `Linux ${facts['kernel']}, Node ${facts['node']}, ${plan.facts['place']}${rounds}`;
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}
+
+function escape(content: string): string {
+  return content.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+}

@@ -1,0 +1,236 @@
+// What the command line may say, and what it means. Knows every option; measures nothing.
+import { parseArgs } from 'node:util';
+
+export const workloadNames = [
+  'tcp-stream',
+  'tcp-small',
+  'tcp-loopback',
+  'http',
+  'memory',
+  'memory-growth',
+] as const;
+export type WorkloadName = (typeof workloadNames)[number];
+
+const groups: Record<string, readonly WorkloadName[]> = {
+  tcp: ['tcp-stream', 'tcp-small', 'tcp-loopback'],
+};
+
+export const contestantKinds = ['plain', 'upgraded', 'c-copy', 'c-zerocopy'] as const;
+export type ContestantKind = (typeof contestantKinds)[number];
+
+const engines = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
+export type EngineName = (typeof engines)[number];
+
+/** Who is measured. `settings` goes to enableZeroCopy as it is; absent means its defaults. */
+export interface Contestant {
+  name: string;
+  kind: ContestantKind;
+  settings?: { engine?: EngineName; threshold?: number };
+}
+
+export const patterns = ['burst', 'corked'] as const;
+export type Pattern = (typeof patterns)[number];
+
+export interface BenchOptions {
+  workloads: WorkloadName[];
+  rounds: number;
+  /** Measured seconds of one trial, after the warm-up. */
+  seconds: number;
+  /** Seconds before the measurement; each workload has its own default. */
+  warmup?: number;
+  sizes?: number[];
+  footprint: number;
+  contestants: Contestant[];
+  place: 'auto' | 'rig' | 'loopback';
+  family: 4 | 6;
+  rate?: string;
+  patterns: Pattern[];
+  connections?: number;
+  minutes: number;
+  json?: string;
+  svg?: string;
+}
+
+/** The caller's mistake: printed with the usage, exit code 2. */
+export class UsageError extends Error {}
+
+export const usage = `Usage: npm run bench -- [workloads...] [options]
+
+Workloads (default: tcp http)
+  tcp             tcp-stream, tcp-small and tcp-loopback
+  tcp-stream      CPU per GB of one socket that writes without pause
+  tcp-small       small writes per CPU second
+  tcp-loopback    the same as tcp-stream on loopback, after the first second
+  http            CPU per request of a keep-alive http server
+  memory          resident memory of idle connections
+  memory-growth   resident memory over time under a mixed load
+
+Options
+  --rounds N         rounds of interleaved trials (5)
+  --seconds S        measured seconds of one trial (1.5)
+  --warmup S         seconds before that (0.8; tcp-loopback 1, http 1.5)
+  --size LIST        sizes, e.g. 4K,64K,1M
+  --footprint SIZE   memory the stream's buffers cover together (4M)
+  --contestants LIST of plain, upgraded, upgraded:ENGINE, c-copy, c-zerocopy (plain,upgraded);
+                     the C contestants take part in tcp-stream and tcp-loopback
+  --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
+  --threshold SIZE   threshold of every upgraded contestant (the library's default)
+  --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
+  --connections N    http: connections of the load generator (8); memory: idle ones (10000)
+  --minutes M        memory-growth: minutes per contestant (3)
+  --place NAME       rig or loopback (the rig where it can be had; tcp-small and memory: loopback)
+  --rate RATE        rate limit of the rig, e.g. 10gbit
+  --family 4|6       IP version (4)
+  --json FILE        one file for all results (default bench/results/<workload>.json)
+  --svg DIR          also draw a chart per workload
+  --help             this text
+
+Trials of the contestants alternate within a round, every trial is a process of its own, and ratios
+are taken within a round. Exit code: 0 measured (also when a target was missed), 1 failed, 2 usage.`;
+
+const flags = {
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  warmup: { type: 'string' },
+  size: { type: 'string' },
+  footprint: { type: 'string' },
+  contestants: { type: 'string' },
+  engine: { type: 'string' },
+  threshold: { type: 'string' },
+  pattern: { type: 'string' },
+  connections: { type: 'string' },
+  minutes: { type: 'string' },
+  place: { type: 'string' },
+  rate: { type: 'string' },
+  family: { type: 'string' },
+  json: { type: 'string' },
+  svg: { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+type Values = { [K in keyof typeof flags]?: string | boolean };
+
+/** Returns undefined when only help was asked for. Throws UsageError. */
+export function parseOptions(argv: readonly string[]): BenchOptions | undefined {
+  const { values, positionals } = parse(argv);
+  if (values.help) return undefined;
+  const options: BenchOptions = {
+    workloads: expandWorkloads(positionals.length > 0 ? positionals : ['tcp', 'http']),
+    rounds: integer(values, 'rounds', 5, 1000),
+    seconds: decimal(values, 'seconds', 1.5, 3600),
+    footprint: text(values, 'footprint', parseSize) ?? parseSize('4M'),
+    contestants: parseContestants(values),
+    place: oneOf('place', (values.place as string | undefined) ?? 'auto', [
+      'auto',
+      'rig',
+      'loopback',
+    ]),
+    family:
+      oneOf('family', (values.family as string | undefined) ?? '4', ['4', '6']) === '6' ? 6 : 4,
+    patterns: text(values, 'pattern', (list) =>
+      split(list).map((name) => oneOf('pattern', name, patterns)),
+    ) ?? [...patterns],
+    minutes: decimal(values, 'minutes', 3, 10_000),
+  };
+  if (values.warmup !== undefined) options.warmup = decimal(values, 'warmup', 0, 3600);
+  if (values.connections !== undefined) {
+    options.connections = integer(values, 'connections', 8, 20_000);
+  }
+  const sizes = text(values, 'size', (list) => split(list).map(parseSize));
+  if (sizes) options.sizes = sizes;
+  if (values.rate !== undefined && !/^\d+[kmg]bit$/.test(String(values.rate))) {
+    throw new UsageError(`'${values.rate}' is not a rate such as 10gbit`);
+  }
+  for (const name of ['rate', 'json', 'svg'] as const) {
+    const value = text(values, name, (value) => value);
+    if (value !== undefined) options[name] = value;
+  }
+  return options;
+}
+
+function parse(argv: readonly string[]): { values: Values; positionals: string[] } {
+  try {
+    return parseArgs({ args: [...argv], options: flags, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+function expandWorkloads(names: readonly string[]): WorkloadName[] {
+  const expanded = names.flatMap(
+    (name) => groups[name] ?? [oneOf('workload', name, workloadNames)],
+  );
+  return [...new Set(expanded)];
+}
+
+/** '64K' is 65,536 bytes. */
+export function parseSize(value: string): number {
+  const match = /^(\d+)([KM]?)$/i.exec(value);
+  const unit = match?.[2]?.toUpperCase() ?? '';
+  const bytes = Number(match?.[1]) * (unit === 'M' ? 1_048_576 : unit === 'K' ? 1024 : 1);
+  if (!(bytes >= 1 && bytes <= 1_073_741_824)) {
+    throw new UsageError(`'${value}' is not a size between 1 and 1024M`);
+  }
+  return bytes;
+}
+
+export function formatSize(bytes: number): string {
+  if (bytes >= 1_048_576 && bytes % 1_048_576 === 0) return `${bytes / 1_048_576}M`;
+  if (bytes >= 1024 && bytes % 1024 === 0) return `${bytes / 1024}K`;
+  return String(bytes);
+}
+
+function parseContestants(values: Values): Contestant[] {
+  const engine = text(values, 'engine', (name) => oneOf('engine', name, engines));
+  const threshold = text(values, 'threshold', parseSize);
+  const names = split((values.contestants as string | undefined) ?? 'plain,upgraded');
+  return [...new Set(names)].map((name) => {
+    const [kindName = '', ...rest] = name.split(':');
+    const kind = oneOf('contestant', kindName, contestantKinds);
+    if (rest.length > 0 && kind !== 'upgraded') {
+      throw new UsageError(`only 'upgraded' takes an engine, not '${name}'`);
+    }
+    if (kind !== 'upgraded') return { name, kind };
+    const own = rest.length > 0 ? oneOf('engine', rest.join(':'), engines) : engine;
+    const settings = {
+      ...(own !== undefined && { engine: own }),
+      ...(threshold !== undefined && { threshold }),
+    };
+    return Object.keys(settings).length > 0 ? { name, kind, settings } : { name, kind };
+  });
+}
+
+function split(list: string): string[] {
+  const parts = list.split(',').map((part) => part.trim());
+  if (parts.some((part) => part === '')) throw new UsageError(`empty entry in '${list}'`);
+  return parts;
+}
+
+function oneOf<T extends string>(what: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((name) => name === value);
+  if (found === undefined) {
+    throw new UsageError(`unknown ${what} '${value}', expected ${allowed.join(', ')}`);
+  }
+  return found;
+}
+
+function text<T>(values: Values, name: keyof Values, read: (value: string) => T): T | undefined {
+  const value = values[name];
+  if (value === undefined) return undefined;
+  if (value === '') throw new UsageError(`--${name} must not be empty`);
+  return read(value as string);
+}
+
+function decimal(values: Values, name: keyof Values, otherwise: number, most: number): number {
+  const value = text(values, name, Number) ?? otherwise;
+  if (!(value >= 0 && value <= most) || (value === 0 && name !== 'warmup')) {
+    throw new UsageError(`--${name} must be a number above 0 and at most ${most}`);
+  }
+  return value;
+}
+
+function integer(values: Values, name: keyof Values, otherwise: number, most: number): number {
+  const value = decimal(values, name, otherwise, most);
+  if (!Number.isInteger(value)) throw new UsageError(`--${name} must be a whole number`);
+  return value;
+}

@@ -1,0 +1,115 @@
+// Where a measurement runs: on the rig (two network namespaces, real zero copy) or on loopback. Both
+// sides are pinned to a CPU of their own.
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { Rig, rigUnavailable } from '../scripts/rig';
+import { Child } from './child';
+import type { BenchOptions } from './options';
+
+export type Side = 'sender' | 'receiver';
+
+export interface Place {
+  readonly name: 'rig' | 'loopback';
+  readonly device: string;
+  address(side: Side): string;
+  start(side: Side, name: string, argv: readonly string[]): Child;
+  /** Schedstat files of the kernel threads on the sender's CPU that work for the sender. */
+  readonly kernelThreads: string[];
+  close(): void;
+}
+
+const childOptions: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'] };
+
+/** Opens the rig and loopback when first asked for, and closes what was opened. */
+export class Places {
+  readonly #options: BenchOptions;
+  readonly #open = new Map<string, Place>();
+
+  constructor(options: BenchOptions) {
+    this.#options = options;
+  }
+
+  /** The rig where it can be had, or what --place says. */
+  preferred(): Place {
+    if (this.#options.place === 'loopback') return this.loopback();
+    const missing = rigUnavailable();
+    if (!missing) return this.#get('rig', () => openRig(this.#options));
+    if (this.#options.place === 'rig') {
+      throw new Error(`no rig: ${missing.reason}; ${missing.remedy}`);
+    }
+    console.error(`no rig (${missing.reason}; ${missing.remedy}): loopback cannot show a win`);
+    return this.loopback();
+  }
+
+  loopback(): Place {
+    return this.#get('loopback', () => openLoopback(this.#options.family));
+  }
+
+  close(): void {
+    for (const place of this.#open.values()) place.close();
+    this.#open.clear();
+  }
+
+  #get(name: string, open: () => Place): Place {
+    const place = this.#open.get(name) ?? open();
+    this.#open.set(name, place);
+    return place;
+  }
+}
+
+function openRig(options: BenchOptions): Place {
+  const rig = Rig.up(options.rate === undefined ? {} : { rate: options.rate });
+  const { sender } = rig;
+  return {
+    name: 'rig',
+    device: sender.device,
+    address: (side) => (options.family === 6 ? rig[side].address6 : rig[side].address4),
+    start: (side, name, argv) => new Child(name, rig.spawn(side, [...argv], childOptions)),
+    kernelThreads: kernelThreadsOf(sender.device, sender.cpu),
+    close: () => rig.down(),
+  };
+}
+
+function openLoopback(family: 4 | 6): Place {
+  const cpus = allowedCpus();
+  const cpuOf = { sender: cpus[0], receiver: cpus[1] ?? cpus[0] };
+  return {
+    name: 'loopback',
+    device: 'lo',
+    address: () => (family === 6 ? '::1' : '127.0.0.1'),
+    start: (side, name, argv) => new Child(name, spawnPinned(cpuOf[side], argv)),
+    kernelThreads: kernelThreadsOf('lo', cpus[0] ?? 0),
+    close: () => undefined,
+  };
+}
+
+function spawnPinned(cpu: number | undefined, argv: readonly string[]): ChildProcess {
+  return spawn('taskset', ['-c', String(cpu ?? 0), ...argv], childOptions);
+}
+
+function allowedCpus(): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return (list ?? '0').split(',').flatMap((range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
+// ACKs of the rig are handled by the device's own NAPI thread; what spills over from an interrupt's
+// budget goes to ksoftirqd.
+function kernelThreadsOf(device: string, cpu: number): string[] {
+  const wanted = (name: string): boolean =>
+    name.startsWith(`napi/${device}-`) || name === `ksoftirqd/${cpu}`;
+  return readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid) && wanted(nameOf(pid)))
+    .map((pid) => `/proc/${pid}/schedstat`);
+}
+
+function nameOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}

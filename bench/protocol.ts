@@ -1,0 +1,87 @@
+// What the runner orders from its children and what they answer. Types only: both sides import it.
+import type { Contestant, Pattern } from './options';
+
+/** Sums since the start of the process. Times of the process in µs, `at` in ms. */
+export interface Snapshot {
+  at: number;
+  user: number;
+  system: number;
+  /** Run time in ns of the kernel threads that work for the sender on its CPU. */
+  kernelThreads: number;
+  /** Time in ns the main thread was ready to run and had no CPU. */
+  waited: number;
+  bytes: number;
+  /** Writes of a stream, requests of a server. */
+  writes: number;
+  /** Absent for a contestant that knows no zero copy. */
+  zeroCopy?: ZeroCopyTotals;
+}
+
+/** The counters of `socket.zeroCopy.stats` that tell how the bytes travelled. */
+export type ZeroCopyTotals = Record<string, number>;
+
+export interface Result {
+  event: 'result';
+  start: Snapshot;
+  end: Snapshot;
+  engine?: string;
+  state?: string;
+  reason?: string;
+}
+
+export interface WindowOrder {
+  contestant: Contestant;
+  warmup: number;
+  seconds: number;
+  /** The schedstat files of the kernel threads that count. */
+  kernelThreads: string[];
+}
+
+export interface StreamOrder extends WindowOrder {
+  address: string;
+  port: number;
+  size: number;
+  footprint: number;
+  pattern: Pattern;
+}
+
+export interface ServerOrder extends WindowOrder {
+  address: string;
+  size: number;
+}
+
+export interface IdleServerOrder {
+  contestant: Contestant;
+  address: string;
+  connections: number;
+  /** Bytes every connection gets before it idles; 0 for none. */
+  greeting: number;
+  settleSeconds: number;
+}
+
+export interface IdleClientsOrder {
+  address: string;
+  port: number;
+  connections: number;
+  greeting: number;
+}
+
+export interface MemoryFigures {
+  rss: number;
+  heap: number;
+  external: number;
+  descriptors: number;
+}
+
+export interface GrowthServerOrder {
+  contestant: Contestant;
+  address: string;
+  seconds: number;
+  sampleSeconds: number;
+}
+
+export interface GrowthClientsOrder {
+  address: string;
+  port: number;
+  connections: number;
+}

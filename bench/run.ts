@@ -1,0 +1,102 @@
+// npm run bench: reads the command line, runs the workloads one after another, writes what came out.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+import { chartOf } from './chart';
+import { endAll } from './child';
+import { formatFacts, hostFacts, optionFacts, type Facts } from './host';
+import { takeLock } from './lock';
+import { packageRoot } from './native';
+import { parseOptions, usage, UsageError, type BenchOptions, type WorkloadName } from './options';
+import { Places } from './place';
+import { formatReport } from './table';
+import type { Report } from './trials';
+import { memoryGrowth } from './workloads/growth';
+import { http } from './workloads/http';
+import { memory } from './workloads/memory';
+import { tcpLoopback, tcpSmall, tcpStream } from './workloads/tcp';
+
+type Workload = (options: BenchOptions, places: Places) => Promise<Report>;
+
+const workloads: Record<WorkloadName, Workload> = {
+  'tcp-stream': tcpStream,
+  'tcp-small': tcpSmall,
+  'tcp-loopback': tcpLoopback,
+  http,
+  memory,
+  'memory-growth': memoryGrowth,
+};
+
+/** A rig is not built for these alone. */
+const onLoopback = new Set<WorkloadName>(['tcp-small', 'tcp-loopback', 'memory']);
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (!options) {
+    console.log(usage);
+    return 0;
+  }
+  await takeLock();
+  const places = new Places(options);
+  // Children first: a namespace is only free when nobody lives in it.
+  const leave = (code: number): void => {
+    endAll();
+    places.close();
+    process.exit(code);
+  };
+  process.once('SIGINT', () => leave(130));
+  process.once('SIGTERM', () => leave(143));
+  try {
+    await runAll(options, places);
+    return 0;
+  } finally {
+    endAll();
+    places.close();
+  }
+}
+
+async function runAll(options: BenchOptions, places: Places): Promise<void> {
+  const place = options.workloads.every((name) => onLoopback.has(name))
+    ? places.loopback()
+    : places.preferred();
+  const host = await hostFacts(place);
+  const facts = { ...host, ...optionFacts(options) };
+  console.log(formatFacts(facts));
+  const reports: Report[] = [];
+  for (const name of options.workloads) {
+    const report = await workloads[name](options, places);
+    reports.push(report);
+    console.log(formatReport(report));
+    // After every workload: a later failure must not take the earlier results with it.
+    save(options, facts, reports);
+  }
+}
+
+function save(options: BenchOptions, facts: Facts, reports: readonly Report[]): void {
+  const date = new Date().toISOString();
+  const last = reports.at(-1);
+  if (!last) return;
+  const file = options.json ?? path.join(packageRoot, `bench/results/${last.plan.workload}.json`);
+  const content = options.json === undefined ? [last] : reports;
+  write(file, `${JSON.stringify({ date, host: facts, reports: content }, undefined, 2)}\n`);
+  if (options.svg !== undefined) {
+    write(path.join(options.svg, `${last.plan.workload}.svg`), chartOf(last, facts));
+  }
+}
+
+function write(file: string, content: string): void {
+  mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
+  writeFileSync(file, content);
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\n\n${usage}`);
+      process.exit(2);
+    }
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);

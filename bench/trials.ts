@@ -1,0 +1,181 @@
+// Trials and what is made of them: interleaving, medians, ratios within a round. Knows no workload.
+import type { Contestant } from './options';
+import { spread, type Spread } from './stats';
+
+/** How the bytes of one trial travelled, as the sender reports it. */
+export interface ZeroCopyUse {
+  engine?: string;
+  state?: string;
+  reason?: string;
+  /** Sends without a copy of ours. */
+  sends: number;
+  /** Part of the bytes that was sent so, 0 to 1. */
+  share: number;
+  /** Part of those sends whose fate was reported, 0 to 1: of a merged range only the first one's is. */
+  known: number;
+  /** Part of the known ones that the kernel copied after all, 0 to 1. */
+  copied: number;
+  /** All counters of the library within the measured window. */
+  counters: Record<string, number>;
+}
+
+export interface Trial {
+  contestant: string;
+  round: number;
+  figures: Record<string, number>;
+  /** Part of the time, 0 to 1, in which somebody else had the sender's CPU. */
+  disturbed?: number;
+  zeroCopy?: ZeroCopyUse;
+}
+
+export interface Figure {
+  key: string;
+  heading: string;
+  digits: number;
+}
+
+/** Bound of the main figure against the first contestant's. */
+export interface Target {
+  most?: number;
+  least?: number;
+}
+
+export interface Case {
+  label: string;
+  bytes: number;
+  target?: Target;
+}
+
+/** What a workload measures and how it is to be read. */
+export interface Plan {
+  workload: string;
+  title: string;
+  /** Facts of the run that belong beside the table, printed as key=value. */
+  facts: Record<string, string | number>;
+  figures: readonly Figure[];
+  /** Key of the figure that is compared and drawn. */
+  main: string;
+  /** Further figures to compare. */
+  alsoCompared: readonly string[];
+  /** Against the first contestant, within a round. */
+  compare: 'ratio' | 'difference';
+  contestants: readonly Contestant[];
+  rounds: number;
+}
+
+export interface ContestantSummary {
+  contestant: string;
+  figures: Record<string, Spread>;
+  /** By figure; absent for the first contestant. */
+  compared?: Record<string, Spread>;
+  verdict?: 'met' | 'missed';
+  marks: string[];
+  trials: Trial[];
+}
+
+export interface CaseReport extends Case {
+  contestants: ContestantSummary[];
+}
+
+export interface Report {
+  plan: Plan;
+  cases: CaseReport[];
+  /** Lines over time, where a workload has them. */
+  series?: Series[];
+}
+
+export interface Series {
+  name: string;
+  points: [number, number][];
+}
+
+const copiedFromHereOn = 0.5;
+const partlyCopiedFromHereOn = 0.02;
+// A few probes of an engine that has seen that the kernel copies do not claim zero copy.
+const claimFromHereOn = 0.02;
+const disturbedFromHereOn = 0.1;
+
+/** One trial of every contestant per round, in an order that turns around every round. */
+export async function runCase(
+  plan: Plan,
+  one: Case,
+  runTrial: (contestant: Contestant, round: number) => Promise<Omit<Trial, 'contestant' | 'round'>>,
+): Promise<CaseReport> {
+  const trials: Trial[] = [];
+  for (let round = 0; round < plan.rounds; round++) {
+    const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
+    for (const contestant of order) {
+      progress(
+        `${plan.workload} ${one.label} round ${round + 1}/${plan.rounds} ${contestant.name}`,
+      );
+      trials.push({ contestant: contestant.name, round, ...(await runTrial(contestant, round)) });
+    }
+  }
+  progress('');
+  return { ...one, contestants: summarise(plan, one, trials) };
+}
+
+function progress(line: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+}
+
+export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): ContestantSummary[] {
+  const first = plan.contestants[0]?.name;
+  const baseline = trials.filter((trial) => trial.contestant === first);
+  return plan.contestants.map(({ name, kind, settings }) => {
+    const own = trials.filter((trial) => trial.contestant === name);
+    const summary: ContestantSummary = {
+      contestant: name,
+      figures: Object.fromEntries(
+        plan.figures.map(({ key }) => [key, spread(own.map((trial) => figure(trial, key)))]),
+      ),
+      marks: marksOf(own),
+      trials: own,
+    };
+    if (name === first) return summary;
+    summary.compared = Object.fromEntries(
+      [plan.main, ...plan.alsoCompared].map((key) => [key, compare(plan, own, baseline, key)]),
+    );
+    const value = summary.compared[plan.main]?.median;
+    // Who is told to copy is measured for comparison and has nothing to meet.
+    const judged = kind === 'upgraded' && settings?.engine !== 'copy';
+    if (judged && one.target && value !== undefined) {
+      summary.verdict = meets(value, one.target) ? 'met' : 'missed';
+    }
+    return summary;
+  });
+}
+
+function compare(plan: Plan, own: Trial[], baseline: Trial[], key: string): Spread {
+  return spread(
+    own.map((trial) => {
+      const other = baseline.find(({ round }) => round === trial.round);
+      const base = other ? figure(other, key) : NaN;
+      return plan.compare === 'ratio' ? figure(trial, key) / base : figure(trial, key) - base;
+    }),
+  );
+}
+
+function figure(trial: Trial, key: string): number {
+  return trial.figures[key] ?? NaN;
+}
+
+function meets(value: number, { most, least }: Target): boolean {
+  return (most === undefined || value <= most) && (least === undefined || value >= least);
+}
+
+// What claims zero copy but was copied must not pass for a result.
+function marksOf(trials: readonly Trial[]): string[] {
+  const marks = new Set<string>();
+  for (const { zeroCopy } of trials) {
+    if (!zeroCopy) continue;
+    if (zeroCopy.share >= claimFromHereOn) {
+      if (zeroCopy.copied >= copiedFromHereOn) marks.add('KERNEL COPIED');
+      else if (zeroCopy.copied >= partlyCopiedFromHereOn) marks.add('partly copied');
+    }
+    if (zeroCopy.reason !== undefined) marks.add(zeroCopy.reason);
+  }
+  const disturbed = trials.filter((trial) => (trial.disturbed ?? 0) >= disturbedFromHereOn);
+  if (disturbed.length > 0) marks.add(`disturbed ${disturbed.length}/${trials.length}`);
+  return [...marks];
+}

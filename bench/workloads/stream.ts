@@ -1,0 +1,127 @@
+// One connection written without pause: the three tcp workloads are settings of this one.
+import path from 'node:path';
+
+import { costOf, trialOf, type Cost } from '../cost';
+import { nativeProgram } from '../native';
+import { formatSize, type BenchOptions, type Contestant, type Pattern } from '../options';
+import type { Place } from '../place';
+import type { Result, StreamOrder } from '../protocol';
+import { runCase, type Case, type Plan, type Report, type Target, type Trial } from '../trials';
+
+export interface StreamCase extends Case {
+  pattern: Pattern;
+}
+
+export interface StreamSettings {
+  plan: Plan;
+  place: Place;
+  options: BenchOptions;
+  cases: StreamCase[];
+  warmup: number;
+  figuresOf: (cost: Cost) => Record<string, number>;
+}
+
+const startMs = 15_000;
+const slackMs = 20_000;
+const endMs = 5_000;
+
+export const perGigabyte = {
+  figures: [
+    { key: 'proc', heading: 'proc s/GB', digits: 3 },
+    { key: 'user', heading: 'user', digits: 3 },
+    { key: 'softirq', heading: 'softirq', digits: 3 },
+    { key: 'sys', heading: 'sys s/GB', digits: 3 },
+    { key: 'gbit', heading: 'Gbit/s', digits: 1 },
+  ],
+  figuresOf: (cost: Cost): Record<string, number> => {
+    const gigabytes = cost.bytes / 1e9;
+    return {
+      proc: cost.proc / gigabytes,
+      user: cost.user / gigabytes,
+      system: cost.system / gigabytes,
+      softirq: cost.softirq / gigabytes,
+      sys: (cost.proc + cost.softirq) / gigabytes,
+      gbit: (cost.bytes * 8) / 1e9 / cost.seconds,
+    };
+  },
+};
+
+export function sizeCases(
+  sizes: readonly number[],
+  pattern: Pattern,
+  targets: Readonly<Record<number, Target>>,
+): StreamCase[] {
+  return sizes.map((bytes) => {
+    const target = targets[bytes];
+    return { label: formatSize(bytes), bytes, pattern, ...(target && { target }) };
+  });
+}
+
+export async function runStreams(settings: StreamSettings): Promise<Report> {
+  const cases = [];
+  for (const one of settings.cases) {
+    cases.push(
+      await runCase(settings.plan, one, (contestant) => runTrial(settings, one, contestant)),
+    );
+  }
+  return { plan: settings.plan, cases };
+}
+
+async function runTrial(
+  settings: StreamSettings,
+  one: StreamCase,
+  contestant: Contestant,
+): Promise<Omit<Trial, 'contestant' | 'round'>> {
+  const { place, options, warmup } = settings;
+  const address = place.address('receiver');
+  const sink = place.start('receiver', 'sink', [nativeProgram('sink'), address]);
+  try {
+    const port = Number((await sink.next('ready', startMs))['port']);
+    const order: StreamOrder = {
+      contestant,
+      address,
+      port,
+      size: one.bytes,
+      footprint: options.footprint,
+      pattern: one.pattern,
+      warmup,
+      seconds: options.seconds,
+      kernelThreads: place.kernelThreads,
+    };
+    const sender = place.start('sender', `sender ${contestant.name}`, senderCommand(order));
+    try {
+      const patience = (warmup + options.seconds) * 1000 + slackMs;
+      const result = (await sender.next('result', patience)) as unknown as Result;
+      if (!(await sender.endedWithin(endMs))) {
+        console.error(`${contestant.name} ${one.label}: the sender did not end by itself`);
+      }
+      await sender.end();
+      const received = Number((await sink.next('received', endMs))['bytes']);
+      // What is counted as sent before the window's end must have arrived, or the figures lie.
+      const claimed = result.end.bytes - result.start.bytes;
+      if (received < claimed) {
+        throw new Error(`${contestant.name} claims ${claimed} bytes, ${received} arrived`);
+      }
+      return trialOf(result, settings.figuresOf(costOf(result)));
+    } finally {
+      await sender.end();
+    }
+  } finally {
+    await sink.end();
+  }
+}
+
+function senderCommand(order: StreamOrder): string[] {
+  const { kind } = order.contestant;
+  if (kind === 'plain' || kind === 'upgraded') {
+    const script = path.join(__dirname, '../children/stream-sender.js');
+    return [process.execPath, script, JSON.stringify(order)];
+  }
+  return [
+    nativeProgram('csend'),
+    kind === 'c-zerocopy' ? 'zerocopy' : 'copy',
+    order.address,
+    ...[order.port, order.size, order.footprint, order.warmup, order.seconds].map(String),
+    ...order.kernelThreads,
+  ];
+}
