@@ -2,7 +2,11 @@
 import { invalidType, outOfRange } from './errors.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from './policy/linger.js';
-import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from './policy/threshold.js';
+import {
+  DEFAULT_RESPONSE_THRESHOLD_BYTES,
+  DEFAULT_THRESHOLD_BYTES,
+  minimumChunkBytes,
+} from './policy/threshold.js';
 
 export interface ZeroCopyOptions {
   /**
@@ -13,8 +17,9 @@ export interface ZeroCopyOptions {
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';
   /**
-   * Bytes from which a write goes zero-copy, or `'auto'` (default; 32 KiB until measured per host).
-   * Counted over the chunks of one write that have at least 4 KiB each: small chunks never add up.
+   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB in a stream, 128 KiB for the
+   * first write after data of the peer (a response), which pays for a wake-up of its own.
+   * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.
    */
   threshold?: number | 'auto';
@@ -40,6 +45,8 @@ export interface ZeroCopyOptions {
 export interface ResolvedOptions {
   readonly engine: 'auto' | 'msg_zerocopy' | 'copy';
   readonly threshold: number;
+  /** The threshold of the first write after data of the peer. */
+  readonly responseThreshold: number;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
@@ -88,15 +95,17 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     throw invalidType('options', 'an object', options);
   }
   const given = options ?? {};
-  const threshold =
+  const fixed =
     given.threshold === undefined || given.threshold === 'auto'
-      ? DEFAULT_THRESHOLD_BYTES
+      ? undefined
       : size('options.threshold', given.threshold, 'bytes');
+  const threshold = fixed ?? DEFAULT_THRESHOLD_BYTES;
   const { callbackAt: at = 'release' } = given;
   const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
   return Object.freeze({
     engine: engine(given.engine),
     threshold,
+    responseThreshold: fixed ?? DEFAULT_RESPONSE_THRESHOLD_BYTES,
     minimumChunk: minimumChunkBytes(threshold),
     source: source(given.source),
     holdCallbacks: callbackAt === 'release',

@@ -31,18 +31,19 @@ export class Reactor {
   processPinned = 0;
   readonly #owners: (PortOwner | undefined)[] = [];
   readonly #words: Uint32Array;
-  readonly #constants: NativeConstants;
+  /** A plain copy: properties of an object that native made are slow to read. */
+  readonly constants: NativeConstants;
 
   constructor(native: Native) {
     this.native = native;
-    this.#constants = { ...native.constants };
+    this.constants = { ...native.constants };
     const { memlockBytes, ipcLock } = native.describe();
     this.processBudget = processBudgetBytes({
       memlockBytes,
       ipcLock,
       totalMemoryBytes: os.totalmem(),
     });
-    this.#words = new Uint32Array(RECORDS * native.constants.RECORD_WORDS);
+    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS);
     const onRecords = (count: number): void => this.#dispatch(count);
     const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
@@ -72,7 +73,7 @@ export class Reactor {
   }
 
   #range(index: number): PortOwner | undefined {
-    const { RECORD_WORDS, RECORD_COPIED } = this.#constants;
+    const { RECORD_WORDS, RECORD_COPIED } = this.constants;
     const at = index * RECORD_WORDS;
     const words = this.#words;
     const owner = this.#owners[words[at] as number];
@@ -84,7 +85,7 @@ export class Reactor {
   // Two passes: first the bookkeeping of every record, then what may run user code, which may send,
   // destroy or reap in turn and so overwrite the shared words.
   #dispatch(count: number): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA } = this.#constants;
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA } = this.constants;
     const calls: [PortOwner, number][] = [];
     for (let i = 0; i < count; i++) {
       const flags = this.#words[i * RECORD_WORDS + 3] as number;

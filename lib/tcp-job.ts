@@ -26,14 +26,18 @@ export function sizeOf(chunk: Uint8Array | string): number {
  * Whether a write is worth a zero-copy job: the bytes of its chunks that are large enough by
  * themselves reach the threshold.
  */
-export function reachesThreshold(chunks: readonly Chunk[], options: ResolvedOptions): boolean {
+export function reachesThreshold(
+  chunks: readonly Chunk[],
+  options: ResolvedOptions,
+  threshold = options.threshold,
+): boolean {
   let bytes = 0;
   for (const { chunk } of chunks) {
     const size = sizeOf(chunk);
     if (size < options.minimumChunk || size === 0) continue;
     if (typeof chunk !== 'string' && options.source?.(chunk) === false) continue;
     bytes += size;
-    if (bytes >= options.threshold) return true;
+    if (bytes >= threshold) return true;
   }
   return false;
 }

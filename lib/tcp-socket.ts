@@ -9,7 +9,7 @@ import { handleOf, isHttpFinish } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
-import { sizeOf, type Chunk } from './tcp-job.js';
+import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
 import { TcpUpgrade, type Base } from './tcp-upgrade.js';
 
@@ -60,11 +60,18 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
 
 function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   const up = upgrade(this);
+  // Only a view without bytes can be a detached one; a DataView has no length.
+  if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (callback === undefined && typeof encoding !== 'function') {
+    // Small writes pass here: no argument more than was given, or core does more work for it.
+    return encoding === undefined
+      ? up.base.write.call(this, chunk as string)
+      : up.base.write.call(this, chunk as string, encoding as BufferEncoding);
+  }
   if (typeof encoding === 'function') {
     callback = encoding;
     encoding = undefined;
   }
-  rejectDetached(chunk);
   const settled =
     typeof callback === 'function' ? settling(up, chunk, callback as WriteCallback) : callback;
   return up.base.write.call(
@@ -104,10 +111,9 @@ function _write(
   callback: WriteCallback,
 ): void {
   const up = upgrade(this);
-  const size = sizeOf(chunk);
+  const size = chunk.length;
   // A buffer without bytes may be a detached one.
-  const empty = size === 0 && typeof chunk !== 'string';
-  if (size < up.options.threshold && !empty && !up.tracking) {
+  if (size > 0 && size < up.options.threshold && !up.tracking) {
     up.base._write.call(this, chunk, encoding, callback);
     return;
   }

@@ -43,6 +43,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #dispatched = 0;
   /** Held callbacks that were given to Node and not called yet. */
   #heldByNode = 0;
+  /** bytesRead of the socket at the last large write. */
+  #bytesRead = 0;
   #trackers: Map<Uint8Array, SendTracker> | undefined;
   #control: SocketControl | undefined;
 
@@ -233,7 +235,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // Takes a write over from Node. False: Node's own write is to do it.
   #takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
-    if (!reachesThreshold(chunks, this.options)) {
+    if (!this.#reachesThreshold(chunks)) {
       this.#trackCopied(chunks, 'below-threshold');
       return false;
     }
@@ -248,6 +250,16 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     }
     this.#submit(chunks, callback);
     return true;
+  }
+
+  #reachesThreshold(chunks: readonly Chunk[]): boolean {
+    const { options } = this;
+    if (!reachesThreshold(chunks, options)) return false;
+    if (options.responseThreshold === options.threshold) return true;
+    const { bytesRead } = this.socket;
+    const isResponse = bytesRead !== this.#bytesRead;
+    this.#bytesRead = bytesRead;
+    return !isResponse || reachesThreshold(chunks, options, options.responseThreshold);
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {

@@ -208,7 +208,7 @@ export class MsgZeroCopyEngine implements PortOwner {
   // One sendmsg of what is left of the segment. Answers bytes, or -errno for a dead connection; sets
   // `#waiting` when the send buffer is full.
   #sendSome(cursor: JobCursor, segment: Segment): number {
-    const { SEND_MORE } = this.reactor.native.constants;
+    const { SEND_MORE } = this.reactor.constants;
     let wanted = cursor.left;
     let copying = segment.zeroCopy ? this.host.refusal() : (segment.reason ?? 'below-threshold');
     if (copying === undefined) {
@@ -271,7 +271,7 @@ export class MsgZeroCopyEngine implements PortOwner {
   }
 
   #sendZeroCopy(cursor: JobCursor, wanted: number, more: number): number {
-    const flags = more | this.reactor.native.constants.SEND_ZEROCOPY;
+    const flags = more | this.reactor.constants.SEND_ZEROCOPY;
     let accepted = this.#send(cursor, wanted, flags);
     if (accepted === -ENOBUFS) {
       // Unread notifications hold optmem: read them, then try once more.

@@ -55,8 +55,12 @@ int Port::arm(int epoll) {
   // Modifying an edge-triggered entry looks at the socket once more and queues an event if it is
   // writable already, so space that came free after the short send is not missed.
   const int armed = epoll_modify(epoll, fd_.get(), EPOLLET | EPOLLOUT, index_);
-  if (armed == 0) waiting_ = true;
+  if (armed == 0) waiting_ = armed_ = true;
   return armed;
+}
+
+void Port::disarm(int epoll) {
+  armed_ = epoll_modify(epoll, fd_.get(), EPOLLET, index_) < 0;
 }
 
 int Port::linger(int epoll) {

@@ -2,6 +2,8 @@
 // reads its error queue. Decides nothing: what to send how, and when to give up, is TypeScript's.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +33,12 @@ class Port {
   // Reads the error queue and appends to `records` what somebody waits for. Ranges that nobody waits
   // for are held: a call into JavaScript costs as much as the system call that read them.
   void collect(uint32_t events, std::vector<Record>* records);
+  // Whether an event says nothing but that space came free, which nobody waits for: libuv's own
+  // writes on the socket cause one each time its send buffer was full.
+  bool is_idle_wakeup(uint32_t events) const {
+    return armed_ && !waiting_ && issued_ == completed_ && (events & ~EPOLLWRNORM) == EPOLLOUT;
+  }
+  void disarm(int epoll);
   size_t held_ranges() const { return held_.size(); }
   void deliver_ranges(std::vector<Record>* records, size_t limit);
 
@@ -49,6 +57,7 @@ class Port {
   const uint32_t index_;
   const bool foreign_entries_;
   bool waiting_ = false;
+  bool armed_ = false;  // the epoll entry asks for EPOLLOUT
   bool lingering_ = false;
   bool eager_ = false;  // somebody waits for a release: deliver every range at once
   bool referenced_ = true;

@@ -170,6 +170,7 @@ void Reactor::on_readable() {
     for (int i = 0; i < count; i++) {
       Port* fired = port(static_cast<uint32_t>(events[i].data.u64));
       if (fired == nullptr) continue;
+      if (fired->is_idle_wakeup(events[i].events)) fired->disarm(epoll_.get());
       const bool held = fired->holds_loop();
       fired->collect(events[i].events, &records_);
       update_hold(held, *fired);

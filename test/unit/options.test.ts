@@ -29,7 +29,8 @@ describe('options', () => {
         assert.deepEqual(resolve(given), {
           engine: 'auto',
           threshold: 32 * 1024,
-          minimumChunk: 4096,
+          responseThreshold: 128 * 1024,
+          minimumChunk: 8192,
           source: undefined,
           holdCallbacks: true,
           maxPendingBytes: 16 * 1024 * 1024,
@@ -52,6 +53,7 @@ describe('options', () => {
     assert.deepEqual(resolved, {
       engine: 'msg_zerocopy',
       threshold: 7,
+      responseThreshold: 7,
       minimumChunk: 7,
       source,
       holdCallbacks: false,

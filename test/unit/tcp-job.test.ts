@@ -1,11 +1,17 @@
 // Which chunks of a write go zero-copy, which are staged beside them, and which are copied.
 import assert from 'node:assert/strict';
 import type { Segment } from '../../lib/engine';
-import { resolveOptions, type ZeroCopyOptions } from '../../lib/options';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../../lib/options';
 import { SendTracker } from '../../lib/report';
 import { buildSegments, reachesThreshold, type Chunk } from '../../lib/tcp-job';
 import { bytesOf, ENCODINGS, randomChunk, randomText } from '../helpers/mixed-chunks';
 import { between, seededRandom } from '../helpers/prng';
+
+// The cases are written for a smallest chunk of 4 KiB, whatever the default is.
+function optionsFrom(given: ZeroCopyOptions): ResolvedOptions {
+  const options = resolveOptions(given);
+  return { ...options, minimumChunk: Math.min(4096, options.minimumChunk) };
+}
 
 function chunk(of: number | string, encoding: BufferEncoding = 'utf8'): Chunk {
   return typeof of === 'string'
@@ -16,12 +22,12 @@ function chunk(of: number | string, encoding: BufferEncoding = 'utf8'): Chunk {
 function reaches(sizes: readonly (number | string)[], options: ZeroCopyOptions = {}): boolean {
   return reachesThreshold(
     sizes.map((size) => chunk(size)),
-    resolveOptions(options),
+    optionsFrom(options),
   );
 }
 
 function build(chunks: readonly Chunk[], options: ZeroCopyOptions = {}): readonly Segment[] {
-  const { segments, bytes } = buildSegments(chunks, resolveOptions(options), undefined);
+  const { segments, bytes } = buildSegments(chunks, optionsFrom(options), undefined);
   assert.equal(
     segments.reduce((sum, segment) => sum + segment.bytes, 0),
     bytes,
@@ -169,7 +175,7 @@ describe('tcp-job: buildSegments', () => {
     const trackers = new Map<unknown, SendTracker>();
     const chunks = [chunk(10), chunk(64 * K), chunk(5000), chunk(3000), chunk(3000)];
     for (const { chunk: bytes } of chunks) trackers.set(bytes, new SendTracker(bytes.length));
-    const options = resolveOptions({ source: (bytes) => bytes.length !== 5000 });
+    const options = optionsFrom({ source: (bytes) => bytes.length !== 5000 });
     const { segments } = buildSegments(chunks, options, (bytes) => trackers.get(bytes));
     const [small, large, denied, first, second] = [...trackers.values()];
     assert.deepEqual(
@@ -184,7 +190,7 @@ describe('tcp-job: buildSegments', () => {
   it('has no trackers where nobody wants to know', () => {
     for (const segment of buildSegments(
       [chunk(10), chunk(64 * K)],
-      resolveOptions({}),
+      optionsFrom({}),
       () => undefined,
     ).segments) {
       assert.equal('trackers' in segment, false);
@@ -200,7 +206,7 @@ describe('tcp-job: buildSegments', () => {
       });
       const threshold = [0, 1, 100, 4096, 32 * K][between(random, 0, 4)] as number;
       const source = (bytes: Uint8Array): boolean => bytes.length % 3 !== 0;
-      const options = resolveOptions({ threshold, ...(random() < 0.5 ? { source } : {}) });
+      const options = optionsFrom({ threshold, ...(random() < 0.5 ? { source } : {}) });
       const trackers = chunks.map((one) => new SendTracker(one.chunk.length));
       const byChunk = new Map(chunks.map((one, index) => [one.chunk, trackers[index]]));
       // One chunk without a tracker is a case of its own, and only after reachesThreshold().

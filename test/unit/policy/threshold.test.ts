@@ -17,8 +17,8 @@ describe('policy: threshold', () => {
     [1, 1],
     [2, 2],
     [4095, 4095],
-    [4096, 4096],
-    [4097, 4096],
+    [8192, 8192],
+    [8193, 8192],
     [DEFAULT_THRESHOLD_BYTES, MINIMUM_CHUNK_BYTES],
     [Number.MAX_SAFE_INTEGER, MINIMUM_CHUNK_BYTES],
   ] as const;
