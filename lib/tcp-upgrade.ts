@@ -227,9 +227,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   /** Sends the chunks of a write, by the engine or by Node. */
   write(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const wanted = this.#withoutCancelled(chunks);
+    const wanted = this.tracking ? this.#withoutCancelled(chunks) : chunks;
     if (wanted.length === 0) callback();
-    else if (wanted.some(({ chunk }) => isDetached(chunk))) callback(bufferDetached());
+    else if (hasDetached(wanted)) callback(bufferDetached());
     else if (!this.#takes(wanted, callback)) this.#writeByNode(wanted, callback);
   }
 
@@ -291,8 +291,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // Leaves out chunks whose send() was aborted before any of it was accepted.
   #withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
-    const trackers = this.#trackers;
-    if (trackers === undefined || trackers.size === 0) return chunks;
+    const trackers = this.#trackers as Map<Uint8Array, SendTracker>;
     return chunks.filter(({ chunk }) => {
       if (typeof chunk === 'string' || trackers.get(chunk)?.cancelled !== true) return true;
       trackers.delete(chunk);
@@ -362,6 +361,11 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #announceFallback(reason: Reason): void {
     publish(channels.fallback, { socket: this.socket, reason });
   }
+}
+
+function hasDetached(chunks: readonly Chunk[]): boolean {
+  for (const { chunk } of chunks) if (chunk.length === 0 && isDetached(chunk)) return true;
+  return false;
 }
 
 function newWriteResource(): AsyncResource {
