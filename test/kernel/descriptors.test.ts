@@ -1,0 +1,23 @@
+// A duplicate of each sending socket's descriptor is taken only while there are plenty, and given back.
+import assert from 'node:assert/strict';
+import { loopbackSuite, type Place } from '../helpers/place';
+
+function paramsOf(place: Place) {
+  const { senderHost } = place;
+  return { to: place.to(), zeroCopy: { engine: 'msg_zerocopy' as const }, senderHost };
+}
+
+loopbackSuite('descriptors', (getPlace) => {
+  it('goes on accepting near RLIMIT_NOFILE, and copies there', async () => {
+    const runner = getPlace().startRunner(['prlimit', '--nofile=256']);
+    const seen = await runner.run('descriptors', 'nearLimit', paramsOf(getPlace()));
+    assert.deepEqual(seen.reasons.sort(), ['fd-limit', 'none']);
+    assert.deepEqual(seen.announced, ['fd-limit']);
+    assert.ok(seen.zeroCopies > 20 && seen.zeroCopies < seen.connections, `${seen.zeroCopies}`);
+    await runner.stop();
+  });
+
+  it('gives idle duplicates back, and counts on when they are taken again', async () => {
+    await getPlace().runner.run('descriptors', 'idle', paramsOf(getPlace()));
+  });
+});

@@ -1,0 +1,84 @@
+// A callback passed with data to a response hands the data back: it fires when the kernel let go of it
+// and not before, while 'finish' keeps Node's time. The client does not read at first, then slowly.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { connect } from '../../lib/index';
+import { answers, BODY_BYTES, expectedNotes } from '../helpers/http-answers';
+import { FORCED, portOf, someTurns } from '../helpers/http-kit';
+import { describePlaces, type Place } from '../helpers/places';
+import { type Program, startProgram, stopPrograms } from '../helpers/program';
+import { until } from '../helpers/until';
+import type { Body, ClientArgument } from '../boundary/programs/http-client';
+
+async function startServer(place: Place): Promise<{ server: Program; port: number }> {
+  const address = place.address.sender;
+  const server = startProgram('http-server', { address }, { place, side: 'sender' });
+  const { port } = await server.next<{ port: number }>();
+  return { server, port };
+}
+
+async function check(place: Place, name: string, expect: ClientArgument['expect']): Promise<void> {
+  const { server, port } = await startServer(place);
+  const given: ClientArgument = {
+    host: place.address.sender,
+    port,
+    path: `/${encodeURIComponent(name)}`,
+    stream: 11,
+    expect,
+  };
+  const client = startProgram('http-client', given, { place, side: 'receiver' });
+  await client.next();
+  // Of several callbacks the first ones may fire: what they hand back fits into the client's buffers.
+  const early: string[] = [];
+  for (;;) {
+    const { note } = await server.next<{ note: string }>();
+    if (note === 'finish') break;
+    early.push(note);
+  }
+  const expected = expectedNotes[name] as readonly string[];
+  assert.ok(early.length < expected.length, `all fired before 'finish': ${early.join(', ')}`);
+  client.tell({ go: true });
+  const { body } = await client.next<Body>();
+  assert.deepEqual(body, { bytes: BODY_BYTES, wrong: 0 });
+  const notes = [...early];
+  while (notes.length < expected.length) {
+    notes.push((await server.next<{ note: string }>()).note);
+  }
+  assert.deepEqual(notes, expected);
+}
+
+describePlaces('callbacks of a response, to a client that reads late', (getPlace) => {
+  afterEach(stopPrograms);
+
+  for (const name of Object.keys(answers)) {
+    it(`${name}: fires at release, 'finish' before`, () => check(getPlace(), name, 'nothing'));
+  }
+
+  it('are held behind 100-continue, too', () =>
+    check(getPlace(), 'write(chunk, callback) and end(chunk, callback)', '100-continue'));
+});
+
+describe('callbacks of a socket that has nothing to do with http', () => {
+  it('are held, whatever their name', async () => {
+    const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
+    const [far] = (await once(server, 'connection')) as [net.Socket];
+    let handedBack = false;
+    // As http's own function for the end of a message is called (lib/_http_outgoing.js).
+    function onFinish(): void {
+      handedBack = true;
+    }
+    socket.write(Buffer.alloc(BODY_BYTES, 1), onFinish.bind(undefined));
+    await until('the write is accepted', () => socket.writableLength === 0);
+    await someTurns();
+    const early = handedBack;
+    far.resume();
+    await until('the handback', () => handedBack);
+    socket.destroy();
+    far.destroy();
+    server.close();
+    assert.equal(early, false, 'the callback fired while the kernel referenced the memory');
+  });
+});

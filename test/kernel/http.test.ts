@@ -1,0 +1,7 @@
+// http servers upgraded by one line, on real sockets.
+import { behaviours } from '../helpers/http-behaviours';
+import { bodies } from '../helpers/http-bodies';
+
+describe('an upgraded http server', () => {
+  for (const { title, run } of [...bodies, ...behaviours]) it(title, run);
+});

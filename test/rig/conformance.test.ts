@@ -1,0 +1,5 @@
+// The contract of test/kernel/conformance.test.ts where zero copy is real.
+import { conformanceTests } from '../helpers/conformance-suite';
+import { rigPlaceSuite } from '../helpers/place';
+
+rigPlaceSuite('conformance', (getPlace) => conformanceTests(getPlace));

@@ -1,0 +1,67 @@
+// Limits that run out: RLIMIT_MEMLOCK of a process without CAP_IPC_LOCK, and net.core.optmem_max. The
+// same bytes go by copy, nothing waits for what cannot come, and zero copy returns when it can.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { type Place, rigPlaceSuite } from '../helpers/place';
+import type { Runner } from '../helpers/runner';
+
+const NO_CAPABILITIES = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-all'];
+const OPTMEM = 'net/core/optmem_max';
+
+type Squeezed = Awaited<ReturnType<typeof squeeze>>;
+
+function squeeze(runner: Runner, place: Place, engine: 'auto' | 'msg_zerocopy', size?: number) {
+  const given = size === undefined ? {} : { size };
+  const params = { to: place.to(), zeroCopy: { engine }, ...given };
+  return runner.run('enobufs', 'squeeze', params);
+}
+
+function assertRefused(squeezed: Squeezed): void {
+  const { stats, reasons } = squeezed;
+  assert.ok(stats.enobufs > 0, 'the limit was never met');
+  assert.ok(stats.copiedBytes > 0, 'nothing was copied instead');
+  assert.ok(stats.zeroCopySends > 0, 'nothing went zero-copy');
+  assert.deepEqual(reasons, ['enobufs']);
+  assert.deepEqual([squeezed.reason, squeezed.state === 'active'], ['enobufs', false]);
+}
+
+async function assertRecovers(runner: Runner): Promise<void> {
+  const { state, reason, report, written, errors, outOfOrder } = await runner.run(
+    'enobufs',
+    'recover',
+    undefined,
+  );
+  assert.deepEqual(report, { bytes: written, wrong: 0, end: 'end' });
+  assert.deepEqual([errors, outOfOrder], [[], 0]);
+  assert.deepEqual([state, reason], ['active', undefined]);
+}
+
+rigPlaceSuite('limits', (getPlace) => {
+  for (const engine of ['auto', 'msg_zerocopy'] as const) {
+    it(`survives a small RLIMIT_MEMLOCK ('${engine}')`, async () => {
+      // The budget is as large as the limit; the kernel charges two pages more for each send.
+      const limit = ['prlimit', `--memlock=${1024 * 1024}`, ...NO_CAPABILITIES];
+      const runner = getPlace().startRunner(limit);
+      const squeezed = await squeeze(runner, getPlace(), engine, 33_000);
+      assert.equal(squeezed.memlock?.ipcLock, false);
+      assert.equal(squeezed.memlock?.memlockBytes, 1024 * 1024);
+      assertRefused(squeezed);
+      await assertRecovers(runner);
+      await runner.stop();
+    });
+
+    it(`survives a small optmem_max ('${engine}')`, async () => {
+      const place = getPlace();
+      const usual = readFileSync(`/proc/sys/${OPTMEM}`, 'utf8').trim();
+      place.set(OPTMEM, '4096');
+      const runner = place.startRunner();
+      try {
+        assertRefused(await squeeze(runner, place, engine));
+      } finally {
+        place.set(OPTMEM, usual);
+      }
+      await assertRecovers(runner);
+      await runner.stop();
+    });
+  }
+});
