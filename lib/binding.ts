@@ -10,6 +10,7 @@ export interface NativeConstants {
   readonly RECORD_COPIED: number;
   readonly RECORD_WRITABLE: number;
   readonly RECORD_PEER_DATA: number;
+  readonly RECORD_HANGUP: number;
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
 }

@@ -1,7 +1,8 @@
-// The one thing that http hides from its socket: the callback of `res.end(chunk, callback)` is not
-// passed to socket.write() but attached to 'finish', which fires when the kernel accepted the bytes.
-// It hands `chunk` back, so it is held here until the memory is released. Listeners of 'finish' keep
-// Node's time.
+// What http hides from its socket. The callback of `res.end(chunk, callback)` is not passed to
+// socket.write() but attached to 'finish', which fires when the kernel accepted the bytes; it hands
+// `chunk` back, so it is held here until the memory is released. Listeners of 'finish' keep Node's
+// time. The callback of `res.write(chunk, callback)` is held here, too, so that of a held message the
+// socket sees no callback of a user's: what it is given is http's own (node-private.ts).
 import http from 'node:http';
 import type net from 'node:net';
 
@@ -10,38 +11,48 @@ type Callback = (error?: Error | null) => void;
 /** Wraps a callback so that it runs when everything the socket accepted before it is released. */
 export type Holder = (socket: net.Socket, callback: Callback) => Callback;
 
-type End = (chunk?: unknown, encoding?: unknown, callback?: unknown) => http.ServerResponse;
+type Send = (chunk?: unknown, encoding?: unknown, callback?: unknown) => unknown;
+type Method = 'write' | 'end';
+
+const heldMessage = Symbol('msg-zerocopy.held-message');
+
+/** Whether the callbacks that users give to this message are held before the socket sees them. */
+export function isHeldMessage(message: object | undefined): boolean {
+  return message !== undefined && heldMessage in message;
+}
 
 function isResponseEvent(event: unknown): boolean {
   return event === 'request' || event === 'checkContinue' || event === 'checkExpectation';
 }
 
-/** Makes the responses of `server` hold the callbacks of end(). */
-export function holdResponseCallbacks(server: net.Server, hold: Holder): void {
-  if (!(server instanceof http.Server)) return;
-
-  function endHeld(
-    this: http.ServerResponse,
-    chunk?: unknown,
-    encoding?: unknown,
-    callback?: unknown,
-  ): http.ServerResponse {
-    const end = (Object.getPrototypeOf(this) as { end: End }).end;
-    // end(callback) passes no data, so it hands nothing back.
+// The method of a response with its callback held.
+function holding(method: Method, hold: Holder): Send {
+  return function (this: http.ServerResponse, chunk, encoding, callback) {
+    const original = (Object.getPrototypeOf(this) as Record<Method, Send>)[method];
+    // A callback without data, as in end(callback), hands nothing back.
     const given = typeof encoding === 'function' ? encoding : callback;
     const socket = this.req?.socket;
     if (typeof given !== 'function' || socket === undefined) {
-      return end.call(this, chunk, encoding, callback);
+      return original.call(this, chunk, encoding, callback);
     }
     const held = hold(socket, (given as Callback).bind(this));
-    return end.call(this, chunk, typeof encoding === 'function' ? undefined : encoding, held);
-  }
+    return original.call(this, chunk, typeof encoding === 'function' ? undefined : encoding, held);
+  };
+}
 
+/** Makes the responses of `server` hold the callbacks of write() and end(). */
+export function holdResponseCallbacks(server: net.Server, hold: Holder): void {
+  if (!(server instanceof http.Server)) return;
+  const write = holding('write', hold);
+  const end = holding('end', hold);
   const emit = server.emit as (...args: unknown[]) => boolean;
   // Every request passes here: no rest parameters, they would allocate.
   server.emit = function (this: http.Server, event: unknown, first: unknown, second: unknown) {
     if (isResponseEvent(event) && second instanceof http.ServerResponse) {
-      second.end = endHeld as typeof second.end;
+      const response = second as http.ServerResponse & { [heldMessage]?: true };
+      response.write = write as typeof response.write;
+      response.end = end as typeof response.end;
+      response[heldMessage] = true;
       if (arguments.length === 3) return emit.call(this, event, first, second);
     }
     // eslint-disable-next-line prefer-rest-params

@@ -61,10 +61,16 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
   internal._pendingEncoding = encoding;
 }
 
+/** The http message that a socket sends at present (lib/_http_outgoing.js). */
+export function httpMessageOf(socket: net.Socket): object | undefined {
+  return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;
+}
+
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
 // a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
 // every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
-// http itself: on Node 20 and 22 the function comes with an empty chunk, later with the body.
+// http itself: on Node 20 and 22 the function comes with an empty chunk, later with the body. A name
+// proves nothing by itself: a user's function may have it, too (http-response.ts says of whose).
 let finishName: string | undefined | null = null;
 
 function learnFinishName(): string | undefined {
@@ -90,7 +96,7 @@ function learnFinishName(): string | undefined {
   return name;
 }
 
-/** Whether `callback`, passed to socket.write(), is http's own and not a user's. */
+/** Whether `callback`, passed to socket.write(), has the name of http's own. */
 export function isHttpFinish(callback: { readonly name: string }): boolean {
   if (finishName === null) finishName = learnFinishName();
   return finishName !== undefined && callback.name === finishName;

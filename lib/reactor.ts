@@ -11,6 +11,8 @@ export interface PortOwner {
   onRange(lo: number, hi: number, copied: boolean): void;
   /** The socket takes bytes again, or is dead: the next send tells. */
   onWritable(): void;
+  /** The connection is dead, and a send would say how. */
+  onHangup(): void;
   /** Data of the peer arrived after our side was destroyed. */
   onPeerData(): void;
   /** All ranges of this wake-up are in. */
@@ -85,7 +87,8 @@ export class Reactor {
   // Two passes: first the bookkeeping of every record, then what may run user code, which may send,
   // destroy or reap in turn and so overwrite the shared words.
   #dispatch(count: number): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA } = this.constants;
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } =
+      this.constants;
     const calls: [PortOwner, number][] = [];
     for (let i = 0; i < count; i++) {
       const flags = this.#words[i * RECORD_WORDS + 3] as number;
@@ -101,7 +104,8 @@ export class Reactor {
     for (const [owner, flags] of calls) {
       try {
         if ((flags & RECORD_RANGE) !== 0) owner.onRangesDone();
-        if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
+        if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
+        else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
         if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();
       } catch (thrown) {
         rethrowLater(thrown);

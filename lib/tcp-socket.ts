@@ -5,13 +5,14 @@ import tls from 'node:tls';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
-import { handleOf, isHttpFinish } from './node-private.js';
+import { isHeldMessage } from './http-response.js';
+import { handleOf, httpMessageOf, isHttpFinish } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
 import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
-import { TcpUpgrade, type Base } from './tcp-upgrade.js';
+import { isHeldCallback, TcpUpgrade, type Base } from './tcp-upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
 export interface ZeroCopyMembers {
@@ -91,7 +92,9 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   const size = sized?.byteLength ?? sized?.length ?? 0;
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
-  return isHttpFinish(callback) ? callback : up.hold(callback);
+  if (isHeldCallback(callback)) return callback;
+  if (isHttpFinish(callback) && isHeldMessage(httpMessageOf(up.socket))) return callback;
+  return up.hold(callback);
 }
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {

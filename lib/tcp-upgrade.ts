@@ -30,6 +30,13 @@ export interface Base {
   readonly _writev: NonNullable<net.Socket['_writev']>;
 }
 
+/** What hold() made, by any socket: holding it once more would let later callbacks overtake it. */
+const heldCallbacks = new WeakSet<WriteCallback>();
+
+export function isHeldCallback(callback: WriteCallback): boolean {
+  return heldCallbacks.has(callback);
+}
+
 export class TcpUpgrade implements EngineHost, ControlSource {
   options: ResolvedOptions;
   readonly socket: net.Socket;
@@ -203,12 +210,14 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const { socket } = this;
     const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
     this.#heldByNode++;
-    return (...args) => {
+    const held: WriteCallback = (...args) => {
       this.#heldByNode--;
       const engine = this.attachment?.latest;
       if (engine !== undefined) engine.handBack(callback, socket, args[0], resource);
       else resource.runInAsyncScope(callback, socket, ...args);
     };
+    heldCallbacks.add(held);
+    return held;
   }
 
   /** Some send() wants to know about its chunks. */

@@ -184,6 +184,12 @@ export class MsgZeroCopyEngine implements PortOwner {
     else this.#pump();
   }
 
+  onHangup(): void {
+    // libuv reads before it writes, so that a reading socket fails with what its read says. Its event
+    // may be behind ours in the same turn of the loop.
+    setImmediate(() => this.onWritable());
+  }
+
   onPeerData(): void {
     // Core has closed by now and its kernel socket would answer RST: so do we.
     if (this.#phase === 'lingering') this.abort(new Error('late data'), 'peer-data');
@@ -320,10 +326,11 @@ export class MsgZeroCopyEngine implements PortOwner {
     this.#takeJob()?.(error);
   }
 
-  // In a later turn: the caller is in the middle of destroying the socket.
+  // Behind the socket's 'error' and before its 'close', as libuv cancels what is queued when it
+  // closes a handle.
   #failJob(reason: Error): void {
     const accepted = this.#takeJob();
-    if (accepted !== undefined) process.nextTick(accepted, reason);
+    if (accepted !== undefined) setImmediate(accepted, reason);
   }
 
   // Ends the present job; answers what tells its writer, in the writer's async context.

@@ -192,6 +192,7 @@ Napi::Object constants(Napi::Env env) {
   set("RECORD_COPIED", kCopied);
   set("RECORD_WRITABLE", kWritable);
   set("RECORD_PEER_DATA", kPeerData);
+  set("RECORD_HANGUP", kHangup);
   set("SEND_ZEROCOPY", kSendZeroCopy);
   set("SEND_MORE", kSendMore);
   return values;

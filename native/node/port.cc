@@ -44,7 +44,7 @@ void Port::collect(uint32_t events, std::vector<Record>* records) {
   if (eager_ || writable || lingering_) deliver_ranges(records, SIZE_MAX);
   if (writable) {
     waiting_ = false;
-    records->push_back({index_, 0, 0, kWritable});
+    records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});
   }
   if (lingering_ && (events & (EPOLLIN | EPOLLHUP)) != 0 && has_unread_data(fd_.get()) > 0) {
     records->push_back({index_, 0, 0, kPeerData});

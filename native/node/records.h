@@ -11,6 +11,7 @@ enum RecordFlag : uint32_t {
   kRange = 1,     // lo and hi name released send ids
   kCopied = 2,    // the kernel says of id `lo` that it copied
   kWritable = 4,  // the socket takes bytes again (or is dead: the next send tells)
+  kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // data of the peer arrived after our side was destroyed
 };
 

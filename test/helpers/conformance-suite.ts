@@ -6,6 +6,7 @@ const ENGINES = ['msg_zerocopy', 'copy', 'auto'] as const;
 
 const SCENARIOS = {
   callbacks: 'delivers every size and hands memory back in write order',
+  oneTurn: 'hands memory back in write order after many writes in one turn',
   corked: 'delivers headers, bodies, text and a thousand small chunks corked together',
   sendReports: 'accounts for every byte of a send()',
   flushed: 'hands memory back at flush()',

@@ -4,6 +4,7 @@ import { everywhere, rigPlaceSuite } from '../helpers/place';
 const SCENARIOS = {
   stalled: 'is reset when the reader stalls for lingerTimeoutMs, and everything is released',
   steady: 'is never cut while a slow reader makes progress, however long it takes',
+  steadyInOneSend: 'nor while he makes progress within one large send',
   lateData: 'is reset when the peer still sends',
   lateDataByNode: 'which is what plain Node does',
 } as const;

@@ -62,6 +62,16 @@ export const callbacks = scenario(async (client, { zeroCopy }) => {
   await assertComplete(client, out);
 });
 
+export const oneTurn = scenario(async (client, { zeroCopy }) => {
+  const out = await client.stream({}, { zeroCopy });
+  out.write(MIB);
+  await out.settled();
+  // Nothing is pending; all but the last are copied, and their callbacks come behind its acceptance.
+  for (const bytes of [384, 6144, 3, 5000, 12, 327_680]) out.write(bytes);
+  out.end(1);
+  await assertComplete(client, out);
+});
+
 export const corked = scenario(async (client, { zeroCopy }) => {
   const out = await client.stream({}, { zeroCopy });
   for (let round = 0; round < 6; round++) {

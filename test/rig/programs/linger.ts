@@ -54,12 +54,12 @@ export async function stalled(params: TeardownParams): Promise<void> {
   await client.close();
 }
 
-/** A reader that takes three times the timeout, but reads steadily, is never cut. */
-export async function steady(params: TeardownParams): Promise<void> {
+// A reader that takes three times the timeout, but reads steadily, is never cut.
+async function readSlowly(params: TeardownParams, pieceBytes: number): Promise<void> {
   const client = await ReceiverClient.open(params.to);
   const aborts = new Heard<Abort>('abort');
   const zeroCopy = { ...params.zeroCopy, lingerTimeoutMs: TIMEOUT_MS };
-  const out = await pin(client, zeroCopy);
+  const out = await pin(client, zeroCopy, {}, pieceBytes);
   out.socket.destroy();
   await out.closed();
   const started = performance.now();
@@ -75,6 +75,16 @@ export async function steady(params: TeardownParams): Promise<void> {
   assert.deepEqual(aborts.messages, []);
   assert.ok(took > 3 * TIMEOUT_MS, `too quick to prove anything: ${took} ms`);
   await client.close();
+}
+
+/** Of many sends, one is released every now and then. */
+export function steady(params: TeardownParams): Promise<void> {
+  return readSlowly(params, 256 * 1024);
+}
+
+/** One send is released by its last byte only: what counts are acknowledgements. */
+export function steadyInOneSend(params: TeardownParams): Promise<void> {
+  return readSlowly(params, 64 * 1024 * 1024);
 }
 
 /** Data that the peer sends after our destroy() is answered with a reset, as in plain Node. */

@@ -32,9 +32,10 @@ export async function pin(
   client: ReceiverClient,
   zeroCopy: ZeroCopyOptions,
   manner: Manner = {},
+  pieceBytes = PIECE,
 ): Promise<Outgoing> {
   const out = await client.stream({ stallAfter: 0, ...manner }, { zeroCopy });
-  for (let i = 0; i < 64; i++) out.write(PIECE);
+  for (let i = 0; i < Math.max(1, (64 * PIECE) / pieceBytes); i++) out.write(pieceBytes);
   // What the kernel takes, it takes within a few turns: until nothing changes from look to look.
   let last = '';
   let same = 0;
