@@ -16,6 +16,9 @@ export class Handbacks {
   #queue: Handback[] = [];
   #head = 0;
 
+  /** A callback is running now, called from settle(). */
+  running = false;
+
   get size(): number {
     return this.#queue.length - this.#head;
   }
@@ -50,7 +53,10 @@ export class Handbacks {
         this.#queue = [];
         this.#head = 0;
       }
+      const nested = this.running;
+      this.running = true;
       runHandback(next);
+      this.running = nested;
     }
   }
 }

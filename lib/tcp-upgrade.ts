@@ -213,7 +213,10 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const held: WriteCallback = (...args) => {
       this.#heldByNode--;
       const engine = this.attachment?.latest;
-      if (engine !== undefined) engine.handBack(callback, socket, args[0], resource);
+      // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
+      // stands for is released, and to queue once more would let later callbacks overtake.
+      const queued = engine !== undefined && !engine.handbacks.running;
+      if (queued) engine.handBack(callback, socket, args[0], resource);
       else resource.runInAsyncScope(callback, socket, ...args);
     };
     heldCallbacks.add(held);

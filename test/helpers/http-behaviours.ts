@@ -38,11 +38,12 @@ async function finDelay(port: number): Promise<number> {
   return performance.now() - from;
 }
 
-async function promptFin(): Promise<void> {
+async function promptFin(kind: 'in chunks' | 'of a known length'): Promise<void> {
   const times: Record<Flavour, number[]> = { plain: [], upgraded: [] };
   const listener: http.RequestListener = (_request, response) => {
     const body = streamBytes(1, 200_000);
-    response.end(body, () => body.fill(OVERWRITTEN));
+    if (kind === 'in chunks') response.write(body);
+    response.end(kind === 'in chunks' ? undefined : body);
   };
   await withServer('plain', listener, (plain) =>
     withServer('upgraded', listener, async (upgraded) => {
@@ -319,7 +320,10 @@ async function overHttp2(): Promise<void> {
 
 /** Under other versions of Node, too. */
 export const behaviours: readonly Scenario[] = [
-  { title: 'FIN behind "Connection: close" comes as in plain Node', run: promptFin },
+  ...(['in chunks', 'of a known length'] as const).map((kind) => ({
+    title: `FIN behind "Connection: close" comes as in plain Node, body ${kind}`,
+    run: () => promptFin(kind),
+  })),
   { title: 'closing idle connections and the server goes as in plain Node', run: sameClosings },
   { title: 'a steady slow reader meets no timeout', run: steadyReader },
   { title: 'a stalled reader meets the timeout of socket or server', run: timeouts },

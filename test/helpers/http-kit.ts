@@ -108,6 +108,12 @@ export class RawClient {
   all(): Buffer {
     return Buffer.concat(this.#parts);
   }
+
+  /** Whether the last read ended with these bytes. */
+  endsWith(end: string | Buffer): boolean {
+    const last = this.#parts.at(-1) ?? Buffer.alloc(0);
+    return last.subarray(-end.length).equals(Buffer.from(end as string));
+  }
 }
 
 /** What a response looks like on the wire. Chunked bodies are taken apart. */
