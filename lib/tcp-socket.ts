@@ -57,6 +57,9 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
   return typeof socket === 'object' && socket !== null && BRAND in socket;
 }
 
+const nodeWrite = net.Socket.prototype.write;
+const nodeWriteChunk = net.Socket.prototype._write;
+
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
 
 function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
@@ -64,9 +67,9 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
   if (callback === undefined && typeof encoding !== 'function') {
-    // Small writes pass here: no argument more than was given, or core does more work for it.
-    return encoding === undefined
-      ? up.base.write.call(this, chunk as string)
+    // Small writes pass here. A constant function can be inlined, one read from an object cannot.
+    return up.base.write === nodeWrite
+      ? nodeWrite.call(this, chunk as string, encoding as BufferEncoding)
       : up.base.write.call(this, chunk as string, encoding as BufferEncoding);
   }
   if (typeof encoding === 'function') {
@@ -117,7 +120,8 @@ function _write(
   const size = chunk.length;
   // A buffer without bytes may be a detached one.
   if (size > 0 && size < up.options.threshold && !up.tracking) {
-    up.base._write.call(this, chunk, encoding, callback);
+    if (up.base._write === nodeWriteChunk) nodeWriteChunk.call(this, chunk, encoding, callback);
+    else up.base._write.call(this, chunk, encoding, callback);
     return;
   }
   up.write([{ chunk, encoding }], callback);

@@ -99,8 +99,7 @@ const kinds: Record<string, (response: http.ServerResponse, body: Buffer) => voi
   },
 };
 
-// Each request is sent the moment the response before it has ended, so that it arrives before the
-// kernel has released that one; in chunks too, because then http's own end is a write of its own.
+// Each request is sent the moment the response before it has ended.
 async function sequential(): Promise<void> {
   const body = streamBytes(2, 100_000);
   const unseen: string[] = [];
@@ -126,6 +125,36 @@ async function sequential(): Promise<void> {
     }
   });
   assert.deepEqual(unseen, [], 'handlers that did not see their socket');
+}
+
+// A client that does not read yet: nothing is released, and all the same http is done with a response
+// once the kernel has accepted it. The next handler has its socket, and behind the last response the
+// connection is closed.
+async function unread(kind: '/chunked' | '/whole'): Promise<void> {
+  const body = streamBytes(8, 400_000);
+  const seen: boolean[] = [];
+  const listener: http.RequestListener = (_request, response) => {
+    seen.push(response.socket !== null);
+    if (kind === '/chunked') response.write(body);
+    response.end(kind === '/chunked' ? undefined : body);
+  };
+  await withServer('upgraded', listener, async ({ port, accepted }) => {
+    const client = await RawClient.open(port, 'stalled');
+    for (const connection of ['keep-alive', 'keep-alive', 'close']) {
+      client.socket.write(`GET / HTTP/1.1\r\nhost: x\r\nconnection: ${connection}\r\n\r\n`);
+      const answered = seen.length + 1;
+      await until('the handler ran', () => seen.length === answered);
+      await until('all is accepted', () => accepted[0]?.writableLength === 0);
+    }
+    assert.deepEqual(seen, [true, true, true], 'handlers that saw their socket');
+    await until('the connection is closed', () => accepted[0]?.destroyed === true, 2_000);
+    assert.ok(zeroCopySends(accepted) >= 3);
+    client.socket.resume();
+    await until('the end', () => client.ended);
+    const responses = parseResponses(client.all());
+    assert.equal(responses.length, 3);
+    for (const response of responses) assert.ok(response.body.equals(body));
+  });
 }
 
 // Requests sent at once: the second to last have no socket when they begin, in plain Node too.
@@ -328,6 +357,10 @@ export const bodies: readonly Scenario[] = [
     run: () => oneConnection(answer, (accepted) => assert.equal(accepted, 1)),
   })),
   { title: 'handlers see their socket in hundreds of requests on one connection', run: sequential },
+  ...(['/chunked', '/whole'] as const).map((kind) => ({
+    title: `http is done with a response that nobody read yet: ${kind.slice(1)}`,
+    run: () => unread(kind),
+  })),
   { title: 'pipelined requests are answered right and in order', run: pipelined },
   { title: 'a file is piped into the response', run: pipedFile },
   { title: 'HEAD, 204 and 304 have no body, and the connection stays in step', run: withoutBody },

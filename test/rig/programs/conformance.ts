@@ -20,7 +20,7 @@ export interface ConformanceParams {
 type Body = (client: ReceiverClient, params: ConformanceParams) => Promise<void>;
 
 const MIB = 1024 * 1024;
-const SIZES = [1, 700_000, 4095, 4096, 0, 32_768, 3 * MIB, 17, 65_536, 200_001, 1, MIB];
+const SIZES = [1, 700_000, 4096, 8191, 8192, 0, 32_768, 3 * MIB, 17, 65_536, 200_001, 1, MIB];
 
 function scenario(body: Body): (params: ConformanceParams) => Promise<void> {
   return async (params) => {
@@ -66,8 +66,9 @@ export const oneTurn = scenario(async (client, { zeroCopy }) => {
   const out = await client.stream({}, { zeroCopy });
   out.write(MIB);
   await out.settled();
-  // Nothing is pending; all but the last are copied, and their callbacks come behind its acceptance.
-  for (const bytes of [384, 6144, 3, 5000, 12, 327_680]) out.write(bytes);
+  // Nothing is pending. All but the last are copied, the smallest without a held callback, and their
+  // callbacks come behind the acceptance of the last.
+  for (const bytes of [384, 31_000, 3, 31_000, 12, 327_680]) out.write(bytes);
   out.end(1);
   await assertComplete(client, out);
 });

@@ -1,0 +1,235 @@
+// Sockets that are not ours alone: the kernel counts zero-copy sends for each socket, so where another
+// owner may have sent, or may send later, this package copies or lets go.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { connect } from '../../lib/index';
+import { isolated } from '../helpers/isolated';
+import {
+  gather,
+  loopback,
+  sha256,
+  STALLING_BYTES,
+  type Gathered,
+  type Upgraded,
+} from '../helpers/loopback';
+
+const ROOT = path.join(__dirname, '../../..');
+/** Accepted at once over loopback, but far more than a far end that does not read has room for. */
+const ACCEPTED_UNREAD = 1024 * 1024;
+const FROM_CHILD = 256 * 1024;
+const FORCED = { engine: 'msg_zerocopy', threshold: 1 } as const;
+
+describe('a Unix-domain socket', () => {
+  const connections = loopback();
+  let folder = '';
+  before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is copied, says why, and its bytes are right', async () => {
+    const file = path.join(folder, 'socket');
+    const server = await connections.listen(net.createServer({ pauseOnConnect: true }), file);
+    const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+    const sender = connections.own(connect({ path: file, zeroCopy: FORCED }));
+    const early = Buffer.alloc(ACCEPTED_UNREAD, 1);
+    sender.write(early); // while connecting
+    const arrived = gather((await accepted)[0]);
+    const late = Buffer.alloc(STALLING_BYTES, 2);
+    const report = await sender.send(late);
+    assert.equal(report.copiedBytes, STALLING_BYTES);
+    assert.equal(report.reason, 'not-tcp');
+    const { engine, state, reason, stats } = sender.zeroCopy;
+    const { zeroCopyBytes } = stats;
+    assert.deepEqual(
+      { engine, state, reason, zeroCopyBytes },
+      { engine: 'copy', state: 'unsupported', reason: 'not-tcp', zeroCopyBytes: 0 },
+    );
+    sender.end();
+    assert.equal((await arrived).sha256, sha256(early, late));
+  });
+});
+
+describe('a socket on which somebody else switched SO_ZEROCOPY on', () => {
+  let folder = '';
+  before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('is copied, says why, and its bytes are right', async () => {
+    // The addon from another path is another addon, with counters of its own.
+    const somebody = path.join(folder, 'somebody_else.node');
+    copyFileSync(path.join(ROOT, 'build/Release/msg_zerocopy.node'), somebody);
+    const { answer, stderr } = await isolated(besideSomebody, { env: { SOMEBODY: somebody } });
+    assert.deepEqual(
+      answer,
+      {
+        right: true,
+        before: 'none',
+        control: { engine: 'copy', state: 'unsupported', reason: 'foreign-owner' },
+        report: { copiedBytes: 1_000_000, reason: 'foreign-owner' },
+        zeroCopySends: 0,
+      },
+      stderr,
+    );
+  });
+});
+
+describe('a socket that is handed to another process', () => {
+  const connections = loopback();
+  const children = new Set<ChildProcess>();
+  afterEach(async () => {
+    const ended = [...children].map((child) => once(child, 'close'));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ended);
+  });
+
+  /** A process that upgrades the socket it is given, sends on it and tells how that went. */
+  function startHeir(): ChildProcess {
+    const library = path.join(__dirname, '../../lib/index.js');
+    const child = spawn(process.execPath, ['-e', HEIR, library, String(FROM_CHILD)], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    children.add(child);
+    child.once('close', () => children.delete(child));
+    return child;
+  }
+
+  // Hands the socket over when the child is there; the answer of the child.
+  async function handOver(sender: net.Socket): Promise<{ reason?: string; error?: string }> {
+    const child = startHeir();
+    await once(child, 'message'); // it listens
+    const answered = once(child, 'message') as Promise<[{ reason?: string; error?: string }]>;
+    child.send('socket', sender);
+    return (await answered)[0];
+  }
+
+  it('with pending data: all of it arrives, then what the other process sends, copied', async () => {
+    const { sender, receiver } = await connections.pair(FORCED);
+    sender.on('error', assert.fail);
+    const mine = Buffer.alloc(ACCEPTED_UNREAD, 1);
+    const handedBack = new Promise<Error | null | undefined>((resolve) =>
+      sender.write(mine, (error) => {
+        mine.fill(0xee);
+        resolve(error);
+      }),
+    );
+    await new Promise((resolve) => sender.write('', resolve)); // accepted
+    assert.ok(sender.zeroCopy.pendingBytes > 0);
+    const answer = handOver(sender);
+    const { reason } = await answer;
+    assert.equal(reason, 'foreign-owner');
+    const arrived = gather(receiver);
+    assert.equal((await handedBack) ?? null, null);
+    assert.equal(
+      (await arrived).sha256,
+      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(FROM_CHILD, 9)),
+    );
+  });
+
+  it('with nothing pending: goes on where we stopped', async () => {
+    const { sender, receiver } = await connections.pair(FORCED);
+    const arrived = gather(receiver);
+    await sender.send(Buffer.alloc(ACCEPTED_UNREAD, 1));
+    await sender.zeroCopy.flush();
+    assert.equal((await handOver(sender)).reason, 'foreign-owner');
+    assert.equal(
+      (await arrived).sha256,
+      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(FROM_CHILD, 9)),
+    );
+  });
+
+  it('with part of a write waiting: the writer is told, and nobody sends in the middle', async () => {
+    const { sender, receiver } = await connections.pair(FORCED);
+    const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
+    const callback = waitingWrite(sender);
+    const answer = handOver(sender);
+    assert.equal((await failed)[0].code, 'ERR_ZC_HANDLE_TAKEN');
+    assert.equal((await callback)?.code, 'ERR_ZC_HANDLE_TAKEN');
+    const seen = new Set<number>();
+    const arrived: Promise<Gathered> = gather(receiver, (chunk) => {
+      for (const byte of chunk) seen.add(byte);
+    });
+    await answer;
+    const { bytes } = await arrived;
+    assert.ok(bytes < STALLING_BYTES, `${bytes} arrived`);
+    assert.ok(!seen.has(9), 'the other process sent into the middle of a write');
+    assert.ok(!seen.has(0xee), 'handed back too early');
+    assert.equal(sender.destroyed, true);
+  });
+});
+
+function waitingWrite(sender: Upgraded): Promise<NodeJS.ErrnoException | null | undefined> {
+  const data = Buffer.alloc(STALLING_BYTES, 1);
+  const settled = new Promise<NodeJS.ErrnoException | null | undefined>((resolve) =>
+    sender.write(data, (error) => {
+      data.fill(0xee);
+      resolve(error);
+    }),
+  );
+  assert.ok(sender.writableLength > 0, 'nothing waits');
+  return settled;
+}
+
+const HEIR = `
+const zc = require(process.argv[1]);
+process.on('message', (_message, socket) => {
+  let answered = false;
+  const answer = (what) => {
+    if (answered) return;
+    answered = true;
+    process.send(what, () => process.disconnect());
+  };
+  if (!socket) return answer({ error: 'no socket came' });
+  socket.on('error', (error) => answer({ error: error.code }));
+  zc.enableZeroCopy(socket, { engine: 'msg_zerocopy', threshold: 1 });
+  // The answer does not wait for the peer, which may read only after it.
+  socket.end(Buffer.alloc(Number(process.argv[2]), 9));
+  answer({ reason: socket.zeroCopy.reason });
+});
+process.send('ready');
+`;
+
+/** Lets another addon attach to a connection, then upgrades it and sends. */
+async function besideSomebody({
+  zc,
+  net: nodeNet,
+  events,
+}: Parameters<Parameters<typeof isolated>[0]>[0]): Promise<object> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const somebody = require(process.env['SOMEBODY'] ?? '') as import('../../lib/binding').Native;
+  const words = new Uint32Array(1024 * somebody.constants.RECORD_WORDS);
+  somebody.start(words, () => undefined, 0);
+  const server = nodeNet.createServer().listen(0, '127.0.0.1');
+  const accepted = events.once(server, 'connection') as Promise<[net.Socket]>;
+  await events.once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const plain = nodeNet.connect(port, '127.0.0.1');
+  const [far] = await accepted;
+  if (plain.connecting) await events.once(plain, 'connect');
+  const parts: Buffer[] = [];
+  far.on('data', (part: Buffer) => parts.push(part));
+  const index = somebody.attach(
+    (plain as unknown as { _handle: { fd: number } })._handle.fd,
+    false,
+  );
+  if (index < 0) throw new Error(`attach answered ${index}`);
+  const sender = zc.enableZeroCopy(plain, { engine: 'msg_zerocopy', threshold: 1 });
+  const before = sender.zeroCopy.reason ?? 'none';
+  const { copiedBytes, reason: why } = await sender.send(Buffer.alloc(1_000_000, 5));
+  const { engine, state, reason, stats } = sender.zeroCopy;
+  const ended = events.once(far, 'end');
+  sender.end();
+  await ended;
+  somebody.detach(index);
+  server.close();
+  return {
+    right: Buffer.concat(parts).equals(Buffer.alloc(1_000_000, 5)),
+    before,
+    control: { engine, state, reason },
+    report: { copiedBytes, reason: why },
+    zeroCopySends: stats.zeroCopySends,
+  };
+}
