@@ -61,9 +61,11 @@ export class Handbacks {
   }
 }
 
-// A callback that throws is the process's 'uncaughtException', as it is in Node, and the records
-// behind it are not lost.
-function runHandback(handback: Handback): void {
+/**
+ * Runs a callback that hands memory back. One that throws is the process's 'uncaughtException', as it
+ * is in Node, and what waits behind it is not lost.
+ */
+export function runHandback(handback: Omit<Handback, 'barrier'>): void {
   const { resource, callback, receiver, error } = handback;
   try {
     if (error === undefined) resource.runInAsyncScope(callback, receiver);

@@ -11,6 +11,7 @@ import type { EngineHost, SendKind } from './engines/engine-host.js';
 import type { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
 import { isDetached } from './detached.js';
 import { bufferDetached, closedBeforeConnection } from './errors.js';
+import { runHandback } from './handbacks.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
@@ -217,7 +218,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
       // stands for is released, and to queue once more would let later callbacks overtake.
       const queued = engine !== undefined && !engine.handbacks.running;
       if (queued) engine.handBack(callback, socket, args[0], resource);
-      else resource.runInAsyncScope(callback, socket, ...args);
+      else runHandback({ callback, receiver: socket, error: args[0], resource });
     };
     heldCallbacks.add(held);
     return held;

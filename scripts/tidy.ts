@@ -107,7 +107,8 @@ for (const file of files) {
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true);
   checkArrows(file, source);
   checkDoors(file, text);
-  checkFunctions(file, source);
+  // A piece of a test that runs in another process has to stand in one function.
+  if (!file.startsWith('test/')) checkFunctions(file, source);
 }
 
 if (complaints.length > 0) {

@@ -11,13 +11,19 @@ const ROOT = path.join(__dirname, '../../..');
 
 type Tools = Parameters<Parameters<typeof isolated>[0]>[0];
 
-let folder = '';
-before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
-after(() => rmSync(folder, { recursive: true, force: true }));
+/** For use in a suite: a folder of its own, gone afterwards. */
+function temporaryFolder(): () => string {
+  let folder = '';
+  before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
+  after(() => rmSync(folder, { recursive: true, force: true }));
+  return () => folder;
+}
 
 describe('one copy of the package', () => {
+  const folder = temporaryFolder();
+
   it('is the same for require() and import', () => {
-    const consumer = path.join(folder, 'consumer');
+    const consumer = path.join(folder(), 'consumer');
     mkdirSync(path.join(consumer, 'node_modules'), { recursive: true });
     symlinkSync(ROOT, path.join(consumer, 'node_modules/msg-zerocopy'), 'junction');
     const script = `
@@ -38,10 +44,11 @@ describe('one copy of the package', () => {
 });
 
 describe('two copies of the package', () => {
+  const folder = temporaryFolder();
   let second = '';
 
   before(() => {
-    second = path.join(folder, 'second');
+    second = path.join(folder(), 'second');
     for (const part of ['dist/lib', 'package.json', 'build/Release/msg_zerocopy.node']) {
       cpSync(path.join(ROOT, part), path.join(second, part), { recursive: true });
     }
@@ -202,7 +209,7 @@ async function besideEachOther({ zc, net, events }: Tools): Promise<object[]> {
     const { zeroCopySends, strayNotifications } = sender.zeroCopy.stats;
     return { sent: zeroCopySends > 0, stray: strayNotifications };
   };
-  // Each connection carries one byte value all along, and four million bytes of it in all.
+  // Each connection carries one byte value all along, and 1,600,000 bytes of it in all.
   const received: Promise<boolean>[] = [];
   server.on('connection', (far) => {
     const parts: Buffer[] = [];

@@ -60,8 +60,6 @@ interface Scenario {
   readonly title: string;
   readonly connected: 'first' | 'later';
   readonly options?: net.SocketConstructorOpts;
-  /** A write is cut. */
-  readonly cut?: true;
   readonly act: (scene: Scene) => void | Promise<void>;
 }
 
@@ -116,7 +114,6 @@ const SCENARIOS: readonly Scenario[] = [
   {
     title: 'destroy while a write is stalled',
     connected: 'first',
-    cut: true,
     act: async ({ sender, receiver, story }) => {
       write(story, 'stalled', Buffer.alloc(STALLING_BYTES, 1));
       write(story, 'behind', Buffer.alloc(LARGE, 2));
@@ -163,10 +160,12 @@ const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/**
- * Callbacks by themselves, and everything else by itself: their order among each other is our own. So
- * is that a write cut by destroy() is told so: plain Node calls back as if it had been sent.
- */
+/** A write cut by destroy() is told nothing by Node 20, ECANCELED by Node 24, by us why. */
+function withoutCutError(line: string): string {
+  return line.replace(/^callback stalled .*@/, 'callback stalled @');
+}
+
+/** Callbacks by themselves, and everything else by itself: their order among each other is our own. */
 function split(lines: readonly string[]): { callbacks: string[]; events: string[] } {
   const isCallback = (line: string): boolean => line.startsWith('callback');
   return {
@@ -208,20 +207,16 @@ describe('the events of a socket are those of a plain one', () => {
 
     for (const zeroCopy of UPGRADES) {
       it(`${scenario.title}, ${JSON.stringify(zeroCopy)}`, async () => {
-        const plain = await (model ??= play(scenario, undefined));
-        const upgraded = (await play(scenario, zeroCopy)).map((line) => {
-          if (scenario.cut !== true || zeroCopy.engine === 'copy') return line;
-          return line.replace('callback stalled on purpose', 'callback stalled');
-        });
+        const plain = (await (model ??= play(scenario, undefined))).map(withoutCutError);
+        const upgraded = (await play(scenario, zeroCopy)).map(withoutCutError);
         assert.deepEqual(split(upgraded).events, split(plain).events);
-        assert.deepEqual(
-          split(upgraded).callbacks.map((line) => line.replace(/ @ .*/, '')),
-          split(plain).callbacks.map((line) => line.replace(/ @ .*/, '')),
-        );
-        // Callbacks that are not held come between the same events, too.
-        if (zeroCopy.engine === 'copy' || zeroCopy.callbackAt === 'accept') {
-          assert.deepEqual(upgraded, plain);
-        }
+        const names = (lines: readonly string[]): string[] =>
+          split(lines).callbacks.map((line) => line.replace(/ @ .*/, ''));
+        assert.deepEqual(names(upgraded), names(plain));
+        // Callbacks that are not held come between the same events, too; behind a stalled write that
+        // depends on how much space the reader made, in plain Node as well.
+        const held = zeroCopy.engine !== 'copy' && zeroCopy.callbackAt !== 'accept';
+        if (!held && !scenario.title.includes('stalled')) assert.deepEqual(upgraded, plain);
       });
     }
   }
@@ -232,9 +227,12 @@ describe('the events of a socket are those of a plain one', () => {
     assert.ok(simple.includes(`finish @ ${4 * LARGE + 4}`), simple.join('\n'));
     assert.ok(simple.includes(`callback end @ ${4 * LARGE + 4}`), simple.join('\n'));
     const stalled = await play(second, { engine: 'msg_zerocopy' });
-    const cut = await play(SCENARIOS.find((scenario) => scenario.cut) as Scenario, {
-      engine: 'msg_zerocopy',
-    });
+    const cut = await play(
+      SCENARIOS.find(({ title }) => title.startsWith('destroy while')) as Scenario,
+      {
+        engine: 'msg_zerocopy',
+      },
+    );
     const told = cut.find((line) => line.startsWith('callback stalled'));
     assert.match(String(told), /^callback stalled on purpose @/);
     assert.ok(stalled.includes(`drain @ ${STALLING_BYTES + 2 * LARGE + 4}`), stalled.join('\n'));

@@ -42,6 +42,9 @@ Promise.resolve((${body.toString()})(tools)).then((answer) => {
   const library = path.join(__dirname, '../../lib/index.js');
   const child = spawn(process.execPath, ['--no-warnings', '-e', script, library], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A piece that hangs fails its test and must not keep the whole run alive.
+    timeout: 45_000,
+    killSignal: 'SIGKILL',
     env: { ...process.env, ...options.env },
   });
   let stdout = '';
