@@ -22,7 +22,8 @@ void Port::drain() {
     Notice notice;
     const int parsed = read_notice(fd_.get(), &notice);
     if (parsed < 0) break;
-    if (parsed == static_cast<int>(Parsed::kTruncated)) lost_entries_++;
+    // Foreign entries are skipped. A truncated one is lost, and its memory then kept for ever, which is
+    // safe; read_notice() has room for several times the largest entry.
     if (parsed != static_cast<int>(Parsed::kNotice)) continue;
     completed_ += notice_count(notice);
     held_.push_back(notice);

@@ -50,7 +50,6 @@ class Port {
   void set_referenced(bool referenced) { referenced_ = referenced; }
   // Whether the event loop must stay alive for this port.
   bool holds_loop() const { return referenced_ && (waiting_ || issued_ != completed_); }
-  uint64_t lost_entries() const { return lost_entries_; }
 
  private:
   Fd fd_;
@@ -63,7 +62,6 @@ class Port {
   bool referenced_ = true;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
-  uint64_t lost_entries_ = 0;
   std::vector<Notice> held_;
 };
 
