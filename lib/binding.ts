@@ -11,8 +11,111 @@ export interface NativeConstants {
   readonly RECORD_WRITABLE: number;
   readonly RECORD_PEER_DATA: number;
   readonly RECORD_HANGUP: number;
+  readonly RECORD_READABLE: number;
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
+  /** Datagrams for one call, and buffers that they may consist of. */
+  readonly BATCH: number;
+  readonly PIECES_PER_BATCH: number;
+  readonly ENVELOPE_WORDS: number;
+  readonly ARRIVAL_WORDS: number;
+  readonly ARRIVAL_TRUNCATED: number;
+  readonly ARRIVAL_DROPS: number;
+  readonly NO_TOS: number;
+  /** What a failed zero-copy datagram that took an id is less by. */
+  readonly ID_TAKEN: number;
+}
+
+/** Numbers of the kernel's, under its own names. */
+export interface KernelConstants {
+  readonly AF_INET: number;
+  readonly AF_INET6: number;
+  readonly AF_PACKET: number;
+  readonly SOCK_STREAM: number;
+  readonly SOCK_DGRAM: number;
+  readonly SOCK_RAW: number;
+  readonly IPPROTO_TCP: number;
+  readonly IPPROTO_UDP: number;
+  readonly IPPROTO_ICMP: number;
+  readonly IPPROTO_ICMPV6: number;
+  readonly IPPROTO_RAW: number;
+  readonly SOL_SOCKET: number;
+  readonly SOL_IP: number;
+  readonly SOL_IPV6: number;
+  readonly SOL_UDP: number;
+  readonly SOL_RAW: number;
+  readonly SOL_PACKET: number;
+  readonly SO_ZEROCOPY: number;
+  readonly SO_REUSEADDR: number;
+  readonly SO_REUSEPORT: number;
+  readonly SO_BROADCAST: number;
+  readonly SO_RCVBUF: number;
+  readonly SO_SNDBUF: number;
+  readonly SO_SNDBUFFORCE: number;
+  readonly SO_RXQ_OVFL: number;
+  readonly SO_BINDTODEVICE: number;
+  readonly SO_DOMAIN: number;
+  readonly SO_PROTOCOL: number;
+  readonly SO_TYPE: number;
+  readonly IP_HDRINCL: number;
+  readonly IP_TTL: number;
+  readonly IP_PKTINFO: number;
+  readonly IP_RECVTOS: number;
+  readonly IP_MULTICAST_TTL: number;
+  readonly IP_MULTICAST_LOOP: number;
+  readonly IP_MULTICAST_IF: number;
+  readonly IP_MULTICAST_ALL: number;
+  readonly IP_ADD_MEMBERSHIP: number;
+  readonly IP_DROP_MEMBERSHIP: number;
+  readonly IP_ADD_SOURCE_MEMBERSHIP: number;
+  readonly IP_DROP_SOURCE_MEMBERSHIP: number;
+  readonly IPV6_V6ONLY: number;
+  readonly IPV6_HDRINCL: number;
+  readonly IPV6_CHECKSUM: number;
+  readonly IPV6_UNICAST_HOPS: number;
+  readonly IPV6_MULTICAST_HOPS: number;
+  readonly IPV6_MULTICAST_LOOP: number;
+  readonly IPV6_MULTICAST_IF: number;
+  readonly IPV6_ADD_MEMBERSHIP: number;
+  readonly IPV6_DROP_MEMBERSHIP: number;
+  readonly IPV6_RECVPKTINFO: number;
+  readonly IPV6_RECVTCLASS: number;
+  readonly MCAST_JOIN_SOURCE_GROUP: number;
+  readonly MCAST_LEAVE_SOURCE_GROUP: number;
+  readonly UDP_CORK: number;
+  readonly UDP_SEGMENT: number;
+  readonly UDP_GRO: number;
+  readonly ICMP_FILTER: number;
+  readonly ICMPV6_FILTER: number;
+  readonly PACKET_VERSION: number;
+  readonly PACKET_VNET_HDR: number;
+  readonly PACKET_QDISC_BYPASS: number;
+  readonly PACKET_IGNORE_OUTGOING: number;
+  readonly PACKET_ADD_MEMBERSHIP: number;
+  readonly PACKET_MR_PROMISC: number;
+  readonly PACKET_STATISTICS: number;
+  readonly PACKET_HOST: number;
+  readonly PACKET_BROADCAST: number;
+  readonly PACKET_MULTICAST: number;
+  readonly PACKET_OTHERHOST: number;
+  readonly PACKET_OUTGOING: number;
+  readonly ARPHRD_ETHER: number;
+  readonly ARPHRD_LOOPBACK: number;
+  readonly VIRTIO_NET_HDR_F_NEEDS_CSUM: number;
+  readonly VIRTIO_NET_HDR_GSO_NONE: number;
+  readonly VIRTIO_NET_HDR_GSO_TCPV4: number;
+  readonly VIRTIO_NET_HDR_GSO_TCPV6: number;
+  readonly VIRTIO_NET_HDR_GSO_UDP_L4: number;
+}
+
+/** A network interface. */
+export interface NativeInterface {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly address: Buffer;
 }
 
 export interface NativeDescription {
@@ -26,6 +129,7 @@ export interface NativeDescription {
 
 export interface Native {
   readonly constants: NativeConstants;
+  readonly kernel: KernelConstants;
   /** Creates the reactor of this environment. `graceMs`: how long its end waits for releases. */
   start(words: Uint32Array, onRecords: (count: number) => void, graceMs: number): number;
   /** Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before. */
@@ -60,8 +164,65 @@ export interface Native {
   /** Adds to this environment's pinned bytes; the process's total. */
   addPinned(delta: number): number;
   describe(): NativeDescription;
-  /** SO_ZEROCOPY on a throwaway TCP socket: support 0 no, 1 yes, 2 unknown. */
-  probeTcp(family: 4 | 6): { readonly support: number; readonly errno: number };
+  /** Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown. */
+  probeOption(
+    domain: number,
+    type: number,
+    protocol: number,
+    level: number,
+    name: number,
+  ): { readonly support: number; readonly errno: number };
+
+  // Sockets that this package owns. Names are sockaddr structures.
+  /** The memory through which datagrams are described; see envelope.ts. */
+  shareDatagramWords(envelopes: Uint32Array, arrivals: Uint32Array): void;
+  /** socket(2), non-blocking; a port, or -errno. */
+  openDatagram(domain: number, type: number, protocol: number): number;
+  /** Takes a datagram socket's descriptor over; a port, or -errno. */
+  adoptDatagram(fd: number): number;
+  bind(port: number, name: Uint8Array): number;
+  connect(port: number, name: Uint8Array): number;
+  localName(port: number): Buffer | number;
+  peerName(port: number): Buffer | number;
+  setOption(port: number, level: number, name: number, value: number | Uint8Array): number;
+  /** An int-valued getsockopt, or -errno. */
+  getOption(port: number, level: number, name: number): number;
+  /** SO_ATTACH_FILTER: 8 bytes for each instruction. */
+  attachFilter(port: number, instructions: Uint8Array): number;
+  /** Whether RECORD_READABLE is wanted; holds the event loop while it is. */
+  setReading(port: number, reading: boolean): number;
+  /**
+   * sendmmsg(2) of datagrams that the shared envelopes describe; how many went, or -errno of the first.
+   * With SEND_ZEROCOPY: one datagram only.
+   */
+  sendDatagrams(
+    port: number,
+    pieces: readonly Uint8Array[],
+    first: number,
+    count: number,
+    flags: number,
+  ): number;
+  /** recvmmsg(2): how many, or -errno. Arrival word 0 says how many bytes takeReceived() needs. */
+  receive(port: number, limit: number): number;
+  takeReceived(slab: Uint8Array, offset: number): void;
+  findInterface(nameOrIndex: string | number): NativeInterface | number;
+
+  // The transmit ring of a packet socket; slots count on across the wrap.
+  /** Where a frame's bytes start in its slot. */
+  readonly ringDataOffset: number;
+  openRing(
+    port: number,
+    frameBytes: number,
+    frames: number,
+    blockBytes: number,
+  ): ArrayBuffer | number;
+  ringCommit(port: number, first: number, lengths: Uint32Array, count: number): void;
+  /** Has the kernel send what is committed: bytes it took, or -errno. */
+  ringKick(port: number): number;
+  /** Consecutive slots from `first` on that the kernel gave back. */
+  ringReleased(port: number, first: number, count: number): number;
+  /** Slots that the last kick left for the next. */
+  ringUntouched(port: number, first: number, count: number): number;
 }
 
 export type LoadResult =

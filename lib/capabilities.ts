@@ -42,7 +42,15 @@ export function capabilities(): Capabilities {
   }
   const { native } = loaded;
   const probe = (family: 4 | 6): Capability => {
-    const { support, errno } = native.probeTcp(family);
+    const { AF_INET, AF_INET6, SOCK_STREAM, IPPROTO_TCP, SOL_SOCKET, SO_ZEROCOPY } = native.kernel;
+    const domain = family === 4 ? AF_INET : AF_INET6;
+    const { support, errno } = native.probeOption(
+      domain,
+      SOCK_STREAM,
+      IPPROTO_TCP,
+      SOL_SOCKET,
+      SO_ZEROCOPY,
+    );
     if (support === 1) return YES;
     const why = `kernel-unsupported: SO_ZEROCOPY failed with ${errnoName(-errno)}`;
     return { support: support === 0 ? 'no' : 'unknown', reason: why };

@@ -39,3 +39,25 @@ export function zeroCounters(): Counters {
     detachedBuffers: 0,
   };
 }
+
+/** What datagram sockets count as well. */
+export interface DatagramCounters extends Counters {
+  /** Datagrams handed to the program. */
+  receivedDatagrams: number;
+  /** Datagrams that the kernel dropped because they were not received fast enough (SO_RXQ_OVFL). */
+  receiveDrops: number;
+  /** Sends that failed while nobody waited for them. */
+  failedSends: number;
+  /** Datagrams that were cut here, because the route refused UDP_SEGMENT. */
+  softwareSegments: number;
+}
+
+export function zeroDatagramCounters(): DatagramCounters {
+  return {
+    ...zeroCounters(),
+    receivedDatagrams: 0,
+    receiveDrops: 0,
+    failedSends: 0,
+    softwareSegments: 0,
+  };
+}

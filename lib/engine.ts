@@ -4,7 +4,7 @@
 import type { SendTracker } from './report.js';
 
 /** Who sends the bytes of a socket. */
-export type EngineName = 'msg_zerocopy' | 'copy';
+export type EngineName = 'msg_zerocopy' | 'tx_ring' | 'copy';
 
 /** Why bytes are copied, or why zero copy is off. */
 export type Reason =
@@ -12,11 +12,14 @@ export type Reason =
   | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
   | 'below-threshold'
+  | 'no-callback' // nobody would be told when the memory is free
+  | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory
   | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'
   | 'tls'
   | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
   | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
+  | 'no-ring' // a packet socket without options.ring
   | 'fd-limit' // too few descriptors are left for a duplicate
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable'

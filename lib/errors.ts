@@ -1,9 +1,18 @@
 // Every error this package makes: ours (`ERR_ZC_*`, and Node's own codes for bad arguments), and
 // system errors in Node's shape. Match on `code`.
+import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 
+const { EPERM } = constants.errno;
+
 /** Codes of errors that are this package's own. They are stable. */
-export type ZeroCopyErrorCode = 'ERR_ZC_BUFFER_DETACHED' | 'ERR_ZC_HANDLE_TAKEN';
+export type ZeroCopyErrorCode =
+  | 'ERR_ZC_BUFFER_DETACHED'
+  | 'ERR_ZC_FRAME_REFUSED'
+  | 'ERR_ZC_HANDLE_TAKEN'
+  | 'ERR_ZC_QUEUE_FULL'
+  | 'ERR_ZC_RING_FULL'
+  | 'ERR_ZC_UNAVAILABLE';
 
 function withCode<E extends Error>(error: E, code: string): E & { code: string } {
   Object.defineProperty(error, 'code', {
@@ -94,4 +103,63 @@ export function handleTaken(): ZeroCopyError {
     'The socket was handed to another process while part of a write was waiting to be sent. ' +
       'Await socket.zeroCopy.flush() before passing the socket on',
   );
+}
+
+export function queueFull(maxQueuedBytes: number): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_QUEUE_FULL',
+    `More than ${maxQueuedBytes} bytes wait for space in the socket, and nothing of this send was ` +
+      "sent. Wait for callbacks, raise maxQueuedBytes, or set whenQueueFull: 'wait'",
+  );
+}
+
+export function ringFull(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_RING_FULL',
+    'Every frame of the ring is reserved or being sent. Await ready(), or look at freeFrames first',
+  );
+}
+
+export function frameRefused(message: string): ZeroCopyError {
+  return new ZeroCopyError('ERR_ZC_FRAME_REFUSED', message);
+}
+
+export function unavailable(what: string, why: string): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_UNAVAILABLE',
+    `${what} need the native part of this package, which is not there: ${why}`,
+  );
+}
+
+/** An error with one of Node's own codes, for what node:dgram answers in the same situation. */
+export function nodeError(code: string, message: string): NodeJS.ErrnoException {
+  return withCode(new Error(message), code);
+}
+
+/** As Node's own for a failed call that has an address, e.g. `send ECONNREFUSED 127.0.0.1:9`. */
+export function addressError(
+  errno: number,
+  syscall: string,
+  address: string | undefined,
+  port?: number,
+): NodeJS.ErrnoException {
+  const error = systemError(errno, syscall);
+  const details = port !== undefined && port > 0 ? `${address}:${port}` : (address ?? '');
+  if (details !== '') error.message += ` ${details}`;
+  return Object.assign(error, { address }, port !== undefined && port > 0 ? { port } : {});
+}
+
+/** As Node's own for an address that a net.BlockList refuses. */
+export function ipBlocked(ip: string): Error {
+  return nodeError('ERR_IP_BLOCKED', `IP(${ip}) is blocked by net.BlockList`);
+}
+
+/** A socket that only a privileged process may open. */
+export function notPermitted(what: string): NodeJS.ErrnoException {
+  const error = systemError(-EPERM, 'socket');
+  error.message +=
+    `: ${what} need CAP_NET_RAW. Run as root, or grant it: ` +
+    'setcap cap_net_raw+ep "$(command -v node)", AmbientCapabilities=CAP_NET_RAW in a systemd ' +
+    'unit, or --cap-add NET_RAW for a container';
+  return error;
 }

@@ -14,3 +14,14 @@ export type {
 } from './tcp.js';
 export { isZeroCopy } from './tcp-socket.js';
 export type { ZeroCopyMembers } from './tcp-socket.js';
+export type {
+  UdpDatagram,
+  UdpRemoteInfo,
+  UdpSendOptions,
+  UdpSocketOptions,
+  ZeroCopyUdpSocket,
+} from './udp-types.js';
+export { createUdpSocket } from './udp.js';
+export type { DatagramZeroCopyOptions } from './datagram-options.js';
+export type { DatagramControl } from './datagram-socket.js';
+export type { DatagramStats } from './datagram-zero-copy.js';

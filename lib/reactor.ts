@@ -17,6 +17,8 @@ export interface PortOwner {
   onPeerData(): void;
   /** All ranges of this wake-up are in. */
   onRangesDone(): void;
+  /** Datagrams, or the socket's error, wait to be received. */
+  onReadable?(): void;
 }
 
 const RECORDS = 1024;
@@ -89,6 +91,7 @@ export class Reactor {
   #dispatch(count: number): void {
     const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } =
       this.constants;
+    const { RECORD_READABLE } = this.constants;
     const calls: [PortOwner, number][] = [];
     for (let i = 0; i < count; i++) {
       const flags = this.#words[i * RECORD_WORDS + 3] as number;
@@ -107,6 +110,7 @@ export class Reactor {
         if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
         else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
         if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();
+        if ((flags & RECORD_READABLE) !== 0) owner.onReadable?.();
       } catch (thrown) {
         rethrowLater(thrown);
       }

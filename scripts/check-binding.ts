@@ -38,6 +38,7 @@ const results = [
     declaredMembers('Native'),
     Object.keys(native).filter((name) => name !== 'path'),
   ),
+  compare('KernelConstants', declaredMembers('KernelConstants'), Object.keys(native.kernel)),
   compare('NativeConstants', declaredMembers('NativeConstants'), Object.keys(native.constants)),
   compare(
     'NativeDescription',

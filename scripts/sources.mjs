@@ -1,7 +1,11 @@
 // The only list of native sources: binding.gyp and CMakeLists.txt both ask it.
 // Usage: node scripts/sources.mjs kernel|node|addon   (addon = kernel + node)
-const kernel = ['errqueue', 'probe', 'sys', 'tcp'].map((name) => `native/kernel/${name}.cc`);
-const node = ['addon', 'env', 'port', 'reactor'].map((name) => `native/node/${name}.cc`);
+const kernel = ['datagram', 'errqueue', 'interface', 'probe', 'sys', 'tcp', 'tx_ring'].map(
+  (name) => `native/kernel/${name}.cc`,
+);
+const node = ['addon', 'arguments', 'constants', 'datagram', 'env', 'port', 'reactor', 'ring'].map(
+  (name) => `native/node/${name}.cc`,
+);
 
 const lists = { kernel, node, addon: [...kernel, ...node] };
 const wanted = process.argv[2] ?? 'addon';

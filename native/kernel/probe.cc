@@ -23,13 +23,13 @@ Probe refused(int error) {
 
 }  // namespace
 
-Probe probe_tcp_zerocopy(int family) {
-  Fd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP));
+Probe probe_option(int domain, int type, int protocol, int level, int name) {
+  Fd fd(socket(domain, type | SOCK_CLOEXEC, protocol));
   if (!fd.valid()) return refused(errno);
-  const int set = set_option(fd.get(), SOL_SOCKET, SO_ZEROCOPY, 1);
+  const int set = set_option(fd.get(), level, name, 1);
   if (set < 0) return refused(-set);
   // A sandbox that swallows the call without carrying it out is seen here.
-  const int read_back = get_option(fd.get(), SOL_SOCKET, SO_ZEROCOPY);
+  const int read_back = get_option(fd.get(), level, name);
   if (read_back < 0) return refused(-read_back);
   return {read_back == 1 ? Support::kYes : Support::kNo, 0};
 }

@@ -12,7 +12,7 @@ struct Probe {
   int error;  // the errno that decided, 0 when none
 };
 
-// SO_ZEROCOPY on a TCP socket of the address family (AF_INET, AF_INET6). Linux 4.14.
-Probe probe_tcp_zerocopy(int family);
+// Switches a boolean option on, on a throwaway socket, and reads it back.
+Probe probe_option(int domain, int type, int protocol, int level, int name);
 
 }  // namespace msg_zerocopy

@@ -44,6 +44,10 @@ int set_option(int fd, int level, int name, int value) {
   return result(setsockopt(fd, level, name, &value, sizeof value));
 }
 
+int set_option(int fd, int level, int name, const void* value, size_t bytes) {
+  return result(setsockopt(fd, level, name, value, static_cast<socklen_t>(bytes)));
+}
+
 int send_message(int fd, const iovec* pieces, size_t count, int flags) {
   const int all_flags = flags | MSG_DONTWAIT | MSG_NOSIGNAL;
   msghdr message;

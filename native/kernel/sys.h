@@ -42,6 +42,7 @@ int duplicate(int fd);
 
 int get_option(int fd, int level, int name);           // an int-valued getsockopt
 int set_option(int fd, int level, int name, int value);  // an int-valued setsockopt
+int set_option(int fd, int level, int name, const void* value, size_t bytes);
 int send_message(int fd, const iovec* pieces, size_t count, int flags);
 int shutdown_write(int fd);
 

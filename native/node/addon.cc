@@ -1,5 +1,5 @@
-// Entry and export list. Arguments arrive positional and checked by lib/binding.ts; a port that does
-// not exist is a bug there and throws.
+// Entry and export list; here: the environment and streams. A port that does not exist is a bug of
+// lib/ and throws.
 #include <napi.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
@@ -9,42 +9,13 @@
 #include <climits>
 
 #include "kernel/abi.h"
-#include "kernel/probe.h"
 #include "kernel/tcp.h"
-#include "node/env.h"
+#include "node/arguments.h"
 
 namespace msg_zerocopy {
 namespace {
 
-constexpr uint32_t kSendZeroCopy = 1;
-constexpr uint32_t kSendMore = 2;
 constexpr size_t kMaxPieces = 1024;  // UIO_MAXIOV, include/uapi/linux/uio.h
-
-Env* env_of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<Env>(); }
-
-Reactor* reactor_of(const Napi::CallbackInfo& info) {
-  Reactor* reactor = env_of(info)->reactor();
-  if (reactor == nullptr) {
-    Napi::Error::New(info.Env(), "msg-zerocopy: the native part is not started")
-        .ThrowAsJavaScriptException();
-  }
-  return reactor;
-}
-
-// The port named by the first argument; nullptr with an exception pending when there is none.
-Port* port_of(const Napi::CallbackInfo& info, Reactor** reactor) {
-  *reactor = reactor_of(info);
-  if (*reactor == nullptr) return nullptr;
-  Port* port = (*reactor)->port(info[0].As<Napi::Number>().Uint32Value());
-  if (port == nullptr) {
-    Napi::Error::New(info.Env(), "msg-zerocopy: no such port").ThrowAsJavaScriptException();
-  }
-  return port;
-}
-
-Napi::Value number(const Napi::CallbackInfo& info, double value) {
-  return Napi::Number::New(info.Env(), value);
-}
 
 Napi::Value start(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->start(info[0].As<Napi::Uint32Array>(),
@@ -175,32 +146,11 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   return limits;
 }
 
-Napi::Value probe_tcp(const Napi::CallbackInfo& info) {
-  const Probe probe = probe_tcp_zerocopy(info[0].As<Napi::Number>().Int32Value() == 6 ? AF_INET6
-                                                                                      : AF_INET);
-  Napi::Object result = Napi::Object::New(info.Env());
-  result["support"] = static_cast<double>(probe.support);
-  result["errno"] = static_cast<double>(probe.error);
-  return result;
-}
-
-Napi::Object constants(Napi::Env env) {
-  Napi::Object values = Napi::Object::New(env);
-  const auto set = [&values](const char* name, double value) { values[name] = value; };
-  set("RECORD_WORDS", kRecordWords);
-  set("RECORD_RANGE", kRange);
-  set("RECORD_COPIED", kCopied);
-  set("RECORD_WRITABLE", kWritable);
-  set("RECORD_PEER_DATA", kPeerData);
-  set("RECORD_HANGUP", kHangup);
-  set("SEND_ZEROCOPY", kSendZeroCopy);
-  set("SEND_MORE", kSendMore);
-  return values;
-}
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<Env>(new Env(env));
-  exports["constants"] = constants(env);
+  export_constants(env, exports);
+  export_datagrams(env, exports);
+  export_ring(env, exports);
   exports["start"] = Napi::Function::New(env, start, "start");
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["send"] = Napi::Function::New(env, send, "send");
@@ -214,7 +164,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
   exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
   exports["describe"] = Napi::Function::New(env, describe, "describe");
-  exports["probeTcp"] = Napi::Function::New(env, probe_tcp, "probeTcp");
   return exports;
 }
 

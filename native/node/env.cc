@@ -25,6 +25,14 @@ int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms)
   return 0;
 }
 
+void Env::share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals) {
+  // The references keep the memory where it is: lib/envelope.ts never detaches it.
+  envelope_words_ = Napi::Persistent(envelopes);
+  arrival_words_ = Napi::Persistent(arrivals);
+  envelopes_ = reinterpret_cast<const Envelope*>(envelopes.Data());
+  arrivals_ = reinterpret_cast<Arrival*>(arrivals.Data());
+}
+
 double Env::add_pinned(double delta) {
   pinned_ += static_cast<int64_t>(delta);
   return static_cast<double>(process_pinned += static_cast<int64_t>(delta));

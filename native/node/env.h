@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernel/datagram.h"
 #include "node/reactor.h"
 
 namespace msg_zerocopy {
@@ -23,6 +24,12 @@ class Env {
 
   Reactor* reactor() { return reactor_.get(); }
 
+  // Memory of JavaScript's through which datagrams are described; kBatch of each.
+  void share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals);
+  const Envelope* envelopes() const { return envelopes_; }
+  Arrival* arrivals() const { return arrivals_; }
+  ReceiveBatch* receive_batch() { return &receive_batch_; }
+
   // Adds to the bytes that this environment has pinned; answers the process's total.
   double add_pinned(double delta);
 
@@ -34,6 +41,11 @@ class Env {
   int64_t pinned_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   std::unique_ptr<Reactor> reactor_;
+  Napi::Reference<Napi::Uint32Array> envelope_words_;
+  Napi::Reference<Napi::Uint32Array> arrival_words_;
+  const Envelope* envelopes_ = nullptr;
+  Arrival* arrivals_ = nullptr;
+  ReceiveBatch receive_batch_;
 };
 
 // Connections aborted because their environment ended while the kernel held its memory.

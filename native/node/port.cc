@@ -15,10 +15,34 @@ int Port::send(const iovec* pieces, size_t count, int flags) {
   return accepted;
 }
 
+int Port::send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count, int flags) {
+  const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
+  if ((flags & MSG_ZEROCOPY) == 0) return sent;
+  if (sent > 0) issued_ += static_cast<uint64_t>(sent);
+  if (sent >= 0 || sent == -EAGAIN || !failed_send_took_id()) return sent;
+  issued_++;
+  return sent - kIdTaken;
+}
+
+// A datagram that fails behind the point where it got its id (a segment longer than the route's MTU,
+// a firewall, a full queue with IP_RECVERR) is freed within the call and has notified by now
+// (net/ipv4/udp.c:udp_send_skb; test/rig/udp-failures.test.ts).
+bool Port::failed_send_took_id() {
+  const size_t before = held_.size();
+  read_queue();
+  const uint32_t next = static_cast<uint32_t>(issued_);
+  return std::any_of(held_.begin() + static_cast<ptrdiff_t>(before), held_.end(),
+                     [next](const Notice& notice) { return next - notice.lo <= notice.hi - notice.lo; });
+}
+
 void Port::drain() {
   // With nothing pending the queue is empty, unless something else was switched on: an undrained
   // entry would make libuv spin (test/boundary/loop.test.ts).
-  while (issued_ != completed_ || foreign_entries_) {
+  if (issued_ != completed_ || foreign_entries_) read_queue();
+}
+
+void Port::read_queue() {
+  for (;;) {
     Notice notice;
     const int parsed = read_notice(fd_.get(), &notice);
     if (parsed < 0) break;
@@ -27,6 +51,8 @@ void Port::drain() {
     if (parsed != static_cast<int>(Parsed::kNotice)) continue;
     completed_ += notice_count(notice);
     held_.push_back(notice);
+    // Nothing more can be in it: spares the call that would say so.
+    if (issued_ == completed_ && !foreign_entries_) break;
   }
 }
 
@@ -39,7 +65,7 @@ void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
   held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(count));
 }
 
-void Port::collect(uint32_t events, std::vector<Record>* records) {
+void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   drain();
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
   if (eager_ || writable || lingering_) deliver_ranges(records, SIZE_MAX);
@@ -47,28 +73,51 @@ void Port::collect(uint32_t events, std::vector<Record>* records) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});
   }
+  if (writable && kind_ == PortKind::kDatagram) {
+    // Every datagram that leaves the send buffer raises the event anew (net/core/sock.c:sock_wfree).
+    disarm(epoll);
+  }
+  if (reading_ && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
+    // Also after EPOLLERR alone, which may be an ICMP error that only a receive reports.
+    records->push_back({index_, 0, 0, kReadable});
+  }
   if (lingering_ && (events & (EPOLLIN | EPOLLHUP)) != 0 && has_unread_data(fd_.get()) > 0) {
     records->push_back({index_, 0, 0, kPeerData});
   }
 }
 
+int Port::watch(int epoll) const {
+  const uint32_t events = (armed_ ? EPOLLOUT : 0u) | (lingering_ || reading_ ? EPOLLIN : 0u);
+  return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
+}
+
 int Port::arm(int epoll) {
   // Modifying an edge-triggered entry looks at the socket once more and queues an event if it is
   // writable already, so space that came free after the short send is not missed.
-  const int armed = epoll_modify(epoll, fd_.get(), EPOLLET | EPOLLOUT, index_);
-  if (armed == 0) waiting_ = armed_ = true;
+  const bool before = armed_;
+  armed_ = true;
+  const int armed = watch(epoll);
+  if (armed == 0) waiting_ = true;
+  else armed_ = before;
   return armed;
 }
 
 void Port::disarm(int epoll) {
-  armed_ = epoll_modify(epoll, fd_.get(), EPOLLET, index_) < 0;
+  armed_ = false;
+  if (watch(epoll) < 0) armed_ = true;
+}
+
+int Port::set_reading(int epoll, bool reading) {
+  if (reading == reading_) return 0;
+  reading_ = reading;
+  return watch(epoll);
 }
 
 int Port::linger(int epoll) {
-  waiting_ = false;
+  waiting_ = armed_ = false;
   lingering_ = true;
   shutdown_write(fd_.get());  // ENOTCONN after a reset: nothing left to announce
-  return epoll_modify(epoll, fd_.get(), EPOLLET | EPOLLIN, index_);
+  return watch(epoll);
 }
 
 int Port::abort() {

@@ -1,5 +1,5 @@
-// One socket's native half: owns a duplicate of its descriptor, counts its zero-copy sends, and
-// reads its error queue. Decides nothing: what to send how, and when to give up, is TypeScript's.
+// One socket's native half: owns a descriptor (a duplicate of libuv's for TCP, the socket's only one
+// for datagrams), counts its zero-copy sends, and reads its error queue. Decides nothing: what to send how, and when to give up, is TypeScript's.
 #pragma once
 
 #include <sys/epoll.h>
@@ -7,32 +7,46 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernel/datagram.h"
 #include "kernel/errqueue.h"
 #include "kernel/sys.h"
+#include "kernel/tx_ring.h"
 #include "node/records.h"
 
 namespace msg_zerocopy {
 
+// Whose descriptor a port holds.
+enum class PortKind {
+  kStream,    // a duplicate of a TCP socket that libuv drives
+  kDatagram,  // a UDP, raw or packet socket that libuv never sees
+};
+
 class Port {
  public:
-  Port(Fd fd, uint32_t index, bool foreign_entries)
-      : fd_(std::move(fd)), index_(index), foreign_entries_(foreign_entries) {}
+  Port(Fd fd, uint32_t index, PortKind kind, bool foreign_entries)
+      : fd_(std::move(fd)), index_(index), kind_(kind), foreign_entries_(foreign_entries) {}
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
   int fd() const { return fd_.get(); }
+  PortKind kind() const { return kind_; }
   uint32_t index() const { return index_; }
   uint64_t pending_sends() const { return issued_ - completed_; }
 
   // One sendmsg. A zero-copy call that accepts bytes takes one send id.
   int send(const iovec* pieces, size_t count, int flags);
 
+  // A batch with the flags of sendmsg(2). A zero-copy batch is one datagram, so that its error is
+  // known: one that fails late may have taken an id, and the result is then less by kIdTaken.
+  int send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+  static constexpr int kIdTaken = 0x10000;
+
   // Reads the error queue until it is empty or nothing can be in it.
   void drain();
 
   // Reads the error queue and appends to `records` what somebody waits for. Ranges that nobody waits
   // for are held: a call into JavaScript costs as much as the system call that read them.
-  void collect(uint32_t events, std::vector<Record>* records);
+  void collect(int epoll, uint32_t events, std::vector<Record>* records);
   // Whether an event says nothing but that space came free, which nobody waits for: libuv's own
   // writes on the socket cause one each time its send buffer was full.
   bool is_idle_wakeup(uint32_t events) const {
@@ -43,21 +57,30 @@ class Port {
   void deliver_ranges(std::vector<Record>* records, size_t limit);
 
   int arm(int epoll);     // wait for space; race-free, see port.cc
+  int set_reading(int epoll, bool reading);
   int linger(int epoll);  // FIN after what was accepted, then watch for late data of the peer
   int abort();            // RST, queues purged; what was pending becomes readable
 
   void set_eager(bool eager) { eager_ = eager; }
   void set_referenced(bool referenced) { referenced_ = referenced; }
   // Whether the event loop must stay alive for this port.
-  bool holds_loop() const { return referenced_ && (waiting_ || issued_ != completed_); }
+  bool holds_loop() const { return referenced_ && (waiting_ || reading_ || issued_ != completed_); }
+
+  TxRing ring;  // of a packet socket, once opened
 
  private:
+  void read_queue();
+  bool failed_send_took_id();
+  int watch(int epoll) const;
+
   Fd fd_;
   const uint32_t index_;
+  const PortKind kind_;
   const bool foreign_entries_;
   bool waiting_ = false;
   bool armed_ = false;  // the epoll entry asks for EPOLLOUT
   bool lingering_ = false;
+  bool reading_ = false;
   bool eager_ = false;  // somebody waits for a release: deliver every range at once
   bool referenced_ = true;
   uint64_t issued_ = 0;

@@ -21,6 +21,8 @@ constexpr uint64_t kHoldMs = 2;
 
 // After an abort only packets inside a queueing discipline or a device still reference the memory.
 constexpr int kLateCloneMs = 200;
+// Datagrams cannot be called back: they leave a slow queue when it is their turn.
+constexpr int kQueuedDatagramMs = 2000;
 
 // A duplicate is only taken while a quarter of the descriptors is free, so that a server goes on
 // accepting.
@@ -73,6 +75,12 @@ int Reactor::attach(int fd, bool ours) {
     if (set < 0) return set;
   }
   const bool foreign_entries = has_foreign_entries(copy.get()) > 0;
+  return insert(std::move(copy), PortKind::kStream, foreign_entries);
+}
+
+int Reactor::adopt(Fd fd) { return insert(std::move(fd), PortKind::kDatagram, false); }
+
+int Reactor::insert(Fd fd, PortKind kind, bool foreign_entries) {
   uint32_t index;
   if (free_.empty()) {
     index = static_cast<uint32_t>(ports_.size());
@@ -81,12 +89,12 @@ int Reactor::attach(int fd, bool ours) {
     index = free_.back();
     free_.pop_back();
   }
-  const int added = epoll_add(epoll_.get(), copy.get(), EPOLLET, index);
+  const int added = epoll_add(epoll_.get(), fd.get(), EPOLLET, index);
   if (added < 0) {
     free_.push_back(index);
     return added;
   }
-  ports_[index] = std::make_unique<Port>(std::move(copy), index, foreign_entries);
+  ports_[index] = std::make_unique<Port>(std::move(fd), index, kind, foreign_entries);
   open_ports_++;
   return static_cast<int>(index);
 }
@@ -110,6 +118,21 @@ int Reactor::send(Port* port, const iovec* pieces, size_t count, int flags) {
   const int accepted = port->send(pieces, count, flags);
   update_hold(held, *port);
   return accepted;
+}
+
+int Reactor::send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count,
+                            int flags) {
+  const bool held = port->holds_loop();
+  const int sent = port->send_datagrams(envelopes, pieces, count, flags);
+  update_hold(held, *port);
+  return sent;
+}
+
+int Reactor::set_reading(Port* port, bool reading) {
+  const bool held = port->holds_loop();
+  const int set = port->set_reading(epoll_.get(), reading);
+  update_hold(held, *port);
+  return set;
 }
 
 int Reactor::arm(Port* port) {
@@ -172,7 +195,7 @@ void Reactor::on_readable() {
       if (fired == nullptr) continue;
       if (fired->is_idle_wakeup(events[i].events)) fired->disarm(epoll_.get());
       const bool held = fired->holds_loop();
-      fired->collect(events[i].events, &records_);
+      fired->collect(epoll_.get(), events[i].events, &records_);
       update_hold(held, *fired);
       held_ranges += fired->held_ranges();
       if (fired->held_ranges() > 0) holding_.push_back(fired->index());
@@ -253,13 +276,18 @@ bool Reactor::drain_until_released(int timeout_ms) {
 uint32_t Reactor::release_all(int grace_ms) {
   if (drain_until_released(grace_ms)) return 0;
   uint32_t aborted = 0;
+  int patience_ms = kLateCloneMs;
   for (const auto& port : ports_) {
     if (port == nullptr || port->pending_sends() == 0) continue;
+    if (port->kind() == PortKind::kDatagram) {
+      patience_ms = kQueuedDatagramMs;
+      continue;
+    }
     port->abort();
     aborted++;
   }
-  // The queues are purged; only clones inside a queueing discipline or a device remain.
-  drain_until_released(kLateCloneMs);
+  // The streams' queues are purged; only clones inside a queueing discipline or a device remain.
+  drain_until_released(patience_ms);
   return aborted;
 }
 

@@ -30,8 +30,12 @@ class Reactor {
   // Duplicates `fd` into a new port. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
   // was not us (`ours` is false), -EMFILE when descriptors run short.
   int attach(int fd, bool ours);
+  // Makes a port of a datagram socket that nobody else uses. Its index, or -errno.
+  int adopt(Fd fd);
   Port* port(uint32_t index);
   int arm(Port* port);
+  int set_reading(Port* port, bool reading);
+  int send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
   int linger(Port* port);
   int abort(Port* port);
   void detach(Port* port);
@@ -51,6 +55,7 @@ class Reactor {
   uint32_t open_ports() const { return open_ports_; }
 
  private:
+  int insert(Fd fd, PortKind kind, bool foreign_entries);
   void on_readable();
   void on_timer();
   void deliver();

@@ -13,7 +13,12 @@ enum RecordFlag : uint32_t {
   kWritable = 4,  // the socket takes bytes again (or is dead: the next send tells)
   kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // data of the peer arrived after our side was destroyed
+  kReadable = 32,  // datagrams, or the socket's error, wait to be received
 };
+
+// Flags of the two exports that send.
+constexpr uint32_t kSendZeroCopy = 1;
+constexpr uint32_t kSendMore = 2;
 
 struct Record {
   uint32_t port;

@@ -1,0 +1,377 @@
+// What UDP, raw and packet sockets have in common behind their surface: an own descriptor, an engine
+// that sends, a receiver, iterators, an end. What a datagram means is said by its owner.
+import { AsyncResource } from 'node:async_hooks';
+import { constants } from 'node:os';
+import type { EventEmitter } from 'node:events';
+import type { Native, NativeInterface } from './binding.js';
+import type { DatagramCounters } from './counters.js';
+import { DatagramIterator } from './datagram-iterator.js';
+import { DatagramJob, type JobShape, type SendCallback } from './datagram-job.js';
+import type { ResolvedDatagramOptions } from './datagram-options.js';
+import { DatagramReceiver, type ArrivalSink } from './datagram-receiver.js';
+import { DatagramZeroCopy, type ZeroCopySubject } from './datagram-zero-copy.js';
+import { DatagramEngine, type DatagramHost } from './engines/datagram.js';
+import type { SendKind } from './engines/engine-host.js';
+import type { Reason } from './engine.js';
+import { DatagramWords } from './envelope.js';
+import { nodeError, systemError, unavailable } from './errors.js';
+import { rethrowLater } from './handbacks.js';
+import { SegmentationRoutes } from './policy/segmentation.js';
+import { getReactor, Reactor } from './reactor.js';
+import { SendTracker, type SendReport } from './report.js';
+import { abortError } from './send-arguments.js';
+import type { InterfaceNames } from './sockaddr.js';
+
+const { EBADF } = constants.errno;
+
+/** A received datagram. */
+export interface Arrival<Info> {
+  readonly data: Buffer;
+  readonly rinfo: Info;
+}
+
+/** What the core asks of the socket it serves. */
+export interface DatagramOwner<Info> extends EventEmitter {
+  /** Reads datagram `slot` from the shared words; calls `add` for each datagram it stands for. */
+  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: Info) => void): void;
+  close(): unknown;
+}
+
+/** This environment's reactor. Throws: ERR_ZC_UNAVAILABLE. */
+export function requireReactor(what: string): Reactor {
+  const reactor = getReactor();
+  if (reactor instanceof Reactor) return reactor;
+  throw unavailable(what, reactor.why);
+}
+
+/** The interfaces of this network namespace. */
+export function interfaceNames(native: Native): InterfaceNames {
+  const find = (key: string | number): NativeInterface | undefined => {
+    const found = native.findInterface(key);
+    return typeof found === 'number' ? undefined : found;
+  };
+  return { index: (name) => find(name)?.index ?? 0, name: (index) => find(index)?.name };
+}
+
+let sharedWords: DatagramWords | undefined;
+
+export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySubject {
+  readonly reactor: Reactor;
+  readonly words: DatagramWords;
+  readonly options: ResolvedDatagramOptions;
+  readonly zeroCopy: DatagramZeroCopy;
+  readonly routes = new SegmentationRoutes(() => performance.now());
+  readonly socket: DatagramOwner<Info>;
+  readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
+  readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
+  #engine: DatagramEngine | undefined;
+  #receiver: DatagramReceiver | undefined;
+  #closed = false;
+  #referenced = true;
+  #wantsArrivals = false;
+  #batch: Arrival<Info>[] = [];
+  #drops = 0;
+  readonly #add = (data: Buffer, rinfo: Info): void => {
+    this.#batch.push({ data, rinfo });
+  };
+
+  /** @param refused a fixed reason why this socket never goes zero-copy */
+  constructor(
+    socket: DatagramOwner<Info>,
+    reactor: Reactor,
+    options: ResolvedDatagramOptions,
+    refused: Reason | undefined,
+  ) {
+    this.socket = socket;
+    this.reactor = reactor;
+    this.words = sharedWords ??= new DatagramWords(reactor.native);
+    this.options = options;
+    this.zeroCopy = new DatagramZeroCopy(options.zeroCopy, this, refused);
+    this.#closeOnAbort(options.signal);
+  }
+
+  #closeOnAbort(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const onAbort = (): void => {
+      if (!this.#closed) this.socket.close();
+    };
+    // Later: the socket is being constructed, and nobody can have listened yet.
+    if (signal.aborted) process.nextTick(onAbort);
+    else {
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.socket.once('close', () => signal.removeEventListener('abort', onAbort));
+    }
+  }
+
+  // --- the descriptor ---------------------------------------------------------------------------
+
+  /** @param batch datagrams to receive with one system call */
+  attach(port: number, batch = this.words.batch): void {
+    this.#engine = new DatagramEngine(port, this.reactor, this.words, this);
+    this.#receiver = new DatagramReceiver(port, this.words, this, batch);
+    if (!this.#referenced) this.native.setReferenced(port, false);
+  }
+
+  get native(): Native {
+    return this.reactor.native;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  get isAttached(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  get engine(): DatagramEngine {
+    return this.#engine as DatagramEngine;
+  }
+
+  /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
+  checkRunning(): void {
+    if (this.#closed) throw nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+  }
+
+  /** Runs `ask` with the native port. @returns its answer, or -EBADF before bind() and after close() */
+  withPort<T>(ask: (native: Native, port: number) => T): T | number {
+    if (this.#engine === undefined || this.#closed) return -EBADF;
+    return ask(this.native, this.#engine.port);
+  }
+
+  /** setsockopt(2). Throws: a system error of `syscall`. */
+  setOption(syscall: string, level: number, name: number, value: number | Uint8Array): void {
+    const set = this.withPort((native, port) => native.setOption(port, level, name, value));
+    if (set < 0) throw systemError(set, syscall);
+  }
+
+  /** SO_RCVBUF or SO_SNDBUF in bytes; sets it unless `bytes` is 0. */
+  bufferSize(which: 'recv' | 'send', bytes: number): number {
+    const { SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } = this.native.kernel;
+    const name = which === 'recv' ? SO_RCVBUF : SO_SNDBUF;
+    const result = this.withPort((native, port) =>
+      bytes === 0
+        ? native.getOption(port, SOL_SOCKET, name)
+        : native.setOption(port, SOL_SOCKET, name, bytes),
+    );
+    if (result >= 0) return result;
+    const { code = '' } = systemError(result, `uv_${which}_buffer_size`);
+    throw Object.assign(
+      nodeError(
+        'ERR_SOCKET_BUFFER_SIZE',
+        `Could not get or set buffer size: uv_${which}_buffer_size returned ${code}`,
+      ),
+      { errno: result, syscall: `uv_${which}_buffer_size` },
+    );
+  }
+
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    this.withPort((native, port) => {
+      native.setReferenced(port, referenced);
+      return 0;
+    });
+  }
+
+  // --- sending ----------------------------------------------------------------------------------
+
+  submit(shape: JobShape): DatagramJob {
+    const job = new DatagramJob(shape);
+    this.engine.submit(job);
+    return job;
+  }
+
+  /**
+   * Sends groups of datagrams as one promise: all are tried.
+   * Rejects: with the first error, which says as `sentDatagrams` how many went out, when all memory is
+   * the caller's again.
+   */
+  report(
+    groups: readonly Omit<JobShape, 'callback' | 'tracker'>[],
+    signal: AbortSignal | undefined,
+  ): Promise<SendReport> {
+    if (signal?.aborted === true) return Promise.reject(abortError(signal));
+    const bytes = groups.reduce((sum, group) => sum + group.bytes, 0);
+    const tracker = new SendTracker(bytes);
+    if (groups.length === 0) return Promise.resolve(tracker.report());
+    return new Promise((resolve, reject) => {
+      const jobs: DatagramJob[] = [];
+      let left = groups.length;
+      let failure: Error | null = null;
+      const onAbort = (): void => {
+        for (const job of jobs) this.engine.cancel(job, abortError(signal as AbortSignal));
+      };
+      const callback: SendCallback = (error) => {
+        failure ??= error;
+        if (--left > 0) return;
+        signal?.removeEventListener('abort', onAbort);
+        if (failure === null) return resolve(tracker.report());
+        const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
+        reject(Object.assign(failure, { sentDatagrams }));
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      for (const group of groups) jobs.push(this.submit({ ...group, callback, tracker }));
+    });
+  }
+
+  get queuedBytes(): number {
+    return this.#engine?.queuedBytes ?? 0;
+  }
+
+  get queuedSends(): number {
+    return this.#engine?.queuedJobs ?? 0;
+  }
+
+  // --- receiving --------------------------------------------------------------------------------
+
+  /** Starts receiving, for 'message' listeners. */
+  startReceiving(): void {
+    this.#wantsArrivals = true;
+    this.#updateReading();
+  }
+
+  iterate(): DatagramIterator<Arrival<Info>> {
+    const iterator: DatagramIterator<Arrival<Info>> = new DatagramIterator(
+      () => this.#updateReading(),
+      (left) => {
+        this.#iterators.delete(left);
+        this.#updateReading();
+      },
+    );
+    if (this.#closed) iterator.end();
+    else this.#iterators.add(iterator);
+    return iterator;
+  }
+
+  get isReceiving(): boolean {
+    if (!this.#wantsArrivals || this.#closed) return false;
+    for (const iterator of this.#iterators) if (iterator.isFull) return false;
+    return true;
+  }
+
+  #updateReading(): void {
+    this.withPort((native, port) => native.setReading(port, this.isReceiving));
+  }
+
+  arrived(data: Buffer, slot: number): void {
+    const { ARRIVAL_DROPS } = this.reactor.constants;
+    if ((this.words.flags(slot) & ARRIVAL_DROPS) !== 0) {
+      // The kernel counts for the socket's life, modulo 2^32.
+      const drops = this.words.drops(slot);
+      this.counters.receiveDrops += (drops - this.#drops) >>> 0;
+      this.#drops = drops;
+    }
+    this.socket.describe(data, slot, this.#add);
+  }
+
+  batchDone(): void {
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#resource.runInAsyncScope(this.#deliver, this, batch);
+    for (const iterator of this.#iterators) if (iterator.isFull) this.#updateReading();
+  }
+
+  #deliver(batch: readonly Arrival<Info>[]): void {
+    const { socket } = this;
+    for (const arrival of batch) {
+      if (this.#closed) return;
+      this.counters.receivedDatagrams++;
+      for (const iterator of this.#iterators) iterator.push(arrival);
+      try {
+        socket.emit('message', arrival.data, arrival.rinfo);
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+    }
+  }
+
+  receiveFailed(errno: number): void {
+    this.emitError(systemError(errno, 'recvmsg'));
+  }
+
+  emitError(error: Error): void {
+    this.#resource.runInAsyncScope(() => {
+      try {
+        this.socket.emit('error', error);
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+    });
+  }
+
+  // --- DatagramHost, ZeroCopySubject ------------------------------------------------------------
+
+  get counters(): DatagramCounters {
+    return this.zeroCopy.counters;
+  }
+  get threshold(): number {
+    return this.zeroCopy.threshold;
+  }
+  get maxPendingBytes(): number {
+    return this.zeroCopy.maxPendingBytes;
+  }
+  get maxQueuedBytes(): number {
+    return this.options.maxQueuedBytes;
+  }
+  get pendingBytes(): number {
+    return this.#engine?.pendingBytes ?? 0;
+  }
+  get pendingSends(): number {
+    return this.#engine?.pendingSends ?? 0;
+  }
+
+  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
+    return this.zeroCopy.copyReason(payloads, bytes);
+  }
+  sent(): SendKind {
+    return this.zeroCopy.sent();
+  }
+  completed(copied: boolean, kind: SendKind): void {
+    this.zeroCopy.completed(copied, kind);
+  }
+  outOfBuffers(): void {
+    this.zeroCopy.outOfBuffers();
+  }
+  strayed(): void {
+    this.zeroCopy.strayed();
+  }
+  detachedInFlight(): void {
+    this.zeroCopy.detachedInFlight();
+  }
+  onReadable(): void {
+    this.#receiver?.receive();
+  }
+
+  enableZeroCopy(): Reason | undefined {
+    const { SOL_SOCKET, SO_ZEROCOPY } = this.native.kernel;
+    const before = this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
+    if (before > 0) return 'foreign-owner';
+    const set = this.withPort((native, port) => native.setOption(port, SOL_SOCKET, SO_ZEROCOPY, 1));
+    return set < 0 ? 'kernel-unsupported' : undefined;
+  }
+
+  flush(): Promise<void> {
+    const engine = this.#engine;
+    if (engine === undefined) return Promise.resolve();
+    return new Promise((resolve) => engine.whenReleased(resolve));
+  }
+
+  // --- the end ----------------------------------------------------------------------------------
+
+  /** No more datagrams either way. 'close' comes when the kernel has let go of all memory. */
+  close(): void {
+    this.withPort((native, port) => native.setReading(port, false));
+    const engine = this.#engine;
+    engine?.flush();
+    this.#closed = true;
+    if (engine === undefined) this.finished();
+    else engine.close();
+  }
+
+  finished(): void {
+    process.nextTick(() => {
+      for (const iterator of this.#iterators) iterator.end();
+      this.socket.emit('close');
+    });
+  }
+}

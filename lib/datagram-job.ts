@@ -1,0 +1,134 @@
+// One send of a datagram socket: one datagram, or many that settle together.
+import { AsyncResource } from 'node:async_hooks';
+import type { Envelope } from './envelope.js';
+import type { Reason } from './engine.js';
+import type { SendTracker } from './report.js';
+
+/** Told once, when the memory is the caller's again: also when it carries an error. */
+export type SendCallback = (error: Error | null, bytes: number) => void;
+
+/** The context in which a callback passed now is to run. */
+export function sendContext(): AsyncResource {
+  return new AsyncResource('MSG_ZEROCOPY_SEND');
+}
+
+export interface JobShape {
+  /** `gathered`: the payloads make up one datagram. `each`: every payload is one. */
+  readonly kind: 'gathered' | 'each';
+  readonly payloads: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly envelope: Envelope;
+  readonly callback?: SendCallback | undefined;
+  /** Where the callback belongs. */
+  readonly resource?: AsyncResource | undefined;
+  readonly tracker?: SendTracker | undefined;
+}
+
+export class DatagramJob {
+  payloads: readonly Uint8Array[];
+  envelope: Envelope;
+  readonly bytes: number;
+  readonly callback: SendCallback | undefined;
+  readonly resource: AsyncResource | undefined;
+  readonly tracker: SendTracker | undefined;
+  #gathered: boolean;
+  /** The next datagram to send. */
+  next = 0;
+  /** Datagrams that went out, as the caller counts them. */
+  sent = 0;
+  /** Zero-copy sends that the kernel has not released. */
+  pending = 0;
+  error: Error | undefined;
+  /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
+  copyNext: Reason | undefined;
+  #segmentsOfOne = 0;
+
+  constructor(shape: JobShape) {
+    this.payloads = shape.payloads;
+    this.bytes = shape.bytes;
+    this.envelope = shape.envelope;
+    this.callback = shape.callback;
+    this.resource = shape.resource;
+    this.tracker = shape.tracker;
+    this.#gathered = shape.kind === 'gathered';
+  }
+
+  get gathered(): boolean {
+    return this.#gathered;
+  }
+
+  /** How many datagrams are handed to the kernel in all. */
+  get count(): number {
+    return this.#gathered ? 1 : this.payloads.length;
+  }
+
+  get isSent(): boolean {
+    return this.next >= this.count;
+  }
+
+  get isDone(): boolean {
+    return this.pending === 0 && this.next >= this.count;
+  }
+
+  /** Bytes of the datagram `index`. */
+  bytesOf(index: number): number {
+    return this.#gathered ? this.bytes : (this.payloads[index] as Uint8Array).length;
+  }
+
+  advance(): void {
+    this.next++;
+    this.copyNext = undefined;
+    if (this.#segmentsOfOne === 0) this.sent++;
+    else if (this.isSent) this.sent = 1;
+  }
+
+  /** The next datagram failed; those behind it are tried all the same. */
+  skip(error: Error): void {
+    this.error ??= error;
+    this.next++;
+    this.copyNext = undefined;
+  }
+
+  /** Nothing more of it is sent. */
+  fail(error: Error): void {
+    this.error ??= error;
+    this.next = this.count;
+  }
+
+  /**
+   * Copies what is still to be sent, so that the caller's memory is free at once: for a send that
+   * nobody waits for.
+   */
+  stage(): void {
+    if (this.isSent) return;
+    this.payloads = this.#gathered
+      ? [Buffer.concat(this.payloads)]
+      : this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
+    this.next = 0;
+  }
+
+  /**
+   * Replaces what is left by the datagrams that a device would have cut it into.
+   * @returns how many those are
+   */
+  splitIntoSegments(): number {
+    const { segmentSize, ...envelope } = this.envelope;
+    const whole = this.#gathered ? [joined(this.payloads)] : this.payloads.slice(this.next);
+    const segments: Uint8Array[] = [];
+    for (const payload of whole) {
+      for (let at = 0; at === 0 || at < payload.length; at += segmentSize) {
+        segments.push(payload.subarray(at, at + segmentSize));
+      }
+    }
+    this.#segmentsOfOne = this.#gathered || whole.length === 1 ? segments.length : 0;
+    this.payloads = segments;
+    this.next = 0;
+    this.#gathered = false;
+    this.envelope = Object.freeze({ ...envelope, segmentSize: 0 });
+    return segments.length;
+  }
+}
+
+function joined(payloads: readonly Uint8Array[]): Uint8Array {
+  return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
+}

@@ -1,0 +1,136 @@
+// Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
+// what `socket.zeroCopy` shows.
+import { SocketControl, type ControlSource } from './control.js';
+import { zeroDatagramCounters, type DatagramCounters } from './counters.js';
+import { channels, publish, warnOnce } from './diagnostics.js';
+import type { EngineName, Reason, State } from './engine.js';
+import type { SendKind } from './engines/engine-host.js';
+import type { ResolvedOptions } from './options.js';
+import { Adaptive } from './policy/adaptive.js';
+
+/** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
+export type DatagramStats = Readonly<DatagramCounters>;
+
+/** What the state needs to know of its socket. */
+export interface ZeroCopySubject {
+  readonly socket: object;
+  readonly isClosed: boolean;
+  readonly pendingBytes: number;
+  readonly pendingSends: number;
+  /** Switches SO_ZEROCOPY on; why not, where it cannot be. Asked once. */
+  enableZeroCopy(): Reason | undefined;
+  /** Settles when all that was sent so far is released. */
+  flush(): Promise<void>;
+}
+
+export class DatagramZeroCopy implements ControlSource {
+  readonly counters: DatagramCounters = zeroDatagramCounters();
+  readonly control: SocketControl = new SocketControl(this);
+  readonly #options: ResolvedOptions;
+  readonly #subject: ZeroCopySubject;
+  readonly #adaptive = new Adaptive();
+  #refused: Reason | undefined;
+  #enabled = false;
+
+  /** @param refused a fixed reason why this socket never goes zero-copy */
+  constructor(options: ResolvedOptions, subject: ZeroCopySubject, refused: Reason | undefined) {
+    this.#options = options;
+    this.#subject = subject;
+    this.#refused = options.engine === 'copy' ? 'disabled' : refused;
+  }
+
+  get threshold(): number {
+    return this.#options.threshold;
+  }
+  get maxPendingBytes(): number {
+    return this.#options.maxPendingBytes;
+  }
+
+  // --- ControlSource ----------------------------------------------------------------------------
+
+  get engineName(): EngineName {
+    return this.reason === undefined ? 'msg_zerocopy' : 'copy';
+  }
+  get state(): State {
+    const { isClosed, pendingSends } = this.#subject;
+    if (isClosed && pendingSends === 0) return 'closed';
+    this.#enable();
+    return this.#refused === undefined ? this.#adaptive.state : 'unsupported';
+  }
+  get reason(): Reason | undefined {
+    this.#enable();
+    return this.#refused ?? this.#adaptive.reason;
+  }
+  get pendingBytes(): number {
+    return this.#subject.pendingBytes;
+  }
+  get pendingSends(): number {
+    return this.#subject.pendingSends;
+  }
+  stats(): DatagramStats {
+    return Object.freeze({ ...this.counters });
+  }
+  flush(): Promise<void> {
+    return this.#subject.flush();
+  }
+
+  // --- what an engine asks and tells ------------------------------------------------------------
+
+  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
+    if (bytes < this.#options.threshold) return 'below-threshold';
+    const { source } = this.#options;
+    if (source !== undefined && !payloads.every(source)) return 'source';
+    if (!this.#enable()) return this.#refused;
+    if (this.#adaptive.state === 'active') return undefined;
+    return this.#adaptive.mayZeroCopy(performance.now()) ? undefined : this.#adaptive.reason;
+  }
+
+  sent(): SendKind {
+    if (this.#adaptive.state !== 'probing') return 'ordinary';
+    this.#adaptive.sent(performance.now());
+    return 'probe';
+  }
+
+  completed(copied: boolean, kind: SendKind): void {
+    // An engine that was asked for by name does not pause on copies.
+    const counts = copied && this.#options.engine !== 'msg_zerocopy';
+    if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
+    const changed = this.#adaptive.completed(counts, performance.now());
+    if (changed === 'paused') this.#announce('kernel-copied');
+    if (changed === 'active') publish(channels.resume, { socket: this.#subject.socket });
+  }
+
+  outOfBuffers(): void {
+    this.#adaptive.outOfBuffers(performance.now());
+    this.#announce('enobufs');
+  }
+
+  strayed(): void {
+    if (this.#refused !== undefined) return;
+    this.#refused = 'foreign-owner';
+    this.#announce('foreign-owner');
+  }
+
+  detachedInFlight(): void {
+    this.counters.detachedBuffers++;
+    warnOnce(
+      'ZC_DETACHED_IN_FLIGHT',
+      'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
+        'owner may have changed bytes on the wire. Keep buffers until their send callback',
+    );
+  }
+
+  #enable(): boolean {
+    if (this.#enabled || this.#refused !== undefined || this.#subject.isClosed) {
+      return this.#refused === undefined;
+    }
+    this.#enabled = true;
+    this.#refused = this.#subject.enableZeroCopy();
+    if (this.#refused !== undefined) this.#announce(this.#refused);
+    return this.#refused === undefined;
+  }
+
+  #announce(reason: Reason): void {
+    publish(channels.fallback, { socket: this.#subject.socket, reason });
+  }
+}

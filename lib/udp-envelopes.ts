@@ -1,0 +1,85 @@
+// Destinations of a UDP socket as envelopes. Like destinations get the same envelope, so that it is
+// encoded once and written to the shared words once.
+import type { Native } from './binding.js';
+import { interfaceNames } from './datagram-core.js';
+import { PLAIN, type Envelope } from './envelope.js';
+import { outOfRange } from './errors.js';
+import { addressBytes, encodeAddress, type InterfaceNames } from './sockaddr.js';
+import type { CheckedSendOptions } from './udp-arguments.js';
+
+/** Beyond this many destinations the cache starts anew. */
+const MOST_CACHED = 1024;
+
+/** What goes with a send beside its destination. */
+export type Extras = Pick<CheckedSendOptions, 'segmentSize' | 'tos' | 'source' | 'interface'>;
+
+const MAPPED_PREFIX = /^::ffff:\d/i;
+
+export class UdpEnvelopes {
+  readonly #version: 4 | 6;
+  readonly #native: Native;
+  readonly #names: InterfaceNames;
+  readonly #cache = new Map<string, Envelope>();
+  #lastKey = '';
+  #last: Envelope | undefined;
+
+  constructor(version: 4 | 6, native: Native) {
+    this.#version = version;
+    this.#native = native;
+    this.#names = interfaceNames(native);
+  }
+
+  /**
+   * @param ip where to, resolved
+   * @param host as the user wrote it, for errors
+   * @returns undefined when `ip` is of another version than the socket
+   */
+  to(ip: string, host: string | undefined, port: number): Envelope | undefined {
+    const key = `${port} ${ip} ${host ?? ''}`;
+    if (key === this.#lastKey) return this.#last;
+    let envelope = this.#cache.get(key);
+    if (envelope === undefined) {
+      const name = encodeAddress(ip, port, this.#version, this.#native.kernel, this.#names);
+      if (name === undefined) return undefined;
+      const tosVersion = this.#version === 4 || MAPPED_PREFIX.test(ip) ? 4 : 6;
+      envelope = Object.freeze({ ...PLAIN, name, tosVersion, address: host, port });
+      if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
+      this.#cache.set(key, envelope);
+    }
+    this.#lastKey = key;
+    this.#last = envelope;
+    return envelope;
+  }
+
+  /** The destination of a connected socket. */
+  connected(): Envelope {
+    return this.#version === 4 ? PLAIN : PLAIN6;
+  }
+
+  /** `base` with what else a send asks for. Throws: ERR_OUT_OF_RANGE for an unknown interface. */
+  with(base: Envelope, extras: Extras): Envelope {
+    const { segmentSize, tos, source } = extras;
+    const through = this.interfaceIndex(extras.interface);
+    if (segmentSize === 0 && tos === undefined && source === undefined && through === 0) {
+      return base;
+    }
+    const bytes = source === undefined ? undefined : addressBytes(source);
+    const any = through === 0 ? undefined : new Uint8Array(this.#version === 4 ? 4 : 16);
+    return Object.freeze({
+      ...base,
+      segmentSize,
+      tos,
+      source: bytes ?? any,
+      interfaceIndex: through,
+    });
+  }
+
+  interfaceIndex(through: string | number | undefined): number {
+    if (through === undefined) return 0;
+    const found = this.#native.findInterface(through);
+    if (typeof found !== 'number') return found.index;
+    throw outOfRange('options.interface', 'an existing interface', through);
+  }
+}
+
+const PLAIN6: Envelope = Object.freeze({ ...PLAIN, tosVersion: 6 });

@@ -1,0 +1,222 @@
+// What a UDP socket sends: from calls to jobs of its engine. Host names are resolved here; what waits
+// for bind() or a lookup keeps its place.
+import type { BlockList } from 'node:net';
+import { constants } from 'node:os';
+import type { AsyncResource } from 'node:async_hooks';
+import type { DatagramCore } from './datagram-core.js';
+import type { JobShape, SendCallback } from './datagram-job.js';
+import { sendContext } from './datagram-job.js';
+import type { Envelope } from './envelope.js';
+import { addressError, ipBlocked, nodeError } from './errors.js';
+import type { SendReport } from './report.js';
+import {
+  bytesOf,
+  checkDatagrams,
+  checkPort,
+  checkSegments,
+  checkSendOptions,
+  payloadsOf,
+  sendArguments,
+  type CheckedSendOptions,
+} from './udp-arguments.js';
+import { UdpEnvelopes } from './udp-envelopes.js';
+import type { UdpDatagram, UdpRemoteInfo, UdpSendOptions } from './udp-types.js';
+
+const { EINVAL } = constants.errno;
+
+/** What the sender asks of its socket. */
+export interface UdpRouting {
+  readonly isConnected: boolean;
+  readonly isBound: boolean;
+  /** Runs `task` when the socket is bound, binding it where nobody did. */
+  whenBound(task: () => void, failed: (error: Error) => void): void;
+  /** Resolves a host name; where nobody has to be asked, within the call. */
+  resolve(host: string, done: (error: Error | null, ip: string) => void): void;
+}
+
+type Group = Omit<JobShape, 'callback' | 'tracker'>;
+
+/** Datagrams of one sendMany() that go the same way. */
+interface Plan {
+  readonly kind: 'gathered' | 'each';
+  readonly payloads: Uint8Array[];
+  readonly options: CheckedSendOptions;
+}
+
+export class UdpSender {
+  readonly #core: DatagramCore<UdpRemoteInfo>;
+  readonly #version: 4 | 6;
+  readonly #routing: UdpRouting;
+  readonly #envelopes: UdpEnvelopes;
+  readonly #blockList: BlockList | undefined;
+
+  constructor(
+    core: DatagramCore<UdpRemoteInfo>,
+    version: 4 | 6,
+    routing: UdpRouting,
+    blockList: BlockList | undefined,
+  ) {
+    this.#core = core;
+    this.#version = version;
+    this.#routing = routing;
+    this.#envelopes = new UdpEnvelopes(version, core.native);
+    this.#blockList = blockList;
+  }
+
+  /** node:dgram's signatures. Throws: as node:dgram does. */
+  send(args: readonly unknown[]): void {
+    const connected = this.#routing.isConnected;
+    const { payloads, port, address, callback } = sendArguments(connected, args);
+    this.#core.checkRunning();
+    const resource = callback === undefined ? undefined : sendContext();
+    if (connected) {
+      this.#submit(payloads, this.#envelopes.connected(), callback, resource);
+      return;
+    }
+    let kept = payloads;
+    let isRouted = false;
+    this.#route(address, port, (error, envelope) => {
+      isRouted = true;
+      if (envelope !== undefined) this.#submit(kept, envelope, callback, resource);
+      else this.#fail(error as Error, callback, resource);
+    });
+    // Nobody is told when a message without callback is sent, so it is the caller's again now.
+    if (callback === undefined && !isRouted) {
+      kept = payloads.map((payload) => Buffer.from(payload));
+    }
+  }
+
+  /** The signatures that answer a promise. Throws: on bad arguments. */
+  sendReported(message: unknown, given: unknown): Promise<SendReport> {
+    const options = this.#checkOptions(given);
+    const payloads = payloadsOf(message);
+    checkSegments(bytesOf(payloads), options.segmentSize);
+    const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
+    this.#checkDestination(options);
+    this.#core.checkRunning();
+    return this.#report([plan], options.signal);
+  }
+
+  /** Throws: on bad arguments. */
+  sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
+    const common = this.#checkOptions(given);
+    const plans = this.#plan(checkDatagrams(datagrams), common, given as UdpSendOptions);
+    for (const plan of plans) this.#checkDestination(plan.options);
+    this.#core.checkRunning();
+    return this.#report(plans, common.signal);
+  }
+
+  #checkOptions(given: unknown): CheckedSendOptions {
+    return checkSendOptions(given, this.#version, this.#routing.isConnected);
+  }
+
+  #checkDestination(options: CheckedSendOptions): void {
+    if (!this.#routing.isConnected) checkPort(options.port, 1);
+  }
+
+  // Runs of plain buffers become one plan; what has options of its own or is segmented stands alone.
+  #plan(
+    datagrams: readonly (Uint8Array | UdpDatagram)[],
+    common: CheckedSendOptions,
+    given: UdpSendOptions,
+  ): Plan[] {
+    const plans: Plan[] = [];
+    let run: Plan | undefined;
+    for (const datagram of datagrams) {
+      if (datagram instanceof Uint8Array && common.segmentSize === 0) {
+        if (run === undefined) plans.push((run = { kind: 'each', payloads: [], options: common }));
+        run.payloads.push(datagram);
+        continue;
+      }
+      run = undefined;
+      const own = datagram instanceof Uint8Array ? { data: datagram } : datagram;
+      const { data, ...rest } = own;
+      const options = this.#checkOptions({ ...given, ...rest, signal: undefined });
+      const payloads = [...payloadsOf(data)];
+      checkSegments(bytesOf(payloads), options.segmentSize);
+      plans.push({ kind: 'gathered', payloads, options });
+    }
+    return plans;
+  }
+
+  #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
+    return new Promise((resolve, reject) => {
+      const groups = new Array<Group>(plans.length);
+      let left = plans.length;
+      const send = (): void => resolve(this.#core.report(groups, signal));
+      if (left === 0) send();
+      plans.forEach((plan, index) => {
+        const { address, port, ...extras } = plan.options;
+        this.#route(address, port ?? 0, (error, envelope) => {
+          if (envelope === undefined) return reject(error as Error);
+          if (this.#core.isClosed) return reject(notRunning());
+          const { kind, payloads } = plan;
+          groups[index] = {
+            kind,
+            payloads,
+            bytes: bytesOf(payloads),
+            envelope: this.#envelopes.with(envelope, extras),
+          };
+          if (--left === 0) send();
+        });
+      });
+    });
+  }
+
+  // Finds the envelope of a destination, when the socket is bound and the host name resolved.
+  #route(
+    host: string | undefined,
+    port: number,
+    done: (error: Error | undefined, envelope?: Envelope) => void,
+  ): void {
+    const routing = this.#routing;
+    const find = (): void => {
+      if (routing.isConnected) return done(undefined, this.#envelopes.connected());
+      routing.resolve(host ?? '', (error, ip) => {
+        if (error !== null) return done(error);
+        if (this.#blockList?.check(ip, this.#version === 4 ? 'ipv4' : 'ipv6') === true) {
+          return done(ipBlocked(ip));
+        }
+        const envelope = this.#envelopes.to(ip, host, port);
+        if (envelope === undefined) done(addressError(-EINVAL, 'send', host, port));
+        else done(undefined, envelope);
+      });
+    };
+    if (routing.isBound) find();
+    else routing.whenBound(find, done);
+  }
+
+  #submit(
+    payloads: readonly Uint8Array[],
+    envelope: Envelope,
+    callback: SendCallback | undefined,
+    resource: AsyncResource | undefined,
+  ): void {
+    if (this.#core.isClosed) {
+      this.#fail(notRunning(), callback, resource);
+      return;
+    }
+    const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
+    this.#core.submit({ kind: 'gathered', payloads, bytes, envelope, callback, resource });
+  }
+
+  // As node:dgram: a lookup that failed is the callback's, or the socket's 'error'.
+  #fail(
+    error: Error,
+    callback: SendCallback | undefined,
+    resource: AsyncResource | undefined,
+  ): void {
+    process.nextTick(() => {
+      if (callback === undefined || resource === undefined) {
+        if ((error as NodeJS.ErrnoException).syscall === 'send') this.#core.counters.failedSends++;
+        else this.#core.emitError(error);
+        return;
+      }
+      resource.runInAsyncScope(callback as (error: Error) => void, this.#core.socket, error);
+    });
+  }
+}
+
+function notRunning(): Error {
+  return nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+}

@@ -1,0 +1,501 @@
+// UDP sockets: node:dgram's surface and semantics on a descriptor of this package's own, which libuv
+// never sees: it would read the error queue itself (libuv 1.52, src/unix/udp.c:uv__udp_io).
+import dns from 'node:dns';
+import { isIP, type AddressInfo } from 'node:net';
+import { constants } from 'node:os';
+import type { Native } from './binding.js';
+import { DatagramCore, interfaceNames } from './datagram-core.js';
+import { flag, resolveDatagramOptions } from './datagram-options.js';
+import { DatagramSocket } from './datagram-socket.js';
+import { addressError, invalidType, nodeError, systemError } from './errors.js';
+import { PeerNames } from './peer-names.js';
+import type { Reactor } from './reactor.js';
+import type { SendReport } from './report.js';
+import {
+  decodeAddress,
+  encodeAddress,
+  formatAddress,
+  type InterfaceNames,
+  type SocketAddress,
+} from './sockaddr.js';
+import { checkPort } from './udp-arguments.js';
+import * as multicast from './udp-multicast.js';
+import { UdpSender, type UdpRouting } from './udp-sender.js';
+import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './udp-types.js';
+
+const { EBADF, EINVAL } = constants.errno;
+
+/** With UDP_GRO a message may be 64 KiB: fewer of them make up a batch. */
+const GRO_BATCH = 16;
+
+type BindState = 'unbound' | 'binding' | 'bound';
+type ConnectState = 'disconnected' | 'connecting' | 'connected';
+type Lookup = NonNullable<UdpSocketOptions['lookup']>;
+
+export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouting {
+  readonly type: 'udp4' | 'udp6';
+  protected readonly core: DatagramCore<UdpRemoteInfo>;
+  readonly #version: 4 | 6;
+  readonly #options: UdpSocketOptions;
+  readonly #lookup: Lookup | undefined;
+  readonly #sender: UdpSender;
+  readonly #names: InterfaceNames;
+  readonly #peers: PeerNames<SocketAddress>;
+  #bindState: BindState = 'unbound';
+  #connectState: ConnectState = 'disconnected';
+  /** What waits for bind() to be done. */
+  #afterBind: { run: () => void; failed: (error: Error) => void }[] = [];
+  /** addMembership() bound an unbound socket. */
+  #boundByMembership = false;
+
+  constructor(options: UdpSocketOptions, reactor: Reactor, onMessage?: UdpMessageListener) {
+    super();
+    this.type = options.type;
+    this.#version = options.type === 'udp4' ? 4 : 6;
+    this.#options = options;
+    this.#lookup = options.lookup;
+    flag('options.packetInfo', options.packetInfo);
+    flag('options.receiveTos', options.receiveTos);
+    if (options.gro !== 'whole') flag('options.gro', options.gro);
+    this.core = new DatagramCore(this, reactor, resolveDatagramOptions(options), undefined);
+    this.#sender = new UdpSender(this.core, this.#version, this, options.sendBlockList);
+    this.#names = interfaceNames(reactor.native);
+    this.#peers = new PeerNames(this.core.words, (name) =>
+      decodeAddress(name, reactor.native.kernel, this.#names),
+    );
+    if (typeof onMessage === 'function') this.on('message', onMessage);
+  }
+
+  // --- bind, connect ------------------------------------------------------------------------------
+
+  bind(port?: unknown, address?: unknown, ...rest: unknown[]): this {
+    this.core.checkRunning();
+    if (this.#bindState !== 'unbound') {
+      throw nodeError('ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
+    }
+    const callback = rest.at(-1) ?? address ?? port;
+    const wanted = (typeof port === 'object' && port !== null ? port : { port, address }) as {
+      port?: unknown;
+      address?: unknown;
+      fd?: unknown;
+    };
+    const given = typeof wanted.port === 'function' ? undefined : wanted.port;
+    const number = given === undefined || given === null ? 0 : checkPort(given, 0);
+    if (typeof callback === 'function') this.#onListening(callback as () => void);
+    this.#bindState = 'binding';
+    if (typeof wanted.fd === 'number' && wanted.fd > 0) {
+      this.#open(wanted.fd);
+      this.#startListening();
+      return this;
+    }
+    const host = typeof wanted.address === 'string' ? wanted.address : '';
+    this.#resolveLater(host || (this.#version === 4 ? '0.0.0.0' : '::'), (error, ip) => {
+      if (!this.core.isClosed) this.#bindTo(error, ip, number);
+    });
+    return this;
+  }
+
+  #onListening(callback: () => void): void {
+    const remove = (): void => {
+      this.off('error', remove);
+      this.off('listening', onListening);
+    };
+    const onListening = (): void => {
+      remove();
+      callback.call(this);
+    };
+    this.on('error', remove);
+    this.on('listening', onListening);
+  }
+
+  #bindTo(lookupError: Error | null, ip: string, port: number): void {
+    let error = lookupError;
+    if (error === null && !(this.#boundByMembership && port === 0)) {
+      const failed = this.#bindDescriptor(ip, port);
+      if (failed < 0) error = addressError(failed, 'bind', ip, port);
+    }
+    if (error === null) return this.#startListening();
+    this.#bindState = 'unbound';
+    const waiting = this.#afterBind.splice(0);
+    this.core.emitError(error);
+    for (const { failed } of waiting) failed(error);
+  }
+
+  #bindDescriptor(ip: string, port: number): number {
+    const { kernel } = this.core.native;
+    const name = encodeAddress(ip, port, this.#version, kernel, this.#names);
+    if (name === undefined) return -EINVAL;
+    try {
+      if (!this.core.isAttached) this.#open();
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).errno ?? -EINVAL;
+    }
+    return this.core.withPort((native, bound) => native.bind(bound, name));
+  }
+
+  // Opens the descriptor, or takes one over. Throws: a system error.
+  #open(fd?: number): void {
+    const { core } = this;
+    const { native } = core;
+    const { kernel } = native;
+    const domain = this.#version === 4 ? kernel.AF_INET : kernel.AF_INET6;
+    const port =
+      fd === undefined
+        ? native.openDatagram(domain, kernel.SOCK_DGRAM, 0)
+        : native.adoptDatagram(fd);
+    if (port < 0) {
+      this.#bindState = 'unbound';
+      throw systemError(port, fd === undefined ? 'bind' : 'open');
+    }
+    const { gro, reuseAddr, reusePort, ipv6Only, packetInfo, receiveTos } = this.#options;
+    core.attach(port, gro ? GRO_BATCH : undefined);
+    const set = (level: number, name: number): void => {
+      native.setOption(port, level, name, 1);
+    };
+    const [level, info, tos] =
+      this.#version === 4
+        ? [kernel.SOL_IP, kernel.IP_PKTINFO, kernel.IP_RECVTOS]
+        : [kernel.SOL_IPV6, kernel.IPV6_RECVPKTINFO, kernel.IPV6_RECVTCLASS];
+    if (fd === undefined) {
+      if (reuseAddr) set(kernel.SOL_SOCKET, kernel.SO_REUSEADDR);
+      if (reusePort) set(kernel.SOL_SOCKET, kernel.SO_REUSEPORT);
+      if (ipv6Only && this.#version === 6) set(kernel.SOL_IPV6, kernel.IPV6_V6ONLY);
+    }
+    set(kernel.SOL_SOCKET, kernel.SO_RXQ_OVFL);
+    if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
+    if (packetInfo) set(level, info);
+    if (receiveTos) set(level, tos);
+  }
+
+  #startListening(): void {
+    const { core } = this;
+    this.#bindState = 'bound';
+    core.startReceiving();
+    const { recvBufferSize, sendBufferSize } = core.options;
+    if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
+    if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
+    this.emit('listening');
+    for (const { run } of this.#afterBind.splice(0)) run();
+  }
+
+  /** @internal */
+  get isBound(): boolean {
+    return this.#bindState === 'bound';
+  }
+
+  /** @internal */
+  get isConnected(): boolean {
+    return this.#connectState === 'connected';
+  }
+
+  /** @internal */
+  whenBound(run: () => void, failed: (error: Error) => void): void {
+    if (this.#bindState === 'unbound') this.bind({ port: 0, exclusive: true });
+    if (this.#bindState === 'bound') run();
+    else this.#afterBind.push({ run, failed });
+  }
+
+  connect(port: unknown, address?: unknown, callback?: unknown): void {
+    const number = checkPort(port, 1);
+    if (typeof address === 'function') [callback, address] = [address, ''];
+    else address ??= '';
+    if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
+    if (this.#connectState !== 'disconnected') {
+      throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
+    }
+    this.core.checkRunning();
+    this.#connectState = 'connecting';
+    const host = address;
+    const listener = typeof callback === 'function' ? (callback as (error?: Error) => void) : null;
+    this.whenBound(
+      () => {
+        if (listener !== null) this.once('connect', listener);
+        this.#resolveLater(host, (error, ip) => this.#connectTo(error, ip, host, number, listener));
+      },
+      () => {
+        this.#connectState = 'disconnected';
+      },
+    );
+  }
+
+  #connectTo(
+    lookupError: Error | null,
+    ip: string,
+    host: string,
+    port: number,
+    listener: ((error?: Error) => void) | null,
+  ): void {
+    if (this.core.isClosed) return;
+    let error = lookupError;
+    if (error === null) {
+      const name = encodeAddress(ip, port, this.#version, this.core.native.kernel, this.#names);
+      const failed =
+        name === undefined
+          ? -EINVAL
+          : this.core.withPort((native, bound) => native.connect(bound, name));
+      if (failed < 0) error = addressError(failed, 'connect', host, port);
+    }
+    if (error === null) {
+      this.#connectState = 'connected';
+      this.core.routes.forget();
+      process.nextTick(() => this.emit('connect'));
+      return;
+    }
+    this.#connectState = 'disconnected';
+    process.nextTick(() => {
+      if (listener === null) return this.emit('error', error);
+      this.off('connect', listener);
+      listener(error);
+    });
+  }
+
+  disconnect(): void {
+    if (this.#connectState !== 'connected') {
+      throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
+    }
+    this.core.engine.flush();
+    // AF_UNSPEC is 0.
+    const failed = this.core.withPort((native, port) => native.connect(port, Buffer.alloc(16)));
+    if (failed < 0) throw systemError(failed, 'connect');
+    this.#connectState = 'disconnected';
+    this.core.routes.forget();
+  }
+
+  /** @internal */
+  resolve(host: string, done: (error: Error | null, ip: string) => void): void {
+    const family = this.#version;
+    const name = host || (family === 4 ? '127.0.0.1' : '::1');
+    if (this.#lookup === undefined && isIP(name) !== 0) return done(null, name);
+    const lookup = this.#lookup ?? (dns.lookup as unknown as Lookup);
+    lookup(name, family as unknown as dns.LookupOneOptions, (error, ip) => done(error, ip));
+  }
+
+  // Events follow from these, and must not come before their listeners.
+  #resolveLater(host: string, done: (error: Error | null, ip: string) => void): void {
+    let returned = false;
+    this.resolve(host, (error, ip) => {
+      if (returned) done(error, ip);
+      else process.nextTick(done, error, ip);
+    });
+    returned = true;
+  }
+
+  // --- sending ------------------------------------------------------------------------------------
+
+  send(...args: unknown[]): Promise<SendReport> | undefined {
+    const second = args[1];
+    if (typeof second === 'object' && second !== null && !ArrayBuffer.isView(second)) {
+      return this.#sender.sendReported(args[0], second);
+    }
+    this.#sender.send(args);
+    return undefined;
+  }
+
+  /** @deprecated as in node:dgram: use send(). */
+  sendto(
+    buffer: unknown,
+    offset: unknown,
+    length: unknown,
+    port: unknown,
+    address: unknown,
+    callback?: unknown,
+  ): void {
+    for (const [name, value] of Object.entries({ offset, length, port })) {
+      if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+    }
+    if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
+    this.#sender.send([buffer, offset, length, port, address, callback]);
+  }
+
+  sendMany(datagrams: unknown, options?: unknown): Promise<SendReport> {
+    return this.#sender.sendMany(datagrams, options);
+  }
+
+  cork(): void {
+    this.#setCork(1);
+  }
+
+  uncork(): void {
+    this.#setCork(0);
+  }
+
+  #setCork(value: 0 | 1): void {
+    const { core } = this;
+    core.checkRunning();
+    // What was sent before belongs to the other side of the change.
+    if (core.isAttached) core.engine.flush();
+    const { SOL_UDP, UDP_CORK } = core.native.kernel;
+    core.setOption(value === 1 ? 'cork' : 'uncork', SOL_UDP, UDP_CORK, value);
+  }
+
+  // --- receiving ----------------------------------------------------------------------------------
+
+  /** @internal */
+  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: UdpRemoteInfo) => void): void {
+    const { words } = this.core;
+    const peer = this.#peers.of(slot);
+    if (peer === undefined) return;
+    const { address, family, port } = peer;
+    if (this.#options.receiveBlockList?.check(address, family === 'IPv4' ? 'ipv4' : 'ipv6')) return;
+    const info = (size: number): UdpRemoteInfo => ({ address, family, port, size });
+    const segmentSize = words.segmentSize(slot);
+    const split = segmentSize > 0 && data.length > segmentSize && this.#options.gro !== 'whole';
+    if (!split) {
+      add(data, this.#withExtras(info(data.length), slot, segmentSize));
+      return;
+    }
+    for (let at = 0; at < data.length; at += segmentSize) {
+      const datagram = data.subarray(at, at + segmentSize);
+      add(datagram, this.#withExtras(info(datagram.length), slot, 0));
+    }
+  }
+
+  #withExtras(rinfo: UdpRemoteInfo, slot: number, segmentSize: number): UdpRemoteInfo {
+    const { gro, packetInfo, receiveTos } = this.#options;
+    const { words } = this.core;
+    if (gro === 'whole') rinfo.segmentSize = segmentSize === 0 ? rinfo.size : segmentSize;
+    if (receiveTos) {
+      const tos = words.tos(slot);
+      if (tos !== undefined) rinfo.tos = tos;
+    }
+    if (packetInfo) {
+      const destination = words.destination(slot);
+      if (destination !== undefined) rinfo.destination = formatAddress(destination);
+      rinfo.interfaceIndex = words.interfaceIndex(slot);
+    }
+    return rinfo;
+  }
+
+  // --- names and options --------------------------------------------------------------------------
+
+  address(): AddressInfo {
+    return this.#name('getsockname', (native, port) => native.localName(port));
+  }
+
+  remoteAddress(): AddressInfo {
+    this.core.checkRunning();
+    if (this.#connectState !== 'connected') {
+      throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
+    }
+    return this.#name('getpeername', (native, port) => native.peerName(port));
+  }
+
+  #name(syscall: string, ask: (native: Native, port: number) => Buffer | number): AddressInfo {
+    this.core.checkRunning();
+    const name = this.core.withPort(ask);
+    if (typeof name === 'number') throw systemError(name, syscall);
+    const decoded = decodeAddress(name, this.core.native.kernel, this.#names);
+    return decoded ?? { address: '', family: '', port: 0 };
+  }
+
+  setBroadcast(on: unknown): void {
+    const { SOL_SOCKET, SO_BROADCAST } = this.core.native.kernel;
+    this.core.setOption('setBroadcast', SOL_SOCKET, SO_BROADCAST, on ? 1 : 0);
+  }
+
+  setTTL(ttl: unknown): number {
+    const { kernel } = this.core.native;
+    return this.#setHops('setTTL', ttl, 1, kernel.IP_TTL, kernel.IPV6_UNICAST_HOPS);
+  }
+
+  setMulticastTTL(ttl: unknown): number {
+    const { kernel } = this.core.native;
+    return this.#setHops(
+      'setMulticastTTL',
+      ttl,
+      0,
+      kernel.IP_MULTICAST_TTL,
+      kernel.IPV6_MULTICAST_HOPS,
+    );
+  }
+
+  #setHops(syscall: string, ttl: unknown, least: number, name4: number, name6: number): number {
+    if (typeof ttl !== 'number') throw invalidType('ttl', 'of type number', ttl);
+    if (!this.core.isAttached || this.core.isClosed) throw systemError(-EBADF, syscall);
+    if (!(ttl >= least && ttl <= 255)) throw systemError(-EINVAL, syscall);
+    this.#setForVersion(syscall, name4, name6, ttl);
+    return ttl;
+  }
+
+  setMulticastLoopback(on: unknown): unknown {
+    const { IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP } = this.core.native.kernel;
+    const value = on ? 1 : 0;
+    this.#setForVersion('setMulticastLoopback', IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, value);
+    return on;
+  }
+
+  #setForVersion(syscall: string, name4: number, name6: number, value: number): void {
+    const { SOL_IP, SOL_IPV6 } = this.core.native.kernel;
+    const [level, name] = this.#version === 4 ? [SOL_IP, name4] : [SOL_IPV6, name6];
+    this.core.setOption(syscall, level, name, value);
+  }
+
+  setMulticastInterface(address: unknown): void {
+    this.core.checkRunning();
+    if (typeof address !== 'string') {
+      throw invalidType('interfaceAddress', 'of type string', address);
+    }
+    this.#check('setMulticastInterface', (native, port) =>
+      multicast.chooseInterface(native, port, this.#version, address),
+    );
+  }
+
+  addMembership(group: string, through?: string): void {
+    this.#changeMembership('add', group, through);
+  }
+
+  dropMembership(group: string, through?: string): void {
+    this.#changeMembership('drop', group, through);
+  }
+
+  #changeMembership(change: multicast.Change, group: string, through: string | undefined): void {
+    this.core.checkRunning();
+    if (!group) throw missingArgument('multicastAddress');
+    this.#bindForMembership();
+    this.#check(`${change}Membership`, (native, port) =>
+      multicast.changeMembership(native, port, change, group, through),
+    );
+  }
+
+  addSourceSpecificMembership(source: string, group: string, through?: string): void {
+    this.#changeSourceMembership('add', source, group, through);
+  }
+
+  dropSourceSpecificMembership(source: string, group: string, through?: string): void {
+    this.#changeSourceMembership('drop', source, group, through);
+  }
+
+  #changeSourceMembership(
+    change: multicast.Change,
+    source: unknown,
+    group: unknown,
+    through: string | undefined,
+  ): void {
+    this.core.checkRunning();
+    if (typeof source !== 'string') throw invalidType('sourceAddress', 'of type string', source);
+    if (typeof group !== 'string') throw invalidType('groupAddress', 'of type string', group);
+    this.#bindForMembership();
+    this.#check(`${change}SourceSpecificMembership`, (native, port) =>
+      multicast.changeSourceMembership(native, port, change, group, source, through),
+    );
+  }
+
+  // As libuv: joining a group binds a socket that is not bound, to any port and address.
+  #bindForMembership(): void {
+    if (this.core.isAttached) return;
+    const failed = this.#bindDescriptor(this.#version === 4 ? '0.0.0.0' : '::', 0);
+    if (failed < 0) throw systemError(failed, 'addMembership');
+    this.#boundByMembership = true;
+  }
+
+  #check(syscall: string, ask: (native: Native, port: number) => number): void {
+    const result = this.core.withPort(ask);
+    if (result < 0) throw systemError(result, syscall);
+  }
+}
+
+function missingArgument(name: string): Error {
+  return Object.assign(new TypeError(`The "${name}" argument must be specified`), {
+    code: 'ERR_MISSING_ARGS',
+  });
+}

@@ -1,0 +1,32 @@
+// createUdpSocket(): the UDP sockets of this package, or node:dgram's where the addon cannot load.
+import { invalidType } from './errors.js';
+import { getReactor, Reactor } from './reactor.js';
+import { UdpSocket } from './udp-socket.js';
+import type { UdpMessageListener, UdpSocketOptions, ZeroCopyUdpSocket } from './udp-types.js';
+
+/**
+ * node:dgram's createSocket(), with zero copy, segmentation, batches and more.
+ * @param options the type, `'udp4'` or `'udp6'`, or options with it
+ * @param onMessage a listener for 'message'
+ * Throws: ERR_SOCKET_BAD_TYPE, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+ */
+export function createUdpSocket(
+  options: 'udp4' | 'udp6' | UdpSocketOptions,
+  onMessage?: UdpMessageListener,
+): ZeroCopyUdpSocket {
+  const given = typeof options === 'string' ? { type: options } : options;
+  if (typeof given !== 'object' || given === null) throw badType();
+  if (given.type !== 'udp4' && given.type !== 'udp6') throw badType();
+  if (given.lookup !== undefined && typeof given.lookup !== 'function') {
+    throw invalidType('lookup', 'of type function', given.lookup);
+  }
+  const reactor = getReactor();
+  if (!(reactor instanceof Reactor)) throw new Error(reactor.why);
+  return new UdpSocket(given, reactor, onMessage) as unknown as ZeroCopyUdpSocket;
+}
+
+function badType(): Error {
+  return Object.assign(new TypeError('Bad socket type specified. Valid types are: udp4, udp6'), {
+    code: 'ERR_SOCKET_BAD_TYPE',
+  });
+}

@@ -1,0 +1,88 @@
+// Datagram sockets (UDP, raw, packet): batches out by sendmmsg(2), batches in by recvmmsg(2), and the
+// control messages that travel with each. Knows nothing of Node or of libuv.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace msg_zerocopy {
+
+constexpr size_t kBatch = 64;            // datagrams for one system call
+constexpr size_t kPiecesPerBatch = 1024;  // UIO_MAXIOV, include/uapi/linux/uio.h
+constexpr size_t kNameBytes = 32;        // holds sockaddr_in, sockaddr_in6 and sockaddr_ll
+
+// What goes with one datagram. Its layout is shared with JavaScript as 32-bit words
+// (lib/envelope.ts); scripts/check-binding.ts compares the two.
+struct Envelope {
+  uint32_t pieces;           // how many buffers make up the datagram
+  uint32_t bytes;            // their bytes together: a buffer that was detached since is noticed
+  uint32_t segment_size;     // UDP_SEGMENT; 0: none
+  uint32_t tos;              // kNoTos: none
+  uint32_t tos_version;      // 4 or 6: at which level `tos` is given
+  uint32_t source_version;   // 0: no source and no interface; 4 or 6
+  uint32_t interface_index;  // outgoing interface; 0: any
+  uint32_t name_bytes;       // length of `name`; 0: the socket is connected
+  uint8_t name[kNameBytes];
+  uint8_t source[16];
+};
+static_assert(sizeof(Envelope) == 80, "envelopes are shared with JavaScript");
+
+constexpr uint32_t kNoTos = 0xffffffff;
+
+// Sends up to kBatch datagrams of `pieces` with the flags of sendmsg(2), in order, and stops at the
+// first that fails. Answers how many went, or -errno of the first.
+int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+
+// What came with one datagram, shared with JavaScript like Envelope.
+struct Arrival {
+  uint32_t offset;  // where take() put it
+  uint32_t bytes;
+  uint32_t flags;         // kArrivalTruncated, kArrivalDrops
+  uint32_t segment_size;  // UDP_GRO: the datagram is several of this size; 0: one
+  uint32_t tos;           // kNoTos: unknown
+  uint32_t interface_index;
+  uint32_t destination_version;  // 0: unknown; 4 or 6
+  uint32_t drops;                // SO_RXQ_OVFL: datagrams lost on this socket so far, with kArrivalDrops
+  uint32_t name_bytes;
+  uint8_t name[kNameBytes];
+  uint8_t destination[16];
+};
+static_assert(sizeof(Arrival) == 84, "arrivals are shared with JavaScript");
+
+constexpr uint32_t kArrivalTruncated = 1;
+constexpr uint32_t kArrivalDrops = 2;
+
+// Receives into memory of its own, which is touched only as far as datagrams reach, and hands them
+// over side by side.
+class ReceiveBatch {
+ public:
+  // Receives up to `limit` datagrams. Answers how many, or -errno. What was received before is gone.
+  int receive(int fd, size_t limit);
+  // Bytes that take() needs.
+  size_t total_bytes() const;
+  // Copies what was received to `into`, and describes it in `arrivals`.
+  void take(uint8_t* into, size_t offset, Arrival* arrivals) const;
+
+ private:
+  std::unique_ptr<uint8_t[]> slots_;
+  std::unique_ptr<uint8_t[]> controls_;
+  mmsghdr messages_[kBatch];
+  iovec vectors_[kBatch];
+  sockaddr_storage names_[kBatch];
+  size_t count_ = 0;
+};
+
+// Attaches a classic BPF program (SO_ATTACH_FILTER) of `count` sock_filter instructions.
+int attach_filter(int fd, const void* instructions, size_t count);
+
+int bind_name(int fd, const void* name, size_t bytes);
+int connect_name(int fd, const void* name, size_t bytes);
+// The socket's own name, or its peer's; bytes written to `name` (at least kNameBytes), or -errno.
+int local_name(int fd, void* name);
+int peer_name(int fd, void* name);
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,60 @@
+// A packet socket's transmit ring (PACKET_TX_RING, TPACKET_V2): frames that the kernel sends from
+// where they stand. Knows nothing of Node or of libuv.
+// Source: Documentation/networking/packet_mmap.rst, net/packet/af_packet.c:tpacket_snd.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace msg_zerocopy {
+
+struct RingShape {
+  uint32_t frame_bytes;  // one slot, header included: a multiple of 16
+  uint32_t frames;
+  uint32_t block_bytes;  // a multiple of the page size and of frame_bytes
+};
+
+// The memory of a ring, which outlives the socket while somebody holds it.
+class RingMemory {
+ public:
+  RingMemory(void* base, size_t bytes) : base_(base), bytes_(bytes) {}
+  ~RingMemory();
+  RingMemory(const RingMemory&) = delete;
+  RingMemory& operator=(const RingMemory&) = delete;
+  uint8_t* base() const { return static_cast<uint8_t*>(base_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* base_;
+  size_t bytes_;
+};
+
+class TxRing {
+ public:
+  // Turns `fd` into a ring sender. A frame that the kernel finds wrong is skipped (PACKET_LOSS), so
+  // that it does not stall those behind it. 0 or -errno.
+  int open(int fd, const RingShape& shape);
+
+  // Where a frame's bytes start within its slot.
+  static size_t data_offset();
+
+  // Hands `count` consecutive slots to the kernel, from `first` on and across the wrap.
+  void commit(uint32_t first, const uint32_t* lengths, uint32_t count);
+  // Has the kernel send what was committed. Bytes that it took, or -errno.
+  int kick(int fd);
+  // How many of `count` consecutive slots from `first` on the kernel has given back.
+  uint32_t released(uint32_t first, uint32_t count) const;
+  // How many it has not looked at yet: a kick that ran out of memory or into a full queue.
+  uint32_t untouched(uint32_t first, uint32_t count) const;
+
+  const std::shared_ptr<RingMemory>& memory() const { return memory_; }
+
+ private:
+  uint32_t* status(uint32_t slot) const;
+
+  RingShape shape_ = {0, 0, 0};
+  std::shared_ptr<RingMemory> memory_;
+};
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,41 @@
+// What every exported function begins with: its environment, its reactor, the port of its first
+// argument. Arguments are positional and checked by lib/binding.ts's callers.
+#pragma once
+
+#include <napi.h>
+
+#include "node/env.h"
+
+namespace msg_zerocopy {
+
+Env* env_of(const Napi::CallbackInfo& info);
+
+// nullptr, with an exception pending, before start().
+Reactor* reactor_of(const Napi::CallbackInfo& info);
+
+// The port named by the first argument; nullptr, with an exception pending, when there is none.
+Port* port_of(const Napi::CallbackInfo& info, Reactor** reactor);
+
+Napi::Value number(const Napi::CallbackInfo& info, double value);
+
+inline int int_at(const Napi::CallbackInfo& info, size_t index) {
+  return info[index].As<Napi::Number>().Int32Value();
+}
+
+inline uint32_t uint_at(const Napi::CallbackInfo& info, size_t index) {
+  return info[index].As<Napi::Number>().Uint32Value();
+}
+
+struct Bytes {
+  uint8_t* data;
+  size_t size;
+};
+// The memory of a Uint8Array or Buffer, valid until JavaScript runs again.
+Bytes bytes_of(napi_env env, napi_value view);
+
+// Lists of exports, one for each file.
+void export_constants(Napi::Env env, Napi::Object exports);
+void export_datagrams(Napi::Env env, Napi::Object exports);
+void export_ring(Napi::Env env, Napi::Object exports);
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,150 @@
+// Numbers that both sides share, so that none of the kernel's is written in TypeScript.
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <linux/if_arp.h>
+#include <linux/if_packet.h>
+#include <netinet/udp.h>
+
+#include "kernel/abi.h"
+#include "kernel/datagram.h"
+#include "node/arguments.h"
+#include "node/records.h"
+
+// linux/in.h and linux/in6.h define these beside what netinet/in.h defines already.
+#ifndef IP_MULTICAST_ALL
+#define IP_MULTICAST_ALL 49
+#endif
+#ifndef IPV6_HDRINCL  // Linux 4.17, include/uapi/linux/in6.h
+#define IPV6_HDRINCL 36
+#endif
+#ifndef PACKET_IGNORE_OUTGOING  // Linux 4.20, include/uapi/linux/if_packet.h
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+#ifndef ICMP_FILTER  // include/uapi/linux/icmp.h
+#define ICMP_FILTER 1
+#endif
+
+namespace msg_zerocopy {
+namespace {
+
+struct Constant {
+  const char* name;
+  double value;
+};
+
+constexpr Constant kOwn[] = {
+    {"RECORD_WORDS", kRecordWords},
+    {"RECORD_RANGE", kRange},
+    {"RECORD_COPIED", kCopied},
+    {"RECORD_WRITABLE", kWritable},
+    {"RECORD_PEER_DATA", kPeerData},
+    {"RECORD_HANGUP", kHangup},
+    {"RECORD_READABLE", kReadable},
+    {"SEND_ZEROCOPY", kSendZeroCopy},
+    {"SEND_MORE", kSendMore},
+    {"BATCH", kBatch},
+    {"PIECES_PER_BATCH", kPiecesPerBatch},
+    {"ENVELOPE_WORDS", sizeof(Envelope) / 4},
+    {"ARRIVAL_WORDS", sizeof(Arrival) / 4},
+    {"ARRIVAL_TRUNCATED", kArrivalTruncated},
+    {"ARRIVAL_DROPS", kArrivalDrops},
+    {"NO_TOS", kNoTos},
+    {"ID_TAKEN", Port::kIdTaken},
+};
+
+#define KERNEL_CONSTANT(name) {#name, static_cast<double>(name)}
+constexpr Constant kKernel[] = {
+    KERNEL_CONSTANT(AF_INET),
+    KERNEL_CONSTANT(AF_INET6),
+    KERNEL_CONSTANT(AF_PACKET),
+    KERNEL_CONSTANT(SOCK_STREAM),
+    KERNEL_CONSTANT(SOCK_DGRAM),
+    KERNEL_CONSTANT(SOCK_RAW),
+    KERNEL_CONSTANT(IPPROTO_TCP),
+    KERNEL_CONSTANT(IPPROTO_UDP),
+    KERNEL_CONSTANT(IPPROTO_ICMP),
+    KERNEL_CONSTANT(IPPROTO_ICMPV6),
+    KERNEL_CONSTANT(IPPROTO_RAW),
+    KERNEL_CONSTANT(SOL_SOCKET),
+    KERNEL_CONSTANT(SOL_IP),
+    KERNEL_CONSTANT(SOL_IPV6),
+    KERNEL_CONSTANT(SOL_UDP),
+    KERNEL_CONSTANT(SOL_RAW),
+    KERNEL_CONSTANT(SOL_PACKET),
+    KERNEL_CONSTANT(SO_ZEROCOPY),
+    KERNEL_CONSTANT(SO_REUSEADDR),
+    KERNEL_CONSTANT(SO_REUSEPORT),
+    KERNEL_CONSTANT(SO_BROADCAST),
+    KERNEL_CONSTANT(SO_RCVBUF),
+    KERNEL_CONSTANT(SO_SNDBUF),
+    KERNEL_CONSTANT(SO_SNDBUFFORCE),
+    KERNEL_CONSTANT(SO_RXQ_OVFL),
+    KERNEL_CONSTANT(SO_BINDTODEVICE),
+    KERNEL_CONSTANT(SO_DOMAIN),
+    KERNEL_CONSTANT(SO_PROTOCOL),
+    KERNEL_CONSTANT(SO_TYPE),
+    KERNEL_CONSTANT(IP_HDRINCL),
+    KERNEL_CONSTANT(IP_TTL),
+    KERNEL_CONSTANT(IP_PKTINFO),
+    KERNEL_CONSTANT(IP_RECVTOS),
+    KERNEL_CONSTANT(IP_MULTICAST_TTL),
+    KERNEL_CONSTANT(IP_MULTICAST_LOOP),
+    KERNEL_CONSTANT(IP_MULTICAST_IF),
+    KERNEL_CONSTANT(IP_MULTICAST_ALL),
+    KERNEL_CONSTANT(IP_ADD_MEMBERSHIP),
+    KERNEL_CONSTANT(IP_DROP_MEMBERSHIP),
+    KERNEL_CONSTANT(IP_ADD_SOURCE_MEMBERSHIP),
+    KERNEL_CONSTANT(IP_DROP_SOURCE_MEMBERSHIP),
+    KERNEL_CONSTANT(IPV6_V6ONLY),
+    KERNEL_CONSTANT(IPV6_HDRINCL),
+    KERNEL_CONSTANT(IPV6_CHECKSUM),
+    KERNEL_CONSTANT(IPV6_UNICAST_HOPS),
+    KERNEL_CONSTANT(IPV6_MULTICAST_HOPS),
+    KERNEL_CONSTANT(IPV6_MULTICAST_LOOP),
+    KERNEL_CONSTANT(IPV6_MULTICAST_IF),
+    KERNEL_CONSTANT(IPV6_ADD_MEMBERSHIP),
+    KERNEL_CONSTANT(IPV6_DROP_MEMBERSHIP),
+    KERNEL_CONSTANT(IPV6_RECVPKTINFO),
+    KERNEL_CONSTANT(IPV6_RECVTCLASS),
+    KERNEL_CONSTANT(MCAST_JOIN_SOURCE_GROUP),
+    KERNEL_CONSTANT(MCAST_LEAVE_SOURCE_GROUP),
+    KERNEL_CONSTANT(UDP_CORK),
+    KERNEL_CONSTANT(UDP_SEGMENT),
+    KERNEL_CONSTANT(UDP_GRO),
+    KERNEL_CONSTANT(ICMP_FILTER),
+    KERNEL_CONSTANT(ICMPV6_FILTER),
+    KERNEL_CONSTANT(PACKET_VERSION),
+    KERNEL_CONSTANT(PACKET_VNET_HDR),
+    KERNEL_CONSTANT(PACKET_QDISC_BYPASS),
+    KERNEL_CONSTANT(PACKET_IGNORE_OUTGOING),
+    KERNEL_CONSTANT(PACKET_ADD_MEMBERSHIP),
+    KERNEL_CONSTANT(PACKET_MR_PROMISC),
+    KERNEL_CONSTANT(PACKET_STATISTICS),
+    KERNEL_CONSTANT(PACKET_HOST),
+    KERNEL_CONSTANT(PACKET_BROADCAST),
+    KERNEL_CONSTANT(PACKET_MULTICAST),
+    KERNEL_CONSTANT(PACKET_OTHERHOST),
+    KERNEL_CONSTANT(PACKET_OUTGOING),
+    KERNEL_CONSTANT(ARPHRD_ETHER),
+    KERNEL_CONSTANT(ARPHRD_LOOPBACK),
+    // include/uapi/linux/virtio_net.h, which is not C++ (it names a field `class`).
+    {"VIRTIO_NET_HDR_F_NEEDS_CSUM", 1},
+    {"VIRTIO_NET_HDR_GSO_NONE", 0},
+    {"VIRTIO_NET_HDR_GSO_TCPV4", 1},
+    {"VIRTIO_NET_HDR_GSO_TCPV6", 4},
+    {"VIRTIO_NET_HDR_GSO_UDP_L4", 5},  // Linux 6.2
+};
+#undef KERNEL_CONSTANT
+
+}  // namespace
+
+void export_constants(Napi::Env env, Napi::Object exports) {
+  Napi::Object own = Napi::Object::New(env);
+  for (const Constant& constant : kOwn) own[constant.name] = constant.value;
+  exports["constants"] = own;
+  Napi::Object kernel = Napi::Object::New(env);
+  for (const Constant& constant : kKernel) kernel[constant.name] = constant.value;
+  exports["kernel"] = kernel;
+}
+
+}  // namespace msg_zerocopy

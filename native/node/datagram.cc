@@ -1,0 +1,214 @@
+// Exports for sockets that this package owns: open, name, configure, send and receive in batches.
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <string>
+
+#include "kernel/abi.h"
+#include "kernel/interface.h"
+#include "kernel/probe.h"
+#include "kernel/tcp.h"
+#include "node/arguments.h"
+
+namespace msg_zerocopy {
+namespace {
+
+// shareDatagramWords(envelopes, arrivals)
+Napi::Value share_words(const Napi::CallbackInfo& info) {
+  env_of(info)->share_datagram_words(info[0].As<Napi::Uint32Array>(),
+                                     info[1].As<Napi::Uint32Array>());
+  return info.Env().Undefined();
+}
+
+// openDatagram(domain, type, protocol) -> port, or -errno
+Napi::Value open_datagram(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  if (reactor == nullptr) return info.Env().Undefined();
+  Fd fd(socket(int_at(info, 0), int_at(info, 1) | SOCK_CLOEXEC | SOCK_NONBLOCK, int_at(info, 2)));
+  return number(info, fd.valid() ? reactor->adopt(std::move(fd)) : -errno);
+}
+
+// adoptDatagram(fd) -> port, or -errno. Takes the descriptor over when it is a UDP socket's.
+Napi::Value adopt_datagram(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  if (reactor == nullptr) return info.Env().Undefined();
+  const int fd = int_at(info, 0);
+  const int protocol = get_option(fd, SOL_SOCKET, SO_PROTOCOL);
+  if (protocol < 0) return number(info, protocol);
+  if (protocol != IPPROTO_UDP) return number(info, -EINVAL);
+  return number(info, reactor->adopt(Fd(fd)));
+}
+
+Napi::Value bind_port(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const Bytes name = bytes_of(info.Env(), info[1]);
+  return number(info, bind_name(port->fd(), name.data, name.size));
+}
+
+Napi::Value connect_port(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const Bytes name = bytes_of(info.Env(), info[1]);
+  return number(info, connect_name(port->fd(), name.data, name.size));
+}
+
+Napi::Value name_of(const Napi::CallbackInfo& info, int (*ask)(int, void*)) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  uint8_t name[kNameBytes];
+  const int size = ask(port->fd(), name);
+  if (size < 0) return number(info, size);
+  return Napi::Buffer<uint8_t>::Copy(info.Env(), name, static_cast<size_t>(size));
+}
+
+Napi::Value local(const Napi::CallbackInfo& info) { return name_of(info, local_name); }
+Napi::Value peer(const Napi::CallbackInfo& info) { return name_of(info, peer_name); }
+
+// setOption(port, level, name, number or bytes) -> 0, or -errno
+Napi::Value set_port_option(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  if (info[3].IsNumber()) {
+    return number(info, set_option(port->fd(), int_at(info, 1), int_at(info, 2), int_at(info, 3)));
+  }
+  const Bytes value = bytes_of(info.Env(), info[3]);
+  return number(info,
+                set_option(port->fd(), int_at(info, 1), int_at(info, 2), value.data, value.size));
+}
+
+Napi::Value get_port_option(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, get_option(port->fd(), int_at(info, 1), int_at(info, 2)));
+}
+
+// attachFilter(port, instructions) -> 0, or -errno
+Napi::Value attach(const Napi::CallbackInfo& info) {
+  constexpr size_t kInstructionBytes = 8;  // struct sock_filter, include/uapi/linux/filter.h
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const Bytes program = bytes_of(info.Env(), info[1]);
+  return number(info, attach_filter(port->fd(), program.data, program.size / kInstructionBytes));
+}
+
+Napi::Value set_reading(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, reactor->set_reading(port, info[1].As<Napi::Boolean>().Value()));
+}
+
+// Whether the pieces of `envelope` still have the bytes that they had when it was written.
+bool gather(napi_env env, napi_value pieces, uint32_t first, const Envelope& envelope, iovec* iov) {
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < envelope.pieces; i++) {
+    napi_value piece;
+    if (napi_get_element(env, pieces, first + i, &piece) != napi_ok) return false;
+    const Bytes view = bytes_of(env, piece);
+    iov[i] = {view.data, view.size};
+    bytes += view.size;
+  }
+  return bytes == envelope.bytes;
+}
+
+// sendDatagrams(port, pieces, first, count, flags) -> datagrams sent, or -errno (less ID_TAKEN).
+// Describes `count` datagrams by the shared envelopes; -EFAULT: a buffer of the first was detached.
+Napi::Value send(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const Envelope* envelopes = env_of(info)->envelopes();
+  iovec iov[kPiecesPerBatch];
+  uint32_t first = uint_at(info, 2);
+  size_t used = 0;
+  size_t count = 0;
+  for (const size_t wanted = std::min<size_t>(uint_at(info, 3), kBatch); count < wanted; count++) {
+    const Envelope& envelope = envelopes[count];
+    if (used + envelope.pieces > kPiecesPerBatch) break;
+    if (!gather(info.Env(), info[1], first, envelope, iov + used)) break;
+    used += envelope.pieces;
+    first += envelope.pieces;
+  }
+  if (count == 0) return number(info, -EFAULT);
+  const int flags = (uint_at(info, 4) & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0;
+  return number(info, reactor->send_datagrams(port, envelopes, iov, count, flags));
+}
+
+// receive(port, limit) -> datagrams, or -errno; the first shared arrival word says how many bytes
+// takeReceived() needs.
+Napi::Value receive(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  ReceiveBatch* batch = env_of(info)->receive_batch();
+  const int received = batch->receive(port->fd(), uint_at(info, 1));
+  if (received > 0) env_of(info)->arrivals()->offset = static_cast<uint32_t>(batch->total_bytes());
+  return number(info, received);
+}
+
+// takeReceived(slab, offset): the slab has room for them.
+Napi::Value take_received(const Napi::CallbackInfo& info) {
+  const Bytes slab = bytes_of(info.Env(), info[0]);
+  const size_t offset = uint_at(info, 1);
+  const ReceiveBatch* batch = env_of(info)->receive_batch();
+  if (slab.data != nullptr && offset + batch->total_bytes() <= slab.size) {
+    batch->take(slab.data, offset, env_of(info)->arrivals());
+  }
+  return info.Env().Undefined();
+}
+
+// findInterface(name or index) -> { index, name, mtu, type, address }, or -errno
+Napi::Value find(const Napi::CallbackInfo& info) {
+  Interface found;
+  const int failed = info[0].IsNumber()
+                         ? find_interface(uint_at(info, 0), &found)
+                         : find_interface(info[0].As<Napi::String>().Utf8Value().c_str(), &found);
+  if (failed < 0) return number(info, failed);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["index"] = static_cast<double>(found.index);
+  result["name"] = Napi::String::New(info.Env(), found.name);
+  result["mtu"] = static_cast<double>(found.mtu);
+  result["type"] = static_cast<double>(found.type);
+  result["address"] = Napi::Buffer<uint8_t>::Copy(info.Env(), found.address, sizeof found.address);
+  return result;
+}
+
+// probeOption(domain, type, protocol, level, name) -> { support, errno }
+Napi::Value probe(const Napi::CallbackInfo& info) {
+  const Probe tried = probe_option(int_at(info, 0), int_at(info, 1), int_at(info, 2),
+                                   int_at(info, 3), int_at(info, 4));
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["support"] = static_cast<double>(tried.support);
+  result["errno"] = static_cast<double>(tried.error);
+  return result;
+}
+
+}  // namespace
+
+void export_datagrams(Napi::Env env, Napi::Object exports) {
+  exports["shareDatagramWords"] = Napi::Function::New(env, share_words, "shareDatagramWords");
+  exports["openDatagram"] = Napi::Function::New(env, open_datagram, "openDatagram");
+  exports["adoptDatagram"] = Napi::Function::New(env, adopt_datagram, "adoptDatagram");
+  exports["bind"] = Napi::Function::New(env, bind_port, "bind");
+  exports["connect"] = Napi::Function::New(env, connect_port, "connect");
+  exports["localName"] = Napi::Function::New(env, local, "localName");
+  exports["peerName"] = Napi::Function::New(env, peer, "peerName");
+  exports["setOption"] = Napi::Function::New(env, set_port_option, "setOption");
+  exports["getOption"] = Napi::Function::New(env, get_port_option, "getOption");
+  exports["attachFilter"] = Napi::Function::New(env, attach, "attachFilter");
+  exports["setReading"] = Napi::Function::New(env, set_reading, "setReading");
+  exports["sendDatagrams"] = Napi::Function::New(env, send, "sendDatagrams");
+  exports["receive"] = Napi::Function::New(env, receive, "receive");
+  exports["takeReceived"] = Napi::Function::New(env, take_received, "takeReceived");
+  exports["findInterface"] = Napi::Function::New(env, find, "findInterface");
+  exports["probeOption"] = Napi::Function::New(env, probe, "probeOption");
+}
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,75 @@
+// Exports for the transmit ring of a packet socket.
+#include <cerrno>
+
+#include "node/arguments.h"
+
+namespace msg_zerocopy {
+namespace {
+
+// openRing(port, frameBytes, frames, blockBytes) -> ArrayBuffer over the ring, or -errno.
+// The memory stays mapped while the socket or the ArrayBuffer is alive.
+Napi::Value open_ring(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const int opened =
+      port->ring.open(port->fd(), {uint_at(info, 1), uint_at(info, 2), uint_at(info, 3)});
+  if (opened < 0) return number(info, opened);
+  auto* memory = new std::shared_ptr<RingMemory>(port->ring.memory());
+  napi_value buffer;
+  const napi_status status = napi_create_external_arraybuffer(
+      info.Env(), (*memory)->base(), (*memory)->bytes(),
+      [](napi_env, void*, void* hint) { delete static_cast<std::shared_ptr<RingMemory>*>(hint); },
+      memory, &buffer);
+  if (status == napi_ok) return Napi::Value(info.Env(), buffer);
+  // A runtime that keeps all memory of JavaScript in one region of its own (Electron).
+  delete memory;
+  return number(info, -EOPNOTSUPP);
+}
+
+// ringCommit(port, first, lengths, count)
+Napi::Value commit(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const Napi::Uint32Array lengths = info[2].As<Napi::Uint32Array>();
+  port->ring.commit(uint_at(info, 1), lengths.Data(), uint_at(info, 3));
+  return info.Env().Undefined();
+}
+
+// ringKick(port) -> bytes that the kernel took, or -errno
+Napi::Value kick(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, port->ring.kick(port->fd()));
+}
+
+// ringReleased(port, first, count) -> consecutive slots that the kernel gave back
+Napi::Value released(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, port->ring.released(uint_at(info, 1), uint_at(info, 2)));
+}
+
+// ringUntouched(port, first, count) -> slots that a kick left for the next one
+Napi::Value untouched(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, port->ring.untouched(uint_at(info, 1), uint_at(info, 2)));
+}
+
+}  // namespace
+
+void export_ring(Napi::Env env, Napi::Object exports) {
+  exports["ringDataOffset"] = static_cast<double>(TxRing::data_offset());
+  exports["openRing"] = Napi::Function::New(env, open_ring, "openRing");
+  exports["ringCommit"] = Napi::Function::New(env, commit, "ringCommit");
+  exports["ringKick"] = Napi::Function::New(env, kick, "ringKick");
+  exports["ringReleased"] = Napi::Function::New(env, released, "ringReleased");
+  exports["ringUntouched"] = Napi::Function::New(env, untouched, "ringUntouched");
+}
+
+}  // namespace msg_zerocopy
