@@ -218,11 +218,15 @@ export interface Native {
   ): ArrayBuffer | number;
   ringCommit(port: number, first: number, lengths: Uint32Array, count: number): void;
   /** Has the kernel send what is committed: bytes it took, or -errno. */
-  ringKick(port: number): number;
+  ringKick(port: number, name: Uint8Array | undefined): number;
+  /** Consecutive slots from `first` on that the kernel took. */
+  ringTaken(port: number, first: number, count: number): number;
   /** Consecutive slots from `first` on that the kernel gave back. */
   ringReleased(port: number, first: number, count: number): number;
-  /** Slots that the last kick left for the next. */
-  ringUntouched(port: number, first: number, count: number): number;
+  /** Whether the kernel found the frame wrong. */
+  ringIsWrong(port: number, slot: number): boolean;
+  /** Takes slots back that the kernel has not taken. */
+  ringRevoke(port: number, first: number, count: number): void;
 }
 
 export type LoadResult =

@@ -25,3 +25,14 @@ export { createUdpSocket } from './udp.js';
 export type { DatagramZeroCopyOptions } from './datagram-options.js';
 export type { DatagramControl } from './datagram-socket.js';
 export type { DatagramStats } from './datagram-zero-copy.js';
+export type {
+  RawDatagram,
+  RawRemoteInfo,
+  RawSendOptions,
+  RawSocketOptions,
+  ZeroCopyRawSocket,
+} from './raw-types.js';
+export { createRawSocket } from './raw.js';
+export type { BpfInstruction } from './socket-filter.js';
+export { headers } from './headers.js';
+export type { Offload } from './headers.js';

@@ -1,19 +1,18 @@
 // What UDP sockets are called with: node:dgram's signatures of send(), and the options of ours.
-import { isIP } from 'node:net';
+import { joinExcess } from './datagram-arguments.js';
 import type { SendCallback } from './datagram-job.js';
 import { integer } from './datagram-options.js';
 import { optionsObject, outOfBounds } from './datagram-socket.js';
 import { rejectDetached } from './detached.js';
 import { invalidType, nodeError, outOfRange } from './errors.js';
-import type { UdpDatagram, UdpSendOptions } from './udp-types.js';
+import { checkIpOptions, checkText, type CheckedIpOptions } from './ip-options.js';
+import type { UdpSendOptions } from './udp-types.js';
 
 /** The largest payload of a UDP datagram over IPv4. */
 const MOST_PAYLOAD_BYTES = 65_507;
 /** UDP_MAX_SEGMENTS, include/linux/udp.h; 64 before Linux 6.6, where the kernel's refusal is met by
  * cutting here. */
 const MOST_SEGMENTS = 128;
-/** UIO_MAXIOV: a datagram of more buffers is joined first. */
-const MOST_PIECES = 1024;
 
 const BUFFER_TYPES = 'an instance of Buffer, TypedArray, or DataView or of type string';
 
@@ -68,8 +67,7 @@ export function payloadsOf(message: unknown): readonly Uint8Array[] {
     if (bytes.length === 0) rejectDetached(item);
     return bytes;
   });
-  if (payloads.length > MOST_PIECES) return [Buffer.concat(payloads)];
-  return payloads.length === 0 ? [Buffer.alloc(0)] : payloads;
+  return payloads.length === 0 ? [Buffer.alloc(0)] : joinExcess(payloads);
 }
 
 function slice(buffer: unknown, offset: unknown, length: unknown): Uint8Array {
@@ -118,27 +116,10 @@ export function sendArguments(connected: boolean, args: readonly unknown[]): Sen
 }
 
 /** Options of one send, checked. */
-export interface CheckedSendOptions {
+export interface CheckedSendOptions extends CheckedIpOptions {
   readonly port: number | undefined;
   readonly address: string | undefined;
   readonly segmentSize: number;
-  readonly tos: number | undefined;
-  readonly source: string | undefined;
-  readonly interface: string | number | undefined;
-  readonly signal: AbortSignal | undefined;
-}
-
-function checkText(name: string, value: unknown): string | undefined {
-  if (value === undefined || typeof value === 'string') return value;
-  throw invalidType(name, 'of type string', value);
-}
-
-function checkSource(value: unknown, version: 4 | 6): string | undefined {
-  const source = checkText('options.source', value);
-  if (source !== undefined && isIP(source) !== version) {
-    throw outOfRange('options.source', `an IPv${version} address`, source);
-  }
-  return source;
 }
 
 /**
@@ -152,16 +133,9 @@ export function checkSendOptions(
   connected: boolean,
 ): CheckedSendOptions {
   const options = optionsObject(given) as UdpSendOptions;
-  const { port, segmentSize, tos, signal } = options;
+  const { port, segmentSize } = options;
   if (connected && (port !== undefined || options.address !== undefined)) {
     throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
-  }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidType('options.signal', 'an instance of AbortSignal', signal);
-  }
-  const through: unknown = options.interface;
-  if (through !== undefined && typeof through !== 'string' && typeof through !== 'number') {
-    throw invalidType('options.interface', 'a name or an index', through);
   }
   return {
     port: port === undefined ? undefined : checkPort(port, 1),
@@ -170,10 +144,7 @@ export function checkSendOptions(
       segmentSize === undefined
         ? 0
         : integer('options.segmentSize', segmentSize, 1, MOST_PAYLOAD_BYTES),
-    tos: tos === undefined ? undefined : integer('options.tos', tos, 0, 255),
-    source: checkSource(options.source, version),
-    interface: through,
-    signal,
+    ...checkIpOptions(options, version),
   };
 }
 
@@ -191,23 +162,4 @@ export function checkSegments(bytes: number, segmentSize: number): void {
       segmentSize,
     );
   }
-}
-
-export function bytesOf(payloads: readonly Uint8Array[]): number {
-  let bytes = 0;
-  for (const payload of payloads) bytes += payload.length;
-  return bytes;
-}
-
-/** Throws: ERR_INVALID_ARG_TYPE. */
-export function checkDatagrams(value: unknown): readonly (Uint8Array | UdpDatagram)[] {
-  if (!Array.isArray(value)) throw invalidType('datagrams', 'an array', value);
-  for (const item of value as unknown[]) {
-    if (item instanceof Uint8Array) {
-      if (item.length === 0) rejectDetached(item);
-    } else if (typeof item !== 'object' || item === null || !('data' in item)) {
-      throw invalidType('datagrams', 'Uint8Arrays or objects with a `data` property', item);
-    }
-  }
-  return value as (Uint8Array | UdpDatagram)[];
 }

@@ -9,9 +9,8 @@ import { sendContext } from './datagram-job.js';
 import type { Envelope } from './envelope.js';
 import { addressError, ipBlocked, nodeError } from './errors.js';
 import type { SendReport } from './report.js';
+import { bytesOf, checkItems, type DatagramItem } from './datagram-arguments.js';
 import {
-  bytesOf,
-  checkDatagrams,
   checkPort,
   checkSegments,
   checkSendOptions,
@@ -19,8 +18,8 @@ import {
   sendArguments,
   type CheckedSendOptions,
 } from './udp-arguments.js';
-import { UdpEnvelopes } from './udp-envelopes.js';
-import type { UdpDatagram, UdpRemoteInfo, UdpSendOptions } from './udp-types.js';
+import { IpEnvelopes } from './ip-envelopes.js';
+import type { UdpRemoteInfo, UdpSendOptions } from './udp-types.js';
 
 const { EINVAL } = constants.errno;
 
@@ -47,7 +46,7 @@ export class UdpSender {
   readonly #core: DatagramCore<UdpRemoteInfo>;
   readonly #version: 4 | 6;
   readonly #routing: UdpRouting;
-  readonly #envelopes: UdpEnvelopes;
+  readonly #envelopes: IpEnvelopes;
   readonly #blockList: BlockList | undefined;
 
   constructor(
@@ -59,7 +58,7 @@ export class UdpSender {
     this.#core = core;
     this.#version = version;
     this.#routing = routing;
-    this.#envelopes = new UdpEnvelopes(version, core.native);
+    this.#envelopes = new IpEnvelopes(version, core.native);
     this.#blockList = blockList;
   }
 
@@ -100,7 +99,7 @@ export class UdpSender {
   /** Throws: on bad arguments. */
   sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
     const common = this.#checkOptions(given);
-    const plans = this.#plan(checkDatagrams(datagrams), common, given as UdpSendOptions);
+    const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
     for (const plan of plans) this.#checkDestination(plan.options);
     this.#core.checkRunning();
     return this.#report(plans, common.signal);
@@ -116,7 +115,7 @@ export class UdpSender {
 
   // Runs of plain buffers become one plan; what has options of its own or is segmented stands alone.
   #plan(
-    datagrams: readonly (Uint8Array | UdpDatagram)[],
+    datagrams: readonly DatagramItem<UdpSendOptions>[],
     common: CheckedSendOptions,
     given: UdpSendOptions,
   ): Plan[] {

@@ -3,6 +3,7 @@
 import dns from 'node:dns';
 import { isIP, type AddressInfo } from 'node:net';
 import { constants } from 'node:os';
+import { addExtras } from './arrival-extras.js';
 import type { Native } from './binding.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
@@ -14,7 +15,6 @@ import type { SendReport } from './report.js';
 import {
   decodeAddress,
   encodeAddress,
-  formatAddress,
   type InterfaceNames,
   type SocketAddress,
 } from './sockaddr.js';
@@ -351,18 +351,8 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
   }
 
   #withExtras(rinfo: UdpRemoteInfo, slot: number, segmentSize: number): UdpRemoteInfo {
-    const { gro, packetInfo, receiveTos } = this.#options;
-    const { words } = this.core;
-    if (gro === 'whole') rinfo.segmentSize = segmentSize === 0 ? rinfo.size : segmentSize;
-    if (receiveTos) {
-      const tos = words.tos(slot);
-      if (tos !== undefined) rinfo.tos = tos;
-    }
-    if (packetInfo) {
-      const destination = words.destination(slot);
-      if (destination !== undefined) rinfo.destination = formatAddress(destination);
-      rinfo.interfaceIndex = words.interfaceIndex(slot);
-    }
+    if (this.#options.gro === 'whole') rinfo.segmentSize = segmentSize || rinfo.size;
+    addExtras(rinfo, this.core.words, slot, this.#options);
     return rinfo;
   }
 

@@ -1,6 +1,7 @@
 // The public face of UDP sockets.
 import type dgram from 'node:dgram';
 import type { BlockList } from 'node:net';
+import type { ExtraInfo, ExtraOptions } from './arrival-extras.js';
 import type { Arrival } from './datagram-core.js';
 import type { DatagramOptions } from './datagram-options.js';
 import type { DatagramControl } from './datagram-socket.js';
@@ -10,7 +11,8 @@ import type { SendReport } from './report.js';
 export interface UdpSocketOptions
   extends
     Omit<dgram.SocketOptions, 'signal' | 'recvBufferSize' | 'sendBufferSize'>,
-    DatagramOptions {
+    DatagramOptions,
+    ExtraOptions {
   /** SO_REUSEPORT: several sockets share a port, and the kernel spreads what arrives. */
   reusePort?: boolean;
   /** Drops datagrams from these addresses. */
@@ -23,10 +25,6 @@ export interface UdpSocketOptions
    * Linux 5.0.
    */
   gro?: boolean | 'whole';
-  /** Fills `rinfo.destination` and `rinfo.interfaceIndex` (IP_PKTINFO). Default false. */
-  packetInfo?: boolean;
-  /** Fills `rinfo.tos` (IP_RECVTOS, IPV6_RECVTCLASS). Default false. */
-  receiveTos?: boolean;
 }
 
 export interface UdpSendOptions {
@@ -54,15 +52,9 @@ export interface UdpDatagram extends Omit<UdpSendOptions, 'signal'> {
   data: Uint8Array | readonly Uint8Array[];
 }
 
-export interface UdpRemoteInfo extends dgram.RemoteInfo {
+export interface UdpRemoteInfo extends dgram.RemoteInfo, ExtraInfo {
   /** With `gro: 'whole'`: the message is several datagrams of this size, the last perhaps shorter. */
   segmentSize?: number;
-  /** The local address that it was sent to. */
-  destination?: string;
-  /** The interface that it came in by. */
-  interfaceIndex?: number;
-  /** DSCP << 2 | ECN. */
-  tos?: number;
 }
 
 export type UdpMessageListener = (message: Buffer, rinfo: UdpRemoteInfo) => void;

@@ -1,21 +1,25 @@
-// Destinations of a UDP socket as envelopes. Like destinations get the same envelope, so that it is
+// Destinations of a UDP or raw socket as envelopes. Like destinations get the same envelope, so that it is
 // encoded once and written to the shared words once.
 import type { Native } from './binding.js';
 import { interfaceNames } from './datagram-core.js';
 import { PLAIN, type Envelope } from './envelope.js';
 import { outOfRange } from './errors.js';
 import { addressBytes, encodeAddress, type InterfaceNames } from './sockaddr.js';
-import type { CheckedSendOptions } from './udp-arguments.js';
 
 /** Beyond this many destinations the cache starts anew. */
 const MOST_CACHED = 1024;
 
 /** What goes with a send beside its destination. */
-export type Extras = Pick<CheckedSendOptions, 'segmentSize' | 'tos' | 'source' | 'interface'>;
+export interface Extras {
+  readonly segmentSize: number;
+  readonly tos: number | undefined;
+  readonly source: string | undefined;
+  readonly interface: string | number | undefined;
+}
 
 const MAPPED_PREFIX = /^::ffff:\d/i;
 
-export class UdpEnvelopes {
+export class IpEnvelopes {
   readonly #version: 4 | 6;
   readonly #native: Native;
   readonly #names: InterfaceNames;
