@@ -20,7 +20,6 @@ export interface NativeConstants {
   readonly ENVELOPE_WORDS: number;
   readonly ARRIVAL_WORDS: number;
   readonly ARRIVAL_TRUNCATED: number;
-  readonly ARRIVAL_DROPS: number;
   readonly NO_TOS: number;
   /** What a failed zero-copy datagram that took an id is less by. */
   readonly ID_TAKEN: number;
@@ -52,7 +51,6 @@ export interface KernelConstants {
   readonly SO_RCVBUF: number;
   readonly SO_SNDBUF: number;
   readonly SO_SNDBUFFORCE: number;
-  readonly SO_RXQ_OVFL: number;
   readonly SO_BINDTODEVICE: number;
   readonly SO_DOMAIN: number;
   readonly SO_PROTOCOL: number;
@@ -64,7 +62,6 @@ export interface KernelConstants {
   readonly IP_MULTICAST_TTL: number;
   readonly IP_MULTICAST_LOOP: number;
   readonly IP_MULTICAST_IF: number;
-  readonly IP_MULTICAST_ALL: number;
   readonly IP_ADD_MEMBERSHIP: number;
   readonly IP_DROP_MEMBERSHIP: number;
   readonly IP_ADD_SOURCE_MEMBERSHIP: number;
@@ -204,6 +201,8 @@ export interface Native {
   ): number;
   /** recvmmsg(2): how many, or -errno. Arrival word 0 says how many bytes takeReceived() needs. */
   receive(port: number, limit: number): number;
+  /** Datagrams that the kernel dropped because the socket's buffer was full, or -errno. */
+  receiveDrops(port: number): number;
   takeReceived(slab: Uint8Array, offset: number): void;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
 

@@ -44,7 +44,7 @@ export function zeroCounters(): Counters {
 export interface DatagramCounters extends Counters {
   /** Datagrams handed to the program. */
   receivedDatagrams: number;
-  /** Datagrams that the kernel dropped because they were not received fast enough (SO_RXQ_OVFL). */
+  /** Datagrams that the kernel dropped because they were not received fast enough. */
   receiveDrops: number;
   /** Sends that failed while nobody waited for them. */
   failedSends: number;

@@ -6,7 +6,7 @@ import type { EventEmitter } from 'node:events';
 import type { Native, NativeInterface } from './binding.js';
 import type { DatagramCounters } from './counters.js';
 import { DatagramIterator } from './datagram-iterator.js';
-import { DatagramJob, type JobShape, type SendCallback } from './datagram-job.js';
+import { DatagramJob, type JobGroup, type JobShape, type SendCallback } from './datagram-job.js';
 import type { ResolvedDatagramOptions } from './datagram-options.js';
 import { DatagramReceiver, type ArrivalSink } from './datagram-receiver.js';
 import { DatagramZeroCopy, type ZeroCopySubject } from './datagram-zero-copy.js';
@@ -70,7 +70,6 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   #referenced = true;
   #wantsArrivals = false;
   #batch: Arrival<Info>[] = [];
-  #drops = 0;
   readonly #add = (data: Buffer, rinfo: Info): void => {
     this.#batch.push({ data, rinfo });
   };
@@ -186,10 +185,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
    * Rejects: with the first error, which says as `sentDatagrams` how many went out, when all memory is
    * the caller's again.
    */
-  report(
-    groups: readonly Omit<JobShape, 'callback' | 'tracker'>[],
-    signal: AbortSignal | undefined,
-  ): Promise<SendReport> {
+  report(groups: readonly JobGroup[], signal: AbortSignal | undefined): Promise<SendReport> {
     if (signal?.aborted === true) return Promise.reject(abortError(signal));
     const bytes = groups.reduce((sum, group) => sum + group.bytes, 0);
     const tracker = new SendTracker(bytes);
@@ -210,7 +206,19 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
         reject(Object.assign(failure, { sentDatagrams }));
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      for (const group of groups) jobs.push(this.submit({ ...group, callback, tracker }));
+      for (const { kind, payloads, bytes: size, envelope } of groups) {
+        // Written out: V8 makes a new hidden class for every spread object.
+        const shape = {
+          kind,
+          payloads,
+          bytes: size,
+          envelope,
+          callback,
+          resource: undefined,
+          tracker,
+        };
+        jobs.push(this.submit(shape));
+      }
     });
   }
 
@@ -254,13 +262,6 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   }
 
   arrived(data: Buffer, slot: number): void {
-    const { ARRIVAL_DROPS } = this.reactor.constants;
-    if ((this.words.flags(slot) & ARRIVAL_DROPS) !== 0) {
-      // The kernel counts for the socket's life, modulo 2^32.
-      const drops = this.words.drops(slot);
-      this.counters.receiveDrops += (drops - this.#drops) >>> 0;
-      this.#drops = drops;
-    }
     this.socket.describe(data, slot, this.#add);
   }
 
@@ -297,6 +298,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
         rethrowLater(thrown);
       }
     });
+  }
+
+  /** Asks the kernel how many datagrams it dropped on this socket. */
+  countDrops(): void {
+    const drops = this.withPort((native, port) => native.receiveDrops(port));
+    if (drops >= 0) this.counters.receiveDrops = drops;
   }
 
   // --- DatagramHost, ZeroCopySubject ------------------------------------------------------------
@@ -360,6 +367,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   /** No more datagrams either way. 'close' comes when the kernel has let go of all memory. */
   close(): void {
+    this.countDrops();
     this.withPort((native, port) => native.setReading(port, false));
     const engine = this.#engine;
     engine?.flush();

@@ -24,6 +24,9 @@ export interface JobShape {
   readonly tracker?: SendTracker | undefined;
 }
 
+/** Datagrams of one promise that go the same way. */
+export type JobGroup = Pick<JobShape, 'kind' | 'payloads' | 'bytes' | 'envelope'>;
+
 export class DatagramJob {
   payloads: readonly Uint8Array[];
   envelope: Envelope;

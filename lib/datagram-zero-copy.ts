@@ -19,6 +19,8 @@ export interface ZeroCopySubject {
   readonly pendingSends: number;
   /** Switches SO_ZEROCOPY on; why not, where it cannot be. Asked once. */
   enableZeroCopy(): Reason | undefined;
+  /** Brings counters.receiveDrops up to date. */
+  countDrops(): void;
   /** Settles when all that was sent so far is released. */
   flush(): Promise<void>;
 }
@@ -31,6 +33,8 @@ export class DatagramZeroCopy implements ControlSource {
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
   #enabled = false;
+  /** UDP_CORK is on: the kernel copies, and gives no id to an empty continuation. */
+  corked = false;
 
   /** @param refused a fixed reason why this socket never goes zero-copy */
   constructor(options: ResolvedOptions, subject: ZeroCopySubject, refused: Reason | undefined) {
@@ -68,6 +72,7 @@ export class DatagramZeroCopy implements ControlSource {
     return this.#subject.pendingSends;
   }
   stats(): DatagramStats {
+    this.#subject.countDrops();
     return Object.freeze({ ...this.counters });
   }
   flush(): Promise<void> {
@@ -78,6 +83,7 @@ export class DatagramZeroCopy implements ControlSource {
 
   copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
     if (bytes < this.#options.threshold) return 'below-threshold';
+    if (this.corked) return 'corked';
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (!this.#enable()) return this.#refused;

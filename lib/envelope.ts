@@ -44,10 +44,9 @@ const ARRIVAL = {
   tos: 4,
   interfaceIndex: 5,
   destinationVersion: 6,
-  drops: 7,
-  nameBytes: 8,
-  name: 9,
-  destination: 17,
+  nameBytes: 7,
+  name: 8,
+  destination: 16,
 } as const;
 
 /** One environment's envelopes and arrivals. */
@@ -119,12 +118,6 @@ export class DatagramWords {
   }
   segmentSize(slot: number): number {
     return this.#arrival(slot, ARRIVAL.segmentSize);
-  }
-  flags(slot: number): number {
-    return this.#arrival(slot, ARRIVAL.flags);
-  }
-  drops(slot: number): number {
-    return this.#arrival(slot, ARRIVAL.drops);
   }
   interfaceIndex(slot: number): number {
     return this.#arrival(slot, ARRIVAL.interfaceIndex);

@@ -26,6 +26,14 @@ export class IpEnvelopes {
   readonly #cache = new Map<string, Envelope>();
   #lastKey = '';
   #last: Envelope | undefined;
+  #lastWith:
+    | {
+        readonly base: Envelope;
+        readonly source: string | undefined;
+        readonly through: string | number | undefined;
+        readonly envelope: Envelope;
+      }
+    | undefined;
 
   constructor(version: 4 | 6, native: Native) {
     this.#version = version;
@@ -62,20 +70,36 @@ export class IpEnvelopes {
 
   /** `base` with what else a send asks for. Throws: ERR_OUT_OF_RANGE for an unknown interface. */
   with(base: Envelope, extras: Extras): Envelope {
-    const { segmentSize, tos, source } = extras;
-    const through = this.interfaceIndex(extras.interface);
-    if (segmentSize === 0 && tos === undefined && source === undefined && through === 0) {
+    const { segmentSize, tos, source, interface: through } = extras;
+    if (segmentSize === 0 && tos === undefined && source === undefined && through === undefined) {
       return base;
     }
+    const last = this.#lastWith;
+    if (
+      last !== undefined &&
+      last.base === base &&
+      last.envelope.segmentSize === segmentSize &&
+      last.envelope.tos === tos &&
+      last.source === source &&
+      last.through === through
+    ) {
+      return last.envelope;
+    }
+    const interfaceIndex = this.interfaceIndex(through);
     const bytes = source === undefined ? undefined : addressBytes(source);
-    const any = through === 0 ? undefined : new Uint8Array(this.#version === 4 ? 4 : 16);
-    return Object.freeze({
-      ...base,
+    const any = interfaceIndex === 0 ? undefined : new Uint8Array(this.#version === 4 ? 4 : 16);
+    const envelope: Envelope = Object.freeze({
+      name: base.name,
       segmentSize,
       tos,
+      tosVersion: base.tosVersion,
       source: bytes ?? any,
-      interfaceIndex: through,
+      interfaceIndex,
+      address: base.address,
+      port: base.port ?? 0,
     });
+    this.#lastWith = { base, source, through, envelope };
+    return envelope;
   }
 
   interfaceIndex(through: string | number | undefined): number {

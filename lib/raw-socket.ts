@@ -4,7 +4,7 @@ import { addExtras } from './arrival-extras.js';
 import type { KernelConstants } from './binding.js';
 import { bytesOf, checkItems, messagePayloads, type DatagramItem } from './datagram-arguments.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
-import { sendContext, type JobShape, type SendCallback } from './datagram-job.js';
+import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import { flag, integer, resolveDatagramOptions } from './datagram-options.js';
 import { DatagramSocket, optionsObject } from './datagram-socket.js';
 import type { Envelope } from './envelope.js';
@@ -39,8 +39,6 @@ const { EPERM } = constants.errno;
 
 const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
-
-type Group = Omit<JobShape, 'callback' | 'tracker'>;
 
 /** Options, checked before a descriptor is opened. */
 interface Checked {
@@ -151,7 +149,6 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
         : [kernel.SOL_IPV6, kernel.IPV6_RECVPKTINFO, kernel.IPV6_RECVTCLASS, kernel.IPV6_HDRINCL];
     const set = (at: number, name: number, value: number | Uint8Array): void =>
       core.setOption('setsockopt', at, name, value);
-    set(kernel.SOL_SOCKET, kernel.SO_RXQ_OVFL, 1);
     if (this.#options.interface !== undefined) {
       const name = Buffer.from(`${this.#options.interface}\0`);
       set(kernel.SOL_SOCKET, kernel.SO_BINDTODEVICE, name);
@@ -244,14 +241,15 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     }
     const group = this.#group(message, address === undefined ? {} : { address });
     const resource = callback === undefined ? undefined : sendContext();
-    this.core.submit({ ...group, callback, resource });
+    const { kind, payloads, bytes, envelope } = group;
+    this.core.submit({ kind, payloads, bytes, envelope, callback, resource, tracker: undefined });
     return undefined;
   }
 
   sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
     const common = optionsObject(given) as RawSendOptions;
     const { signal } = checkIpOptions(common, this.#checked.version);
-    const groups: Group[] = [];
+    const groups: JobGroup[] = [];
     let run:
       { payloads: Uint8Array[]; bytes: number; kind: 'each'; envelope: Envelope } | undefined;
     for (const item of checkItems<RawSendOptions>(datagrams) as DatagramItem<RawSendOptions>[]) {
@@ -273,7 +271,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     return this.core.report(groups, signal);
   }
 
-  #group(message: unknown, options: RawSendOptions): Group {
+  #group(message: unknown, options: RawSendOptions): JobGroup {
     const payloads = messagePayloads(message);
     const bytes = bytesOf(payloads);
     this.#checkLength(bytes);

@@ -4,8 +4,7 @@ import type { BlockList } from 'node:net';
 import { constants } from 'node:os';
 import type { AsyncResource } from 'node:async_hooks';
 import type { DatagramCore } from './datagram-core.js';
-import type { JobShape, SendCallback } from './datagram-job.js';
-import { sendContext } from './datagram-job.js';
+import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import type { Envelope } from './envelope.js';
 import { addressError, ipBlocked, nodeError } from './errors.js';
 import type { SendReport } from './report.js';
@@ -32,8 +31,6 @@ export interface UdpRouting {
   /** Resolves a host name; where nobody has to be asked, within the call. */
   resolve(host: string, done: (error: Error | null, ip: string) => void): void;
 }
-
-type Group = Omit<JobShape, 'callback' | 'tracker'>;
 
 /** Datagrams of one sendMany() that go the same way. */
 interface Plan {
@@ -139,27 +136,33 @@ export class UdpSender {
   }
 
   #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
+    if (this.#routing.isConnected && this.#routing.isBound) {
+      const connected = this.#envelopes.connected();
+      return this.#core.report(
+        plans.map((plan) => this.#group(plan, connected)),
+        signal,
+      );
+    }
     return new Promise((resolve, reject) => {
-      const groups = new Array<Group>(plans.length);
+      const groups = new Array<JobGroup>(plans.length);
       let left = plans.length;
       const send = (): void => resolve(this.#core.report(groups, signal));
       if (left === 0) send();
       plans.forEach((plan, index) => {
-        const { address, port, ...extras } = plan.options;
+        const { address, port } = plan.options;
         this.#route(address, port ?? 0, (error, envelope) => {
           if (envelope === undefined) return reject(error as Error);
           if (this.#core.isClosed) return reject(notRunning());
-          const { kind, payloads } = plan;
-          groups[index] = {
-            kind,
-            payloads,
-            bytes: bytesOf(payloads),
-            envelope: this.#envelopes.with(envelope, extras),
-          };
+          groups[index] = this.#group(plan, envelope);
           if (--left === 0) send();
         });
       });
     });
+  }
+
+  #group({ kind, payloads, options }: Plan, destination: Envelope): JobGroup {
+    const envelope = this.#envelopes.with(destination, options);
+    return { kind, payloads, bytes: bytesOf(payloads), envelope };
   }
 
   // Finds the envelope of a destination, when the socket is bound and the host name resolved.
@@ -196,7 +199,15 @@ export class UdpSender {
       return;
     }
     const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
-    this.#core.submit({ kind: 'gathered', payloads, bytes, envelope, callback, resource });
+    this.#core.submit({
+      kind: 'gathered',
+      payloads,
+      bytes,
+      envelope,
+      callback,
+      resource,
+      tracker: undefined,
+    });
   }
 
   // As node:dgram: a lookup that failed is the callback's, or the socket's 'error'.

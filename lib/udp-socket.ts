@@ -161,7 +161,6 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
       if (reusePort) set(kernel.SOL_SOCKET, kernel.SO_REUSEPORT);
       if (ipv6Only && this.#version === 6) set(kernel.SOL_IPV6, kernel.IPV6_V6ONLY);
     }
-    set(kernel.SOL_SOCKET, kernel.SO_RXQ_OVFL);
     if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
     if (packetInfo) set(level, info);
     if (receiveTos) set(level, tos);
@@ -326,6 +325,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
     if (core.isAttached) core.engine.flush();
     const { SOL_UDP, UDP_CORK } = core.native.kernel;
     core.setOption(value === 1 ? 'cork' : 'uncork', SOL_UDP, UDP_CORK, value);
+    core.zeroCopy.corked = value === 1;
   }
 
   // --- receiving ----------------------------------------------------------------------------------

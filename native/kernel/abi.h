@@ -17,6 +17,9 @@
 #ifndef SO_ZEROCOPY  // Linux 4.14, include/uapi/asm-generic/socket.h
 #define SO_ZEROCOPY 60
 #endif
+#ifndef SO_MEMINFO  // Linux 4.12, include/uapi/asm-generic/socket.h
+#define SO_MEMINFO 55
+#endif
 #ifndef MSG_ZEROCOPY  // Linux 4.14, include/linux/socket.h
 #define MSG_ZEROCOPY 0x4000000
 #endif

@@ -1,6 +1,7 @@
 #include "kernel/datagram.h"
 
 #include <linux/filter.h>
+#include <linux/sock_diag.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 
@@ -95,9 +96,6 @@ void read_control(const cmsghdr& cmsg, Arrival* arrival) {
     arrival->segment_size = static_cast<uint32_t>(number());
   } else if (is(SOL_IP, IP_TOS) || is(SOL_IPV6, IPV6_TCLASS)) {
     arrival->tos = static_cast<uint32_t>(number());
-  } else if (is(SOL_SOCKET, SO_RXQ_OVFL)) {
-    arrival->drops = static_cast<uint32_t>(number());
-    arrival->flags |= kArrivalDrops;
   } else if (is(SOL_IP, IP_PKTINFO) && bytes >= sizeof(in_pktinfo)) {
     in_pktinfo info;
     std::memcpy(&info, data, sizeof info);
@@ -204,6 +202,13 @@ int attach_filter(int fd, const void* instructions, size_t count) {
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0 ? -errno : 0;
 }
 
+int64_t receive_drops(int fd) {
+  uint32_t info[SK_MEMINFO_VARS];
+  socklen_t bytes = sizeof info;
+  if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &bytes) < 0) return -errno;
+  return bytes > SK_MEMINFO_DROPS * sizeof *info ? info[SK_MEMINFO_DROPS] : 0;
+}
+
 int bind_name(int fd, const void* name, size_t bytes) {
   const auto* address = static_cast<const sockaddr*>(name);
   return bind(fd, address, static_cast<socklen_t>(bytes)) < 0 ? -errno : 0;
@@ -216,12 +221,14 @@ int connect_name(int fd, const void* name, size_t bytes) {
 
 int local_name(int fd, void* name) {
   socklen_t bytes = kNameBytes;
-  return name_result(getsockname(fd, static_cast<sockaddr*>(name), &bytes), bytes);
+  const int failed = getsockname(fd, static_cast<sockaddr*>(name), &bytes);
+  return name_result(failed, bytes);
 }
 
 int peer_name(int fd, void* name) {
   socklen_t bytes = kNameBytes;
-  return name_result(getpeername(fd, static_cast<sockaddr*>(name), &bytes), bytes);
+  const int failed = getpeername(fd, static_cast<sockaddr*>(name), &bytes);
+  return name_result(failed, bytes);
 }
 
 }  // namespace msg_zerocopy

@@ -41,20 +41,18 @@ int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t coun
 struct Arrival {
   uint32_t offset;  // where take() put it
   uint32_t bytes;
-  uint32_t flags;         // kArrivalTruncated, kArrivalDrops
+  uint32_t flags;         // kArrivalTruncated
   uint32_t segment_size;  // UDP_GRO: the datagram is several of this size; 0: one
   uint32_t tos;           // kNoTos: unknown
   uint32_t interface_index;
   uint32_t destination_version;  // 0: unknown; 4 or 6
-  uint32_t drops;                // SO_RXQ_OVFL: datagrams lost on this socket so far, with kArrivalDrops
   uint32_t name_bytes;
   uint8_t name[kNameBytes];
   uint8_t destination[16];
 };
-static_assert(sizeof(Arrival) == 84, "arrivals are shared with JavaScript");
+static_assert(sizeof(Arrival) == 80, "arrivals are shared with JavaScript");
 
 constexpr uint32_t kArrivalTruncated = 1;
-constexpr uint32_t kArrivalDrops = 2;
 
 // Receives into memory of its own, which is touched only as far as datagrams reach, and hands them
 // over side by side.
@@ -78,6 +76,10 @@ class ReceiveBatch {
 
 // Attaches a classic BPF program (SO_ATTACH_FILTER) of `count` sock_filter instructions.
 int attach_filter(int fd, const void* instructions, size_t count);
+
+// Datagrams that the kernel dropped on this socket because its buffer was full (SO_MEMINFO, Linux
+// 4.12), or -errno.
+int64_t receive_drops(int fd);
 
 int bind_name(int fd, const void* name, size_t bytes);
 int connect_name(int fd, const void* name, size_t bytes);

@@ -15,8 +15,6 @@ RingMemory::~RingMemory() { munmap(base_, bytes_); }
 int TxRing::open(int fd, const RingShape& shape) {
   const int versioned = set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
   if (versioned < 0) return versioned;
-  const int skipping = set_option(fd, SOL_PACKET, PACKET_LOSS, 1);
-  if (skipping < 0) return skipping;
   const uint32_t frames_per_block = shape.block_bytes / shape.frame_bytes;
   tpacket_req request;
   request.tp_block_size = shape.block_bytes;
@@ -49,29 +47,41 @@ void TxRing::commit(uint32_t first, const uint32_t* lengths, uint32_t count) {
   }
 }
 
-int TxRing::kick(int fd) {
+int TxRing::kick(int fd, const void* name, size_t name_bytes) {
   ssize_t sent;
   do {
-    sent = sendto(fd, nullptr, 0, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
+    sent = sendto(fd, nullptr, 0, MSG_DONTWAIT | MSG_NOSIGNAL, static_cast<const sockaddr*>(name),
+                  static_cast<socklen_t>(name_bytes));
   } while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : static_cast<int>(sent);
 }
 
-uint32_t TxRing::released(uint32_t first, uint32_t count) const {
-  uint32_t back = 0;
-  // A timestamp may stand beside it, in the upper bits.
-  constexpr uint32_t kBusy = TP_STATUS_SEND_REQUEST | TP_STATUS_SENDING | TP_STATUS_WRONG_FORMAT;
-  while (back < count && (__atomic_load_n(status(first + back), __ATOMIC_ACQUIRE) & kBusy) == 0) back++;
-  return back;
+uint32_t TxRing::count_without(uint32_t bits, uint32_t first, uint32_t count) const {
+  uint32_t found = 0;
+  // A timestamp may stand beside them, in the upper bits.
+  while (found < count && (__atomic_load_n(status(first + found), __ATOMIC_ACQUIRE) & bits) == 0) {
+    found++;
+  }
+  return found;
 }
 
-uint32_t TxRing::untouched(uint32_t first, uint32_t count) const {
-  uint32_t waiting = 0;
+uint32_t TxRing::taken(uint32_t first, uint32_t count) const {
+  return count_without(TP_STATUS_SEND_REQUEST | TP_STATUS_WRONG_FORMAT, first, count);
+}
+
+uint32_t TxRing::released(uint32_t first, uint32_t count) const {
+  return count_without(TP_STATUS_SEND_REQUEST | TP_STATUS_SENDING | TP_STATUS_WRONG_FORMAT, first,
+                       count);
+}
+
+bool TxRing::is_wrong(uint32_t slot) const {
+  return count_without(TP_STATUS_WRONG_FORMAT, slot, 1) == 0;
+}
+
+void TxRing::revoke(uint32_t first, uint32_t count) {
   for (uint32_t i = 0; i < count; i++) {
-    const uint32_t word = __atomic_load_n(status(first + i), __ATOMIC_ACQUIRE);
-    if ((word & TP_STATUS_SEND_REQUEST) != 0) waiting++;
+    __atomic_store_n(status(first + i), TP_STATUS_AVAILABLE, __ATOMIC_RELEASE);
   }
-  return waiting;
 }
 
 }  // namespace msg_zerocopy

@@ -32,8 +32,7 @@ class RingMemory {
 
 class TxRing {
  public:
-  // Turns `fd` into a ring sender. A frame that the kernel finds wrong is skipped (PACKET_LOSS), so
-  // that it does not stall those behind it. 0 or -errno.
+  // Turns `fd` into a ring sender. 0 or -errno.
   int open(int fd, const RingShape& shape);
 
   // Where a frame's bytes start within its slot.
@@ -41,17 +40,23 @@ class TxRing {
 
   // Hands `count` consecutive slots to the kernel, from `first` on and across the wrap.
   void commit(uint32_t first, const uint32_t* lengths, uint32_t count);
-  // Has the kernel send what was committed. Bytes that it took, or -errno.
-  int kick(int fd);
-  // How many of `count` consecutive slots from `first` on the kernel has given back.
+  // Has the kernel send what was committed, to `name` (absent: as the socket is bound). Bytes that
+  // it took, or -errno: of a wrong frame, or because memory or the device's queue ran out.
+  int kick(int fd, const void* name, size_t name_bytes);
+  // How many of `count` consecutive slots from `first` on the kernel has taken.
+  uint32_t taken(uint32_t first, uint32_t count) const;
+  // How many of them it has given back.
   uint32_t released(uint32_t first, uint32_t count) const;
-  // How many it has not looked at yet: a kick that ran out of memory or into a full queue.
-  uint32_t untouched(uint32_t first, uint32_t count) const;
+  // Whether the kernel found the frame wrong: it looks at none behind it then.
+  bool is_wrong(uint32_t slot) const;
+  // Takes slots back that the kernel has not taken.
+  void revoke(uint32_t first, uint32_t count);
 
   const std::shared_ptr<RingMemory>& memory() const { return memory_; }
 
  private:
   uint32_t* status(uint32_t slot) const;
+  uint32_t count_without(uint32_t bits, uint32_t first, uint32_t count) const;
 
   RingShape shape_ = {0, 0, 0};
   std::shared_ptr<RingMemory> memory_;

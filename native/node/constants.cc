@@ -11,9 +11,6 @@
 #include "node/records.h"
 
 // linux/in.h and linux/in6.h define these beside what netinet/in.h defines already.
-#ifndef IP_MULTICAST_ALL
-#define IP_MULTICAST_ALL 49
-#endif
 #ifndef IPV6_HDRINCL  // Linux 4.17, include/uapi/linux/in6.h
 #define IPV6_HDRINCL 36
 #endif
@@ -47,7 +44,6 @@ constexpr Constant kOwn[] = {
     {"ENVELOPE_WORDS", sizeof(Envelope) / 4},
     {"ARRIVAL_WORDS", sizeof(Arrival) / 4},
     {"ARRIVAL_TRUNCATED", kArrivalTruncated},
-    {"ARRIVAL_DROPS", kArrivalDrops},
     {"NO_TOS", kNoTos},
     {"ID_TAKEN", Port::kIdTaken},
 };
@@ -78,7 +74,6 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(SO_RCVBUF),
     KERNEL_CONSTANT(SO_SNDBUF),
     KERNEL_CONSTANT(SO_SNDBUFFORCE),
-    KERNEL_CONSTANT(SO_RXQ_OVFL),
     KERNEL_CONSTANT(SO_BINDTODEVICE),
     KERNEL_CONSTANT(SO_DOMAIN),
     KERNEL_CONSTANT(SO_PROTOCOL),
@@ -90,7 +85,6 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(IP_MULTICAST_TTL),
     KERNEL_CONSTANT(IP_MULTICAST_LOOP),
     KERNEL_CONSTANT(IP_MULTICAST_IF),
-    KERNEL_CONSTANT(IP_MULTICAST_ALL),
     KERNEL_CONSTANT(IP_ADD_MEMBERSHIP),
     KERNEL_CONSTANT(IP_DROP_MEMBERSHIP),
     KERNEL_CONSTANT(IP_ADD_SOURCE_MEMBERSHIP),

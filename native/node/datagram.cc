@@ -153,6 +153,13 @@ Napi::Value receive(const Napi::CallbackInfo& info) {
   return number(info, received);
 }
 
+Napi::Value drops(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, static_cast<double>(receive_drops(port->fd())));
+}
+
 // takeReceived(slab, offset): the slab has room for them.
 Napi::Value take_received(const Napi::CallbackInfo& info) {
   const Bytes slab = bytes_of(info.Env(), info[0]);
@@ -206,6 +213,7 @@ void export_datagrams(Napi::Env env, Napi::Object exports) {
   exports["setReading"] = Napi::Function::New(env, set_reading, "setReading");
   exports["sendDatagrams"] = Napi::Function::New(env, send, "sendDatagrams");
   exports["receive"] = Napi::Function::New(env, receive, "receive");
+  exports["receiveDrops"] = Napi::Function::New(env, drops, "receiveDrops");
   exports["takeReceived"] = Napi::Function::New(env, take_received, "takeReceived");
   exports["findInterface"] = Napi::Function::New(env, find, "findInterface");
   exports["probeOption"] = Napi::Function::New(env, probe, "probeOption");

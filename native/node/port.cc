@@ -66,7 +66,9 @@ void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
 }
 
 void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
+  const size_t before = held_.size();
   drain();
+  const bool only_notices = held_.size() > before && issued_ != completed_ && (events & EPOLLIN) == 0;
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
   if (eager_ || writable || lingering_) deliver_ranges(records, SIZE_MAX);
   if (writable) {
@@ -77,8 +79,9 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
     // Every datagram that leaves the send buffer raises the event anew (net/core/sock.c:sock_wfree).
     disarm(epoll);
   }
-  if (reading_ && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
-    // Also after EPOLLERR alone, which may be an ICMP error that only a receive reports.
+  if (reading_ && !only_notices && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) {
+    // Also after EPOLLERR alone, which may be an ICMP error that only a receive reports; in a stream
+    // of notices it is looked for after the last.
     records->push_back({index_, 0, 0, kReadable});
   }
   if (lingering_ && (events & (EPOLLIN | EPOLLHUP)) != 0 && has_unread_data(fd_.get()) > 0) {

@@ -37,12 +37,21 @@ Napi::Value commit(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// ringKick(port) -> bytes that the kernel took, or -errno
+// ringKick(port, name or undefined) -> bytes that the kernel took, or -errno
 Napi::Value kick(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  return number(info, port->ring.kick(port->fd()));
+  const Bytes name = info[1].IsUndefined() ? Bytes{nullptr, 0} : bytes_of(info.Env(), info[1]);
+  return number(info, port->ring.kick(port->fd(), name.data, name.size));
+}
+
+// ringTaken(port, first, count) -> consecutive slots that the kernel took
+Napi::Value taken(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  return number(info, port->ring.taken(uint_at(info, 1), uint_at(info, 2)));
 }
 
 // ringReleased(port, first, count) -> consecutive slots that the kernel gave back
@@ -53,12 +62,20 @@ Napi::Value released(const Napi::CallbackInfo& info) {
   return number(info, port->ring.released(uint_at(info, 1), uint_at(info, 2)));
 }
 
-// ringUntouched(port, first, count) -> slots that a kick left for the next one
-Napi::Value untouched(const Napi::CallbackInfo& info) {
+// ringIsWrong(port, slot)
+Napi::Value is_wrong(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  return number(info, port->ring.untouched(uint_at(info, 1), uint_at(info, 2)));
+  return Napi::Boolean::New(info.Env(), port->ring.is_wrong(uint_at(info, 1)));
+}
+
+// ringRevoke(port, first, count)
+Napi::Value revoke(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) port->ring.revoke(uint_at(info, 1), uint_at(info, 2));
+  return info.Env().Undefined();
 }
 
 }  // namespace
@@ -69,7 +86,9 @@ void export_ring(Napi::Env env, Napi::Object exports) {
   exports["ringCommit"] = Napi::Function::New(env, commit, "ringCommit");
   exports["ringKick"] = Napi::Function::New(env, kick, "ringKick");
   exports["ringReleased"] = Napi::Function::New(env, released, "ringReleased");
-  exports["ringUntouched"] = Napi::Function::New(env, untouched, "ringUntouched");
+  exports["ringTaken"] = Napi::Function::New(env, taken, "ringTaken");
+  exports["ringIsWrong"] = Napi::Function::New(env, is_wrong, "ringIsWrong");
+  exports["ringRevoke"] = Napi::Function::New(env, revoke, "ringRevoke");
 }
 
 }  // namespace msg_zerocopy
