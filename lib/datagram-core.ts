@@ -10,9 +10,10 @@ import { DatagramJob, type JobGroup, type JobShape, type SendCallback } from './
 import type { ResolvedDatagramOptions } from './datagram-options.js';
 import { DatagramReceiver, type ArrivalSink } from './datagram-receiver.js';
 import { DatagramZeroCopy, type ZeroCopySubject } from './datagram-zero-copy.js';
-import { DatagramEngine, type DatagramHost } from './engines/datagram.js';
+import { DatagramEngine } from './engines/datagram.js';
+import type { DatagramHost, DatagramSender } from './engines/datagram-host.js';
 import type { SendKind } from './engines/engine-host.js';
-import type { Reason } from './engine.js';
+import type { EngineName, Reason } from './engine.js';
 import { DatagramWords } from './envelope.js';
 import { nodeError, systemError, unavailable } from './errors.js';
 import { rethrowLater } from './handbacks.js';
@@ -64,7 +65,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   readonly socket: DatagramOwner<Info>;
   readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
   readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
-  #engine: DatagramEngine | undefined;
+  #engine: DatagramSender | undefined;
   #receiver: DatagramReceiver | undefined;
   #closed = false;
   #referenced = true;
@@ -74,18 +75,22 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     this.#batch.push({ data, rinfo });
   };
 
-  /** @param refused a fixed reason why this socket never goes zero-copy */
+  /**
+   * @param refused a fixed reason why this socket never goes zero-copy
+   * @param engine who sends where it may
+   */
   constructor(
     socket: DatagramOwner<Info>,
     reactor: Reactor,
     options: ResolvedDatagramOptions,
     refused: Reason | undefined,
+    engine: EngineName = 'msg_zerocopy',
   ) {
     this.socket = socket;
     this.reactor = reactor;
     this.words = sharedWords ??= new DatagramWords(reactor.native);
     this.options = options;
-    this.zeroCopy = new DatagramZeroCopy(options.zeroCopy, this, refused);
+    this.zeroCopy = new DatagramZeroCopy(options.zeroCopy, this, refused, engine);
     this.#closeOnAbort(options.signal);
   }
 
@@ -104,9 +109,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   // --- the descriptor ---------------------------------------------------------------------------
 
-  /** @param batch datagrams to receive with one system call */
-  attach(port: number, batch = this.words.batch): void {
-    this.#engine = new DatagramEngine(port, this.reactor, this.words, this);
+  /**
+   * @param batch datagrams to receive with one system call
+   * @param engine who sends; default the engine of all sockets
+   */
+  attach(port: number, batch = this.words.batch, engine?: DatagramSender): void {
+    this.#engine = engine ?? new DatagramEngine(port, this.reactor, this.words, this);
     this.#receiver = new DatagramReceiver(port, this.words, this, batch);
     if (!this.#referenced) this.native.setReferenced(port, false);
   }
@@ -123,8 +131,8 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     return this.#engine !== undefined;
   }
 
-  get engine(): DatagramEngine {
-    return this.#engine as DatagramEngine;
+  get engine(): DatagramSender {
+    return this.#engine as DatagramSender;
   }
 
   /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
@@ -187,37 +195,43 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
    */
   report(groups: readonly JobGroup[], signal: AbortSignal | undefined): Promise<SendReport> {
     if (signal?.aborted === true) return Promise.reject(abortError(signal));
-    const bytes = groups.reduce((sum, group) => sum + group.bytes, 0);
-    const tracker = new SendTracker(bytes);
+    const jobs: DatagramJob[] = [];
+    const onAbort = (): void => {
+      for (const job of jobs) this.engine.cancel(job, abortError(signal as AbortSignal));
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const submit = (shape: JobShape): DatagramJob => this.submit(shape);
+    const reported = this.#settled(groups, jobs, submit);
+    if (signal === undefined) return reported;
+    return reported.finally(() => signal.removeEventListener('abort', onAbort));
+  }
+
+  /** The same for a job that `submit` takes to an engine. */
+  reportJob(group: JobGroup, submit: (shape: JobShape) => DatagramJob): Promise<SendReport> {
+    return this.#settled([group], [], submit);
+  }
+
+  #settled(
+    groups: readonly JobGroup[],
+    jobs: DatagramJob[],
+    submit: (shape: JobShape) => DatagramJob,
+  ): Promise<SendReport> {
+    const tracker = new SendTracker(groups.reduce((sum, group) => sum + group.bytes, 0));
     if (groups.length === 0) return Promise.resolve(tracker.report());
     return new Promise((resolve, reject) => {
-      const jobs: DatagramJob[] = [];
       let left = groups.length;
       let failure: Error | null = null;
-      const onAbort = (): void => {
-        for (const job of jobs) this.engine.cancel(job, abortError(signal as AbortSignal));
-      };
       const callback: SendCallback = (error) => {
         failure ??= error;
         if (--left > 0) return;
-        signal?.removeEventListener('abort', onAbort);
         if (failure === null) return resolve(tracker.report());
         const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
         reject(Object.assign(failure, { sentDatagrams }));
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      for (const { kind, payloads, bytes: size, envelope } of groups) {
+      for (const { kind, payloads, bytes, envelope } of groups) {
         // Written out: V8 makes a new hidden class for every spread object.
-        const shape = {
-          kind,
-          payloads,
-          bytes: size,
-          envelope,
-          callback,
-          resource: undefined,
-          tracker,
-        };
-        jobs.push(this.submit(shape));
+        const shape = { kind, payloads, bytes, envelope, callback, resource: undefined, tracker };
+        jobs.push(submit(shape));
       }
     });
   }

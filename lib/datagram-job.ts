@@ -2,6 +2,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
+import { rethrowLater } from './handbacks.js';
 import type { SendTracker } from './report.js';
 
 /** Told once, when the memory is the caller's again: also when it carries an error. */
@@ -134,4 +135,17 @@ export class DatagramJob {
 
 function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
+}
+
+/** Tells whoever waits that the memory is theirs again. User code. */
+export function settleJob(job: DatagramJob, receiver: object): void {
+  const { callback, resource, error, bytes } = job;
+  if (callback === undefined) return;
+  try {
+    if (resource === undefined) callback(error ?? null, bytes);
+    else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);
+    else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
+  } catch (thrown) {
+    rethrowLater(thrown);
+  }
 }

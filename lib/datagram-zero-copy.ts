@@ -30,17 +30,30 @@ export class DatagramZeroCopy implements ControlSource {
   readonly control: SocketControl = new SocketControl(this);
   readonly #options: ResolvedOptions;
   readonly #subject: ZeroCopySubject;
+  readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
   #enabled = false;
   /** UDP_CORK is on: the kernel copies, and gives no id to an empty continuation. */
   corked = false;
 
-  /** @param refused a fixed reason why this socket never goes zero-copy */
-  constructor(options: ResolvedOptions, subject: ZeroCopySubject, refused: Reason | undefined) {
+  /**
+   * @param refused a fixed reason why this socket never goes zero-copy
+   * @param engine who sends where it may
+   */
+  constructor(
+    options: ResolvedOptions,
+    subject: ZeroCopySubject,
+    refused: Reason | undefined,
+    engine: EngineName,
+  ) {
+    this.#engine = engine;
     this.#options = options;
     this.#subject = subject;
-    this.#refused = options.engine === 'copy' ? 'disabled' : refused;
+    const isRing = engine === 'tx_ring';
+    this.#refused = options.engine === 'copy' && !isRing ? 'disabled' : refused;
+    // A ring needs nothing switched on.
+    this.#enabled = isRing;
   }
 
   get threshold(): number {
@@ -53,7 +66,7 @@ export class DatagramZeroCopy implements ControlSource {
   // --- ControlSource ----------------------------------------------------------------------------
 
   get engineName(): EngineName {
-    return this.reason === undefined ? 'msg_zerocopy' : 'copy';
+    return this.reason === undefined ? this.#engine : 'copy';
   }
   get state(): State {
     const { isClosed, pendingSends } = this.#subject;

@@ -21,6 +21,7 @@ export type Reason =
   | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
   | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
   | 'no-ring' // a packet socket without options.ring
+  | 'not-reserved' // a frame that was not produced in the ring
   | 'fd-limit' // too few descriptors are left for a duplicate
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable'

@@ -120,8 +120,22 @@ export function ringFull(): ZeroCopyError {
   );
 }
 
-export function frameRefused(message: string): ZeroCopyError {
-  return new ZeroCopyError('ERR_ZC_FRAME_REFUSED', message);
+export function noRing(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_RING_FULL',
+    'The socket has no ring: create it with the option `ring` to use reserve() and commit()',
+  );
+}
+
+/** @param errno negative, what the kernel said of the frame */
+export function frameRefused(errno: number, bytes: number): Error {
+  const message =
+    `The kernel refused a frame of ${bytes} bytes: ${errnoName(errno)}. EMSGSIZE: the interface's ` +
+    'MTU is smaller by now; EINVAL: its headers or its offload are wrong. It was not sent';
+  return Object.assign(new ZeroCopyError('ERR_ZC_FRAME_REFUSED', message), {
+    errno,
+    syscall: 'send',
+  });
 }
 
 export function unavailable(what: string, why: string): ZeroCopyError {

@@ -36,3 +36,13 @@ export { createRawSocket } from './raw.js';
 export type { BpfInstruction } from './socket-filter.js';
 export { headers } from './headers.js';
 export type { Offload } from './headers.js';
+export type {
+  PacketFrame,
+  PacketInterface,
+  PacketRemoteInfo,
+  PacketRingOptions,
+  PacketSendOptions,
+  PacketSocketOptions,
+  ZeroCopyPacketSocket,
+} from './packet-types.js';
+export { createPacketSocket } from './packet.js';

@@ -1,47 +1,24 @@
 // Sends the datagrams of one socket, in order: batches by sendmmsg(2), large ones alone and
 // zero-copy. Sends of one turn of the loop that somebody waits for are joined.
 import { constants } from 'node:os';
-import type { DatagramCounters } from '../counters.js';
-import { DatagramJob } from '../datagram-job.js';
+import { DatagramJob, settleJob } from '../datagram-job.js';
 import { isDetached } from '../detached.js';
 import { channels, publish } from '../diagnostics.js';
 import type { Reason } from '../engine.js';
 import { PLAIN, type DatagramWords } from '../envelope.js';
 import { addressError, bufferDetached, queueFull } from '../errors.js';
-import { Handbacks, rethrowLater } from '../handbacks.js';
+import { Handbacks } from '../handbacks.js';
 import { InFlight } from '../inflight.js';
 import { roomBytes } from '../policy/budget.js';
 import type { PortOwner, Reactor } from '../reactor.js';
+import { refusesSegmentation } from '../policy/segmentation.js';
+import type { DatagramHost, DatagramSender } from './datagram-host.js';
 import type { SendKind } from './engine-host.js';
-import { refusesSegmentation, type SegmentationRoutes } from '../policy/segmentation.js';
 
 const { EAGAIN, ECANCELED, EFAULT, ENOBUFS } = constants.errno;
 
 /** After so many sends the error queue is read in passing (docs/performance.md). */
 const SENDS_BETWEEN_REAPS = 16;
-
-/** What the engine asks of the socket it works for, and tells it. */
-export interface DatagramHost {
-  readonly socket: object;
-  readonly counters: DatagramCounters;
-  readonly maxPendingBytes: number;
-  /** Bytes that may wait for space. */
-  readonly maxQueuedBytes: number;
-  /** Datagrams of fewer bytes are copied. */
-  readonly threshold: number;
-  /** Why a datagram of these buffers is copied; undefined when it may go zero-copy. */
-  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined;
-  sent(): SendKind;
-  completed(copied: boolean, kind: SendKind): void;
-  outOfBuffers(): void;
-  detachedInFlight(): void;
-  /** Somebody else sends on this socket: ids cannot be told apart. */
-  strayed(): void;
-  readonly routes: SegmentationRoutes;
-  onReadable(): void;
-  /** The descriptor is closed. */
-  finished(): void;
-}
 
 interface Sent {
   readonly bytes: number;
@@ -51,7 +28,7 @@ interface Sent {
   readonly kind: SendKind;
 }
 
-export class DatagramEngine implements PortOwner {
+export class DatagramEngine implements PortOwner, DatagramSender {
   readonly port: number;
   readonly #reactor: Reactor;
   readonly #words: DatagramWords;
@@ -94,10 +71,6 @@ export class DatagramEngine implements PortOwner {
     return this.queuedJobs === 0 && this.pendingSends === 0 && this.#finished.length === 0;
   }
 
-  /**
-   * Takes a job. With a callback it may wait for others until the end of the turn; without one its
-   * bytes are sent or copied when this returns. No user code runs.
-   */
   submit(job: DatagramJob): void {
     const backlog = this.#queuedBytes;
     if (backlog > 0 && backlog + job.bytes > this.#host.maxQueuedBytes) {
@@ -123,7 +96,6 @@ export class DatagramEngine implements PortOwner {
     }
   }
 
-  /** Hands what is queued to the kernel now. */
   flush(): void {
     this.#deferred = 0;
     if (this.#phase === 'closed') return;
@@ -133,7 +105,6 @@ export class DatagramEngine implements PortOwner {
     }
   }
 
-  /** Calls `callback` when all that was submitted so far is sent and released. */
   whenReleased(callback: () => void): void {
     const afterReleases = (): void => {
       this.#handbacks.add(this.#inflight.nextId, callback, undefined);
@@ -143,7 +114,6 @@ export class DatagramEngine implements PortOwner {
     else this.submit(barrier(afterReleases));
   }
 
-  /** Drops `job` if nothing of it went out. Whether it did. */
   cancel(job: DatagramJob, error: Error): boolean {
     const at = this.#queue.indexOf(job, this.#head);
     if (at < 0 || job.next > 0) return false;
@@ -154,7 +124,6 @@ export class DatagramEngine implements PortOwner {
     return true;
   }
 
-  /** Sends what can be sent at once, fails the rest, and closes when the kernel holds nothing. */
   close(): void {
     if (this.#phase !== 'open') return;
     if (!this.#waiting) this.flush();
@@ -445,16 +414,4 @@ export class DatagramEngine implements PortOwner {
 
 function barrier(callback: () => void): DatagramJob {
   return new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
-}
-
-function settleJob(job: DatagramJob, receiver: object): void {
-  const { callback, resource, error, bytes } = job;
-  if (callback === undefined) return;
-  try {
-    if (resource === undefined) callback(error ?? null, bytes);
-    else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);
-    else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
-  } catch (thrown) {
-    rethrowLater(thrown);
-  }
 }

@@ -75,7 +75,7 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});
   }
-  if (writable && kind_ == PortKind::kDatagram) {
+  if (writable && kind_ == PortKind::kDatagram && ring.memory() == nullptr) {
     // Every datagram that leaves the send buffer raises the event anew (net/core/sock.c:sock_wfree).
     disarm(epoll);
   }
@@ -97,6 +97,12 @@ int Port::watch(int epoll) const {
 int Port::arm(int epoll) {
   // Modifying an edge-triggered entry looks at the socket once more and queues an event if it is
   // writable already, so space that came free after the short send is not missed.
+  // A ring is waited for edge by edge: one that waits is nearly always writable, which says nothing of
+  // its frames.
+  if (armed_ && ring.memory() != nullptr) {
+    waiting_ = true;
+    return 0;
+  }
   const bool before = armed_;
   armed_ = true;
   const int armed = watch(epoll);

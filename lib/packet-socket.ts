@@ -1,0 +1,356 @@
+// Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
+// without being copied.
+import { constants } from 'node:os';
+import { markAsUntransferable } from 'node:worker_threads';
+import type { Native, NativeInterface } from './binding.js';
+import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
+import { DatagramCore } from './datagram-core.js';
+import { DatagramJob, sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
+import { integer, resolveDatagramOptions } from './datagram-options.js';
+import { DatagramSocket, optionsObject } from './datagram-socket.js';
+import { TxRingEngine } from './engines/tx-ring.js';
+import { PLAIN, type Envelope } from './envelope.js';
+import { invalidType, noRing, notPermitted, outOfRange, systemError } from './errors.js';
+import { checkSignal } from './ip-options.js';
+import {
+  checkPacketOptions,
+  ETHERNET_HEADER_BYTES,
+  ringShape,
+  type CheckedPacketOptions,
+} from './packet-options.js';
+import type {
+  PacketInterface,
+  PacketMessageListener,
+  PacketRemoteInfo,
+  PacketSendOptions,
+  PacketSocketOptions,
+} from './packet-types.js';
+import { PeerNames } from './peer-names.js';
+import type { Reactor } from './reactor.js';
+import type { SendReport } from './report.js';
+import {
+  decodeLinkAddress,
+  encodeLinkAddress,
+  formatMac,
+  macBytes,
+  packetMembership,
+  type LinkAddress,
+} from './sockaddr.js';
+import { attachProgram } from './socket-filter.js';
+import {
+  checkOffload,
+  readVirtioHeader,
+  VIRTIO_HEADER_BYTES,
+  writeVirtioHeader,
+} from './virtio-header.js';
+
+const { EMSGSIZE, EPERM } = constants.errno;
+const VLAN_TAG_BYTES = 4;
+/** What a device can be given to cut up. */
+const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
+
+export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
+  readonly interface: PacketInterface;
+  protected readonly core: DatagramCore<PacketRemoteInfo>;
+  readonly #checked: CheckedPacketOptions;
+  readonly #peers: PeerNames<LinkAddress>;
+  readonly #packetTypes: Record<number, PacketRemoteInfo['packetType']>;
+  #ring: TxRingEngine | undefined;
+  readonly #envelopes = new Map<string, Envelope>();
+
+  constructor(options: PacketSocketOptions, reactor: Reactor, onMessage?: PacketMessageListener) {
+    super();
+    const { native } = reactor;
+    const { kernel } = native;
+    this.#checked = checkPacketOptions(options);
+    const resolved = resolveDatagramOptions(options);
+    const device = findDevice(native, this.#checked.interface);
+    this.interface = Object.freeze({
+      name: device.name,
+      index: device.index,
+      mtu: device.mtu,
+      address: formatMac(device.address),
+    });
+    const engine = this.#checked.ring === undefined ? 'msg_zerocopy' : 'tx_ring';
+    this.core = new DatagramCore(this, reactor, resolved, undefined, engine);
+    this.#peers = new PeerNames(this.core.words, decodeLinkAddress);
+    this.#packetTypes = {
+      [kernel.PACKET_HOST]: 'host',
+      [kernel.PACKET_BROADCAST]: 'broadcast',
+      [kernel.PACKET_MULTICAST]: 'multicast',
+      [kernel.PACKET_OTHERHOST]: 'otherhost',
+      [kernel.PACKET_OUTGOING]: 'outgoing',
+    };
+    this.#open(device);
+    this.on('newListener', (event) => {
+      if (event === 'message') this.core.startReceiving();
+    });
+    if (typeof onMessage === 'function') this.on('message', onMessage);
+    process.nextTick(() => {
+      if (!this.core.isClosed) this.emit('listening');
+    });
+  }
+
+  #open(device: NativeInterface): void {
+    const { core } = this;
+    const { kernel } = core.native;
+    const type = this.#checked.type === 'raw' ? kernel.SOCK_RAW : kernel.SOCK_DGRAM;
+    // Protocol 0: nothing is received before bind() says from where.
+    const port = core.native.openDatagram(kernel.AF_PACKET, type, 0);
+    if (port === -EPERM) throw notPermitted('packet sockets');
+    if (port < 0) throw systemError(port, 'socket');
+    try {
+      const ring = this.#configure(port, device);
+      core.attach(port, undefined, ring);
+      this.#ring = ring;
+    } catch (error) {
+      core.reactor.release(port);
+      throw error;
+    }
+  }
+
+  #configure(port: number, device: NativeInterface): TxRingEngine | undefined {
+    const { native, options } = this.core;
+    const { kernel } = native;
+    const { virtioHeader, qdiscBypass, ignoreOutgoing, promiscuous, program, protocol } =
+      this.#checked;
+    const check = (result: number, syscall: string): void => {
+      if (result < 0) throw systemError(result, syscall);
+    };
+    const set = (level: number, name: number, value: number | Uint8Array): void =>
+      check(native.setOption(port, level, name, value), 'setsockopt');
+    const { SOL_PACKET, SOL_SOCKET } = kernel;
+    // Before the ring: none can be changed while there is one.
+    if (virtioHeader) set(SOL_PACKET, kernel.PACKET_VNET_HDR, 1);
+    if (qdiscBypass) set(SOL_PACKET, kernel.PACKET_QDISC_BYPASS, 1);
+    if (ignoreOutgoing) set(SOL_PACKET, kernel.PACKET_IGNORE_OUTGOING, 1);
+    if (promiscuous) {
+      const membership = packetMembership(device.index, kernel.PACKET_MR_PROMISC);
+      set(SOL_PACKET, kernel.PACKET_ADD_MEMBERSHIP, membership);
+    }
+    if (program !== undefined) attachProgram(native, port, program);
+    if (options.recvBufferSize > 0) set(SOL_SOCKET, kernel.SO_RCVBUF, options.recvBufferSize);
+    if (options.sendBufferSize > 0) set(SOL_SOCKET, kernel.SO_SNDBUF, options.sendBufferSize);
+    const ring = this.#checked.ring === undefined ? undefined : this.#openRing(port, device);
+    const name = encodeLinkAddress(device.index, protocol, undefined, kernel);
+    check(native.bind(port, name), 'bind');
+    return ring;
+  }
+
+  #openRing(port: number, device: NativeInterface): TxRingEngine {
+    const { native, options, reactor } = this.core;
+    const { kernel } = native;
+    const headroom = this.#checked.virtioHeader ? VIRTIO_HEADER_BYTES : 0;
+    const dataOffset = native.ringDataOffset;
+    const shape = ringShape(this.#checked.ring ?? {}, device, dataOffset + headroom);
+    const { frames, frameBytes, blockBytes } = shape;
+    const buffer = native.openRing(port, frameBytes, frames, blockBytes);
+    if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
+    markAsUntransferable(buffer);
+    if (options.sendBufferSize === 0) {
+      // Frames in flight are charged to the send buffer, with their administration: room for all.
+      const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);
+      const { SOL_SOCKET, SO_SNDBUF, SO_SNDBUFFORCE } = kernel;
+      if (native.setOption(port, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) {
+        native.setOption(port, SOL_SOCKET, SO_SNDBUF, bytes);
+      }
+    }
+    const opened = { buffer, frames, frameBytes, dataOffset, headroom };
+    return new TxRingEngine(port, reactor, this.core, opened);
+  }
+
+  // --- sending ------------------------------------------------------------------------------------
+
+  send(frame: unknown, second?: unknown): Promise<SendReport> | undefined {
+    if (typeof second === 'object' && second !== null) {
+      const options = second as PacketSendOptions;
+      const group = this.#group(frame, options);
+      return this.core.report([group], checkSignal(options.signal));
+    }
+    if (second !== undefined && typeof second !== 'function') {
+      throw invalidType('callback', 'a function, or options', second);
+    }
+    const callback = second as SendCallback | undefined;
+    const { kind, payloads, bytes, envelope } = this.#group(frame, {});
+    const resource = callback === undefined ? undefined : sendContext();
+    this.core.submit({ kind, payloads, bytes, envelope, callback, resource, tracker: undefined });
+    return undefined;
+  }
+
+  sendMany(frames: unknown, given: unknown = {}): Promise<SendReport> {
+    const common = optionsObject(given) as PacketSendOptions;
+    const signal = checkSignal(common.signal);
+    const groups: JobGroup[] = [];
+    let run:
+      { payloads: Uint8Array[]; bytes: number; kind: 'each'; envelope: Envelope } | undefined;
+    for (const item of checkItems<PacketSendOptions>(frames)) {
+      if (!(item instanceof Uint8Array) || this.#checked.virtioHeader) {
+        run = undefined;
+        const own = item instanceof Uint8Array ? { data: item } : item;
+        groups.push(this.#group(own.data, { ...common, ...own }));
+        continue;
+      }
+      this.#checkLength(item.length, false);
+      if (run === undefined) {
+        run = { kind: 'each', payloads: [], bytes: 0, envelope: this.#envelope(common) };
+        groups.push(run);
+      }
+      run.payloads.push(item);
+      run.bytes += item.length;
+    }
+    this.core.checkRunning();
+    return this.core.report(groups, signal);
+  }
+
+  #group(frame: unknown, options: PacketSendOptions): JobGroup {
+    const payloads = messagePayloads(frame);
+    const bytes = bytesOf(payloads);
+    const offload = this.#offload(options, bytes);
+    this.#checkLength(bytes, offload !== undefined);
+    const envelope = this.#envelope(options);
+    this.core.checkRunning();
+    if (!this.#checked.virtioHeader) return { kind: 'gathered', payloads, bytes, envelope };
+    const { kernel } = this.core.native;
+    const header = writeVirtioHeader(Buffer.alloc(VIRTIO_HEADER_BYTES), offload, kernel);
+    const all = [header, ...payloads];
+    return { kind: 'gathered', payloads: all, bytes: bytes + header.length, envelope };
+  }
+
+  #offload(options: PacketSendOptions, bytes: number): PacketSendOptions['offload'] {
+    if (options.offload === undefined) return undefined;
+    if (this.#checked.virtioHeader) return checkOffload(options.offload, bytes);
+    throw outOfRange('options.offload', 'absent without virtioHeader', 'an offload');
+  }
+
+  // As the kernel checks (net/packet/af_packet.c:packet_snd), before anything is sent.
+  #checkLength(bytes: number, offloaded: boolean): void {
+    const isRaw = this.#checked.type === 'raw';
+    const header = isRaw ? ETHERNET_HEADER_BYTES : 0;
+    if (isRaw && bytes < header) {
+      throw outOfRange('frame.length', `>= ${header}, the link header`, bytes);
+    }
+    const most = offloaded ? MOST_OFFLOADED_BYTES : this.interface.mtu + header + VLAN_TAG_BYTES;
+    const inRing = this.#ring?.longestFrame ?? Infinity;
+    if (bytes > most) {
+      const error = systemError(-EMSGSIZE, 'send');
+      error.message += `: a frame of ${bytes} bytes, and ${this.interface.name} takes ${most}`;
+      throw error;
+    }
+    if (bytes > inRing) throw outOfRange('frame.length', `<= ${inRing} (options.ring)`, bytes);
+  }
+
+  #envelope(options: PacketSendOptions): Envelope {
+    const { address, protocol } = options;
+    if (protocol !== undefined) integer('options.protocol', protocol, 0, 0xffff);
+    if (this.#checked.type === 'raw' && protocol === undefined) return PLAIN;
+    const key = `${protocol ?? ''} ${address ?? ''}`;
+    const known = this.#envelopes.get(key);
+    if (known !== undefined) return known;
+    const mac = typeof address === 'string' ? macBytes(address) : undefined;
+    if (mac === undefined && this.#checked.type === 'dgram') {
+      if (typeof address === 'string') {
+        throw outOfRange('options.address', 'like aa:bb:cc:dd:ee:ff', address);
+      }
+      throw invalidType('options.address', 'of type string', address);
+    }
+    const ethertype = protocol ?? this.#checked.protocol;
+    const { kernel } = this.core.native;
+    const name = encodeLinkAddress(this.interface.index, ethertype, mac, kernel);
+    const envelope = Object.freeze({ ...PLAIN, name, address });
+    this.#envelopes.set(key, envelope);
+    return envelope;
+  }
+
+  // --- the ring -----------------------------------------------------------------------------------
+
+  get freeFrames(): number {
+    return this.#ring?.freeFrames ?? 0;
+  }
+
+  #requireRing(): TxRingEngine {
+    this.core.checkRunning();
+    if (this.#ring === undefined) throw noRing();
+    return this.#ring;
+  }
+
+  reserve(length: unknown): Buffer {
+    const ring = this.#requireRing();
+    return ring.reserve(integer('length', length, 1, ring.longestFrame));
+  }
+
+  commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
+    const ring = this.#requireRing();
+    const options = optionsObject(given) as PacketSendOptions;
+    const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
+    const slots = this.#slotsOf(ring, list);
+    const { virtioHeader } = this.#checked;
+    list.forEach((frame, index) => {
+      const offload = this.#offload(options, frame.length);
+      this.#checkLength(frame.length, offload !== undefined);
+      if (!virtioHeader) return;
+      const { kernel } = this.core.native;
+      writeVirtioHeader(ring.headroomOf(slots[index] as number), offload, kernel);
+    });
+    const envelope = this.#envelope(options);
+    const group: JobGroup = { kind: 'each', payloads: list, bytes: bytesOf(list), envelope };
+    return this.core.reportJob(group, (shape) => {
+      const job = new DatagramJob(shape);
+      ring.commit(slots, job);
+      return job;
+    });
+  }
+
+  // Each frame once, and all of this ring.
+  #slotsOf(ring: TxRingEngine, frames: readonly unknown[]): number[] {
+    const slots = frames.map((frame) => {
+      const slot = frame instanceof Uint8Array ? ring.slotOf(frame) : undefined;
+      if (slot !== undefined) return slot;
+      throw invalidType('frames', 'frames that this socket reserved and did not send yet', frame);
+    });
+    if (new Set(slots).size === slots.length) return slots;
+    throw outOfRange('frames', 'different frames', 'one frame twice');
+  }
+
+  discard(frame: unknown): void {
+    const ring = this.#requireRing();
+    for (const slot of this.#slotsOf(ring, [frame])) ring.discard(slot);
+  }
+
+  async ready(): Promise<void> {
+    await this.#requireRing().ready();
+  }
+
+  // --- receiving ----------------------------------------------------------------------------------
+
+  override [Symbol.asyncIterator](): ReturnType<DatagramCore<PacketRemoteInfo>['iterate']> {
+    if (!this.core.isClosed) this.core.startReceiving();
+    return this.core.iterate();
+  }
+
+  /** @internal */
+  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: PacketRemoteInfo) => void): void {
+    const peer = this.#peers.of(slot);
+    if (peer === undefined) return;
+    const rinfo: PacketRemoteInfo = {
+      interface: this.interface.name,
+      interfaceIndex: peer.interfaceIndex,
+      protocol: peer.protocol,
+      packetType: this.#packetTypes[peer.packetType] ?? 'host',
+      address: peer.address,
+      size: data.length,
+    };
+    if (!this.#checked.virtioHeader) return add(data, rinfo);
+    const offload = readVirtioHeader(data, this.core.native.kernel);
+    if (offload !== undefined) rinfo.offload = offload;
+    rinfo.size -= VIRTIO_HEADER_BYTES;
+    add(data.subarray(VIRTIO_HEADER_BYTES), rinfo);
+  }
+}
+
+function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
+  const found = native.findInterface(nameOrIndex);
+  if (typeof found !== 'number') return found;
+  const error = systemError(found, 'ioctl');
+  error.message += `: no interface ${JSON.stringify(nameOrIndex)} in this network namespace`;
+  throw error;
+}
