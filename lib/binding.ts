@@ -52,6 +52,7 @@ export interface KernelConstants {
   readonly SO_SNDBUF: number;
   readonly SO_SNDBUFFORCE: number;
   readonly SO_BINDTODEVICE: number;
+  readonly SO_DETACH_FILTER: number;
   readonly SO_DOMAIN: number;
   readonly SO_PROTOCOL: number;
   readonly SO_TYPE: number;
@@ -190,7 +191,7 @@ export interface Native {
   setReading(port: number, reading: boolean): number;
   /**
    * sendmmsg(2) of datagrams that the shared envelopes describe; how many went, or -errno of the first.
-   * With SEND_ZEROCOPY: one datagram only.
+   * Further from 0 by ID_TAKEN when the one that failed took an id.
    */
   sendDatagrams(
     port: number,

@@ -3,6 +3,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import type { EventEmitter } from 'node:events';
+import { AbortJobs } from './abort-jobs.js';
 import type { Native, NativeInterface } from './binding.js';
 import type { DatagramCounters } from './counters.js';
 import { DatagramIterator } from './datagram-iterator.js';
@@ -65,6 +66,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   readonly socket: DatagramOwner<Info>;
   readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
   readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
+  readonly #aborts = new AbortJobs();
   #engine: DatagramSender | undefined;
   #receiver: DatagramReceiver | undefined;
   #closed = false;
@@ -196,14 +198,10 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   report(groups: readonly JobGroup[], signal: AbortSignal | undefined): Promise<SendReport> {
     if (signal?.aborted === true) return Promise.reject(abortError(signal));
     const jobs: DatagramJob[] = [];
-    const onAbort = (): void => {
-      for (const job of jobs) this.engine.cancel(job, abortError(signal as AbortSignal));
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
-    const submit = (shape: JobShape): DatagramJob => this.submit(shape);
-    const reported = this.#settled(groups, jobs, submit);
+    const reported = this.#settled(groups, jobs, (shape) => this.submit(shape));
     if (signal === undefined) return reported;
-    return reported.finally(() => signal.removeEventListener('abort', onAbort));
+    this.#aborts.watch(signal, jobs, this.engine);
+    return reported.finally(() => this.#aborts.unwatch(signal, jobs));
   }
 
   /** The same for a job that `submit` takes to an engine. */

@@ -1,8 +1,7 @@
 // One send of a datagram socket: one datagram, or many that settle together.
 import { AsyncResource } from 'node:async_hooks';
-import type { Envelope } from './envelope.js';
+import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
-import { rethrowLater } from './handbacks.js';
 import type { SendTracker } from './report.js';
 
 /** Told once, when the memory is the caller's again: also when it carries an error. */
@@ -137,15 +136,7 @@ function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
 }
 
-/** Tells whoever waits that the memory is theirs again. User code. */
-export function settleJob(job: DatagramJob, receiver: object): void {
-  const { callback, resource, error, bytes } = job;
-  if (callback === undefined) return;
-  try {
-    if (resource === undefined) callback(error ?? null, bytes);
-    else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);
-    else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
-  } catch (thrown) {
-    rethrowLater(thrown);
-  }
+/** A job of nothing, which is done when all before it are sent. */
+export function barrier(callback: () => void): DatagramJob {
+  return new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
 }

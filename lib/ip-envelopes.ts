@@ -24,7 +24,9 @@ export class IpEnvelopes {
   readonly #native: Native;
   readonly #names: InterfaceNames;
   readonly #cache = new Map<string, Envelope>();
-  #lastKey = '';
+  #lastPort = -1;
+  #lastIp = '';
+  #lastHost: string | undefined;
   #last: Envelope | undefined;
   #lastWith:
     | {
@@ -47,8 +49,9 @@ export class IpEnvelopes {
    * @returns undefined when `ip` is of another version than the socket
    */
   to(ip: string, host: string | undefined, port: number): Envelope | undefined {
+    if (port === this.#lastPort && ip === this.#lastIp && host === this.#lastHost)
+      return this.#last;
     const key = `${port} ${ip} ${host ?? ''}`;
-    if (key === this.#lastKey) return this.#last;
     let envelope = this.#cache.get(key);
     if (envelope === undefined) {
       const name = encodeAddress(ip, port, this.#version, this.#native.kernel, this.#names);
@@ -58,7 +61,9 @@ export class IpEnvelopes {
       if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
       this.#cache.set(key, envelope);
     }
-    this.#lastKey = key;
+    this.#lastPort = port;
+    this.#lastIp = ip;
+    this.#lastHost = host;
     this.#last = envelope;
     return envelope;
   }

@@ -33,7 +33,7 @@ import {
   type InterfaceNames,
   type SocketAddress,
 } from './sockaddr.js';
-import { attachProgram, encodeProgram, icmpMask } from './socket-filter.js';
+import { attachProgram, encodeProgram, icmpMask, REJECT_ALL } from './socket-filter.js';
 
 const { EPERM } = constants.errno;
 
@@ -159,12 +159,24 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     if (icmp !== undefined && version === 6) {
       set(kernel.IPPROTO_ICMPV6, kernel.ICMPV6_FILTER, icmp);
     }
-    if (program !== undefined) attachProgram(native, port, program);
+    this.#startFiltering(port, program);
     if (this.#options.packetInfo) set(level, info, 1);
     if (this.#options.receiveTos) set(level, tos, 1);
     const { recvBufferSize, sendBufferSize } = core.options;
     if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
     if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
+  }
+
+  // The kernel queues from socket(2) on, and filters only from now on: what came meanwhile goes.
+  #startFiltering(port: number, program: Buffer | undefined): void {
+    const { native } = this.core;
+    const { interface: device, filter, checksumOffset } = this.#options;
+    if (device === undefined && filter === undefined && checksumOffset === undefined) return;
+    attachProgram(native, port, encodeProgram([REJECT_ALL]));
+    while (native.receive(port, this.core.words.batch) > 0);
+    const { SOL_SOCKET, SO_DETACH_FILTER } = native.kernel;
+    if (program !== undefined) attachProgram(native, port, program);
+    else this.core.setOption('setsockopt', SOL_SOCKET, SO_DETACH_FILTER, 0);
   }
 
   // --- bind, connect ------------------------------------------------------------------------------
@@ -201,6 +213,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const error = failed < 0 ? addressError(failed, 'connect', address) : undefined;
     this.#isConnected = error === undefined;
     process.nextTick(() => {
+      if (this.core.isClosed) return;
       if (typeof callback === 'function') {
         if (error !== undefined) return void (callback as (error: Error) => void)(error);
         this.once('connect', callback as () => void);

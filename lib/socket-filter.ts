@@ -15,6 +15,9 @@ export interface BpfInstruction {
   k: number;
 }
 
+/** BPF_RET | BPF_K with 0. */
+export const REJECT_ALL: BpfInstruction = { code: 6, jt: 0, jf: 0, k: 0 };
+
 /** BPF_MAXINSNS, include/uapi/linux/bpf_common.h. */
 const MOST_INSTRUCTIONS = 4096;
 const INSTRUCTION_BYTES = 8;

@@ -1,13 +1,11 @@
 // UDP sockets: node:dgram's surface and semantics on a descriptor of this package's own, which libuv
 // never sees: it would read the error queue itself (libuv 1.52, src/unix/udp.c:uv__udp_io).
 import dns from 'node:dns';
-import { isIP, type AddressInfo } from 'node:net';
+import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { addExtras } from './arrival-extras.js';
-import type { Native } from './binding.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
-import { DatagramSocket } from './datagram-socket.js';
 import { addressError, invalidType, nodeError, systemError } from './errors.js';
 import { PeerNames } from './peer-names.js';
 import type { Reactor } from './reactor.js';
@@ -19,11 +17,11 @@ import {
   type SocketAddress,
 } from './sockaddr.js';
 import { checkPort } from './udp-arguments.js';
-import * as multicast from './udp-multicast.js';
+import { UdpSettings } from './udp-settings.js';
 import { UdpSender, type UdpRouting } from './udp-sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './udp-types.js';
 
-const { EBADF, EINVAL } = constants.errno;
+const { EINVAL } = constants.errno;
 
 /** With UDP_GRO a message may be 64 KiB: fewer of them make up a batch. */
 const GRO_BATCH = 16;
@@ -32,14 +30,14 @@ type BindState = 'unbound' | 'binding' | 'bound';
 type ConnectState = 'disconnected' | 'connecting' | 'connected';
 type Lookup = NonNullable<UdpSocketOptions['lookup']>;
 
-export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouting {
+export class UdpSocket extends UdpSettings implements UdpRouting {
   readonly type: 'udp4' | 'udp6';
   protected readonly core: DatagramCore<UdpRemoteInfo>;
-  readonly #version: 4 | 6;
+  protected readonly version: 4 | 6;
   readonly #options: UdpSocketOptions;
   readonly #lookup: Lookup | undefined;
   readonly #sender: UdpSender;
-  readonly #names: InterfaceNames;
+  protected readonly names: InterfaceNames;
   readonly #peers: PeerNames<SocketAddress>;
   #bindState: BindState = 'unbound';
   #connectState: ConnectState = 'disconnected';
@@ -51,17 +49,17 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
   constructor(options: UdpSocketOptions, reactor: Reactor, onMessage?: UdpMessageListener) {
     super();
     this.type = options.type;
-    this.#version = options.type === 'udp4' ? 4 : 6;
+    this.version = options.type === 'udp4' ? 4 : 6;
     this.#options = options;
     this.#lookup = options.lookup;
     flag('options.packetInfo', options.packetInfo);
     flag('options.receiveTos', options.receiveTos);
     if (options.gro !== 'whole') flag('options.gro', options.gro);
     this.core = new DatagramCore(this, reactor, resolveDatagramOptions(options), undefined);
-    this.#sender = new UdpSender(this.core, this.#version, this, options.sendBlockList);
-    this.#names = interfaceNames(reactor.native);
+    this.#sender = new UdpSender(this.core, this.version, this, options.sendBlockList);
+    this.names = interfaceNames(reactor.native);
     this.#peers = new PeerNames(this.core.words, (name) =>
-      decodeAddress(name, reactor.native.kernel, this.#names),
+      decodeAddress(name, reactor.native.kernel, this.names),
     );
     if (typeof onMessage === 'function') this.on('message', onMessage);
   }
@@ -89,7 +87,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
       return this;
     }
     const host = typeof wanted.address === 'string' ? wanted.address : '';
-    this.#resolveLater(host || (this.#version === 4 ? '0.0.0.0' : '::'), (error, ip) => {
+    this.#resolveLater(host || (this.version === 4 ? '0.0.0.0' : '::'), (error, ip) => {
       if (!this.core.isClosed) this.#bindTo(error, ip, number);
     });
     return this;
@@ -123,7 +121,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
 
   #bindDescriptor(ip: string, port: number): number {
     const { kernel } = this.core.native;
-    const name = encodeAddress(ip, port, this.#version, kernel, this.#names);
+    const name = encodeAddress(ip, port, this.version, kernel, this.names);
     if (name === undefined) return -EINVAL;
     try {
       if (!this.core.isAttached) this.#open();
@@ -138,7 +136,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
     const { core } = this;
     const { native } = core;
     const { kernel } = native;
-    const domain = this.#version === 4 ? kernel.AF_INET : kernel.AF_INET6;
+    const domain = this.version === 4 ? kernel.AF_INET : kernel.AF_INET6;
     const port =
       fd === undefined
         ? native.openDatagram(domain, kernel.SOCK_DGRAM, 0)
@@ -153,13 +151,13 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
       native.setOption(port, level, name, 1);
     };
     const [level, info, tos] =
-      this.#version === 4
+      this.version === 4
         ? [kernel.SOL_IP, kernel.IP_PKTINFO, kernel.IP_RECVTOS]
         : [kernel.SOL_IPV6, kernel.IPV6_RECVPKTINFO, kernel.IPV6_RECVTCLASS];
     if (fd === undefined) {
       if (reuseAddr) set(kernel.SOL_SOCKET, kernel.SO_REUSEADDR);
       if (reusePort) set(kernel.SOL_SOCKET, kernel.SO_REUSEPORT);
-      if (ipv6Only && this.#version === 6) set(kernel.SOL_IPV6, kernel.IPV6_V6ONLY);
+      if (ipv6Only && this.version === 6) set(kernel.SOL_IPV6, kernel.IPV6_V6ONLY);
     }
     if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
     if (packetInfo) set(level, info);
@@ -227,7 +225,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
     if (this.core.isClosed) return;
     let error = lookupError;
     if (error === null) {
-      const name = encodeAddress(ip, port, this.#version, this.core.native.kernel, this.#names);
+      const name = encodeAddress(ip, port, this.version, this.core.native.kernel, this.names);
       const failed =
         name === undefined
           ? -EINVAL
@@ -262,7 +260,7 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
 
   /** @internal */
   resolve(host: string, done: (error: Error | null, ip: string) => void): void {
-    const family = this.#version;
+    const family = this.version;
     const name = host || (family === 4 ? '127.0.0.1' : '::1');
     if (this.#lookup === undefined && isIP(name) !== 0) return done(null, name);
     const lookup = this.#lookup ?? (dns.lookup as unknown as Lookup);
@@ -356,136 +354,11 @@ export class UdpSocket extends DatagramSocket<UdpRemoteInfo> implements UdpRouti
     return rinfo;
   }
 
-  // --- names and options --------------------------------------------------------------------------
-
-  address(): AddressInfo {
-    return this.#name('getsockname', (native, port) => native.localName(port));
-  }
-
-  remoteAddress(): AddressInfo {
-    this.core.checkRunning();
-    if (this.#connectState !== 'connected') {
-      throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
-    }
-    return this.#name('getpeername', (native, port) => native.peerName(port));
-  }
-
-  #name(syscall: string, ask: (native: Native, port: number) => Buffer | number): AddressInfo {
-    this.core.checkRunning();
-    const name = this.core.withPort(ask);
-    if (typeof name === 'number') throw systemError(name, syscall);
-    const decoded = decodeAddress(name, this.core.native.kernel, this.#names);
-    return decoded ?? { address: '', family: '', port: 0 };
-  }
-
-  setBroadcast(on: unknown): void {
-    const { SOL_SOCKET, SO_BROADCAST } = this.core.native.kernel;
-    this.core.setOption('setBroadcast', SOL_SOCKET, SO_BROADCAST, on ? 1 : 0);
-  }
-
-  setTTL(ttl: unknown): number {
-    const { kernel } = this.core.native;
-    return this.#setHops('setTTL', ttl, 1, kernel.IP_TTL, kernel.IPV6_UNICAST_HOPS);
-  }
-
-  setMulticastTTL(ttl: unknown): number {
-    const { kernel } = this.core.native;
-    return this.#setHops(
-      'setMulticastTTL',
-      ttl,
-      0,
-      kernel.IP_MULTICAST_TTL,
-      kernel.IPV6_MULTICAST_HOPS,
-    );
-  }
-
-  #setHops(syscall: string, ttl: unknown, least: number, name4: number, name6: number): number {
-    if (typeof ttl !== 'number') throw invalidType('ttl', 'of type number', ttl);
-    if (!this.core.isAttached || this.core.isClosed) throw systemError(-EBADF, syscall);
-    if (!(ttl >= least && ttl <= 255)) throw systemError(-EINVAL, syscall);
-    this.#setForVersion(syscall, name4, name6, ttl);
-    return ttl;
-  }
-
-  setMulticastLoopback(on: unknown): unknown {
-    const { IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP } = this.core.native.kernel;
-    const value = on ? 1 : 0;
-    this.#setForVersion('setMulticastLoopback', IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, value);
-    return on;
-  }
-
-  #setForVersion(syscall: string, name4: number, name6: number, value: number): void {
-    const { SOL_IP, SOL_IPV6 } = this.core.native.kernel;
-    const [level, name] = this.#version === 4 ? [SOL_IP, name4] : [SOL_IPV6, name6];
-    this.core.setOption(syscall, level, name, value);
-  }
-
-  setMulticastInterface(address: unknown): void {
-    this.core.checkRunning();
-    if (typeof address !== 'string') {
-      throw invalidType('interfaceAddress', 'of type string', address);
-    }
-    this.#check('setMulticastInterface', (native, port) =>
-      multicast.chooseInterface(native, port, this.#version, address),
-    );
-  }
-
-  addMembership(group: string, through?: string): void {
-    this.#changeMembership('add', group, through);
-  }
-
-  dropMembership(group: string, through?: string): void {
-    this.#changeMembership('drop', group, through);
-  }
-
-  #changeMembership(change: multicast.Change, group: string, through: string | undefined): void {
-    this.core.checkRunning();
-    if (!group) throw missingArgument('multicastAddress');
-    this.#bindForMembership();
-    this.#check(`${change}Membership`, (native, port) =>
-      multicast.changeMembership(native, port, change, group, through),
-    );
-  }
-
-  addSourceSpecificMembership(source: string, group: string, through?: string): void {
-    this.#changeSourceMembership('add', source, group, through);
-  }
-
-  dropSourceSpecificMembership(source: string, group: string, through?: string): void {
-    this.#changeSourceMembership('drop', source, group, through);
-  }
-
-  #changeSourceMembership(
-    change: multicast.Change,
-    source: unknown,
-    group: unknown,
-    through: string | undefined,
-  ): void {
-    this.core.checkRunning();
-    if (typeof source !== 'string') throw invalidType('sourceAddress', 'of type string', source);
-    if (typeof group !== 'string') throw invalidType('groupAddress', 'of type string', group);
-    this.#bindForMembership();
-    this.#check(`${change}SourceSpecificMembership`, (native, port) =>
-      multicast.changeSourceMembership(native, port, change, group, source, through),
-    );
-  }
-
   // As libuv: joining a group binds a socket that is not bound, to any port and address.
-  #bindForMembership(): void {
+  protected bindForMembership(): void {
     if (this.core.isAttached) return;
-    const failed = this.#bindDescriptor(this.#version === 4 ? '0.0.0.0' : '::', 0);
+    const failed = this.#bindDescriptor(this.version === 4 ? '0.0.0.0' : '::', 0);
     if (failed < 0) throw systemError(failed, 'addMembership');
     this.#boundByMembership = true;
   }
-
-  #check(syscall: string, ask: (native: Native, port: number) => number): void {
-    const result = this.core.withPort(ask);
-    if (result < 0) throw systemError(result, syscall);
-  }
-}
-
-function missingArgument(name: string): Error {
-  return Object.assign(new TypeError(`The "${name}" argument must be specified`), {
-    code: 'ERR_MISSING_ARGS',
-  });
 }

@@ -1,14 +1,16 @@
 // Sends the datagrams of one socket, in order: batches by sendmmsg(2), large ones alone and
 // zero-copy. Sends of one turn of the loop that somebody waits for are joined.
 import { constants } from 'node:os';
-import { DatagramJob, settleJob } from '../datagram-job.js';
+import { barrier, type DatagramJob } from '../datagram-job.js';
+import { DatagramQueue } from '../datagram-queue.js';
 import { isDetached } from '../detached.js';
 import { channels, publish } from '../diagnostics.js';
 import type { Reason } from '../engine.js';
-import { PLAIN, type DatagramWords } from '../envelope.js';
+import type { DatagramWords } from '../envelope.js';
 import { addressError, bufferDetached, queueFull } from '../errors.js';
 import { Handbacks } from '../handbacks.js';
 import { InFlight } from '../inflight.js';
+import { JobSettler } from '../job-settler.js';
 import { roomBytes } from '../policy/budget.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
@@ -36,12 +38,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   readonly #inflight = new InFlight<Sent>();
   readonly #handbacks = new Handbacks();
   readonly #pieces: Uint8Array[] = [];
-  #queue: DatagramJob[] = [];
-  #head = 0;
-  #queuedBytes = 0;
+  readonly #queue = new DatagramQueue();
   #deferred = 0;
-  #finished: DatagramJob[] = [];
-  #tickScheduled = false;
+  readonly #settler: JobSettler;
   #waiting = false;
   #sendsSinceReap = 0;
   #phase: 'open' | 'closing' | 'closed' = 'open';
@@ -51,15 +50,19 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     this.#reactor = reactor;
     this.#words = words;
     this.#host = host;
+    this.#settler = new JobSettler(host.socket, () => {
+      this.flush();
+      this.#settle();
+    });
     reactor.adopt(port, this);
     reactor.native.setEager(port, true);
   }
 
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
   get queuedJobs(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.size;
   }
   get pendingBytes(): number {
     return this.#inflight.pendingBytes;
@@ -67,40 +70,40 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   get pendingSends(): number {
     return this.#inflight.pendingSends;
   }
-  get idle(): boolean {
-    return this.queuedJobs === 0 && this.pendingSends === 0 && this.#finished.length === 0;
-  }
-
   submit(job: DatagramJob): void {
-    const backlog = this.#queuedBytes;
-    if (backlog > 0 && backlog + job.bytes > this.#host.maxQueuedBytes) {
-      // What only waits for the end of the turn is no backlog.
-      if (!this.#waiting) this.flush();
-      if (this.#queuedBytes > 0 && this.#queuedBytes + job.bytes > this.#host.maxQueuedBytes) {
-        job.fail(queueFull(this.#host.maxQueuedBytes));
-        this.#finish(job);
-        return;
-      }
+    if (!this.#admits(job)) {
+      job.fail(queueFull(this.#host.maxQueuedBytes));
+      if (job.callback === undefined) this.#host.counters.failedSends++;
+      this.#settler.add(job);
+      return;
     }
     const { segmentSize } = job.envelope;
     if (segmentSize > 0 && this.#host.routes.refuses(job.envelope, segmentSize)) this.#split(job);
     this.#queue.push(job);
-    this.#queuedBytes += job.bytes;
     if (job.callback === undefined) {
       this.flush();
       job.stage();
     } else if (!this.#waiting) {
       this.#deferred += job.count;
       if (this.#deferred >= this.#words.batch) this.flush();
-      else this.#scheduleTick();
+      else this.#settler.schedule();
     }
+  }
+
+  #admits(job: DatagramJob): boolean {
+    const fits = (): boolean =>
+      this.#queue.size === 0 || this.#queue.bytes + job.bytes <= this.#host.maxQueuedBytes;
+    if (fits()) return true;
+    // What only waits for the end of the turn is no backlog.
+    if (!this.#waiting) this.flush();
+    return fits();
   }
 
   flush(): void {
     this.#deferred = 0;
     if (this.#phase === 'closed') return;
     while (!this.#waiting && this.queuedJobs > 0) {
-      if ((this.#queue[this.#head] as DatagramJob).isSent) this.#finishHead();
+      if (this.#queue.head.isSent) this.#finishHead();
       else this.#sendBatch();
     }
   }
@@ -115,27 +118,20 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   cancel(job: DatagramJob, error: Error): boolean {
-    const at = this.#queue.indexOf(job, this.#head);
-    if (at < 0 || job.next > 0) return false;
-    this.#queue.splice(at, 1);
-    this.#queuedBytes -= job.bytes;
+    if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#finish(job);
+    this.#settler.add(job);
     return true;
   }
 
   close(): void {
     if (this.#phase !== 'open') return;
     if (!this.#waiting) this.flush();
-    for (let i = this.#head; i < this.#queue.length; i++) {
-      const job = this.#queue[i] as DatagramJob;
+    for (const job of this.#queue.clear()) {
       const { address, port } = job.envelope;
       job.fail(addressError(-ECANCELED, 'send', address, port));
-      if (job.isDone) this.#finish(job);
+      if (job.isDone) this.#settler.add(job);
     }
-    this.#queue = [];
-    this.#head = 0;
-    this.#queuedBytes = 0;
     this.#phase = 'closing';
     this.#reapNow();
     this.#closeIfReleased();
@@ -160,7 +156,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       job.tracker?.released(entry.bytes, fate, 'msg_zerocopy');
       for (const piece of entry.payloads) if (isDetached(piece)) host.detachedInFlight();
       job.pending--;
-      if (job.isDone) this.#finish(job);
+      if (job.isDone) this.#settler.add(job);
     });
     if (strays > 0) {
       counters.strayNotifications += strays;
@@ -195,45 +191,49 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   // --- sending --------------------------------------------------------------------------------
 
-  // One system call: as many copied datagrams as fit, or one without copying.
+  // One system call: as many datagrams as fit, all copied or all without copying.
   #sendBatch(): void {
-    const head = this.#queue[this.#head] as DatagramJob;
-    const reason = this.#copyReason(head, head.next);
-    if (reason === undefined) {
-      this.#sendZeroCopy(head);
-      return;
-    }
+    const { head } = this.#queue;
+    const reason = this.#copyReason(head, head.next, 0);
+    if (reason === undefined) return this.#sendZeroCopy(head);
     head.copyNext = reason;
-    const count = this.#describe();
+    const { count } = this.#describe('copied');
     const sent = this.#reactor.native.sendDatagrams(this.port, this.#pieces, 0, count, 0);
     if (sent >= 0) this.#bookCopied(sent);
     else this.#copyFailed(head, -sent);
   }
 
-  // Describes datagrams from the head of the queue on, until one that goes zero-copy.
-  #describe(): number {
+  // Describes datagrams from the head of the queue on, until one that goes the other way.
+  #describe(way: 'copied' | 'zero-copy'): { count: number; bytes: number } {
     const words = this.#words;
     const pieces = this.#pieces;
     const most = this.#reactor.constants.PIECES_PER_BATCH;
     let slots = 0;
     let used = 0;
-    for (let i = this.#head; i < this.#queue.length && slots < words.batch; i++) {
-      const job = this.#queue[i] as DatagramJob;
+    let bytes = 0;
+    for (let i = 0; i < this.#queue.size && slots < words.batch; i++) {
+      const job = this.#queue.at(i);
       const { payloads, envelope, gathered, count } = job;
       for (let index = job.next; index < count && slots < words.batch; index++) {
         const parts = gathered ? payloads.length : 1;
-        if (used + parts > most) break;
-        if (slots > 0 && this.#copyReason(job, index) === undefined) return slots;
+        if (used + parts > most) return { count: slots, bytes };
+        const reason = this.#copyReason(job, index, bytes);
+        // The first was decided by the caller.
+        if (slots > 0 && (reason !== undefined) !== (way === 'copied'))
+          return { count: slots, bytes };
+        if (index === job.next) job.copyNext = reason;
         if (gathered) for (const piece of payloads) pieces[used++] = piece;
         else pieces[used++] = payloads[index] as Uint8Array;
-        words.write(slots++, envelope, parts, job.bytesOf(index));
+        const size = job.bytesOf(index);
+        words.write(slots++, envelope, parts, size);
+        bytes += size;
       }
-      if (used >= most) break;
     }
-    return slots;
+    return { count: slots, bytes };
   }
 
-  #copyReason(job: DatagramJob, index: number): Reason | undefined {
+  // `described`: bytes of the batch so far that will be pinned.
+  #copyReason(job: DatagramJob, index: number, described: number): Reason | undefined {
     if (index === job.next && job.copyNext !== undefined) return job.copyNext;
     const bytes = job.bytesOf(index);
     if (bytes < this.#host.threshold) return 'below-threshold';
@@ -241,10 +241,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const payloads = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
     const reason = this.#host.copyReason(payloads, bytes);
     if (reason !== undefined) return reason;
-    if (this.#room() >= bytes) return undefined;
+    if (this.#room() >= described + bytes) return undefined;
     this.#reapNow();
-    if (this.#room() >= bytes) return undefined;
-    this.#host.counters.budgetCopies++;
+    if (this.#room() >= described + bytes) return undefined;
+    if (described === 0) this.#host.counters.budgetCopies++;
     return 'budget';
   }
 
@@ -260,12 +260,13 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #bookCopied(sent: number): void {
     const { counters } = this.#host;
     for (let left = sent; left > 0;) {
-      const job = this.#queue[this.#head] as DatagramJob;
-      const reason = job.copyNext ?? 'below-threshold';
+      const job = this.#queue.head;
+      const first = job.copyNext ?? 'below-threshold';
       for (; left > 0 && !job.isSent; left--) {
         const bytes = job.bytesOf(job.next);
+        const reason = bytes < this.#host.threshold ? 'below-threshold' : first;
         counters.copiedBytes += bytes;
-        this.#queuedBytes -= bytes;
+        this.#queue.bytes -= bytes;
         job.tracker?.copied(bytes, reason);
         job.advance();
       }
@@ -275,7 +276,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   #copyFailed(job: DatagramJob, errno: number): void {
-    if (errno === EAGAIN) {
+    if (errno === EAGAIN || (errno === ENOBUFS && this.#isFull())) {
       const armed = this.#reactor.native.arm(this.port);
       this.#waiting = armed >= 0;
       if (armed >= 0) return;
@@ -292,8 +293,17 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     );
   }
 
+  // A raw socket without IP_HDRINCL says ENOBUFS where others say EAGAIN (net/ipv4/ip_output.c:
+  // __ip_append_data). It is writable again below half of its send buffer.
+  #isFull(): boolean {
+    const { native } = this.#reactor;
+    const { SOL_SOCKET, SO_SNDBUF } = native.kernel;
+    const queued = native.unacknowledged(this.port);
+    return queued * 2 > native.getOption(this.port, SOL_SOCKET, SO_SNDBUF);
+  }
+
   #failHead(job: DatagramJob, error: Error): void {
-    this.#queuedBytes -= job.bytesOf(job.next);
+    this.#queue.bytes -= job.bytesOf(job.next);
     job.skip(error);
     if (job.callback === undefined) this.#host.counters.failedSends++;
     if (job.isSent) this.#finishHead();
@@ -301,63 +311,66 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   // All of the head went to the kernel; it is done unless the kernel still holds some of it.
   #finishHead(): void {
-    const job = this.#queue[this.#head] as DatagramJob;
-    this.#shift();
-    if (job.isDone) this.#finish(job);
+    const job = this.#queue.shift();
+    if (job.isDone) this.#settler.add(job);
   }
 
   #split(job: DatagramJob): void {
     this.#host.counters.softwareSegments += job.splitIntoSegments();
   }
 
-  #sendZeroCopy(job: DatagramJob): void {
-    const { payloads, envelope, gathered } = job;
-    const pieces = gathered ? payloads : [payloads[job.next] as Uint8Array];
-    const bytes = job.bytesOf(job.next);
-    if (++this.#sendsSinceReap > SENDS_BETWEEN_REAPS) this.#reapNow();
-    let sent = this.#trySend(job, pieces, bytes);
+  #sendZeroCopy(head: DatagramJob): void {
+    if (this.#sendsSinceReap >= SENDS_BETWEEN_REAPS) this.#reapNow();
+    const { count } = this.#describe('zero-copy');
+    let sent = this.#trySend(count);
     if (sent === -ENOBUFS) {
       // Unread notifications hold optmem: read them, then try once more.
       this.#host.counters.enobufs++;
       const before = this.#inflight.pendingSends;
       this.#reapNow();
-      if (this.#inflight.pendingSends < before) sent = this.#trySend(job, pieces, bytes);
+      if (this.#inflight.pendingSends < before) sent = this.#trySend(count);
       if (sent === -ENOBUFS) {
         this.#host.outOfBuffers();
-        job.copyNext = 'enobufs';
+        head.copyNext = 'enobufs';
         return;
       }
     }
-    if (sent < 0) {
-      if (sent === -EAGAIN || sent === -EFAULT) this.#copyFailed(job, -sent);
-      // More pages than fragments (EMSGSIZE), or what a copy will be told as well.
-      else job.copyNext = 'send-failed';
-      return;
+    if (sent === -EAGAIN || sent === -EFAULT) this.#copyFailed(head, -sent);
+    // More pages than fragments (EMSGSIZE), or what a copy will be told as well.
+    else if (sent < 0) head.copyNext = 'send-failed';
+  }
+
+  // Sends what is described, and books what went. Answers -errno of the first, or how many.
+  #trySend(count: number): number {
+    const { native, constants: numbers } = this.#reactor;
+    const result = native.sendDatagrams(this.port, this.#pieces, 0, count, numbers.SEND_ZEROCOPY);
+    const isIdTaken = result >= numbers.ID_TAKEN || result <= -numbers.ID_TAKEN;
+    const sent = isIdTaken ? result - Math.sign(result) * numbers.ID_TAKEN : result;
+    for (let i = 0; i < sent; i++) this.#bookZeroCopy();
+    if (isIdTaken) {
+      // One failed behind the point where it got its id, and that is notified: keep in step.
+      this.#host.counters.zeroCopySends++;
+      this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary' });
     }
-    const entry: Sent = { bytes, job, payloads: pieces, kind: this.#host.sent() };
-    const id = this.#inflight.add(entry);
+    return sent;
+  }
+
+  #bookZeroCopy(): void {
+    const job = this.#queue.head;
+    const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
+    const bytes = job.bytesOf(job.next);
+    const id = this.#inflight.add({ bytes, job, payloads, kind: this.#host.sent() });
+    this.#sendsSinceReap++;
     this.#reactor.addPinned(bytes);
     const { counters } = this.#host;
     counters.zeroCopySends++;
     counters.zeroCopyBytes += bytes;
-    this.#queuedBytes -= bytes;
+    this.#queue.bytes -= bytes;
     job.pending++;
     job.advance();
-    if (job.isSent) this.#shift();
-    if (channels.send.hasSubscribers) {
-      publish(channels.send, { socket: this.#host.socket, id, bytes, envelope });
-    }
-  }
-
-  #trySend(job: DatagramJob, pieces: readonly Uint8Array[], bytes: number): number {
-    const { native, constants: numbers } = this.#reactor;
-    this.#words.write(0, job.envelope, pieces.length, bytes);
-    const sent = native.sendDatagrams(this.port, pieces, 0, 1, numbers.SEND_ZEROCOPY);
-    if (sent > -numbers.ID_TAKEN) return sent;
-    // It failed behind the point where it got its id, and that is notified: keep in step.
-    this.#host.counters.zeroCopySends++;
-    this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary' });
-    return sent + numbers.ID_TAKEN;
+    if (job.isSent) this.#queue.shift();
+    if (channels.send.hasSubscribers)
+      publish(channels.send, { socket: this.#host.socket, id, bytes });
   }
 
   #reapNow(): void {
@@ -367,40 +380,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   // --- settling -------------------------------------------------------------------------------
 
-  #shift(): void {
-    this.#head++;
-    if (this.#head === this.#queue.length) {
-      this.#queue.length = 0;
-      this.#head = 0;
-    } else if (this.#head >= 1024) {
-      this.#queue.splice(0, this.#head);
-      this.#head = 0;
-    }
-  }
-
-  #finish(job: DatagramJob): void {
-    if (job.callback === undefined) return;
-    this.#finished.push(job);
-    this.#scheduleTick();
-  }
-
-  #scheduleTick(): void {
-    if (this.#tickScheduled) return;
-    this.#tickScheduled = true;
-    process.nextTick(() => {
-      this.#tickScheduled = false;
-      this.flush();
-      this.#settle();
-    });
-  }
-
   // Runs callbacks: user code, which may send or close in turn.
   #settle(): void {
-    while (this.#finished.length > 0) {
-      const jobs = this.#finished;
-      this.#finished = [];
-      for (const job of jobs) settleJob(job, this.#host.socket);
-    }
+    this.#settler.settle();
     this.#handbacks.settle(this.#inflight.releasedBelow);
   }
 
@@ -410,8 +392,4 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     this.#reactor.release(this.port);
     this.#host.finished();
   }
-}
-
-function barrier(callback: () => void): DatagramJob {
-  return new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
 }

@@ -1,8 +1,10 @@
 // Sends the frames of a packet socket from its transmit ring (PACKET_TX_RING): what is produced there
 // is never copied on its way to the device; what is not is copied to it once.
 import { constants } from 'node:os';
-import { DatagramJob, settleJob } from '../datagram-job.js';
+import type { DatagramJob } from '../datagram-job.js';
+import { DatagramQueue } from '../datagram-queue.js';
 import { frameRefused, queueFull, ringFull, systemError } from '../errors.js';
+import { JobSettler } from '../job-settler.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import { RingSlots, type RingFrame, type RingRun } from '../ring-slots.js';
 import type { DatagramHost, DatagramSender } from './datagram-host.js';
@@ -39,11 +41,9 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   readonly #lengths: Uint32Array;
   /** The view handed out last of each slot: the same length needs no new one. */
   readonly #views: (Buffer | undefined)[];
-  #queue: DatagramJob[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new DatagramQueue();
   #pendingBytes = 0;
-  #finished: DatagramJob[] = [];
-  #tickScheduled = false;
+  readonly #settler: JobSettler;
   #congested = false;
   #progressMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -60,14 +60,15 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     this.#memory = Buffer.from(ring.buffer);
     this.#lengths = new Uint32Array(ring.frames);
     this.#views = new Array<Buffer | undefined>(ring.frames);
+    this.#settler = new JobSettler(host.socket, () => this.#onTick());
     reactor.adopt(port, this);
   }
 
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
   get queuedJobs(): number {
-    return this.#queue.length;
+    return this.#queue.size;
   }
   get pendingBytes(): number {
     return this.#pendingBytes;
@@ -147,25 +148,26 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   submit(job: DatagramJob): void {
     const most = this.#host.maxQueuedBytes;
-    if (this.#queue.length > 0 && this.#queuedBytes + job.bytes > most) {
+    if (this.#queue.size > 0 && this.#queue.bytes + job.bytes > most) {
       job.fail(queueFull(most));
-      this.#finish(job);
+      if (job.callback === undefined) this.#host.counters.failedSends++;
+      this.#settler.add(job);
       return;
     }
     this.#queue.push(job);
-    this.#queuedBytes += job.bytes;
     this.flush();
     if (job.callback === undefined) job.stage();
   }
 
   flush(): void {
     if (this.#phase !== 'open') return;
-    for (let job = this.#queue[0]; job !== undefined; job = this.#queue[0]) {
+    while (this.#queue.size > 0) {
+      const job = this.#queue.head;
       while (!job.isSent && this.freeFrames > 0) this.#copyToRing(job);
       if (!job.isSent) break;
       this.#queue.shift();
       // A barrier has nothing to wait for but what was before it.
-      if (job.isDone) this.#finish(job);
+      if (job.isDone) this.#settler.add(job);
     }
     this.#hand();
   }
@@ -183,34 +185,30 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     }
     // Content that is copied brings its headroom along.
     this.#commit(slot, job, bytes - headroom, 'copied');
-    this.#queuedBytes -= bytes;
+    this.#queue.bytes -= bytes;
     job.advance();
   }
 
   cancel(job: DatagramJob, error: Error): boolean {
-    const at = this.#queue.indexOf(job);
-    if (at < 0 || job.next > 0) return false;
-    this.#queue.splice(at, 1);
-    this.#queuedBytes -= job.bytes;
+    if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#finish(job);
+    this.#settler.add(job);
     return true;
   }
 
   whenReleased(callback: () => void): void {
     this.#whenIdle.push(callback);
-    this.#scheduleTick();
+    this.#settler.schedule();
   }
 
   close(): void {
     if (this.#phase !== 'open') return;
     this.flush();
     const error = systemError(-ECANCELED, 'send');
-    for (const job of this.#queue.splice(0)) {
+    for (const job of this.#queue.clear()) {
       job.fail(error);
-      if (job.isDone) this.#finish(job);
+      if (job.isDone) this.#settler.add(job);
     }
-    this.#queuedBytes = 0;
     for (const frame of this.#slots.abandon()) this.#settle(frame, error);
     this.#phase = 'closing';
     this.#collect();
@@ -298,7 +296,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (count > 0) {
       this.#progressMs = performance.now();
       this.#slots.gaveBack(count, (frame) => this.#settle(frame, undefined));
-      this.#scheduleTick();
+      this.#settler.schedule();
     }
     if (this.#slots.pending > 0) {
       this.#reactor.native.arm(this.port);
@@ -355,27 +353,16 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       job.tracker?.released(bytes, 'unknown', 'tx_ring');
     } else job.tracker?.copied(bytes, 'not-reserved');
     if (error !== undefined && job.callback === undefined) this.#host.counters.failedSends++;
-    if (job.isDone) this.#finish(job);
+    if (job.isDone) this.#settler.add(job);
   }
 
-  #finish(job: DatagramJob): void {
-    if (job.callback === undefined) return;
-    this.#finished.push(job);
-    this.#scheduleTick();
-  }
-
-  #scheduleTick(): void {
-    if (this.#tickScheduled) return;
-    this.#tickScheduled = true;
-    process.nextTick(() => {
-      this.#tickScheduled = false;
-      for (const job of this.#finished.splice(0)) settleJob(job, this.#host.socket);
-      if (this.#phase === 'open' && this.#slots.free > 0) {
-        for (const waiting of this.#whenFree.splice(0)) waiting.resolve();
-      }
-      if (this.#queue.length > 0) this.flush();
-      else if (this.#slots.pending === 0) for (const idle of this.#whenIdle.splice(0)) idle();
-    });
+  #onTick(): void {
+    this.#settler.settle();
+    if (this.#phase === 'open' && this.#slots.free > 0) {
+      for (const waiting of this.#whenFree.splice(0)) waiting.resolve();
+    }
+    if (this.#queue.size > 0) this.flush();
+    else if (this.#slots.pending === 0) for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
   #closeIfReleased(): void {

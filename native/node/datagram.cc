@@ -118,7 +118,7 @@ bool gather(napi_env env, napi_value pieces, uint32_t first, const Envelope& env
   return bytes == envelope.bytes;
 }
 
-// sendDatagrams(port, pieces, first, count, flags) -> datagrams sent, or -errno (less ID_TAKEN).
+// sendDatagrams(port, pieces, first, count, flags) -> datagrams sent, or -errno; see ID_TAKEN.
 // Describes `count` datagrams by the shared envelopes; -EFAULT: a buffer of the first was detached.
 Napi::Value send(const Napi::CallbackInfo& info) {
   Reactor* reactor;

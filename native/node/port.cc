@@ -19,9 +19,10 @@ int Port::send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count,
   const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
   if ((flags & MSG_ZEROCOPY) == 0) return sent;
   if (sent > 0) issued_ += static_cast<uint64_t>(sent);
-  if (sent >= 0 || sent == -EAGAIN || !failed_send_took_id()) return sent;
+  const bool failed = sent < 0 ? sent != -EAGAIN : static_cast<size_t>(sent) < count;
+  if (!failed || !failed_send_took_id()) return sent;
   issued_++;
-  return sent - kIdTaken;
+  return sent < 0 ? sent - kIdTaken : sent + kIdTaken;
 }
 
 // A datagram that fails behind the point where it got its id (a segment longer than the route's MTU,

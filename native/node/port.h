@@ -36,8 +36,8 @@ class Port {
   // One sendmsg. A zero-copy call that accepts bytes takes one send id.
   int send(const iovec* pieces, size_t count, int flags);
 
-  // A batch with the flags of sendmsg(2). A zero-copy batch is one datagram, so that its error is
-  // known: one that fails late may have taken an id, and the result is then less by kIdTaken.
+  // A batch with the flags of sendmsg(2). Datagrams sent, or -errno of the first; further from 0 by
+  // kIdTaken when the one that failed, zero-copy, took an id all the same.
   int send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count, int flags);
   static constexpr int kIdTaken = 0x10000;
 
