@@ -231,6 +231,8 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       this.#handRun(run);
     }
     this.#collect();
+    // What was discarded is free without the kernel's doing.
+    if (this.#whenFree.length > 0 && this.#slots.free > 0) this.#settler.schedule();
   }
 
   #handRun(run: RingRun): void {
