@@ -2,8 +2,8 @@
 import { rejectDetached } from './detached.js';
 import { invalidType } from './errors.js';
 
-/** UIO_MAXIOV: a datagram of more buffers is joined first. */
-const MOST_PIECES = 1024;
+/** A datagram of more buffers is joined first. Below UIO_MAXIOV (1,024) by one, for a virtio header. */
+const MOST_PIECES = 1023;
 
 /** An item of sendMany(): bytes, or bytes with options of their own. */
 export type DatagramItem<Options> =

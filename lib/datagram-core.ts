@@ -204,9 +204,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     return reported.finally(() => this.#aborts.unwatch(signal, jobs));
   }
 
-  /** The same for a job that `submit` takes to an engine. */
-  reportJob(group: JobGroup, submit: (shape: JobShape) => DatagramJob): Promise<SendReport> {
-    return this.#settled([group], [], submit);
+  /** The same for jobs that `submit` takes to an engine. */
+  reportJobs(
+    groups: readonly JobGroup[],
+    submit: (shape: JobShape) => DatagramJob,
+  ): Promise<SendReport> {
+    return this.#settled(groups, [], submit);
   }
 
   #settled(
@@ -226,10 +229,10 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
         const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
         reject(Object.assign(failure, { sentDatagrams }));
       };
-      for (const { kind, payloads, bytes, envelope } of groups) {
+      for (const { kind, payloads, bytes, envelope, prefix } of groups) {
         // Written out: V8 makes a new hidden class for every spread object.
-        const shape = { kind, payloads, bytes, envelope, callback, resource: undefined, tracker };
-        jobs.push(submit(shape));
+        const resource = undefined;
+        jobs.push(submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker }));
       }
     });
   }

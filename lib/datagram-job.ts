@@ -18,6 +18,8 @@ export interface JobShape {
   readonly payloads: readonly Uint8Array[];
   readonly bytes: number;
   readonly envelope: Envelope;
+  /** Goes before every datagram and is none of the caller's bytes: a virtio header. Immutable. */
+  readonly prefix?: Uint8Array | undefined;
   readonly callback?: SendCallback | undefined;
   /** Where the callback belongs. */
   readonly resource?: AsyncResource | undefined;
@@ -25,12 +27,13 @@ export interface JobShape {
 }
 
 /** Datagrams of one promise that go the same way. */
-export type JobGroup = Pick<JobShape, 'kind' | 'payloads' | 'bytes' | 'envelope'>;
+export type JobGroup = Pick<JobShape, 'kind' | 'payloads' | 'bytes' | 'envelope' | 'prefix'>;
 
 export class DatagramJob {
   payloads: readonly Uint8Array[];
   envelope: Envelope;
   readonly bytes: number;
+  readonly prefix: Uint8Array | undefined;
   readonly callback: SendCallback | undefined;
   readonly resource: AsyncResource | undefined;
   readonly tracker: SendTracker | undefined;
@@ -49,6 +52,7 @@ export class DatagramJob {
   constructor(shape: JobShape) {
     this.payloads = shape.payloads;
     this.bytes = shape.bytes;
+    this.prefix = shape.prefix;
     this.envelope = shape.envelope;
     this.callback = shape.callback;
     this.resource = shape.resource;

@@ -2,8 +2,8 @@
 // Pure: fields in, bytes in network byte order out. It knows formats, and nothing of sockets.
 import { isIP } from 'node:net';
 import { inspect, types } from 'node:util';
-import ipaddr from 'ipaddr.js';
 import { invalidType, outOfRange } from './errors.js';
+import { addressBytes } from './sockaddr.js';
 
 export interface EthernetHeader {
   /** MAC addresses: six hexadecimal bytes joined by colons (or hyphens). */
@@ -163,9 +163,7 @@ function address(name: string, value: unknown, family?: 4 | 6): Address {
   if ((found !== 4 && found !== 6) || (family !== undefined && found !== family)) {
     throw outOfRange(name, expected, `'${value}'`);
   }
-  // ipaddr.js 2.5 reads `::192.0.2.1` as `::ffff:192.0.2.1`, which is another address (RFC 4291, 2.5.5).
-  const plain = value.replace(/%.*$/, '').replace(/^::(?=\d+\.)/, '::0:');
-  return { family: found, bytes: Uint8Array.from(ipaddr.parse(plain).toByteArray()) };
+  return { family: found, bytes: addressBytes(value) as Buffer };
 }
 
 function macAddress(name: string, value: unknown): Uint8Array {

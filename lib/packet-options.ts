@@ -67,10 +67,7 @@ function ringOptions(value: unknown): PacketRingOptions | undefined {
   if (frameSize !== undefined) {
     integer('options.ring.frameSize', frameSize, LEAST_SLOT_BYTES, MOST_SLOT_BYTES);
   }
-  return {
-    ...(frames === undefined ? {} : { frames }),
-    ...(frameSize === undefined ? {} : { frameSize }),
-  };
+  return value as PacketRingOptions;
 }
 
 export interface RingShape {
@@ -85,7 +82,7 @@ function powerOfTwo(least: number): number {
 
 /**
  * The shape of a ring: slots of a power of two, so that they follow each other without gaps across
- * blocks.
+ * blocks, and a power of two of them.
  * @param overhead bytes of a slot before its frame
  */
 export function ringShape(
@@ -97,6 +94,6 @@ export function ringShape(
   const frameBytes = powerOfTwo(options.frameSize ?? Math.min(longest, MOST_SLOT_BYTES));
   const blockBytes = Math.max(frameBytes, LEAST_BLOCK_BYTES);
   const perBlock = blockBytes / frameBytes;
-  const frames = Math.ceil((options.frames ?? DEFAULT_FRAMES) / perBlock) * perBlock;
+  const frames = powerOfTwo(Math.max(options.frames ?? DEFAULT_FRAMES, perBlock));
   return { frames, frameBytes, blockBytes };
 }

@@ -37,12 +37,7 @@ import {
   type LinkAddress,
 } from './sockaddr.js';
 import { attachProgram } from './socket-filter.js';
-import {
-  checkOffload,
-  readVirtioHeader,
-  VIRTIO_HEADER_BYTES,
-  writeVirtioHeader,
-} from './virtio-header.js';
+import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from './virtio-header.js';
 
 const { EMSGSIZE, EPERM } = constants.errno;
 const VLAN_TAG_BYTES = 4;
@@ -50,7 +45,8 @@ const VLAN_TAG_BYTES = 4;
 const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
 export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
-  readonly interface: PacketInterface;
+  #interface: PacketInterface;
+  readonly #virtio: VirtioHeaders;
   protected readonly core: DatagramCore<PacketRemoteInfo>;
   readonly #checked: CheckedPacketOptions;
   readonly #peers: PeerNames<LinkAddress>;
@@ -65,12 +61,8 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     this.#checked = checkPacketOptions(options);
     const resolved = resolveDatagramOptions(options);
     const device = findDevice(native, this.#checked.interface);
-    this.interface = Object.freeze({
-      name: device.name,
-      index: device.index,
-      mtu: device.mtu,
-      address: formatMac(device.address),
-    });
+    this.#interface = describeInterface(device);
+    this.#virtio = new VirtioHeaders(kernel);
     const engine = this.#checked.ring === undefined ? 'msg_zerocopy' : 'tx_ring';
     this.core = new DatagramCore(this, reactor, resolved, undefined, engine);
     this.#peers = new PeerNames(this.core.words, decodeLinkAddress);
@@ -159,6 +151,10 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return new TxRingEngine(port, reactor, this.core, opened);
   }
 
+  get interface(): PacketInterface {
+    return this.#interface;
+  }
+
   // --- sending ------------------------------------------------------------------------------------
 
   send(frame: unknown, second?: unknown): Promise<SendReport> | undefined {
@@ -171,9 +167,10 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       throw invalidType('callback', 'a function, or options', second);
     }
     const callback = second as SendCallback | undefined;
-    const { kind, payloads, bytes, envelope } = this.#group(frame, {});
+    const { kind, payloads, bytes, envelope, prefix } = this.#group(frame, {});
     const resource = callback === undefined ? undefined : sendContext();
-    this.core.submit({ kind, payloads, bytes, envelope, callback, resource, tracker: undefined });
+    const tracker = undefined;
+    this.core.submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker });
     return undefined;
   }
 
@@ -181,18 +178,16 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const common = optionsObject(given) as PacketSendOptions;
     const signal = checkSignal(common.signal);
     const groups: JobGroup[] = [];
-    let run:
-      { payloads: Uint8Array[]; bytes: number; kind: 'each'; envelope: Envelope } | undefined;
+    let run: (JobGroup & { payloads: Uint8Array[]; bytes: number }) | undefined;
     for (const item of checkItems<PacketSendOptions>(frames)) {
-      if (!(item instanceof Uint8Array) || this.#checked.virtioHeader) {
+      if (!(item instanceof Uint8Array)) {
         run = undefined;
-        const own = item instanceof Uint8Array ? { data: item } : item;
-        groups.push(this.#group(own.data, { ...common, ...own }));
+        groups.push(this.#group(item.data, { ...common, ...item }));
         continue;
       }
-      this.#checkLength(item.length, false);
-      if (run === undefined) {
-        run = { kind: 'each', payloads: [], bytes: 0, envelope: this.#envelope(common) };
+      const prefix = this.#prefix(common, item.length);
+      if (run === undefined || run.prefix !== prefix) {
+        run = { kind: 'each', payloads: [], bytes: 0, envelope: this.#envelope(common), prefix };
         groups.push(run);
       }
       run.payloads.push(item);
@@ -205,21 +200,21 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   #group(frame: unknown, options: PacketSendOptions): JobGroup {
     const payloads = messagePayloads(frame);
     const bytes = bytesOf(payloads);
-    const offload = this.#offload(options, bytes);
-    this.#checkLength(bytes, offload !== undefined);
+    const prefix = this.#prefix(options, bytes);
     const envelope = this.#envelope(options);
     this.core.checkRunning();
-    if (!this.#checked.virtioHeader) return { kind: 'gathered', payloads, bytes, envelope };
-    const { kernel } = this.core.native;
-    const header = writeVirtioHeader(Buffer.alloc(VIRTIO_HEADER_BYTES), offload, kernel);
-    const all = [header, ...payloads];
-    return { kind: 'gathered', payloads: all, bytes: bytes + header.length, envelope };
+    return { kind: 'gathered', payloads, bytes, envelope, prefix };
   }
 
-  #offload(options: PacketSendOptions, bytes: number): PacketSendOptions['offload'] {
-    if (options.offload === undefined) return undefined;
-    if (this.#checked.virtioHeader) return checkOffload(options.offload, bytes);
-    throw outOfRange('options.offload', 'absent without virtioHeader', 'an offload');
+  // Checks a frame's length and offload; answers its virtio header, where the socket has them.
+  #prefix(options: PacketSendOptions, bytes: number): Uint8Array | undefined {
+    const { offload } = options;
+    const { virtioHeader } = this.#checked;
+    if (offload !== undefined && !virtioHeader) {
+      throw outOfRange('options.offload', 'absent without virtioHeader', 'an offload');
+    }
+    this.#checkLength(bytes, offload !== undefined);
+    return virtioHeader ? this.#virtio.of(offload, bytes) : undefined;
   }
 
   // As the kernel checks (net/packet/af_packet.c:packet_snd), before anything is sent.
@@ -229,18 +224,29 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (isRaw && bytes < header) {
       throw outOfRange('frame.length', `>= ${header}, the link header`, bytes);
     }
-    const most = offloaded ? MOST_OFFLOADED_BYTES : this.interface.mtu + header + VLAN_TAG_BYTES;
+    const overhead = header + VLAN_TAG_BYTES;
+    if (!offloaded && bytes > this.#interface.mtu + overhead) this.#lookAtInterface();
+    const most = offloaded ? MOST_OFFLOADED_BYTES : this.#interface.mtu + overhead;
     const inRing = this.#ring?.longestFrame ?? Infinity;
     if (bytes > most) {
       const error = systemError(-EMSGSIZE, 'send');
-      error.message += `: a frame of ${bytes} bytes, and ${this.interface.name} takes ${most}`;
+      error.message += `: a frame of ${bytes} bytes, and ${this.#interface.name} takes ${most}`;
       throw error;
     }
     if (bytes > inRing) throw outOfRange('frame.length', `<= ${inRing} (options.ring)`, bytes);
   }
 
+  // Its MTU may have changed since.
+  #lookAtInterface(): void {
+    const found = this.core.native.findInterface(this.#interface.index);
+    if (typeof found !== 'number') this.#interface = describeInterface(found);
+  }
+
   #envelope(options: PacketSendOptions): Envelope {
     const { address, protocol } = options;
+    if (address !== undefined && this.#checked.type === 'raw') {
+      throw outOfRange('options.address', "absent with type 'raw': the frame says it", address);
+    }
     if (protocol !== undefined) integer('options.protocol', protocol, 0, 0xffff);
     if (this.#checked.type === 'raw' && protocol === undefined) return PLAIN;
     const key = `${protocol ?? ''} ${address ?? ''}`;
@@ -255,7 +261,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     }
     const ethertype = protocol ?? this.#checked.protocol;
     const { kernel } = this.core.native;
-    const name = encodeLinkAddress(this.interface.index, ethertype, mac, kernel);
+    const name = encodeLinkAddress(this.#interface.index, ethertype, mac, kernel);
     const envelope = Object.freeze({ ...PLAIN, name, address });
     this.#envelopes.set(key, envelope);
     return envelope;
@@ -283,31 +289,46 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const options = optionsObject(given) as PacketSendOptions;
     const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
     const slots = this.#slotsOf(ring, list);
-    const { virtioHeader } = this.#checked;
-    list.forEach((frame, index) => {
-      const offload = this.#offload(options, frame.length);
-      this.#checkLength(frame.length, offload !== undefined);
-      if (!virtioHeader) return;
-      const { kernel } = this.core.native;
-      writeVirtioHeader(ring.headroomOf(slots[index] as number), offload, kernel);
-    });
     const envelope = this.#envelope(options);
-    const group: JobGroup = { kind: 'each', payloads: list, bytes: bytesOf(list), envelope };
-    return this.core.reportJob(group, (shape) => {
-      const job = new DatagramJob(shape);
-      ring.commit(slots, job);
-      return job;
+    const jobs: { slots: number[]; group: JobGroup & { payloads: Uint8Array[]; bytes: number } }[] =
+      [];
+    list.forEach((frame, index) => {
+      const prefix = this.#prefix(options, frame.length);
+      let last = jobs.at(-1);
+      if (last === undefined || last.group.prefix !== prefix) {
+        last = { slots: [], group: { kind: 'each', payloads: [], bytes: 0, envelope, prefix } };
+        jobs.push(last);
+      }
+      last.slots.push(slots[index] as number);
+      last.group.payloads.push(frame);
+      last.group.bytes += frame.length;
     });
+    let next = 0;
+    return this.core.reportJobs(
+      jobs.map(({ group }) => group),
+      (shape) => {
+        const job = new DatagramJob(shape);
+        ring.commit((jobs[next++] as (typeof jobs)[number]).slots, job);
+        return job;
+      },
+    );
   }
 
   // Each frame once, and all of this ring.
   #slotsOf(ring: TxRingEngine, frames: readonly unknown[]): number[] {
-    const slots = frames.map((frame) => {
+    const slots = new Array<number>(frames.length);
+    let ascending = true;
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i];
       const slot = frame instanceof Uint8Array ? ring.slotOf(frame) : undefined;
-      if (slot !== undefined) return slot;
-      throw invalidType('frames', 'frames that this socket reserved and did not send yet', frame);
-    });
-    if (new Set(slots).size === slots.length) return slots;
+      if (slot === undefined) {
+        const expected = 'frames that this socket reserved and did not send yet';
+        throw invalidType('frames', expected, frame);
+      }
+      ascending &&= i === 0 || slot > (slots[i - 1] as number);
+      slots[i] = slot;
+    }
+    if (ascending || new Set(slots).size === slots.length) return slots;
     throw outOfRange('frames', 'different frames', 'one frame twice');
   }
 
@@ -332,7 +353,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const peer = this.#peers.of(slot);
     if (peer === undefined) return;
     const rinfo: PacketRemoteInfo = {
-      interface: this.interface.name,
+      interface: this.#interface.name,
       interfaceIndex: peer.interfaceIndex,
       protocol: peer.protocol,
       packetType: this.#packetTypes[peer.packetType] ?? 'host',
@@ -345,6 +366,10 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     rinfo.size -= VIRTIO_HEADER_BYTES;
     add(data.subarray(VIRTIO_HEADER_BYTES), rinfo);
   }
+}
+
+function describeInterface({ name, index, mtu, address }: NativeInterface): PacketInterface {
+  return Object.freeze({ name, index, mtu, address: formatMac(address) });
 }
 
 function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {

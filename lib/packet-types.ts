@@ -8,7 +8,7 @@ import type { SendReport } from './report.js';
 import type { BpfInstruction } from './socket-filter.js';
 
 export interface PacketRingOptions {
-  /** Frames of the ring. Default 256. Rounded up to fill whole blocks. */
+  /** Frames of the ring. Default 256. Rounded up to a power of two. */
   frames?: number;
   /**
    * Bytes of a slot, of which a frame may use all but 32, and 42 with `virtioHeader`. Rounded up to a
@@ -73,7 +73,7 @@ export interface PacketRemoteInfo {
 export interface PacketInterface {
   readonly name: string;
   readonly index: number;
-  /** As it was when the socket was opened. */
+  /** As it was when it was looked at last: at first, and when a frame seemed too long. */
   readonly mtu: number;
   readonly address: string;
 }

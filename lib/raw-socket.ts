@@ -255,7 +255,9 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const group = this.#group(message, address === undefined ? {} : { address });
     const resource = callback === undefined ? undefined : sendContext();
     const { kind, payloads, bytes, envelope } = group;
-    this.core.submit({ kind, payloads, bytes, envelope, callback, resource, tracker: undefined });
+    const prefix = undefined;
+    const tracker = undefined;
+    this.core.submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker });
     return undefined;
   }
 
@@ -290,7 +292,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.#checkLength(bytes);
     const envelope = this.#envelope(options);
     this.core.checkRunning();
-    return { kind: 'gathered', payloads, bytes, envelope };
+    return { kind: 'gathered', payloads, bytes, envelope, prefix: undefined };
   }
 
   #checkLength(bytes: number): void {

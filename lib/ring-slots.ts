@@ -11,7 +11,7 @@ import type { DatagramJob } from './datagram-job.js';
 
 export interface RingFrame {
   state: 'reserved' | 'committed' | 'discarded';
-  /** Bytes of its content, headroom included. */
+  /** Bytes of its content, a virtio header included. */
   length: number;
   /** Produced in the ring, or copied to it. */
   origin: 'in-place' | 'copied';
@@ -28,14 +28,23 @@ export interface RingRun {
 }
 
 export class RingSlots {
-  readonly #frames: (RingFrame | undefined)[];
+  readonly #frames: RingFrame[];
+  readonly #mask: number;
   #released = 0;
   #handed = 0;
   #next = 0;
 
-  /** @param size slots of the ring */
+  /** @param size slots of the ring: a power of two */
   constructor(readonly size: number) {
-    this.#frames = new Array<RingFrame | undefined>(size);
+    this.#mask = size - 1;
+    // One for each slot, used again: frames come by the million.
+    this.#frames = Array.from({ length: size }, () => ({
+      state: 'discarded',
+      length: 0,
+      origin: 'in-place',
+      name: undefined,
+      job: undefined,
+    }));
   }
 
   /** Slots that can be reserved. */
@@ -48,29 +57,30 @@ export class RingSlots {
     return this.#handed - this.#released;
   }
 
-  /** The slot that the kernel gives back next, and the one that it takes next. */
+  /** The slot that the kernel gives back next. */
   get oldest(): number {
-    return this.#released % this.size;
+    return this.#released & this.#mask;
   }
 
   /** Reserves the next slot, which must be free; answers its place in the ring. */
   reserve(): number {
-    const slot = this.#next++ % this.size;
-    this.#frames[slot] = {
-      state: 'reserved',
-      length: 0,
-      origin: 'in-place',
-      name: undefined,
-      job: undefined,
-    };
+    const slot = this.#next++ & this.#mask;
+    const frame = this.#frames[slot] as RingFrame;
+    frame.state = 'reserved';
+    frame.job = undefined;
     return slot;
   }
 
-  /** What is in a slot that the kernel does not have; undefined when it is free or the kernel's. */
-  own(slot: number): RingFrame | undefined {
-    const from = this.#handed % this.size;
-    const distance = (slot - from + this.size) % this.size;
-    return distance < this.#next - this.#handed ? this.#frames[slot] : undefined;
+  /** Whether the slot is reserved, and neither committed nor the kernel's. */
+  isReserved(slot: number): boolean {
+    const distance = (slot - this.#handed) & this.#mask;
+    if (distance >= this.#next - this.#handed) return false;
+    return this.frame(slot).state === 'reserved';
+  }
+
+  /** What is in a slot. */
+  frame(slot: number): RingFrame {
+    return this.#frames[slot & this.#mask] as RingFrame;
   }
 
   /**
@@ -80,72 +90,62 @@ export class RingSlots {
   nextRun(move: (from: number, to: number, frame: RingFrame) => void): RingRun | undefined {
     if (!this.#fillHoles(move)) return undefined;
     const first = this.#handed;
-    const { name } = this.#at(first);
+    const { name } = this.frame(first);
     let end = first + 1;
     while (end < this.#next && this.#isLike(end, name)) end++;
-    return { first: first % this.size, count: end - first, name };
+    return { first: first & this.#mask, count: end - first, name };
   }
 
   #isLike(place: number, name: Uint8Array | undefined): boolean {
-    const frame = this.#at(place);
+    const frame = this.frame(place);
     return frame.state === 'committed' && frame.name === name;
-  }
-
-  #at(place: number): RingFrame {
-    return this.#frames[place % this.size] as RingFrame;
   }
 
   // Makes the next slot a committed frame. False: there is none yet.
   #fillHoles(move: (from: number, to: number, frame: RingFrame) => void): boolean {
     if (this.#handed === this.#next) return false;
-    const hole = this.#at(this.#handed);
+    const hole = this.frame(this.#handed);
     if (hole.state !== 'discarded') return hole.state === 'committed';
     let from = this.#handed + 1;
-    while (from < this.#next && this.#at(from).state === 'discarded') from++;
+    while (from < this.#next && this.frame(from).state === 'discarded') from++;
     if (from === this.#next) {
       // Nothing behind: the slots are free again.
       this.#next = this.#handed;
       return false;
     }
-    const frame = this.#at(from);
+    const frame = this.frame(from);
     if (frame.state === 'reserved') return false;
-    move(from % this.size, this.#handed % this.size, frame);
-    this.#frames[this.#handed % this.size] = frame;
-    this.#frames[from % this.size] = hole;
+    move(from & this.#mask, this.#handed & this.#mask, frame);
+    this.#frames[this.#handed & this.#mask] = frame;
+    this.#frames[from & this.#mask] = hole;
     return true;
   }
 
   /** The kernel took the next `count` slots; `visit` sees their frames. */
   taken(count: number, visit: (frame: RingFrame) => void): void {
-    for (let i = 0; i < count; i++) visit(this.#at(this.#handed++));
+    for (let i = 0; i < count; i++) visit(this.frame(this.#handed++));
   }
 
-  /** The frame of the next slot, `ahead` slots on, is not sent: its slot becomes a hole. */
-  drop(ahead: number): RingFrame {
-    const frame = this.#at(this.#handed + ahead);
-    this.#frames[(this.#handed + ahead) % this.size] = {
-      ...frame,
-      state: 'discarded',
-      job: undefined,
-    };
-    return frame;
+  /** The frame `ahead` slots behind the next one is not sent: its slot becomes a hole. */
+  drop(ahead: number, visit: (frame: RingFrame) => void): void {
+    const frame = this.frame(this.#handed + ahead);
+    visit(frame);
+    frame.state = 'discarded';
+    frame.job = undefined;
   }
 
   /** The kernel gave the oldest `count` slots back; `visit` sees their frames. */
   gaveBack(count: number, visit: (frame: RingFrame) => void): void {
     for (let i = 0; i < count; i++) {
-      const slot = this.#released++ % this.size;
-      const frame = this.#frames[slot] as RingFrame;
-      this.#frames[slot] = undefined;
+      const frame = this.frame(this.#released++);
       visit(frame);
+      frame.job = undefined;
     }
   }
 
-  /** Discards every slot that the kernel does not have; answers their frames. */
-  abandon(): RingFrame[] {
-    const frames: RingFrame[] = [];
-    for (let place = this.#handed; place < this.#next; place++) frames.push(this.#at(place));
+  /** Discards every slot that the kernel does not have; `visit` sees their frames. */
+  abandon(visit: (frame: RingFrame) => void): void {
+    for (let place = this.#handed; place < this.#next; place++) visit(this.frame(place));
     this.#next = this.#handed;
-    return frames;
   }
 }

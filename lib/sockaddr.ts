@@ -1,5 +1,6 @@
 // Socket addresses: text as users write it, and the bytes of sockaddr_in, sockaddr_in6 and
 // sockaddr_ll as the kernel reads them. Pure but for the names of interfaces.
+import { isIP } from 'node:net';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { KernelConstants } from './binding.js';
@@ -43,9 +44,9 @@ function readHost32(from: Buffer, at: number): number {
 
 /** The 4 or 16 bytes of an address; undefined when it is none. A zone (`%eth0`) is left out. */
 export function addressBytes(address: string): Buffer | undefined {
-  const plain = address.split('%', 1)[0] as string;
-  // isValid alone takes shorthand such as '1', which inet_pton does not.
-  if (!ipaddr.IPv4.isValidFourPartDecimal(plain) && !ipaddr.IPv6.isValid(plain)) return undefined;
+  if (isIP(address) === 0) return undefined;
+  // ipaddr.js 2.5 reads `::192.0.2.1` as `::ffff:192.0.2.1`, which is another address (RFC 4291, 2.5.5).
+  const plain = address.replace(/%.*$/, '').replace(/^::(?=\d+\.)/, '::0:');
   return Buffer.from(ipaddr.parse(plain).toByteArray());
 }
 

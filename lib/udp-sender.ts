@@ -162,7 +162,7 @@ export class UdpSender {
 
   #group({ kind, payloads, options }: Plan, destination: Envelope): JobGroup {
     const envelope = this.#envelopes.with(destination, options);
-    return { kind, payloads, bytes: bytesOf(payloads), envelope };
+    return { kind, payloads, bytes: bytesOf(payloads), envelope, prefix: undefined };
   }
 
   // Finds the envelope of a destination, when the socket is bound and the host name resolved.
@@ -204,6 +204,7 @@ export class UdpSender {
       payloads,
       bytes,
       envelope,
+      prefix: undefined,
       callback,
       resource,
       tracker: undefined,

@@ -30,7 +30,7 @@ function kinds(numbers: Numbers): Record<Offload['gso'], number> {
 }
 
 /** Checks an offload against the frame it is for. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-export function checkOffload(given: unknown, frameBytes: number): Offload {
+function checkOffload(given: unknown, frameBytes: number): Offload {
   const offload = optionsObject(given) as Offload;
   const gsos = ['none', 'tcp4', 'tcp6', 'udp'];
   if (!gsos.includes(offload.gso)) {
@@ -49,27 +49,60 @@ export function checkOffload(given: unknown, frameBytes: number): Offload {
   return offload;
 }
 
-/** Writes the header; without an offload: nothing is asked of the device. */
-export function writeVirtioHeader(
-  into: Buffer,
-  offload: Offload | undefined,
-  numbers: Numbers,
-): Buffer {
-  into.fill(0, 0, VIRTIO_HEADER_BYTES);
-  if (offload === undefined) return into;
-  into[0] = numbers.VIRTIO_NET_HDR_F_NEEDS_CSUM;
-  into[1] = kinds(numbers)[offload.gso];
-  const fields = [
-    offload.headerLength,
-    offload.segmentSize,
-    offload.checksumStart,
-    offload.checksumOffset,
-  ];
-  fields.forEach((value, index) => {
-    if (little) into.writeUInt16LE(value, 2 + index * 2);
-    else into.writeUInt16BE(value, 2 + index * 2);
-  });
-  return into;
+/** Encodes headers. The last is kept: frames that are alike follow each other. */
+export class VirtioHeaders {
+  readonly #numbers: Numbers;
+  readonly #empty: Uint8Array = new Uint8Array(VIRTIO_HEADER_BYTES);
+  #last:
+    { readonly offload: Offload; readonly bytes: number; readonly header: Uint8Array } | undefined;
+
+  constructor(numbers: Numbers) {
+    this.#numbers = numbers;
+  }
+
+  /**
+   * The header of a frame; without an offload nothing is asked of the device. Not to be changed.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   */
+  of(offload: Offload | undefined, frameBytes: number): Uint8Array {
+    if (offload === undefined) return this.#empty;
+    const last = this.#last;
+    if (last !== undefined && last.bytes === frameBytes && isSame(last.offload, offload)) {
+      return last.header;
+    }
+    const checked = { ...checkOffload(offload, frameBytes) };
+    const header = this.#encode(checked);
+    this.#last = { offload: checked, bytes: frameBytes, header };
+    return header;
+  }
+
+  #encode(offload: Offload): Uint8Array {
+    const header = Buffer.alloc(VIRTIO_HEADER_BYTES);
+    const hasChecksum = offload.checksumStart > 0 || offload.checksumOffset > 0;
+    header[0] = hasChecksum ? this.#numbers.VIRTIO_NET_HDR_F_NEEDS_CSUM : 0;
+    header[1] = kinds(this.#numbers)[offload.gso];
+    const fields = [
+      offload.headerLength,
+      offload.segmentSize,
+      offload.checksumStart,
+      offload.checksumOffset,
+    ];
+    fields.forEach((value, index) => {
+      if (little) header.writeUInt16LE(value, 2 + index * 2);
+      else header.writeUInt16BE(value, 2 + index * 2);
+    });
+    return header;
+  }
+}
+
+function isSame(a: Offload, b: Offload): boolean {
+  return (
+    a.gso === b.gso &&
+    a.segmentSize === b.segmentSize &&
+    a.headerLength === b.headerLength &&
+    a.checksumStart === b.checksumStart &&
+    a.checksumOffset === b.checksumOffset
+  );
 }
 
 /** What came with a received frame; undefined when nothing is left to do to it. */

@@ -213,19 +213,20 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     let bytes = 0;
     for (let i = 0; i < this.#queue.size && slots < words.batch; i++) {
       const job = this.#queue.at(i);
-      const { payloads, envelope, gathered, count } = job;
+      const { payloads, envelope, gathered, count, prefix } = job;
       for (let index = job.next; index < count && slots < words.batch; index++) {
-        const parts = gathered ? payloads.length : 1;
+        const parts = (gathered ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
         if (used + parts > most) return { count: slots, bytes };
         const reason = this.#copyReason(job, index, bytes);
         // The first was decided by the caller.
         if (slots > 0 && (reason !== undefined) !== (way === 'copied'))
           return { count: slots, bytes };
         if (index === job.next) job.copyNext = reason;
+        if (prefix !== undefined) pieces[used++] = prefix;
         if (gathered) for (const piece of payloads) pieces[used++] = piece;
         else pieces[used++] = payloads[index] as Uint8Array;
         const size = job.bytesOf(index);
-        words.write(slots++, envelope, parts, size);
+        words.write(slots++, envelope, parts, size + (prefix?.length ?? 0));
         bytes += size;
       }
     }

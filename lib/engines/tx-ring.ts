@@ -105,28 +105,26 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   slotOf(frame: Uint8Array): number | undefined {
     if (frame.buffer !== this.#ring.buffer) return undefined;
     const { frameBytes, dataOffset, headroom } = this.#ring;
-    const slot = Math.floor(frame.byteOffset / frameBytes);
+    const slot = (frame.byteOffset / frameBytes) | 0;
     const isStart = frame.byteOffset === slot * frameBytes + dataOffset + headroom;
-    return isStart && this.#slots.own(slot)?.state === 'reserved' ? slot : undefined;
-  }
-
-  /** The bytes before a frame, for its virtio header. */
-  headroomOf(slot: number): Buffer {
-    const start = slot * this.#ring.frameBytes + this.#ring.dataOffset;
-    return this.#memory.subarray(start, start + this.#ring.headroom);
+    return isStart && this.#slots.isReserved(slot) ? slot : undefined;
   }
 
   /** Sends the frames in `slots`, which are the payloads of `job`. */
   commit(slots: readonly number[], job: DatagramJob): void {
-    slots.forEach((slot, index) => this.#commit(slot, job, job.bytesOf(index), 'in-place'));
+    for (let i = 0; i < slots.length; i++) {
+      this.#commit(slots[i] as number, job, job.bytesOf(i), 'in-place');
+    }
     job.next = slots.length;
     this.#hand();
   }
 
   #commit(slot: number, job: DatagramJob, bytes: number, origin: RingFrame['origin']): void {
-    const frame = this.#slots.own(slot) as RingFrame;
+    const { frameBytes, dataOffset, headroom } = this.#ring;
+    if (job.prefix !== undefined) this.#memory.set(job.prefix, slot * frameBytes + dataOffset);
+    const frame = this.#slots.frame(slot);
     frame.state = 'committed';
-    frame.length = bytes + this.#ring.headroom;
+    frame.length = bytes + headroom;
     frame.origin = origin;
     frame.name = job.envelope.name;
     frame.job = job;
@@ -134,7 +132,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   discard(slot: number): void {
-    (this.#slots.own(slot) as RingFrame).state = 'discarded';
+    this.#slots.frame(slot).state = 'discarded';
     this.#hand();
   }
 
@@ -177,14 +175,13 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const bytes = job.bytesOf(index);
     const slot = this.#slots.reserve();
     const { frameBytes, dataOffset, headroom } = this.#ring;
-    let at = slot * frameBytes + dataOffset;
+    let at = slot * frameBytes + dataOffset + headroom;
     const pieces = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
     for (const piece of pieces) {
       this.#memory.set(piece, at);
       at += piece.length;
     }
-    // Content that is copied brings its headroom along.
-    this.#commit(slot, job, bytes - headroom, 'copied');
+    this.#commit(slot, job, bytes, 'copied');
     this.#queue.bytes -= bytes;
     job.advance();
   }
@@ -209,7 +206,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       job.fail(error);
       if (job.isDone) this.#settler.add(job);
     }
-    for (const frame of this.#slots.abandon()) this.#settle(frame, error);
+    this.#slots.abandon((frame) => this.#settle(frame, error));
     this.#phase = 'closing';
     this.#collect();
     for (const waiting of this.#whenFree.splice(0)) waiting.reject(error);
@@ -239,8 +236,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const { native } = this.#reactor;
     const { port } = this;
     for (let i = 0; i < run.count; i++) {
-      const frame = this.#slots.own((run.first + i) % this.#ring.frames) as RingFrame;
-      this.#lengths[i] = frame.length;
+      this.#lengths[i] = this.#slots.frame(run.first + i).length;
     }
     native.ringCommit(port, run.first, this.#lengths, run.count);
     const result = native.ringKick(port, run.name);
@@ -273,8 +269,9 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   // The next `count` frames fail; those behind them go on.
   #drop(count: number, errorOf: (bytes: number) => Error): void {
     for (let i = 0; i < count; i++) {
-      const frame = this.#slots.drop(i);
-      this.#settle(frame, errorOf(frame.length - this.#ring.headroom));
+      this.#slots.drop(i, (frame) => {
+        this.#settle(frame, errorOf(frame.length - this.#ring.headroom));
+      });
     }
   }
 

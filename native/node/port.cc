@@ -15,10 +15,12 @@ int Port::send(const iovec* pieces, size_t count, int flags) {
   return accepted;
 }
 
-int Port::send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count, int flags) {
+int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count,
+                         int flags) {
   const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
   if ((flags & MSG_ZEROCOPY) == 0) return sent;
   if (sent > 0) issued_ += static_cast<uint64_t>(sent);
+  if (sent > 0 && !watched_) watch(epoll);
   const bool failed = sent < 0 ? sent != -EAGAIN : static_cast<size_t>(sent) < count;
   if (!failed || !failed_send_took_id()) return sent;
   issued_++;
@@ -90,9 +92,22 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   }
 }
 
-int Port::watch(int epoll) const {
+// A datagram socket is in the epoll set only while something is wanted of it: one that stands there
+// is woken for each packet that leaves its send buffer, also for events that it did not ask for
+// (net/core/sock.c:sock_def_write_space; 60 ns each).
+int Port::watch(int epoll) {
   const uint32_t events = (armed_ ? EPOLLOUT : 0u) | (lingering_ || reading_ ? EPOLLIN : 0u);
-  return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
+  if (watched_ && (kind_ == PortKind::kStream || events != 0 || issued_ != completed_)) {
+    return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
+  }
+  if (watched_) {
+    watched_ = false;
+    return epoll_remove(epoll, fd_.get());
+  }
+  if (events == 0 && issued_ == completed_) return 0;
+  const int added = epoll_add(epoll, fd_.get(), EPOLLET | events, index_);
+  watched_ = added == 0;
+  return added;
 }
 
 int Port::arm(int epoll) {

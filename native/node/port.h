@@ -24,7 +24,11 @@ enum class PortKind {
 class Port {
  public:
   Port(Fd fd, uint32_t index, PortKind kind, bool foreign_entries)
-      : fd_(std::move(fd)), index_(index), kind_(kind), foreign_entries_(foreign_entries) {}
+      : fd_(std::move(fd)),
+        index_(index),
+        kind_(kind),
+        foreign_entries_(foreign_entries),
+        watched_(kind == PortKind::kStream) {}
   Port(const Port&) = delete;
   Port& operator=(const Port&) = delete;
 
@@ -38,7 +42,7 @@ class Port {
 
   // A batch with the flags of sendmsg(2). Datagrams sent, or -errno of the first; further from 0 by
   // kIdTaken when the one that failed, zero-copy, took an id all the same.
-  int send_datagrams(const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+  int send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
   static constexpr int kIdTaken = 0x10000;
 
   // Reads the error queue until it is empty or nothing can be in it.
@@ -71,12 +75,13 @@ class Port {
  private:
   void read_queue();
   bool failed_send_took_id();
-  int watch(int epoll) const;
+  int watch(int epoll);
 
   Fd fd_;
   const uint32_t index_;
   const PortKind kind_;
   const bool foreign_entries_;
+  bool watched_;  // in the epoll set
   bool waiting_ = false;
   bool armed_ = false;  // the epoll entry asks for EPOLLOUT
   bool lingering_ = false;

@@ -89,7 +89,8 @@ int Reactor::insert(Fd fd, PortKind kind, bool foreign_entries) {
     index = free_.back();
     free_.pop_back();
   }
-  const int added = epoll_add(epoll_.get(), fd.get(), EPOLLET, index);
+  const int added =
+      kind == PortKind::kStream ? epoll_add(epoll_.get(), fd.get(), EPOLLET, index) : 0;
   if (added < 0) {
     free_.push_back(index);
     return added;
@@ -123,7 +124,7 @@ int Reactor::send(Port* port, const iovec* pieces, size_t count, int flags) {
 int Reactor::send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count,
                             int flags) {
   const bool held = port->holds_loop();
-  const int sent = port->send_datagrams(envelopes, pieces, count, flags);
+  const int sent = port->send_datagrams(epoll_.get(), envelopes, pieces, count, flags);
   update_hold(held, *port);
   return sent;
 }
