@@ -1,0 +1,113 @@
+// The end of packet sockets with frames under way: by close(), with the process, with a worker.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { type PacketPlace, packetSuites, plainPacketSuite } from '../helpers/packet-place';
+import { tc } from '../helpers/packet-wire';
+
+const LIBRARY = path.join(__dirname, '../../lib/index.js');
+
+packetSuites('closing a packet socket', (getPlace) => {
+  for (const by of ['commit', 'send'] as const) {
+    it(`with frames under way by ${by}() settles all and harms none`, () =>
+      getPlace().sender.run('packet-teardown', 'closeInFlight', { by }));
+  }
+});
+
+plainPacketSuite('closing a packet socket', (getPlace) => {
+  it('with frames in the queue of a device that copies nothing settles all', () =>
+    getPlace().sender.run('packet-teardown', 'closeInFlightSink'));
+
+  it('with reserved frames sends none of them', () =>
+    getPlace().sender.run('packet-teardown', 'closeReserved'));
+
+  it('leaves views that do no harm', () =>
+    getPlace().sender.run('packet-teardown', 'viewsAfterClose'));
+
+  for (const order of ['close', 'drop'] as const) {
+    it(`gives descriptors and mapped memory back (${order})`, () =>
+      getPlace().sender.run('packet-teardown', 'comeAndGo', { order }));
+  }
+
+  for (const ending of ['terminate', 'exit', 'close'] as const) {
+    it(`in a worker: ${ending}`, () =>
+      getPlace().sender.run('packet-teardown', 'workers', { ending }));
+  }
+});
+
+const ENDINGS = [
+  ['exit', { code: 7, signal: null }],
+  ['close', { code: 7, signal: null }],
+  ['throw', { code: 1, signal: null }],
+  ['SIGTERM', { code: null, signal: 'SIGTERM' }],
+] as const;
+
+plainPacketSuite('the end of a process with a full ring', (getPlace) => {
+  for (const [ending, expected] of ENDINGS) {
+    it(`by ${ending}: no crash, and what the kernel took arrives`, async () => {
+      const place = getPlace();
+      const port = await place.sender.run('packet-teardown', 'listen');
+      const { near } = place.wire;
+      const device = ['dev', near.device, 'root'];
+      const shape = ['tbf', 'rate', '4mbit', 'burst', '1600', 'limit', '1mb'];
+      tc(near, 'qdisc', 'replace', ...device, ...shape);
+      try {
+        const leaver = place.startSender();
+        const { code, signal } = await leaver.runToEnd('packet-teardown', 'leave', {
+          port,
+          ending,
+        });
+        assert.deepEqual({ code, signal }, expected);
+        const arrived = await place.sender.run('packet-teardown', 'arrivedFrom', port);
+        assert.ok(arrived > 0, 'nothing arrived');
+      } finally {
+        tc(near, 'qdisc', 'replace', ...device, 'pfifo', 'limit', '10000');
+      }
+    });
+  }
+});
+
+/** Runs a script in the near namespace to its end. */
+function run({ wire }: PacketPlace, body: string): { status: number | null; stderr: string } {
+  const { netns, device } = wire.near;
+  const script = `const { createPacketSocket } = require(process.argv[1]);
+    const device = process.argv[2]; ${body}`;
+  const node = [process.execPath, '--no-warnings', '-e', script, LIBRARY, device];
+  const result = spawnSync('ip', ['netns', 'exec', netns, ...node], {
+    encoding: 'utf8',
+    timeout: 10_000,
+    killSignal: 'SIGKILL',
+  });
+  return { status: result.status, stderr: result.stderr };
+}
+
+plainPacketSuite('the event loop', (getPlace) => {
+  const CLEAN = { status: 0, stderr: '' };
+
+  it('ends when the socket is closed', () => {
+    for (const ring of [false, true]) {
+      const body = `const socket = createPacketSocket({ interface: device, ring: ${ring} });
+        socket.on('message', () => {});
+        socket.send(Buffer.alloc(60, 255), () => socket.close());`;
+      assert.deepEqual(run(getPlace(), body), CLEAN);
+    }
+  });
+
+  it('ends beside a socket that does not hold it', () => {
+    for (const ring of [false, true]) {
+      const body = `const socket = createPacketSocket({ interface: device, ring: ${ring}, protocol: 'all' });
+        socket.on('message', () => {});
+        socket.unref();`;
+      assert.deepEqual(run(getPlace(), body), CLEAN);
+    }
+  });
+
+  it('ends only after what was sent is handed back', () => {
+    const body = `const socket = createPacketSocket({ interface: device, ring: { frames: 4 } });
+      let told = 0;
+      for (let i = 0; i < 20; i++) socket.send(Buffer.alloc(1000, 255), () => told++);
+      socket.close(() => { if (told !== 20) process.exitCode = 3; });
+      process.on('exit', () => { if (told !== 20) process.exitCode = 4; });`;
+    assert.deepEqual(run(getPlace(), body), CLEAN);
+  });
+});
