@@ -1,7 +1,7 @@
 // A report as an SVG drawing: bars for cases, lines for series over time. Colours follow the
 // reader's light or dark scheme, and the background stays transparent.
 import type { Facts } from './host';
-import type { CaseReport, ContestantSummary, Plan, Report, Series } from './trials';
+import type { CaseReport, ContestantSummary, Plan, Report, Series, Target } from './trials';
 
 const width = 860;
 const height = 440;
@@ -18,7 +18,11 @@ const colours = [
   ['#009e73', '#2fc79a'],
   ['#aa5c93', '#d98cbd'],
   ['#b08900', '#e6c229'],
+  ['#7a4b12', '#c08a4a'],
+  ['#c43c5f', '#ff7f9c'],
+  ['#4d5fb0', '#9aa8ff'],
 ] as const;
+const legendRows = { top: 42, height: 17 };
 
 export function chartOf(report: Report, facts: Facts): string {
   const { plan } = report;
@@ -51,10 +55,16 @@ text { fill: var(--ink); } .title { font-size: 16px; font-weight: 600; } .note, 
 
 function legend(names: readonly string[]): string {
   let x = frame.left;
+  let y = legendRows.top;
   return names
     .map((name, index) => {
-      const entry = `<rect x="${x}" y="42" width="12" height="12" rx="2" fill="var(--c${index % colours.length})"/>${text(x + 18, 53, name, 'axis')}`;
-      x += 34 + name.length * 7.2;
+      const room = 34 + name.length * 7.2;
+      if (x + room > width && x > frame.left) {
+        x = frame.left;
+        y += legendRows.height;
+      }
+      const entry = `<rect x="${x}" y="${y}" width="12" height="12" rx="2" fill="var(--c${index % colours.length})"/>${text(x + 18, y + 11, name, 'axis')}`;
+      x += room;
       return entry;
     })
     .join('');
@@ -65,9 +75,12 @@ function bars(report: Report): string[] {
   const relative = plan.compare === 'ratio';
   const valueOf = (summary: ContestantSummary): Bar => barOf(plan, summary);
   const highest = Math.max(
-    ...cases.flatMap((one) => one.contestants.map((summary) => valueOf(summary).max)),
+    ...cases
+      .flatMap((one) => one.contestants.map((summary) => valueOf(summary).max))
+      .filter(isFinite),
   );
-  const axis = scaleOf(0, highest * 1.12);
+  // Without anybody to be compared with there is nothing to draw, but there are axes.
+  const axis = scaleOf(0, (Number.isFinite(highest) ? highest : 1) * 1.12);
   const groupWidth = plot.width / cases.length;
   const unit = plan.figures.find(({ key }) => key === plan.main)?.heading ?? plan.main;
   return [
@@ -100,7 +113,9 @@ function barOf(plan: Plan, summary: ContestantSummary): Bar {
   if (plan.compare === 'difference') {
     return { value: figure.median, min: figure.min, max: figure.max, absolute };
   }
-  const ratio = summary.compared?.[plan.main] ?? { median: 1, min: 1, max: 1 };
+  const same = Number.isFinite(figure.median) ? 1 : NaN;
+  const itself = { median: same, min: same, max: same };
+  const ratio = summary.compared?.[plan.main] ?? itself;
   return { value: ratio.median, min: ratio.min, max: ratio.max, absolute };
 }
 
@@ -110,6 +125,8 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
   const start = left + (room - barWidth * count) / 2;
   const parts = one.contestants.flatMap((summary, index) => {
     const bar = barOf(plan, summary);
+    // Who took no part, or had nobody to be compared with, has nothing to draw.
+    if (!Number.isFinite(bar.value)) return [];
     const middle = start + barWidth * (index + 0.5);
     const top = axis.y(bar.value);
     const over = Math.min(top, axis.y(bar.max));
@@ -121,15 +138,33 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
         ? text(middle, over - 17, label, 'value')
         : text(middle, over - 5, label, 'value'),
       plan.compare === 'ratio' ? text(middle, over - 5, bar.absolute, 'absolute') : '',
+      ownTarget(plan, one, summary, axis, middle - barWidth / 2, middle + barWidth / 2),
     ];
   });
-  const bound = plan.compare === 'ratio' ? (one.target?.most ?? one.target?.least) : undefined;
+  const bound = plan.compare === 'ratio' ? boundOf(one.target) : undefined;
   if (bound !== undefined) {
     parts.push(
       stroke('target', left + room * 0.06, axis.y(bound), left + room * 0.94, axis.y(bound)),
     );
   }
   return [...parts, text(left + room / 2, height - frame.bottom + 20, one.label, 'group')];
+}
+
+function boundOf(target: Target | undefined): number | undefined {
+  return target?.most ?? target?.least;
+}
+
+/** A bound that is this contestant's alone. */
+function ownTarget(
+  plan: Plan,
+  one: CaseReport,
+  { contestant }: ContestantSummary,
+  axis: Scale,
+  from: number,
+  to: number,
+): string {
+  const bound = plan.compare === 'ratio' ? boundOf(one.targets?.[contestant]) : undefined;
+  return bound === undefined ? '' : stroke('target', from, axis.y(bound), to, axis.y(bound));
 }
 
 function lines(plan: Plan, series: readonly Series[]): string[] {

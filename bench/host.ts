@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 import { packageRoot } from './native';
-import { formatSize, type BenchOptions } from './options';
+import { datagramWorkloads, formatSize, type BenchOptions } from './options';
 import type { Place } from './place';
 
 export type Facts = Record<string, string | number>;
@@ -21,6 +21,7 @@ export async function hostFacts(place: Place): Promise<Facts> {
     cpus: os.availableParallelism(),
     memory: formatSize(Math.round(os.totalmem() / 1_048_576) * 1_048_576),
     optmem_max: sysctl('net/core/optmem_max'),
+    rmem_max: sysctl('net/core/rmem_max'),
     wmem_max: sysctl('net/core/wmem_max'),
     memlock: memlock(),
     place: place.name,
@@ -33,16 +34,21 @@ export async function hostFacts(place: Place): Promise<Facts> {
 }
 
 export function optionFacts(options: BenchOptions): Facts {
-  const { contestants, sizes, footprint, rounds, seconds, warmup, rate, family } = options;
+  const { workloads, contestants, rows, sizes, rounds, seconds, warmup, rate, family } = options;
+  const datagrams = workloads.some((name) => datagramWorkloads.has(name));
+  const others = workloads.some((name) => !datagramWorkloads.has(name));
   return {
     rounds,
     seconds,
     ...(warmup !== undefined && { warmup }),
     ...(sizes && { sizes: sizes.map(formatSize).join(',') }),
-    footprint: formatSize(footprint),
-    contestants: contestants.map(describe).join(','),
+    ...(others && {
+      footprint: formatSize(options.footprint),
+      contestants: contestants.map(describe).join(','),
+      rate: rate ?? 'unlimited',
+    }),
+    ...(datagrams && { sink: options.sink, rows: rows?.join(',') ?? 'all' }),
     ip: family,
-    rate: rate ?? 'unlimited',
   };
 }
 

@@ -6,11 +6,15 @@ import path from 'node:path';
 
 export const packageRoot = path.resolve(__dirname, '../..');
 
+/** Shared by the senders. */
+const header = path.join(packageRoot, 'bench/cwindow.h');
+
 /** Returns the path of the program built from bench/<name>.c. */
-export function nativeProgram(name: 'sink' | 'csend'): string {
+export function nativeProgram(name: 'sink' | 'csend' | 'cdatagram' | 'cpacket'): string {
   const source = path.join(packageRoot, `bench/${name}.c`);
   const program = path.join(packageRoot, `build/bench-${name}`);
-  if (modified(program) >= modified(source)) return program;
+  const newest = Math.max(modified(source), modified(header));
+  if (modified(program) >= newest) return program;
   mkdirSync(path.dirname(program), { recursive: true });
   // Compiled beside it and moved, so that a program somebody is running is never written to.
   const fresh = `${program}.${process.pid}`;

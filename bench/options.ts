@@ -1,6 +1,8 @@
 // What the command line may say, and what it means. Knows every option; measures nothing.
 import { parseArgs } from 'node:util';
 
+import { sinkKinds, type SinkKind } from '../scripts/rig/sink';
+
 export const workloadNames = [
   'tcp-stream',
   'tcp-small',
@@ -8,12 +10,25 @@ export const workloadNames = [
   'http',
   'memory',
   'memory-growth',
+  'udp-send',
+  'udp-receive',
+  'raw',
+  'packet',
 ] as const;
 export type WorkloadName = (typeof workloadNames)[number];
 
 const groups: Record<string, readonly WorkloadName[]> = {
   tcp: ['tcp-stream', 'tcp-small', 'tcp-loopback'],
+  udp: ['udp-send', 'udp-receive'],
 };
+
+/** Those with rows of their own; `--contestants` names some of them. */
+export const datagramWorkloads: ReadonlySet<WorkloadName> = new Set<WorkloadName>([
+  'udp-send',
+  'udp-receive',
+  'raw',
+  'packet',
+]);
 
 export const contestantKinds = ['plain', 'upgraded', 'c-copy', 'c-zerocopy'] as const;
 export type ContestantKind = (typeof contestantKinds)[number];
@@ -21,15 +36,41 @@ export type ContestantKind = (typeof contestantKinds)[number];
 const engines = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
 export type EngineName = (typeof engines)[number];
 
-/** Who is measured. `settings` goes to enableZeroCopy as it is; absent means its defaults. */
+/** Who is measured. `settings` goes to the library as it is; absent means its defaults. */
 export interface Contestant {
   name: string;
   kind: ContestantKind;
   settings?: { engine?: EngineName; threshold?: number };
+  /** Why it cannot take part here, and what would change that: shown in its row. */
+  missing?: string;
 }
+
+/** Rows of the datagram workloads, each of which has a list of its own. */
+export const datagramRows = [
+  'plain',
+  'raw-socket',
+  'send',
+  'send-many',
+  'gso',
+  'gso-zerocopy',
+  'ring',
+  'receive',
+  'gro',
+  'c-send',
+  'c-sendto',
+  'c-sendmmsg',
+  'c-gso',
+  'c-gso-zerocopy',
+  'c-ring',
+] as const;
+export type DatagramRow = (typeof datagramRows)[number];
 
 export const patterns = ['burst', 'corked'] as const;
 export type Pattern = (typeof patterns)[number];
+
+/** What a packet sender writes before it sends: headers and a counter per frame, or all of it. */
+export const produces = ['counter', 'whole'] as const;
+export type Produce = (typeof produces)[number];
 
 export interface BenchOptions {
   workloads: WorkloadName[];
@@ -41,6 +82,10 @@ export interface BenchOptions {
   sizes?: number[];
   footprint: number;
   contestants: Contestant[];
+  /** Of the datagram workloads; absent: all. */
+  rows?: DatagramRow[];
+  sink: SinkKind;
+  produce: Produce;
   place: 'auto' | 'rig' | 'loopback';
   family: 4 | 6;
   rate?: string;
@@ -64,6 +109,11 @@ Workloads (default: tcp http)
   http            CPU per request of a keep-alive http server
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
+  udp             udp-send and udp-receive
+  udp-send        CPU per GB of 1400-byte datagrams sent without pause
+  udp-receive     such datagrams received per CPU second, on loopback
+  raw             CPU per GB of raw IPv4 packets of 1500 bytes that bring their header
+  packet          CPU per GB of frames of 1500, 9000 and 64K (cut by the device)
 
 Options
   --rounds N         rounds of interleaved trials (5)
@@ -72,13 +122,19 @@ Options
   --size LIST        sizes, e.g. 4K,64K,1M
   --footprint SIZE   memory the stream's buffers cover together (4M)
   --contestants LIST of plain, upgraded, upgraded:ENGINE, c-copy, c-zerocopy (plain,upgraded);
-                     the C contestants take part in tcp-stream and tcp-loopback
+                     the C contestants take part in tcp-stream and tcp-loopback.
+                     Of the datagram workloads: names of their rows (all)
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
   --threshold SIZE   threshold of every upgraded contestant (the library's default)
   --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
   --connections N    http: connections of the load generator (8); memory: idle ones (10000)
+  --sink NAME        where udp-send, raw and packet send to: ifb (the pure cost of sending) or
+                     xdp-drop (a veth that cuts GSO in software) (ifb)
+  --produce NAME     packet: counter (headers and a counter per frame, one whole frame a batch) or
+                     whole (all of every frame) (counter)
   --minutes M        memory-growth: minutes per contestant (3)
-  --place NAME       rig or loopback (the rig where it can be had; tcp-small and memory: loopback)
+  --place NAME       rig or loopback (the rig where it can be had; tcp-small and memory: loopback);
+                     says nothing to the datagram workloads
   --rate RATE        rate limit of the rig, e.g. 10gbit
   --family 4|6       IP version (4)
   --json FILE        one file for all results (default bench/results/<workload>.json)
@@ -100,6 +156,8 @@ const flags = {
   pattern: { type: 'string' },
   connections: { type: 'string' },
   minutes: { type: 'string' },
+  sink: { type: 'string' },
+  produce: { type: 'string' },
   place: { type: 'string' },
   rate: { type: 'string' },
   family: { type: 'string' },
@@ -107,6 +165,8 @@ const flags = {
   svg: { type: 'string' },
   help: { type: 'boolean' },
 } as const;
+
+const defaultContestants = 'plain,upgraded';
 
 type Values = { [K in keyof typeof flags]?: string | boolean };
 
@@ -120,6 +180,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     seconds: decimal(values, 'seconds', 1.5, 3600),
     footprint: text(values, 'footprint', parseSize) ?? parseSize('4M'),
     contestants: parseContestants(values),
+    sink: oneOf('sink', (values.sink as string | undefined) ?? 'ifb', sinkKinds),
+    produce: oneOf('produce', (values.produce as string | undefined) ?? 'counter', produces),
     place: oneOf('place', (values.place as string | undefined) ?? 'auto', [
       'auto',
       'rig',
@@ -136,6 +198,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
   if (values.connections !== undefined) {
     options.connections = integer(values, 'connections', 8, 20_000);
   }
+  const rows = parseRows(values);
+  if (rows) options.rows = rows;
   const sizes = text(values, 'size', (list) => split(list).map(parseSize));
   if (sizes) options.sizes = sizes;
   if (values.rate !== undefined && !/^\d+[kmg]bit$/.test(String(values.rate))) {
@@ -180,10 +244,22 @@ export function formatSize(bytes: number): string {
   return String(bytes);
 }
 
+function isDatagramRow(name: string): name is DatagramRow {
+  return datagramRows.some((row) => row === name);
+}
+
+function parseRows(values: Values): DatagramRow[] | undefined {
+  const names = text(values, 'contestants', split)?.filter(isDatagramRow) ?? [];
+  return names.length > 0 ? names : undefined;
+}
+
 function parseContestants(values: Values): Contestant[] {
   const engine = text(values, 'engine', (name) => oneOf('engine', name, engines));
   const threshold = text(values, 'threshold', parseSize);
-  const names = split((values.contestants as string | undefined) ?? 'plain,upgraded');
+  const all = split((values.contestants as string | undefined) ?? defaultContestants);
+  const others = all.filter((name) => name === 'plain' || !isDatagramRow(name));
+  // Only rows of datagram workloads: whatever else is measured is measured as always.
+  const names = others.length > 0 ? others : split(defaultContestants);
   return [...new Set(names)].map((name) => {
     const [kindName = '', ...rest] = name.split(':');
     const kind = oneOf('contestant', kindName, contestantKinds);

@@ -4,13 +4,14 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { Rig, rigUnavailable } from '../scripts/rig';
+import { Sink, sinkUnavailable, type SinkKind } from '../scripts/rig/sink';
 import { Child } from './child';
 import type { BenchOptions } from './options';
 
 export type Side = 'sender' | 'receiver';
 
 export interface Place {
-  readonly name: 'rig' | 'loopback';
+  readonly name: 'rig' | 'loopback' | SinkKind;
   readonly device: string;
   address(side: Side): string;
   start(side: Side, name: string, argv: readonly string[]): Child;
@@ -19,12 +20,19 @@ export interface Place {
   close(): void;
 }
 
+/** Has a sender's side only. */
+export interface SinkPlace extends Place {
+  /** Bytes that left through the device so far. */
+  sentBytes(): number;
+}
+
 const childOptions: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'] };
 
 /** Opens the rig and loopback when first asked for, and closes what was opened. */
 export class Places {
   readonly #options: BenchOptions;
   readonly #open = new Map<string, Place>();
+  readonly #sinks = new Map<string, SinkPlace>();
 
   constructor(options: BenchOptions) {
     this.#options = options;
@@ -46,9 +54,19 @@ export class Places {
     return this.#get('loopback', () => openLoopback(this.#options.family));
   }
 
+  /** Where datagrams vanish; there is no other place for their senders. */
+  sink(mtu: number): SinkPlace {
+    const { sink: kind, family } = this.#options;
+    const name = `${kind} ${mtu}`;
+    const place = this.#sinks.get(name) ?? openSink(kind, mtu, family);
+    this.#sinks.set(name, place);
+    return place;
+  }
+
   close(): void {
-    for (const place of this.#open.values()) place.close();
+    for (const place of [...this.#open.values(), ...this.#sinks.values()]) place.close();
     this.#open.clear();
+    this.#sinks.clear();
   }
 
   #get(name: string, open: () => Place): Place {
@@ -68,6 +86,26 @@ function openRig(options: BenchOptions): Place {
     start: (side, name, argv) => new Child(name, rig.spawn(side, [...argv], childOptions)),
     kernelThreads: kernelThreadsOf(sender.device, sender.cpu),
     close: () => rig.down(),
+  };
+}
+
+function openSink(kind: SinkKind, mtu: number, family: 4 | 6): SinkPlace {
+  const missing = sinkUnavailable(kind);
+  if (missing) throw new Error(`no sink: ${missing.reason}; ${missing.remedy}`);
+  const sink = Sink.up({ kind, mtu });
+  const [own, target] =
+    family === 6 ? [sink.address6, sink.target6] : [sink.address4, sink.target4];
+  return {
+    name: kind,
+    device: sink.device,
+    address: (side) => (side === 'sender' ? own : target),
+    start: (side, name, argv) => {
+      if (side === 'receiver') throw new Error('nobody receives behind a sink');
+      return new Child(name, sink.spawn(argv, childOptions));
+    },
+    kernelThreads: kernelThreadsOf(sink.device, sink.cpu),
+    sentBytes: () => sink.sent().bytes,
+    close: () => sink.down(),
   };
 }
 

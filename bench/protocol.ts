@@ -1,5 +1,5 @@
 // What the runner orders from its children and what they answer. Types only: both sides import it.
-import type { Contestant, Pattern } from './options';
+import type { Contestant, Pattern, Produce } from './options';
 
 /** Sums since the start of the process. Times of the process in µs, `at` in ms. */
 export interface Snapshot {
@@ -11,7 +11,7 @@ export interface Snapshot {
   /** Time in ns the main thread was ready to run and had no CPU. */
   waited: number;
   bytes: number;
-  /** Writes of a stream, requests of a server. */
+  /** Writes of a stream, requests of a server, datagrams, frames. */
   writes: number;
   /** Absent for a contestant that knows no zero copy. */
   zeroCopy?: ZeroCopyTotals;
@@ -43,6 +43,35 @@ export interface StreamOrder extends WindowOrder {
   size: number;
   footprint: number;
   pattern: Pattern;
+}
+
+/** Of senders that use a number of source buffers in turn. */
+export interface DatagramOrder extends WindowOrder {
+  address: string;
+  port: number;
+  /** Bytes of one send. */
+  size: number;
+  /** Bytes of one datagram: less than `size` where the kernel is to cut it up. */
+  segment: number;
+  buffers: number;
+}
+
+export interface FrameOrder extends WindowOrder {
+  device: string;
+  /** Bytes from the IP header on. */
+  size: number;
+  /** UDP payload of the packets the device is to cut a frame into; 0: none. */
+  segment: number;
+  /** Source buffers, or frames of the ring. */
+  buffers: number;
+  /** Frames that are produced, then sent together. */
+  batch: number;
+  produce: Produce;
+}
+
+export interface ReceiveOrder extends WindowOrder {
+  address: string;
+  segment: number;
 }
 
 export interface ServerOrder extends WindowOrder {

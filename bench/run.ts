@@ -7,14 +7,25 @@ import { endAll } from './child';
 import { formatFacts, hostFacts, optionFacts, type Facts } from './host';
 import { takeLock } from './lock';
 import { packageRoot } from './native';
-import { parseOptions, usage, UsageError, type BenchOptions, type WorkloadName } from './options';
-import { Places } from './place';
+import {
+  datagramWorkloads,
+  parseOptions,
+  usage,
+  UsageError,
+  type BenchOptions,
+  type WorkloadName,
+} from './options';
+import { Places, type Place } from './place';
 import { formatReport } from './table';
 import type { Report } from './trials';
 import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
 import { memory } from './workloads/memory';
+import { packet } from './workloads/packet';
+import { raw } from './workloads/raw';
 import { tcpLoopback, tcpSmall, tcpStream } from './workloads/tcp';
+import { udpReceive } from './workloads/udp-receive';
+import { udpSend } from './workloads/udp-send';
 
 type Workload = (options: BenchOptions, places: Places) => Promise<Report>;
 
@@ -25,10 +36,15 @@ const workloads: Record<WorkloadName, Workload> = {
   http,
   memory,
   'memory-growth': memoryGrowth,
+  'udp-send': udpSend,
+  'udp-receive': udpReceive,
+  raw,
+  packet,
 };
 
 /** A rig is not built for these alone. */
-const onLoopback = new Set<WorkloadName>(['tcp-small', 'tcp-loopback', 'memory']);
+const onLoopback = new Set<WorkloadName>(['tcp-small', 'tcp-loopback', 'memory', 'udp-receive']);
+const ordinaryMtu = 1500;
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -56,10 +72,7 @@ async function main(): Promise<number> {
 }
 
 async function runAll(options: BenchOptions, places: Places): Promise<void> {
-  const place = options.workloads.every((name) => onLoopback.has(name))
-    ? places.loopback()
-    : places.preferred();
-  const host = await hostFacts(place);
+  const host = await hostFacts(placeOf(options, places));
   const facts = { ...host, ...optionFacts(options) };
   console.log(formatFacts(facts));
   const reports: Report[] = [];
@@ -70,6 +83,13 @@ async function runAll(options: BenchOptions, places: Places): Promise<void> {
     // After every workload: a later failure must not take the earlier results with it.
     save(options, facts, reports);
   }
+}
+
+/** What the header speaks of. */
+function placeOf({ workloads }: BenchOptions, places: Places): Place {
+  if (workloads.every((name) => onLoopback.has(name))) return places.loopback();
+  if (workloads.every((name) => datagramWorkloads.has(name))) return places.sink(ordinaryMtu);
+  return places.preferred();
 }
 
 function save(options: BenchOptions, facts: Facts, reports: readonly Report[]): void {

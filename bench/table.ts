@@ -1,6 +1,6 @@
 // A report as text for a terminal.
 import { median, type Spread } from './stats';
-import type { CaseReport, ContestantSummary, Figure, Plan, Report, Target } from './trials';
+import type { CaseReport, ContestantSummary, Figure, Plan, Report } from './trials';
 
 export function formatReport({ plan, cases }: Report): string {
   const facts = Object.entries(plan.facts).map(([key, value]) => `${key}=${value}`);
@@ -33,7 +33,7 @@ function caseRows(plan: Plan, one: CaseReport): string[][] {
     percentOf(summary, 'share'),
     percentOf(summary, 'known'),
     percentOf(summary, 'copied'),
-    formatTarget(summary, one.target),
+    formatTarget(summary),
     summary.marks.join(', '),
   ]);
 }
@@ -64,7 +64,7 @@ function percentOf(summary: ContestantSummary, key: 'share' | 'known' | 'copied'
   return `${(median(uses.map((use) => use[key])) * 100).toFixed(1)}%`;
 }
 
-function formatTarget({ verdict }: ContestantSummary, target: Target | undefined): string {
+function formatTarget({ verdict, target }: ContestantSummary): string {
   if (!verdict || !target) return '';
   const bound = target.most === undefined ? `>= ${target.least}` : `<= ${target.most}`;
   return `${bound} ${verdict === 'met' ? 'met' : 'MISSED'}`;

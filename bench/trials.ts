@@ -43,7 +43,10 @@ export interface Target {
 export interface Case {
   label: string;
   bytes: number;
+  /** For every contestant that is to be judged. */
   target?: Target;
+  /** By name, where each has a bound of its own. */
+  targets?: Readonly<Record<string, Target>>;
 }
 
 /** What a workload measures and how it is to be read. */
@@ -68,6 +71,8 @@ export interface ContestantSummary {
   figures: Record<string, Spread>;
   /** By figure; absent for the first contestant. */
   compared?: Record<string, Spread>;
+  /** What the verdict is about. */
+  target?: Target;
   verdict?: 'met' | 'missed';
   marks: string[];
   trials: Trial[];
@@ -105,6 +110,7 @@ export async function runCase(
   for (let round = 0; round < plan.rounds; round++) {
     const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
     for (const contestant of order) {
+      if (contestant.missing !== undefined) continue;
       progress(
         `${plan.workload} ${one.label} round ${round + 1}/${plan.rounds} ${contestant.name}`,
       );
@@ -122,14 +128,14 @@ function progress(line: string): void {
 export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): ContestantSummary[] {
   const first = plan.contestants[0]?.name;
   const baseline = trials.filter((trial) => trial.contestant === first);
-  return plan.contestants.map(({ name, kind, settings }) => {
+  return plan.contestants.map(({ name, kind, settings, missing }) => {
     const own = trials.filter((trial) => trial.contestant === name);
     const summary: ContestantSummary = {
       contestant: name,
       figures: Object.fromEntries(
         plan.figures.map(({ key }) => [key, spread(own.map((trial) => figure(trial, key)))]),
       ),
-      marks: marksOf(own),
+      marks: missing === undefined ? marksOf(own) : [missing],
       trials: own,
     };
     if (name === first) return summary;
@@ -139,8 +145,10 @@ export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): Cont
     const value = summary.compared[plan.main]?.median;
     // Who is told to copy is measured for comparison and has nothing to meet.
     const judged = kind === 'upgraded' && settings?.engine !== 'copy';
-    if (judged && one.target && value !== undefined) {
-      summary.verdict = meets(value, one.target) ? 'met' : 'missed';
+    const target = one.targets?.[name] ?? (judged ? one.target : undefined);
+    if (target && Number.isFinite(value)) {
+      summary.target = target;
+      summary.verdict = meets(value as number, target) ? 'met' : 'missed';
     }
     return summary;
   });

@@ -137,8 +137,9 @@ static const char* refusal_text(const struct nlmsghdr* header, const char* end) 
 
 // Attaches `program_fd`, or detaches with -1. By rtnetlink and not by a BPF link, because a link
 // goes when its descriptor does; this one stays until replaced, detached, or the device goes, and
-// swaps one program for another without a gap.
-static void set_xdp_program(const char* name, int program_fd) {
+// swaps one program for another without a gap. `mode` is XDP_FLAGS_SKB_MODE (generic) or
+// XDP_FLAGS_DRV_MODE (native).
+static void set_xdp_program(const char* name, int program_fd, uint32_t mode) {
   struct {
     struct nlmsghdr header;
     struct ifinfomsg info;
@@ -153,9 +154,8 @@ static void set_xdp_program(const char* name, int program_fd) {
   struct rtattr* nest = (struct rtattr*)((char*)&request + request.header.nlmsg_len);
   add_attribute(&request.header, IFLA_XDP | NLA_F_NESTED, "", 0);
   int32_t fd = program_fd;
-  uint32_t flags = XDP_FLAGS_SKB_MODE;
   add_attribute(&request.header, IFLA_XDP_FD, &fd, sizeof(fd));
-  add_attribute(&request.header, IFLA_XDP_FLAGS, &flags, sizeof(flags));
+  add_attribute(&request.header, IFLA_XDP_FLAGS, &mode, sizeof(mode));
   nest->rta_len = (uint16_t)((char*)&request + request.header.nlmsg_len - (char*)nest);
 
   int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
@@ -346,7 +346,7 @@ static void run_zero_copy_probe(const char* address, const char* port, const cha
 
 static const char kUsage[] =
     "usage: rig-helper xdp-pass IFNAME | xdp-drop IFNAME | xdp-detach IFNAME\n"
-    "       rig-helper xdp-drop-random IFNAME PERMILLE\n"
+    "       rig-helper xdp-drop-random IFNAME PERMILLE | xdp-drop-native IFNAME\n"
     "       rig-helper feature IFNAME tso|gso|gro|sg|tx on|off\n"
     "       rig-helper tap IFNAME                  until standard input ends\n"
     "       rig-helper zc-probe ADDRESS PORT BYTES\n";
@@ -354,13 +354,16 @@ static const char kUsage[] =
 int main(int argc, char** argv) {
   const char* command = argc > 1 ? argv[1] : "";
   if (argc == 3 && strcmp(command, "xdp-pass") == 0) {
-    set_xdp_program(argv[2], load_xdp_program(0));
+    set_xdp_program(argv[2], load_xdp_program(0), XDP_FLAGS_SKB_MODE);
   } else if (argc == 3 && strcmp(command, "xdp-drop") == 0) {
-    set_xdp_program(argv[2], load_xdp_program(1000));
+    set_xdp_program(argv[2], load_xdp_program(1000), XDP_FLAGS_SKB_MODE);
+  } else if (argc == 3 && strcmp(command, "xdp-drop-native") == 0) {
+    set_xdp_program(argv[2], load_xdp_program(1000), XDP_FLAGS_DRV_MODE);
   } else if (argc == 4 && strcmp(command, "xdp-drop-random") == 0) {
-    set_xdp_program(argv[2], load_xdp_program(parse_number(argv[3], 0, 1000, "PERMILLE")));
+    long permille = parse_number(argv[3], 0, 1000, "PERMILLE");
+    set_xdp_program(argv[2], load_xdp_program(permille), XDP_FLAGS_SKB_MODE);
   } else if (argc == 3 && strcmp(command, "xdp-detach") == 0) {
-    set_xdp_program(argv[2], -1);
+    set_xdp_program(argv[2], -1, XDP_FLAGS_SKB_MODE);
   } else if (argc == 5 && strcmp(command, "feature") == 0) {
     set_feature(argv[2], argv[3], argv[4]);
   } else if (argc == 3 && strcmp(command, "tap") == 0) {
