@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+// `npx msg-zerocopy COMMAND`: finds the command and hands it the rest of the line.
+
+interface Command {
+  readonly summary: string;
+  /** Runs the command; answers the exit status. */
+  run(argv: readonly string[]): Promise<number>;
+}
+
+const EXIT_USAGE = 2;
+
+const commands: Readonly<Record<string, Command>> = {
+  selftest: {
+    summary: 'sends known data in every way there is, and checks what arrives and what is reported',
+    // Only now: the library and its addon are loaded by the command that needs them.
+    run: async (argv) => (await import('./selftest/main.js')).main(argv),
+  },
+};
+
+function usage(): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  const lines = Object.entries(commands).map(
+    ([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`,
+  );
+  return [
+    'usage: msg-zerocopy COMMAND [arguments]',
+    '',
+    ...lines,
+    '',
+    "'msg-zerocopy COMMAND --help' explains a command.",
+  ].join('\n');
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === '--help' || name === '-h') {
+    console.log(usage());
+    return 0;
+  }
+  const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    if (name !== undefined) console.error(`msg-zerocopy: unknown command '${name}'`);
+    console.error(usage());
+    return EXIT_USAGE;
+  }
+  return command.run(rest);
+}
+
+dispatch(process.argv.slice(2)).then(
+  (status) => (process.exitCode = status),
+  (error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  },
+);
