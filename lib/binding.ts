@@ -80,7 +80,6 @@ export interface KernelConstants {
   readonly IPV6_RECVTCLASS: number;
   readonly MCAST_JOIN_SOURCE_GROUP: number;
   readonly MCAST_LEAVE_SOURCE_GROUP: number;
-  readonly UDP_CORK: number;
   readonly UDP_SEGMENT: number;
   readonly UDP_GRO: number;
   readonly ICMP_FILTER: number;

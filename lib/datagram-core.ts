@@ -16,7 +16,7 @@ import type { DatagramHost, DatagramSender } from './engines/datagram-host.js';
 import type { SendKind } from './engines/engine-host.js';
 import type { EngineName, Reason } from './engine.js';
 import { DatagramWords } from './envelope.js';
-import { nodeError, systemError, unavailable } from './errors.js';
+import { bufferSizeError, nodeError, systemError, unavailable } from './errors.js';
 import { rethrowLater } from './handbacks.js';
 import { SegmentationRoutes } from './policy/segmentation.js';
 import { getReactor, Reactor } from './reactor.js';
@@ -24,7 +24,7 @@ import { SendTracker, type SendReport } from './report.js';
 import { abortError } from './send-arguments.js';
 import type { InterfaceNames } from './sockaddr.js';
 
-const { EBADF } = constants.errno;
+const { EBADF, EINVAL } = constants.errno;
 
 /** A received datagram. */
 export interface Arrival<Info> {
@@ -101,9 +101,10 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     const onAbort = (): void => {
       if (!this.#closed) this.socket.close();
     };
-    // Later: the socket is being constructed, and nobody can have listened yet.
-    if (signal.aborted) process.nextTick(onAbort);
-    else {
+    if (signal.aborted) {
+      this.#closed = true;
+      this.finished();
+    } else {
       signal.addEventListener('abort', onAbort, { once: true });
       this.socket.once('close', () => signal.removeEventListener('abort', onAbort));
     }
@@ -158,20 +159,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   bufferSize(which: 'recv' | 'send', bytes: number): number {
     const { SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } = this.native.kernel;
     const name = which === 'recv' ? SO_RCVBUF : SO_SNDBUF;
-    const result = this.withPort((native, port) =>
-      bytes === 0
-        ? native.getOption(port, SOL_SOCKET, name)
-        : native.setOption(port, SOL_SOCKET, name, bytes),
-    );
+    const result = this.withPort((native, port) => {
+      if (bytes === 0) return native.getOption(port, SOL_SOCKET, name);
+      return bytes > 0x7fffffff ? -EINVAL : native.setOption(port, SOL_SOCKET, name, bytes);
+    });
     if (result >= 0) return result;
-    const { code = '' } = systemError(result, `uv_${which}_buffer_size`);
-    throw Object.assign(
-      nodeError(
-        'ERR_SOCKET_BUFFER_SIZE',
-        `Could not get or set buffer size: uv_${which}_buffer_size returned ${code}`,
-      ),
-      { errno: result, syscall: `uv_${which}_buffer_size` },
-    );
+    throw bufferSizeError(result, `uv_${which}_buffer_size`);
   }
 
   setReferenced(referenced: boolean): void {

@@ -45,6 +45,8 @@ export class DatagramJob {
   /** Zero-copy sends that the kernel has not released. */
   pending = 0;
   error: Error | undefined;
+  /** Its callback ran. */
+  isSettled = false;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
   copyNext: Reason | undefined;
   #segmentsOfOne = 0;
@@ -71,6 +73,11 @@ export class DatagramJob {
 
   get isSent(): boolean {
     return this.next >= this.count;
+  }
+
+  /** The job came to the head of its queue; a barrier waits for nothing else. */
+  passed(): void {
+    if (this.count === 0) this.pending = 0;
   }
 
   get isDone(): boolean {
@@ -140,7 +147,9 @@ function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
 }
 
-/** A job of nothing, which is done when all before it are sent. */
+/** A job of nothing, which is done when all before it are sent: when who sends calls passed(). */
 export function barrier(callback: () => void): DatagramJob {
-  return new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
+  const job = new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
+  job.pending = 1;
+  return job;
 }

@@ -28,7 +28,7 @@ export class DatagramReceiver {
   readonly #words: DatagramWords;
   readonly #sink: ArrivalSink;
   readonly #limit: number;
-  #slab: Buffer = Buffer.alloc(0);
+  #slab: Buffer | undefined;
   #used = 0;
   #continues = false;
 
@@ -61,15 +61,16 @@ export class DatagramReceiver {
   #deliver(count: number): void {
     const words = this.#words;
     const bytes = words.receivedBytes;
-    if (this.#used + bytes > this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
+    let slab = this.#slab;
+    if (slab === undefined || this.#used + bytes > slab.length) {
+      this.#slab = slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, bytes));
       this.#used = 0;
     }
-    words.native.takeReceived(this.#slab, this.#used);
+    words.native.takeReceived(slab, this.#used);
     this.#used += bytes;
     for (let slot = 0; slot < count; slot++) {
       const offset = words.offset(slot);
-      this.#sink.arrived(this.#slab.subarray(offset, offset + words.bytes(slot)), slot);
+      this.#sink.arrived(slab.subarray(offset, offset + words.bytes(slot)), slot);
     }
     this.#sink.batchDone();
   }

@@ -34,8 +34,6 @@ export class DatagramZeroCopy implements ControlSource {
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
   #enabled = false;
-  /** UDP_CORK is on: the kernel copies, and gives no id to an empty continuation. */
-  corked = false;
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
@@ -96,7 +94,6 @@ export class DatagramZeroCopy implements ControlSource {
 
   copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
     if (bytes < this.#options.threshold) return 'below-threshold';
-    if (this.corked) return 'corked';
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (!this.#enable()) return this.#refused;

@@ -12,7 +12,6 @@ export type Reason =
   | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
   | 'below-threshold'
-  | 'corked' // UDP_CORK gathers a datagram in memory of the kernel's
   | 'no-callback' // nobody would be told when the memory is free
   | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory

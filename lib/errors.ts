@@ -1,7 +1,7 @@
 // Every error this package makes: ours (`ERR_ZC_*`, and Node's own codes for bad arguments), and
 // system errors in Node's shape. Match on `code`.
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
+import { getSystemErrorMap, getSystemErrorName } from 'node:util';
 
 const { EPERM } = constants.errno;
 
@@ -161,6 +161,14 @@ export function addressError(
   const details = port !== undefined && port > 0 ? `${address}:${port}` : (address ?? '');
   if (details !== '') error.message += ` ${details}`;
   return Object.assign(error, { address }, port !== undefined && port > 0 ? { port } : {});
+}
+
+/** As Node's own for a buffer size that cannot be read or set. @param errno negative */
+export function bufferSizeError(errno: number, syscall: string): Error {
+  const [code, words] = getSystemErrorMap().get(errno) ?? [errnoName(errno), 'unknown'];
+  const message = `Could not get or set buffer size: ${syscall} returned ${code} (${words})`;
+  const error = nodeError('ERR_SOCKET_BUFFER_SIZE', message);
+  return Object.assign(error, { name: 'SystemError', errno, syscall });
 }
 
 /** As Node's own for an address that a net.BlockList refuses. */

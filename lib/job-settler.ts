@@ -1,9 +1,16 @@
-// Jobs that are done, until the tick in which their callbacks run: no user code runs inside a submit.
+// Who is to be told that a job is done: callbacks run in the order of their sends, at the end of a turn,
+// because no user code runs inside a submit.
 import type { DatagramJob } from './datagram-job.js';
 import { rethrowLater } from './handbacks.js';
 
+/** Beyond this many jobs told the array is cut: a shift of each would move all. */
+const CUT_AFTER = 1024;
+
 export class JobSettler {
-  #done: DatagramJob[] = [];
+  #expected: DatagramJob[] = [];
+  #first = 0;
+  /** Jobs of which nothing is sent: they wait for nobody. */
+  #refused: DatagramJob[] = [];
   #isScheduled = false;
   readonly #receiver: object;
   readonly #onTick: () => void;
@@ -17,10 +24,15 @@ export class JobSettler {
     this.#onTick = onTick;
   }
 
-  /** Nothing of the job is sent or referenced any more. */
-  add(job: DatagramJob): void {
+  /** The job was taken: its callback runs when it is done, behind those before it. */
+  expect(job: DatagramJob): void {
+    if (job.callback !== undefined) this.#expected.push(job);
+  }
+
+  /** The job was not taken, or was taken out before anything of it was sent. */
+  refuse(job: DatagramJob): void {
     if (job.callback === undefined) return;
-    this.#done.push(job);
+    this.#refused.push(job);
     this.schedule();
   }
 
@@ -35,17 +47,27 @@ export class JobSettler {
 
   /** Tells those who wait that their memory is theirs again. User code, which may send or close. */
   settle(): void {
-    while (this.#done.length > 0) {
-      const jobs = this.#done;
-      this.#done = [];
-      for (const job of jobs) settleJob(job, this.#receiver);
+    for (const job of this.#refused.splice(0)) settleJob(job, this.#receiver);
+    while (this.#first < this.#expected.length) {
+      const job = this.#expected[this.#first] as DatagramJob;
+      if (!job.isDone) return;
+      this.#first++;
+      if (this.#first === this.#expected.length) {
+        this.#expected = [];
+        this.#first = 0;
+      } else if (this.#first >= CUT_AFTER) {
+        this.#expected.splice(0, this.#first);
+        this.#first = 0;
+      }
+      settleJob(job, this.#receiver);
     }
   }
 }
 
 function settleJob(job: DatagramJob, receiver: object): void {
-  const { callback, resource, error, bytes } = job;
-  if (callback === undefined) return;
+  const { callback, resource, error, bytes, isSettled } = job;
+  if (callback === undefined || isSettled) return;
+  job.isSettled = true;
   try {
     if (resource === undefined) callback(error ?? null, bytes);
     else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);

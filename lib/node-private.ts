@@ -1,5 +1,6 @@
 // Every use of what Node does not document, each with a guard: where the internals are gone, the
 // caller gets `undefined` or a weaker public way, never an exception.
+import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
 import { Writable } from 'node:stream';
@@ -101,3 +102,11 @@ export function isHttpFinish(callback: { readonly name: string }): boolean {
   if (finishName === null) finishName = learnFinishName();
   return finishName !== undefined && callback.name === finishName;
 }
+
+/**
+ * What node:dgram's bind(…, callback) listens to in order to forget its callback. Node 20 and 22 take
+ * 'error', so that an error that nobody else listens to ends there; Node 24 watches it only.
+ * Pinned by test/kernel/udp-parity.test.ts.
+ */
+export const bindErrorEvent: string | symbol =
+  Number.parseInt(process.versions.node, 10) >= 24 ? EventEmitter.errorMonitor : 'error';

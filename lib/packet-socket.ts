@@ -73,7 +73,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       [kernel.PACKET_OTHERHOST]: 'otherhost',
       [kernel.PACKET_OUTGOING]: 'outgoing',
     };
-    this.#open(device);
+    if (!this.core.isClosed) this.#open(device);
     this.on('newListener', (event) => {
       if (event === 'message') this.core.startReceiving();
     });

@@ -113,7 +113,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.#peers = new PeerNames(this.core.words, (name) =>
       decodeAddress(name, native.kernel, this.#names),
     );
-    this.#open();
+    if (!this.core.isClosed) this.#open();
     this.on('newListener', (event) => {
       if (event === 'message') this.core.startReceiving();
     });

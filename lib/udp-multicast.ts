@@ -91,7 +91,7 @@ export function chooseInterface(
   through: string,
 ): number {
   const { kernel } = native;
-  const bytes = through === '' ? Buffer.alloc(version === 4 ? 4 : 16) : addressBytes(through);
+  const bytes = addressBytes(through);
   if (bytes === undefined) return -EINVAL;
   if (version === 4) {
     if (bytes.length !== 4) return -EINVAL;

@@ -8,7 +8,7 @@ import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js
 import type { Envelope } from './envelope.js';
 import { addressError, ipBlocked, nodeError } from './errors.js';
 import type { SendReport } from './report.js';
-import { bytesOf, checkItems, type DatagramItem } from './datagram-arguments.js';
+import { bytesOf, checkItems, joinExcess, type DatagramItem } from './datagram-arguments.js';
 import {
   checkPort,
   checkSegments,
@@ -18,6 +18,7 @@ import {
   type CheckedSendOptions,
 } from './udp-arguments.js';
 import { IpEnvelopes } from './ip-envelopes.js';
+import { callbackPart, promisePart, type CorkedPart } from './udp-cork.js';
 import type { UdpRemoteInfo, UdpSendOptions } from './udp-types.js';
 
 const { EINVAL } = constants.errno;
@@ -39,7 +40,26 @@ interface Plan {
   readonly options: CheckedSendOptions;
 }
 
+/** A send of a corked socket, and where it goes. */
+interface Corked {
+  readonly part: CorkedPart;
+  readonly to: Partial<CheckedSendOptions>;
+}
+
+const NO_OPTIONS: CheckedSendOptions = {
+  port: undefined,
+  address: undefined,
+  segmentSize: 0,
+  tos: undefined,
+  source: undefined,
+  interface: undefined,
+  signal: undefined,
+};
+
 export class UdpSender {
+  #corked: Corked[] | undefined;
+  /** What bind() failed with, which it has told already. */
+  #bindError: Error | undefined;
   readonly #core: DatagramCore<UdpRemoteInfo>;
   readonly #version: 4 | 6;
   readonly #routing: UdpRouting;
@@ -65,6 +85,12 @@ export class UdpSender {
     const { payloads, port, address, callback } = sendArguments(connected, args);
     this.#core.checkRunning();
     const resource = callback === undefined ? undefined : sendContext();
+    if (this.#corked !== undefined) {
+      const bytes = bytesOf(payloads);
+      const part = callbackPart(payloads, bytes, callback, resource, this.#core.socket);
+      this.#corked.push({ part, to: { address, port: connected ? undefined : port } });
+      return;
+    }
     if (connected) {
       this.#submit(payloads, this.#envelopes.connected(), callback, resource);
       return;
@@ -90,7 +116,30 @@ export class UdpSender {
     const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
     this.#checkDestination(options);
     this.#core.checkRunning();
-    return this.#report([plan], options.signal);
+    if (this.#corked === undefined) return this.#report([plan], options.signal);
+    const { part, promise } = promisePart(payloads, bytesOf(payloads));
+    this.#corked.push({ part, to: options });
+    return promise;
+  }
+
+  /** What is sent until uncork() makes up one datagram, to where its first send goes. */
+  cork(): void {
+    this.#corked ??= [];
+  }
+
+  uncork(): void {
+    const corked = this.#corked;
+    this.#corked = undefined;
+    const first = corked?.[0];
+    if (corked === undefined || first === undefined) return;
+    const settle = (error: Error | null, report?: SendReport): void => {
+      for (const { part } of corked) part.settle?.(error, report);
+    };
+    if (this.#core.isClosed) return process.nextTick(settle, notRunning());
+    const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
+    const options = { ...NO_OPTIONS, ...first.to, signal: undefined };
+    const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
+    this.#report([plan], undefined).then((report) => settle(null, report), settle);
   }
 
   /** Throws: on bad arguments. */
@@ -185,7 +234,12 @@ export class UdpSender {
       });
     };
     if (routing.isBound) find();
-    else routing.whenBound(find, done);
+    else {
+      routing.whenBound(find, (error) => {
+        this.#bindError = error;
+        done(error);
+      });
+    }
   }
 
   #submit(
@@ -219,7 +273,9 @@ export class UdpSender {
   ): void {
     process.nextTick(() => {
       if (callback === undefined || resource === undefined) {
-        if ((error as NodeJS.ErrnoException).syscall === 'send') this.#core.counters.failedSends++;
+        const isTold = error === this.#bindError;
+        const isSends = (error as NodeJS.ErrnoException).syscall === 'send';
+        if (isTold || isSends) this.#core.counters.failedSends++;
         else this.#core.emitError(error);
         return;
       }

@@ -1,12 +1,15 @@
 // UDP sockets: node:dgram's surface and semantics on a descriptor of this package's own, which libuv
 // never sees: it would read the error queue itself (libuv 1.52, src/unix/udp.c:uv__udp_io).
+import { channel } from 'node:diagnostics_channel';
 import dns from 'node:dns';
-import { isIP } from 'node:net';
+import { fstatSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
 import { constants } from 'node:os';
 import { addExtras } from './arrival-extras.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
-import { addressError, invalidType, nodeError, systemError } from './errors.js';
+import { addressError, invalidType, ipBlocked, nodeError, systemError } from './errors.js';
+import { bindErrorEvent } from './node-private.js';
 import { PeerNames } from './peer-names.js';
 import type { Reactor } from './reactor.js';
 import type { SendReport } from './report.js';
@@ -22,6 +25,9 @@ import { UdpSender, type UdpRouting } from './udp-sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './udp-types.js';
 
 const { EINVAL } = constants.errno;
+
+/** node:dgram's own channel, which monitors listen to. */
+const created = channel('udp.socket');
 
 /** With UDP_GRO a message may be 64 KiB: fewer of them make up a batch. */
 const GRO_BATCH = 16;
@@ -55,6 +61,8 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     flag('options.packetInfo', options.packetInfo);
     flag('options.receiveTos', options.receiveTos);
     if (options.gro !== 'whole') flag('options.gro', options.gro);
+    checkBlockList('options.receiveBlockList', options.receiveBlockList);
+    checkBlockList('options.sendBlockList', options.sendBlockList);
     this.core = new DatagramCore(this, reactor, resolveDatagramOptions(options), undefined);
     this.#sender = new UdpSender(this.core, this.version, this, options.sendBlockList);
     this.names = interfaceNames(reactor.native);
@@ -62,6 +70,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       decodeAddress(name, reactor.native.kernel, this.names),
     );
     if (typeof onMessage === 'function') this.on('message', onMessage);
+    if (created.hasSubscribers) created.publish({ socket: this });
   }
 
   // --- bind, connect ------------------------------------------------------------------------------
@@ -79,6 +88,8 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     };
     const given = typeof wanted.port === 'function' ? undefined : wanted.port;
     const number = given === undefined || given === null ? 0 : checkPort(given, 0);
+    const host = typeof wanted.address === 'function' ? '' : wanted.address || '';
+    if (typeof host !== 'string') throw invalidType('hostname', 'of type string', host);
     if (typeof callback === 'function') this.#onListening(callback as () => void);
     this.#bindState = 'binding';
     if (typeof wanted.fd === 'number' && wanted.fd > 0) {
@@ -86,7 +97,6 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       this.#startListening();
       return this;
     }
-    const host = typeof wanted.address === 'string' ? wanted.address : '';
     this.#resolveLater(host || (this.version === 4 ? '0.0.0.0' : '::'), (error, ip) => {
       if (!this.core.isClosed) this.#bindTo(error, ip, number);
     });
@@ -95,14 +105,14 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
 
   #onListening(callback: () => void): void {
     const remove = (): void => {
-      this.off('error', remove);
+      this.off(bindErrorEvent, remove);
       this.off('listening', onListening);
     };
     const onListening = (): void => {
       remove();
       callback.call(this);
     };
-    this.on('error', remove);
+    this.on(bindErrorEvent, remove);
     this.on('listening', onListening);
   }
 
@@ -143,7 +153,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
         : native.adoptDatagram(fd);
     if (port < 0) {
       this.#bindState = 'unbound';
-      throw systemError(port, fd === undefined ? 'bind' : 'open');
+      throw fd === undefined ? systemError(port, 'bind') : invalidDescriptor(fd);
     }
     const { gro, reuseAddr, reusePort, ipv6Only, packetInfo, receiveTos } = this.#options;
     core.attach(port, gro ? GRO_BATCH : undefined);
@@ -195,7 +205,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   connect(port: unknown, address?: unknown, callback?: unknown): void {
     const number = checkPort(port, 1);
     if (typeof address === 'function') [callback, address] = [address, ''];
-    else address ??= '';
+    else if (address === undefined) address = '';
     if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
     if (this.#connectState !== 'disconnected') {
       throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
@@ -224,6 +234,9 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   ): void {
     if (this.core.isClosed) return;
     let error = lookupError;
+    if (error === null && this.#options.sendBlockList?.check(ip, `ipv${this.version}`) === true) {
+      error = ipBlocked(ip);
+    }
     if (error === null) {
       const name = encodeAddress(ip, port, this.version, this.core.native.kernel, this.names);
       const failed =
@@ -309,21 +322,20 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   }
 
   cork(): void {
-    this.#setCork(1);
+    this.core.checkRunning();
+    this.#sender.cork();
   }
 
   uncork(): void {
-    this.#setCork(0);
+    this.core.checkRunning();
+    this.#sender.uncork();
   }
 
-  #setCork(value: 0 | 1): void {
-    const { core } = this;
-    core.checkRunning();
-    // What was sent before belongs to the other side of the change.
-    if (core.isAttached) core.engine.flush();
-    const { SOL_UDP, UDP_CORK } = core.native.kernel;
-    core.setOption(value === 1 ? 'cork' : 'uncork', SOL_UDP, UDP_CORK, value);
-    core.zeroCopy.corked = value === 1;
+  override close(callback?: () => void): this {
+    super.close(callback);
+    // What was corked is told that it is not sent.
+    this.#sender.uncork();
+    return this;
   }
 
   // --- receiving ----------------------------------------------------------------------------------
@@ -361,4 +373,25 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (failed < 0) throw systemError(failed, 'addMembership');
     this.#boundByMembership = true;
   }
+}
+
+// As node:dgram names what is no UDP socket.
+function invalidDescriptor(fd: number): Error {
+  let type = 'UNKNOWN';
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isFile() || stats.isCharacterDevice()) type = 'FILE';
+    else if (stats.isFIFO()) type = 'PIPE';
+    else if (stats.isSocket()) type = 'TCP';
+  } catch {
+    // Not open.
+  }
+  return Object.assign(new TypeError(`Unsupported fd type: ${type}`), {
+    code: 'ERR_INVALID_FD_TYPE',
+  });
+}
+
+function checkBlockList(name: string, value: unknown): void {
+  if (value === undefined || value instanceof BlockList) return;
+  throw invalidType(name, 'an instance of net.BlockList', value);
 }

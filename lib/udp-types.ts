@@ -85,7 +85,10 @@ export interface ZeroCopyUdpSocket extends dgram.Socket, AsyncIterable<Arrival<U
     datagrams: readonly (Uint8Array | UdpDatagram)[],
     options?: UdpSendOptions,
   ): Promise<SendReport>;
-  /** UDP_CORK: what is sent until uncork() makes up one datagram. The kernel copies it. */
+  /**
+   * What is sent until uncork() makes up one datagram, as UDP_CORK does, to where its first send goes.
+   * It is gathered here, so that it may go zero-copy.
+   */
   cork(): void;
   uncork(): void;
   [Symbol.asyncDispose](): Promise<void>;

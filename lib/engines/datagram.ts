@@ -74,12 +74,13 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (!this.#admits(job)) {
       job.fail(queueFull(this.#host.maxQueuedBytes));
       if (job.callback === undefined) this.#host.counters.failedSends++;
-      this.#settler.add(job);
+      this.#settler.refuse(job);
       return;
     }
     const { segmentSize } = job.envelope;
     if (segmentSize > 0 && this.#host.routes.refuses(job.envelope, segmentSize)) this.#split(job);
     this.#queue.push(job);
+    this.#settler.expect(job);
     if (job.callback === undefined) {
       this.flush();
       job.stage();
@@ -120,7 +121,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   cancel(job: DatagramJob, error: Error): boolean {
     if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#settler.add(job);
+    this.#settler.refuse(job);
     return true;
   }
 
@@ -130,7 +131,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     for (const job of this.#queue.clear()) {
       const { address, port } = job.envelope;
       job.fail(addressError(-ECANCELED, 'send', address, port));
-      if (job.isDone) this.#settler.add(job);
+      if (job.isDone) this.#settler.schedule();
     }
     this.#phase = 'closing';
     this.#reapNow();
@@ -156,7 +157,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       job.tracker?.released(entry.bytes, fate, 'msg_zerocopy');
       for (const piece of entry.payloads) if (isDetached(piece)) host.detachedInFlight();
       job.pending--;
-      if (job.isDone) this.#settler.add(job);
+      if (job.isDone) this.#settler.schedule();
     });
     if (strays > 0) {
       counters.strayNotifications += strays;
@@ -184,7 +185,6 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   onPeerData(): void {}
-
   onReadable(): void {
     if (this.#phase === 'open') this.#host.onReadable();
   }
@@ -313,7 +313,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // All of the head went to the kernel; it is done unless the kernel still holds some of it.
   #finishHead(): void {
     const job = this.#queue.shift();
-    if (job.isDone) this.#settler.add(job);
+    job.passed();
+    if (job.isDone) this.#settler.schedule();
   }
 
   #split(job: DatagramJob): void {
@@ -323,12 +324,11 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #sendZeroCopy(head: DatagramJob): void {
     if (this.#sendsSinceReap >= SENDS_BETWEEN_REAPS) this.#reapNow();
     const { count } = this.#describe('zero-copy');
+    const before = this.#inflight.pendingSends;
     let sent = this.#trySend(count);
     if (sent === -ENOBUFS) {
-      // Unread notifications hold optmem: read them, then try once more.
+      // Unread notifications hold optmem: they are read by now, so try once more.
       this.#host.counters.enobufs++;
-      const before = this.#inflight.pendingSends;
-      this.#reapNow();
       if (this.#inflight.pendingSends < before) sent = this.#trySend(count);
       if (sent === -ENOBUFS) {
         this.#host.outOfBuffers();
@@ -353,6 +353,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#host.counters.zeroCopySends++;
       this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary' });
     }
+    // Native read the error queue to learn that, and no event will tell of what it found.
+    if (sent < count && sent !== -EAGAIN) this.#reapNow();
     return sent;
   }
 
@@ -376,7 +378,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   #reapNow(): void {
     this.#sendsSinceReap = 0;
-    if (this.#inflight.pendingSends > 0) this.#reactor.reap(this.port);
+    if (this.#inflight.pendingSends === 0) return;
+    this.#reactor.reap(this.port);
+    this.#settler.schedule();
   }
 
   // --- settling -------------------------------------------------------------------------------

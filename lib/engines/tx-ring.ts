@@ -112,6 +112,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   /** Sends the frames in `slots`, which are the payloads of `job`. */
   commit(slots: readonly number[], job: DatagramJob): void {
+    this.#settler.expect(job);
     for (let i = 0; i < slots.length; i++) {
       this.#commit(slots[i] as number, job, job.bytesOf(i), 'in-place');
     }
@@ -149,10 +150,11 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (this.#queue.size > 0 && this.#queue.bytes + job.bytes > most) {
       job.fail(queueFull(most));
       if (job.callback === undefined) this.#host.counters.failedSends++;
-      this.#settler.add(job);
+      this.#settler.refuse(job);
       return;
     }
     this.#queue.push(job);
+    this.#settler.expect(job);
     this.flush();
     if (job.callback === undefined) job.stage();
   }
@@ -165,7 +167,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       if (!job.isSent) break;
       this.#queue.shift();
       // A barrier has nothing to wait for but what was before it.
-      if (job.isDone) this.#settler.add(job);
+      if (job.isDone) this.#settler.schedule();
     }
     this.#hand();
   }
@@ -189,7 +191,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   cancel(job: DatagramJob, error: Error): boolean {
     if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#settler.add(job);
+    this.#settler.refuse(job);
     return true;
   }
 
@@ -204,7 +206,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const error = systemError(-ECANCELED, 'send');
     for (const job of this.#queue.clear()) {
       job.fail(error);
-      if (job.isDone) this.#settler.add(job);
+      if (job.isDone) this.#settler.schedule();
     }
     this.#slots.abandon((frame) => this.#settle(frame, error));
     this.#phase = 'closing';
@@ -352,7 +354,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       job.tracker?.released(bytes, 'unknown', 'tx_ring');
     } else job.tracker?.copied(bytes, 'not-reserved');
     if (error !== undefined && job.callback === undefined) this.#host.counters.failedSends++;
-    if (job.isDone) this.#settler.add(job);
+    if (job.isDone) this.#settler.schedule();
   }
 
   #onTick(): void {

@@ -51,6 +51,11 @@ int epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_remove(int epoll, int fd);
 
+// Makes every page of this process copy-on-write, as a fork does: what the kernel still sends from
+// keeps its content, and later writes of ours go to fresh pages. A page that somebody else references
+// is never written in place (mm/memory.c:wp_can_reuse_anon_folio; Linux 5.9). 0 or -errno.
+int freeze_pages();
+
 // The soft RLIMIT_NOFILE of this process.
 uint64_t descriptor_limit();
 

@@ -32,7 +32,8 @@ int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, si
 // (net/ipv4/udp.c:udp_send_skb; test/rig/udp-failures.test.ts).
 bool Port::failed_send_took_id() {
   const size_t before = held_.size();
-  read_queue();
+  // To the end: what was pending may complete in front of the failed one's notice.
+  read_queue(Until::kEmpty);
   const uint32_t next = static_cast<uint32_t>(issued_);
   return std::any_of(held_.begin() + static_cast<ptrdiff_t>(before), held_.end(),
                      [next](const Notice& notice) { return next - notice.lo <= notice.hi - notice.lo; });
@@ -41,10 +42,11 @@ bool Port::failed_send_took_id() {
 void Port::drain() {
   // With nothing pending the queue is empty, unless something else was switched on: an undrained
   // entry would make libuv spin (test/boundary/loop.test.ts).
-  if (issued_ != completed_ || foreign_entries_) read_queue();
+  if (issued_ == completed_ && !foreign_entries_) return;
+  read_queue(foreign_entries_ ? Until::kEmpty : Until::kNothingPending);
 }
 
-void Port::read_queue() {
+void Port::read_queue(Until until) {
   for (;;) {
     Notice notice;
     const int parsed = read_notice(fd_.get(), &notice);
@@ -55,7 +57,7 @@ void Port::read_queue() {
     completed_ += notice_count(notice);
     held_.push_back(notice);
     // Nothing more can be in it: spares the call that would say so.
-    if (issued_ == completed_ && !foreign_entries_) break;
+    if (until == Until::kNothingPending && issued_ == completed_) break;
   }
 }
 

@@ -68,12 +68,17 @@ class Port {
   void set_eager(bool eager) { eager_ = eager; }
   void set_referenced(bool referenced) { referenced_ = referenced; }
   // Whether the event loop must stay alive for this port.
-  bool holds_loop() const { return referenced_ && (waiting_ || reading_ || issued_ != completed_); }
+  bool holds_loop() const {
+    const bool sends = waiting_ || issued_ != completed_;
+    // A send holds the loop in node:dgram also when the socket is unref'ed.
+    return kind_ == PortKind::kDatagram ? sends || (referenced_ && reading_) : referenced_ && sends;
+  }
 
   TxRing ring;  // of a packet socket, once opened
 
  private:
-  void read_queue();
+  enum class Until { kNothingPending, kEmpty };
+  void read_queue(Until until);
   bool failed_send_took_id();
   int watch(int epoll);
 

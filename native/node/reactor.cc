@@ -21,8 +21,6 @@ constexpr uint64_t kHoldMs = 2;
 
 // After an abort only packets inside a queueing discipline or a device still reference the memory.
 constexpr int kLateCloneMs = 200;
-// Datagrams cannot be called back: they leave a slow queue when it is their turn.
-constexpr int kQueuedDatagramMs = 2000;
 
 // A duplicate is only taken while a quarter of the descriptors is free, so that a server goes on
 // accepting.
@@ -277,18 +275,15 @@ bool Reactor::drain_until_released(int timeout_ms) {
 uint32_t Reactor::release_all(int grace_ms) {
   if (drain_until_released(grace_ms)) return 0;
   uint32_t aborted = 0;
-  int patience_ms = kLateCloneMs;
   for (const auto& port : ports_) {
-    if (port == nullptr || port->pending_sends() == 0) continue;
-    if (port->kind() == PortKind::kDatagram) {
-      patience_ms = kQueuedDatagramMs;
-      continue;
-    }
+    if (port == nullptr || port->pending_sends() == 0 || port->kind() == PortKind::kDatagram) continue;
     port->abort();
     aborted++;
   }
   // The streams' queues are purged; only clones inside a queueing discipline or a device remain.
-  drain_until_released(patience_ms);
+  // Datagrams cannot be called back: they leave a queue when it is their turn. Their memory is about
+  // to be used again, so its content now is kept for them.
+  if (!drain_until_released(kLateCloneMs)) freeze_pages();
   return aborted;
 }
 
