@@ -1,6 +1,9 @@
 // What this machine and this process can do, found out by trying, not cached.
-import { loadNative } from './binding.js';
+import { constants } from 'node:os';
+import { loadNative, type Native } from './binding.js';
 import { errnoName } from './errors.js';
+
+const { EPERM } = constants.errno;
 
 export type Support = 'yes' | 'no' | 'unknown';
 
@@ -22,6 +25,31 @@ export interface Capabilities {
     /** Node's own copying write. */
     readonly copy: Capability;
   };
+  readonly udp: {
+    /** SO_ZEROCOPY on a UDP socket. Linux 5.0. */
+    readonly msg_zerocopy: { readonly ipv4: Capability; readonly ipv6: Capability };
+    /** UDP_SEGMENT. Linux 4.18. Without it datagrams are cut here. */
+    readonly gso: Capability;
+    /** UDP_GRO. Linux 5.0. */
+    readonly gro: Capability;
+    readonly copy: Capability;
+  };
+  readonly raw: {
+    /** Whether this process may open raw sockets: CAP_NET_RAW. */
+    readonly open: Capability;
+    /** SO_ZEROCOPY on a raw socket: on no mainline kernel. */
+    readonly msg_zerocopy: Capability;
+    readonly copy: Capability;
+  };
+  readonly packet: {
+    /** Whether this process may open packet sockets: CAP_NET_RAW. */
+    readonly open: Capability;
+    /** PACKET_TX_RING with TPACKET_V2. Linux 2.6.31. */
+    readonly tx_ring: Capability;
+    /** SO_ZEROCOPY on a packet socket: on no mainline kernel. */
+    readonly msg_zerocopy: Capability;
+    readonly copy: Capability;
+  };
 }
 
 const YES: Capability = Object.freeze({ support: 'yes' });
@@ -32,33 +60,101 @@ const YES: Capability = Object.freeze({ support: 'yes' });
  */
 export function capabilities(): Capabilities {
   const loaded = loadNative();
-  if (loaded.native === undefined) {
-    const missing: Capability = { support: 'no', reason: `addon-unavailable: ${loaded.why}` };
-    return {
-      platform: process.platform,
-      addon: missing,
-      tcp: { msg_zerocopy: { ipv4: missing, ipv6: missing }, copy: YES },
-    };
-  }
-  const { native } = loaded;
-  const probe = (family: 4 | 6): Capability => {
-    const { AF_INET, AF_INET6, SOCK_STREAM, IPPROTO_TCP, SOL_SOCKET, SO_ZEROCOPY } = native.kernel;
-    const domain = family === 4 ? AF_INET : AF_INET6;
-    const { support, errno } = native.probeOption(
-      domain,
-      SOCK_STREAM,
-      IPPROTO_TCP,
-      SOL_SOCKET,
-      SO_ZEROCOPY,
-    );
-    if (support === 1) return YES;
-    const why = `kernel-unsupported: SO_ZEROCOPY failed with ${errnoName(-errno)}`;
-    return { support: support === 0 ? 'no' : 'unknown', reason: why };
-  };
+  if (loaded.native === undefined) return withoutAddon(loaded.why);
   return {
     platform: process.platform,
-    kernel: native.describe().kernelRelease,
+    kernel: loaded.native.describe().kernelRelease,
     addon: YES,
-    tcp: { msg_zerocopy: { ipv4: probe(4), ipv6: probe(6) }, copy: YES },
+    ...ipCapabilities(loaded.native),
+    ...privilegedCapabilities(loaded.native),
+  };
+}
+
+function withoutAddon(why: string): Capabilities {
+  const no: Capability = { support: 'no', reason: `addon-unavailable: ${why}` };
+  const both = { ipv4: no, ipv6: no };
+  return {
+    platform: process.platform,
+    addon: no,
+    tcp: { msg_zerocopy: both, copy: YES },
+    udp: { msg_zerocopy: both, gso: no, gro: no, copy: YES },
+    raw: { open: no, msg_zerocopy: no, copy: no },
+    packet: { open: no, tx_ring: no, msg_zerocopy: no, copy: no },
+  };
+}
+
+interface Trial {
+  readonly domain: number;
+  readonly type: number;
+  readonly protocol: number;
+  readonly level: number;
+  readonly name: number;
+  /** The option, for the reason. */
+  readonly what: string;
+}
+
+function tryOption(native: Native, trial: Trial): Capability {
+  const { domain, type, protocol, level, name, what } = trial;
+  const { support, errno } = native.probeOption(domain, type, protocol, level, name);
+  if (support === 1) return YES;
+  if (errno === EPERM) {
+    return { support: 'no', reason: `EPERM: opening the socket needs CAP_NET_RAW` };
+  }
+  const why = `kernel-unsupported: ${what} failed with ${errnoName(-errno)}`;
+  return { support: support === 0 ? 'no' : 'unknown', reason: why };
+}
+
+function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
+  const { kernel } = native;
+  const zeroCopy = (version: 4 | 6, type: number, protocol: number): Capability =>
+    tryOption(native, {
+      domain: version === 4 ? kernel.AF_INET : kernel.AF_INET6,
+      type,
+      protocol,
+      level: kernel.SOL_SOCKET,
+      name: kernel.SO_ZEROCOPY,
+      what: 'SO_ZEROCOPY',
+    });
+  const udpOption = (name: number, what: string): Capability => {
+    const { AF_INET: domain, SOCK_DGRAM: type, IPPROTO_UDP: protocol, SOL_UDP: level } = kernel;
+    return tryOption(native, { domain, type, protocol, level, name, what });
+  };
+  const both = (type: number, protocol: number) => ({
+    ipv4: zeroCopy(4, type, protocol),
+    ipv6: zeroCopy(6, type, protocol),
+  });
+  return {
+    tcp: { msg_zerocopy: both(kernel.SOCK_STREAM, kernel.IPPROTO_TCP), copy: YES },
+    udp: {
+      msg_zerocopy: both(kernel.SOCK_DGRAM, kernel.IPPROTO_UDP),
+      gso: udpOption(kernel.UDP_SEGMENT, 'UDP_SEGMENT'),
+      gro: udpOption(kernel.UDP_GRO, 'UDP_GRO'),
+      copy: YES,
+    },
+  };
+}
+
+function privilegedCapabilities(native: Native): Pick<Capabilities, 'raw' | 'packet'> {
+  const { kernel } = native;
+  const raw = { domain: kernel.AF_INET, type: kernel.SOCK_RAW, protocol: kernel.IPPROTO_RAW };
+  const packet = { domain: kernel.AF_PACKET, type: kernel.SOCK_RAW, protocol: 0 };
+  const zeroCopy = {
+    level: kernel.SOL_SOCKET,
+    name: kernel.SO_ZEROCOPY,
+    what: 'SO_ZEROCOPY',
+  };
+  // An option that every socket has: whether it can be opened at all.
+  const open = { level: kernel.SOL_SOCKET, name: kernel.SO_REUSEADDR, what: 'socket' };
+  const ring = { level: kernel.SOL_PACKET, name: kernel.PACKET_VERSION, what: 'TPACKET_V2' };
+  const rawOpen = tryOption(native, { ...raw, ...open });
+  const packetOpen = tryOption(native, { ...packet, ...open });
+  return {
+    raw: { open: rawOpen, msg_zerocopy: tryOption(native, { ...raw, ...zeroCopy }), copy: rawOpen },
+    packet: {
+      open: packetOpen,
+      tx_ring: tryOption(native, { ...packet, ...ring }),
+      msg_zerocopy: tryOption(native, { ...packet, ...zeroCopy }),
+      copy: packetOpen,
+    },
   };
 }

@@ -40,6 +40,7 @@ export function checkIpOptions(
   if (through !== undefined && typeof through !== 'string' && typeof through !== 'number') {
     throw invalidType('options.interface', 'a name or an index', through);
   }
+  if (typeof through === 'number') integer('options.interface', through, 1, 0x7fffffff);
   return {
     tos: tos === undefined ? undefined : integer('options.tos', tos, 0, 255),
     source,

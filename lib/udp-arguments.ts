@@ -1,4 +1,6 @@
 // What UDP sockets are called with: node:dgram's signatures of send(), and the options of ours.
+import { fstatSync } from 'node:fs';
+import { BlockList } from 'node:net';
 import { joinExcess } from './datagram-arguments.js';
 import type { SendCallback } from './datagram-job.js';
 import { integer } from './datagram-options.js';
@@ -162,4 +164,26 @@ export function checkSegments(bytes: number, segmentSize: number): void {
       segmentSize,
     );
   }
+}
+
+/** As node:dgram names what is no UDP socket. */
+export function invalidDescriptor(fd: number): Error {
+  let type = 'UNKNOWN';
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isFile() || stats.isCharacterDevice()) type = 'FILE';
+    else if (stats.isFIFO()) type = 'PIPE';
+    else if (stats.isSocket()) type = 'TCP';
+  } catch {
+    // Not open.
+  }
+  return Object.assign(new TypeError(`Unsupported fd type: ${type}`), {
+    code: 'ERR_INVALID_FD_TYPE',
+  });
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE. */
+export function checkBlockList(name: string, value: unknown): void {
+  if (value === undefined || value instanceof BlockList) return;
+  throw invalidType(name, 'an instance of net.BlockList', value);
 }

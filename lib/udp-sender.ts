@@ -8,6 +8,7 @@ import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js
 import type { Envelope } from './envelope.js';
 import { addressError, ipBlocked, nodeError } from './errors.js';
 import type { SendReport } from './report.js';
+import { abortError } from './send-arguments.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from './datagram-arguments.js';
 import {
   checkPort,
@@ -117,8 +118,17 @@ export class UdpSender {
     this.#checkDestination(options);
     this.#core.checkRunning();
     if (this.#corked === undefined) return this.#report([plan], options.signal);
+    return this.#gather(this.#corked, payloads, options);
+  }
+
+  // A promise's part of a corked datagram.
+  #gather(
+    corked: Corked[],
+    payloads: readonly Uint8Array[],
+    to: CheckedSendOptions,
+  ): Promise<SendReport> {
     const { part, promise } = promisePart(payloads, bytesOf(payloads));
-    this.#corked.push({ part, to: options });
+    corked.push({ part, to });
     return promise;
   }
 
@@ -128,10 +138,14 @@ export class UdpSender {
   }
 
   uncork(): void {
-    const corked = this.#corked;
+    const corked = (this.#corked ?? []).filter(({ part, to }) => {
+      if (to.signal?.aborted === true)
+        process.nextTick(() => part.settle?.(abortError(to.signal as AbortSignal), undefined));
+      return to.signal?.aborted !== true;
+    });
     this.#corked = undefined;
-    const first = corked?.[0];
-    if (corked === undefined || first === undefined) return;
+    const [first] = corked;
+    if (first === undefined) return;
     const settle = (error: Error | null, report?: SendReport): void => {
       for (const { part } of corked) part.settle?.(error, report);
     };
@@ -148,7 +162,12 @@ export class UdpSender {
     const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
     for (const plan of plans) this.#checkDestination(plan.options);
     this.#core.checkRunning();
-    return this.#report(plans, common.signal);
+    if (this.#corked === undefined) return this.#report(plans, common.signal);
+    const all = plans.flatMap((plan) => plan.payloads);
+    return this.#gather(this.#corked, all, {
+      ...(plans[0]?.options ?? common),
+      signal: common.signal,
+    });
   }
 
   #checkOptions(given: unknown): CheckedSendOptions {
@@ -193,20 +212,40 @@ export class UdpSender {
       );
     }
     return new Promise((resolve, reject) => {
-      const groups = new Array<JobGroup>(plans.length);
+      const groups: JobGroup[] = [];
       let left = plans.length;
-      const send = (): void => resolve(this.#core.report(groups, signal));
+      let failure: Error | undefined;
+      const send = (): void => {
+        if (failure === undefined) return resolve(this.#core.report(groups, signal));
+        if (this.#core.isClosed) groups.length = 0;
+        this.#sendRest(groups, signal, failure).catch(reject);
+      };
       if (left === 0) send();
       plans.forEach((plan, index) => {
         const { address, port } = plan.options;
         this.#route(address, port ?? 0, (error, envelope) => {
-          if (envelope === undefined) return reject(error as Error);
-          if (this.#core.isClosed) return reject(notRunning());
-          groups[index] = this.#group(plan, envelope);
+          if (this.#core.isClosed) failure ??= error ?? notRunning();
+          else if (envelope === undefined) failure ??= error as Error;
+          else groups[index] = this.#group(plan, envelope);
           if (--left === 0) send();
         });
       });
     });
+  }
+
+  // Some cannot be routed: the others are sent, and it is told how many.
+  async #sendRest(
+    groups: readonly JobGroup[],
+    signal: AbortSignal | undefined,
+    failure: Error,
+  ): Promise<never> {
+    const routed = groups.filter((group) => group !== undefined);
+    const count = ({ kind, payloads }: JobGroup): number =>
+      kind === 'gathered' ? 1 : payloads.length;
+    // Rejects with what the kernel says, where it says something.
+    await this.#core.report(routed, signal);
+    const sentDatagrams = routed.reduce((sum, group) => sum + count(group), 0);
+    throw Object.assign(failure, { sentDatagrams });
   }
 
   #group({ kind, payloads, options }: Plan, destination: Envelope): JobGroup {

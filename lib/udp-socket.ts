@@ -2,8 +2,7 @@
 // never sees: it would read the error queue itself (libuv 1.52, src/unix/udp.c:uv__udp_io).
 import { channel } from 'node:diagnostics_channel';
 import dns from 'node:dns';
-import { fstatSync } from 'node:fs';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { addExtras } from './arrival-extras.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
@@ -19,7 +18,7 @@ import {
   type InterfaceNames,
   type SocketAddress,
 } from './sockaddr.js';
-import { checkPort } from './udp-arguments.js';
+import { checkBlockList, checkPort, invalidDescriptor } from './udp-arguments.js';
 import { UdpSettings } from './udp-settings.js';
 import { UdpSender, type UdpRouting } from './udp-sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './udp-types.js';
@@ -87,13 +86,13 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       fd?: unknown;
     };
     const given = typeof wanted.port === 'function' ? undefined : wanted.port;
-    const number = given === undefined || given === null ? 0 : checkPort(given, 0);
+    const number = given ? checkPort(given, 0) : 0;
     const host = typeof wanted.address === 'function' ? '' : wanted.address || '';
     if (typeof host !== 'string') throw invalidType('hostname', 'of type string', host);
     if (typeof callback === 'function') this.#onListening(callback as () => void);
     this.#bindState = 'binding';
-    if (typeof wanted.fd === 'number' && wanted.fd > 0) {
-      this.#open(wanted.fd);
+    if (Number.isInteger(wanted.fd) && (wanted.fd as number) > 0) {
+      this.#open(wanted.fd as number);
       this.#startListening();
       return this;
     }
@@ -332,9 +331,17 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   }
 
   override close(callback?: () => void): this {
-    super.close(callback);
-    // What was corked is told that it is not sent.
-    this.#sender.uncork();
+    if (this.#afterBind.length === 0) {
+      super.close(callback);
+      // What was corked is told that it is not sent.
+      this.#sender.uncork();
+      return this;
+    }
+    // As node:dgram: what waits for bind() goes first.
+    this.core.checkRunning();
+    if (typeof callback === 'function') this.on('close', callback);
+    const close = (): void => void (this.core.isClosed || this.close());
+    this.#afterBind.push({ run: close, failed: close });
     return this;
   }
 
@@ -373,25 +380,4 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (failed < 0) throw systemError(failed, 'addMembership');
     this.#boundByMembership = true;
   }
-}
-
-// As node:dgram names what is no UDP socket.
-function invalidDescriptor(fd: number): Error {
-  let type = 'UNKNOWN';
-  try {
-    const stats = fstatSync(fd);
-    if (stats.isFile() || stats.isCharacterDevice()) type = 'FILE';
-    else if (stats.isFIFO()) type = 'PIPE';
-    else if (stats.isSocket()) type = 'TCP';
-  } catch {
-    // Not open.
-  }
-  return Object.assign(new TypeError(`Unsupported fd type: ${type}`), {
-    code: 'ERR_INVALID_FD_TYPE',
-  });
-}
-
-function checkBlockList(name: string, value: unknown): void {
-  if (value === undefined || value instanceof BlockList) return;
-  throw invalidType(name, 'an instance of net.BlockList', value);
 }

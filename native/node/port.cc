@@ -29,7 +29,7 @@ int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, si
 
 // A datagram that fails behind the point where it got its id (a segment longer than the route's MTU,
 // a firewall, a full queue with IP_RECVERR) is freed within the call and has notified by now
-// (net/ipv4/udp.c:udp_send_skb; test/rig/udp-failures.test.ts).
+// (net/ipv4/udp.c:udp_send_skb; test/rig/udp-denials.test.ts).
 bool Port::failed_send_took_id() {
   const size_t before = held_.size();
   // To the end: what was pending may complete in front of the failed one's notice.

@@ -60,6 +60,9 @@ const POOL_BUFFERS = 16;
 export class PooledMessages {
   readonly #pool: BufferPool;
   readonly #plan: Pieces;
+  /** The how manieth message is in a buffer. */
+  readonly #turns = new WeakMap<ArrayBufferLike, number>();
+  #turn = 0;
 
   constructor({ trial }: SenderOrder) {
     this.#pool = new BufferPool(trial.bytes, POOL_BUFFERS);
@@ -80,6 +83,7 @@ export class PooledMessages {
     around: (sendAll: () => void) => void = (sendAll) => sendAll(),
   ): Promise<readonly SendReport[]> {
     const buffer = this.#pool.take();
+    this.#turns.set(buffer.buffer, ++this.#turn);
     fill(buffer);
     const sent: Promise<SendReport>[] = [];
     const overwriteAfter = async (piece: Buffer): Promise<SendReport> => {
@@ -99,6 +103,10 @@ export class PooledMessages {
       this.#pool.put(buffer);
     }
   }
+
+  /** For `zeroCopy.source` of a mixed run of datagrams, which go one way as a whole: every other one. */
+  readonly everyOtherMessage = (chunk: Uint8Array): boolean =>
+    (this.#turns.get(chunk.buffer) ?? 0) % 2 === 1;
 
   /** For `zeroCopy.source` of a mixed run: every other piece, from the second on. */
   readonly everyOther = (chunk: Uint8Array): boolean =>

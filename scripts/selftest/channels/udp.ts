@@ -18,7 +18,7 @@ export const openUdpChannel: OpenChannel = async (order): Promise<Channel> => {
     zeroCopy: {
       engine: engineOf(order),
       threshold: 0,
-      ...(trial.mixed ? { source: messages.everyOther } : {}),
+      ...(trial.mixed ? { source: messages.everyOtherMessage } : {}),
     },
   });
   socket.connect(port, address);
