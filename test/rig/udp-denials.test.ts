@@ -1,0 +1,22 @@
+// Sends that routes and netfilter refuse. A namespace of its own: its filter is not taken back.
+import { UDP_FAMILIES, udpRigSuite, udpScenarios } from '../helpers/udp-place';
+
+udpRigSuite('refused datagrams amid zero-copy sends', (getPlace) => {
+  udpScenarios(getPlace, 'udp-denials', {
+    noRoute: 'without a route',
+    refusingRoutes: 'by routes that prohibit, swallow and reject',
+  });
+
+  for (const type of UDP_FAMILIES) {
+    for (const scenario of ['filtered', 'filteredBatch'] as const) {
+      const how = scenario === 'filtered' ? 'one by one' : 'within a batch';
+      it(`by netfilter, ${how}, when their ids have been given (${type})`, async function () {
+        const params = getPlace().params(type);
+        const problem = await getPlace().run('udp-denials', scenario, params);
+        if (problem === undefined || problem === null) return;
+        this.test!.title += ` (skipped: ${problem})`;
+        this.skip();
+      });
+    }
+  }
+});
