@@ -147,7 +147,10 @@ export class UdpSender {
     const [first] = corked;
     if (first === undefined) return;
     const settle = (error: Error | null, report?: SendReport): void => {
-      for (const { part } of corked) part.settle?.(error, report);
+      for (const { part } of corked) {
+        if (error !== null && part.settle === undefined) this.#core.counters.failedSends++;
+        part.settle?.(error, report);
+      }
     };
     if (this.#core.isClosed) return process.nextTick(settle, notRunning());
     const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
