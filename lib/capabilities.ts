@@ -97,8 +97,9 @@ function tryOption(native: Native, trial: Trial): Capability {
   const { domain, type, protocol, level, name, what } = trial;
   const { support, errno } = native.probeOption(domain, type, protocol, level, name);
   if (support === 1) return YES;
-  if (errno === EPERM) {
-    return { support: 'no', reason: `EPERM: opening the socket needs CAP_NET_RAW` };
+  // Of a socket that anybody may open EPERM says something else, such as that a sandbox refuses.
+  if (errno === EPERM && type === native.kernel.SOCK_RAW) {
+    return { support: 'no', reason: 'EPERM: opening the socket needs CAP_NET_RAW' };
   }
   const why = `kernel-unsupported: ${what} failed with ${errnoName(-errno)}`;
   return { support: support === 0 ? 'no' : 'unknown', reason: why };
@@ -119,6 +120,8 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
     const { AF_INET: domain, SOCK_DGRAM: type, IPPROTO_UDP: protocol, SOL_UDP: level } = kernel;
     return tryOption(native, { domain, type, protocol, level, name, what });
   };
+  // Before Linux 5.13 it is taken and cannot be read back, which looks as if it were not there.
+  const gro = udpOption(kernel.UDP_GRO, 'UDP_GRO');
   const both = (type: number, protocol: number) => ({
     ipv4: zeroCopy(4, type, protocol),
     ipv6: zeroCopy(6, type, protocol),
@@ -128,7 +131,7 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
     udp: {
       msg_zerocopy: both(kernel.SOCK_DGRAM, kernel.IPPROTO_UDP),
       gso: udpOption(kernel.UDP_SEGMENT, 'UDP_SEGMENT'),
-      gro: udpOption(kernel.UDP_GRO, 'UDP_GRO'),
+      gro: gro.support === 'no' ? { ...gro, support: 'unknown' } : gro,
       copy: YES,
     },
   };
