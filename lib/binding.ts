@@ -142,6 +142,8 @@ export interface Native {
   ): number;
   /** Asks for one RECORD_WRITABLE. */
   arm(port: number): number;
+  /** Takes arm() back: nothing is waited for. */
+  disarm(port: number): void;
   /** Reads the error queue now; how many records are in the shared words. */
   reap(port: number): number;
   /** FIN behind what was accepted; watches for late data of the peer. */

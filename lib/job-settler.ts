@@ -9,8 +9,8 @@ const CUT_AFTER = 1024;
 export class JobSettler {
   #expected: DatagramJob[] = [];
   #first = 0;
-  /** Jobs of which nothing is sent: they wait for nobody. */
-  #refused: DatagramJob[] = [];
+  /** Jobs that wait for no other. */
+  #finished: DatagramJob[] = [];
   #isScheduled = false;
   readonly #receiver: object;
   readonly #onTick: () => void;
@@ -29,10 +29,13 @@ export class JobSettler {
     if (job.callback !== undefined) this.#expected.push(job);
   }
 
-  /** The job was not taken, or was taken out before anything of it was sent. */
-  refuse(job: DatagramJob): void {
+  /**
+   * The job is done, and its callback waits for no other: nothing of it was sent, or the order of
+   * sends is not that in which they were asked for (a ring's).
+   */
+  finish(job: DatagramJob): void {
     if (job.callback === undefined) return;
-    this.#refused.push(job);
+    this.#finished.push(job);
     this.schedule();
   }
 
@@ -47,7 +50,7 @@ export class JobSettler {
 
   /** Tells those who wait that their memory is theirs again. User code, which may send or close. */
   settle(): void {
-    for (const job of this.#refused.splice(0)) settleJob(job, this.#receiver);
+    for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
     while (this.#first < this.#expected.length) {
       const job = this.#expected[this.#first] as DatagramJob;
       if (!job.isDone) return;

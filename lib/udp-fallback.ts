@@ -139,13 +139,10 @@ export class FallbackUdpSocket extends NodesSocket {
       // dgram kept the call until it was bound, and makes it again by this name.
       again.isHanded = true;
       if (!again.isSettled) super.send(...(given as Parameters<dgram.Socket['send']>));
-      return undefined;
-    }
-    if (typeof second !== 'object' || second === null || ArrayBuffer.isView(second)) {
-      this.#sendTold(this.#parse(given));
-      return undefined;
-    }
-    return this.#report(second, () => [{ data: message } as udp.UdpDatagram]);
+    } else if (typeof second === 'object' && second !== null && !ArrayBuffer.isView(second)) {
+      return this.#report(second, () => [{ data: message } as udp.UdpDatagram]);
+    } else this.#sendTold(this.#parse(given));
+    return undefined;
   }
 
   sendMany(datagrams: unknown, options: udp.UdpSendOptions = {}): Promise<SendReport> {
@@ -188,7 +185,6 @@ export class FallbackUdpSocket extends NodesSocket {
     }
   }
 
-  // Throws: on bad arguments.
   #report(
     given: udp.UdpSendOptions,
     itemsOf: () => readonly DatagramItem<udp.UdpSendOptions>[],
@@ -355,10 +351,11 @@ export class FallbackUdpSocket extends NodesSocket {
   #end(): void {
     this.#source.state = 'closed';
     for (const iterator of this.#iterators) iterator.end();
-    // libuv cancels what it holds at the end of a turn; what waits for a lookup dgram forgets.
-    const rest = [...this.#outgoing];
     const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
-    if (rest.length > 0) setImmediate(() => setImmediate(() => this.#settleLater(rest, error)));
+    this.#settleLater(this.#corked ?? [], error);
+    // libuv cancels what it holds at the end of a turn; what waits for a lookup dgram forgets.
+    const settle = (): void => this.#settleLater(this.#outgoing, error);
+    if (this.#outgoing.size > 0) setImmediate(() => setImmediate(settle));
   }
 
   // --- receiving ----------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (!this.#admits(job)) {
       job.fail(queueFull(this.#host.maxQueuedBytes));
       if (job.callback === undefined) this.#host.counters.failedSends++;
-      this.#settler.refuse(job);
+      this.#settler.finish(job);
       return;
     }
     const { segmentSize } = job.envelope;
@@ -121,7 +121,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   cancel(job: DatagramJob, error: Error): boolean {
     if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#settler.refuse(job);
+    this.#settler.finish(job);
     return true;
   }
 

@@ -112,7 +112,6 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   /** Sends the frames in `slots`, which are the payloads of `job`. */
   commit(slots: readonly number[], job: DatagramJob): void {
-    this.#settler.expect(job);
     for (let i = 0; i < slots.length; i++) {
       this.#commit(slots[i] as number, job, job.bytesOf(i), 'in-place');
     }
@@ -150,11 +149,10 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (this.#queue.size > 0 && this.#queue.bytes + job.bytes > most) {
       job.fail(queueFull(most));
       if (job.callback === undefined) this.#host.counters.failedSends++;
-      this.#settler.refuse(job);
+      this.#settler.finish(job);
       return;
     }
     this.#queue.push(job);
-    this.#settler.expect(job);
     this.flush();
     if (job.callback === undefined) job.stage();
   }
@@ -167,7 +165,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       if (!job.isSent) break;
       this.#queue.shift();
       // A barrier has nothing to wait for but what was before it.
-      if (job.isDone) this.#settler.schedule();
+      if (job.isDone) this.#settler.finish(job);
     }
     this.#hand();
   }
@@ -191,7 +189,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   cancel(job: DatagramJob, error: Error): boolean {
     if (!this.#queue.remove(job)) return false;
     job.fail(error);
-    this.#settler.refuse(job);
+    this.#settler.finish(job);
     return true;
   }
 
@@ -206,7 +204,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const error = systemError(-ECANCELED, 'send');
     for (const job of this.#queue.clear()) {
       job.fail(error);
-      if (job.isDone) this.#settler.schedule();
+      if (job.isDone) this.#settler.finish(job);
     }
     this.#slots.abandon((frame) => this.#settle(frame, error));
     this.#phase = 'closing';
@@ -302,6 +300,8 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (this.#slots.pending > 0) {
       this.#reactor.native.arm(this.port);
       this.#lookLater(LOOK_AGAIN_MS);
+    } else {
+      this.#reactor.native.disarm(this.port);
     }
     this.#closeIfReleased();
   }
@@ -354,7 +354,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       job.tracker?.released(bytes, 'unknown', 'tx_ring');
     } else job.tracker?.copied(bytes, 'not-reserved');
     if (error !== undefined && job.callback === undefined) this.#host.counters.failedSends++;
-    if (job.isDone) this.#settler.schedule();
+    if (job.isDone) this.#settler.finish(job);
   }
 
   #onTick(): void {

@@ -79,6 +79,13 @@ Napi::Value arm(const Napi::CallbackInfo& info) {
   return port == nullptr ? info.Env().Undefined() : number(info, reactor->arm(port));
 }
 
+Napi::Value disarm(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) reactor->stop_waiting(port);
+  return info.Env().Undefined();
+}
+
 Napi::Value reap(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
@@ -155,6 +162,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["send"] = Napi::Function::New(env, send, "send");
   exports["arm"] = Napi::Function::New(env, arm, "arm");
+  exports["disarm"] = Napi::Function::New(env, disarm, "disarm");
   exports["reap"] = Napi::Function::New(env, reap, "reap");
   exports["linger"] = Napi::Function::New(env, linger, "linger");
   exports["abort"] = Napi::Function::New(env, abort_port, "abort");

@@ -61,6 +61,7 @@ class Port {
   void deliver_ranges(std::vector<Record>* records, size_t limit);
 
   int arm(int epoll);     // wait for space; race-free, see port.cc
+  void stop_waiting() { waiting_ = false; }
   int set_reading(int epoll, bool reading);
   int linger(int epoll);  // FIN after what was accepted, then watch for late data of the peer
   int abort();            // RST, queues purged; what was pending becomes readable

@@ -141,6 +141,12 @@ int Reactor::arm(Port* port) {
   return armed;
 }
 
+void Reactor::stop_waiting(Port* port) {
+  const bool held = port->holds_loop();
+  port->stop_waiting();
+  update_hold(held, *port);
+}
+
 int Reactor::linger(Port* port) {
   const bool held = port->holds_loop();
   const int lingering = port->linger(epoll_.get());

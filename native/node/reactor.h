@@ -34,6 +34,7 @@ class Reactor {
   int adopt(Fd fd);
   Port* port(uint32_t index);
   int arm(Port* port);
+  void stop_waiting(Port* port);
   int set_reading(Port* port, bool reading);
   int send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
   int linger(Port* port);
