@@ -1,8 +1,6 @@
 // The public face of packet sockets.
-import type { EventEmitter } from 'node:events';
-import type { Arrival } from './datagram-core.js';
 import type { DatagramOptions } from './datagram-options.js';
-import type { DatagramControl } from './datagram-socket.js';
+import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from './datagram-surface.js';
 import type { Offload } from './headers.js';
 import type { SendReport } from './report.js';
 import type { BpfInstruction } from './socket-filter.js';
@@ -79,24 +77,19 @@ export interface PacketInterface {
 }
 
 export type PacketMessageListener = (frame: Buffer, rinfo: PacketRemoteInfo) => void;
-type Frame = Uint8Array | readonly Uint8Array[];
-type SendCallback = (error: Error | null, bytes: number) => void;
 
 /**
  * A packet socket. Events: 'message', 'listening', 'error', 'close'. It is bound to its interface from
  * its creation; frames are taken from the first 'message' listener or iterator on.
  */
-export interface ZeroCopyPacketSocket
-  extends EventEmitter, AsyncIterable<Arrival<PacketRemoteInfo>> {
-  /** Engine `tx_ring` with a ring. */
-  readonly zeroCopy: DatagramControl;
+export interface ZeroCopyPacketSocket extends DatagramSurface<PacketRemoteInfo> {
   readonly interface: PacketInterface;
   /** Ring frames that reserve() can hand out now; 0 without a ring. */
   readonly freeFrames: number;
   /** The callback means that the memory is yours again, also with an error. */
-  send(frame: Frame, callback?: SendCallback): void;
+  send(frame: DatagramMessage, callback?: DatagramSendCallback): void;
   /** Throws on bad arguments, and sends nothing then. Rejects: system errors, ERR_ZC_*, AbortError. */
-  send(frame: Frame, options: PacketSendOptions): Promise<SendReport>;
+  send(frame: DatagramMessage, options: PacketSendOptions): Promise<SendReport>;
   /** Sends many frames with few system calls; see ZeroCopyUdpSocket.sendMany(). */
   sendMany(
     frames: readonly (Uint8Array | PacketFrame)[],
@@ -117,15 +110,4 @@ export interface ZeroCopyPacketSocket
   discard(frame: Buffer): void;
   /** Resolves when `freeFrames` is not 0. Rejects when the socket closes. */
   ready(): Promise<void>;
-  close(callback?: () => void): this;
-  getRecvBufferSize(): number;
-  setRecvBufferSize(bytes: number): void;
-  getSendBufferSize(): number;
-  setSendBufferSize(bytes: number): void;
-  getSendQueueSize(): number;
-  getSendQueueCount(): number;
-  ref(): this;
-  unref(): this;
-  [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<PacketRemoteInfo>>;
-  [Symbol.asyncDispose](): Promise<void>;
 }

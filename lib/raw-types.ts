@@ -1,9 +1,7 @@
 // The public face of raw sockets.
-import type { EventEmitter } from 'node:events';
 import type { ExtraInfo, ExtraOptions } from './arrival-extras.js';
-import type { Arrival } from './datagram-core.js';
 import type { DatagramOptions } from './datagram-options.js';
-import type { DatagramControl } from './datagram-socket.js';
+import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from './datagram-surface.js';
 import type { SendReport } from './report.js';
 import type { BpfInstruction } from './socket-filter.js';
 
@@ -48,43 +46,29 @@ export interface RawRemoteInfo extends ExtraInfo {
 }
 
 export type RawMessageListener = (message: Buffer, rinfo: RawRemoteInfo) => void;
-type Message = Uint8Array | readonly Uint8Array[];
-type SendCallback = (error: Error | null, bytes: number) => void;
 
 /**
  * A raw socket. Events: 'message' (IPv4: with the IP header, as the kernel delivers; IPv6: without),
  * 'listening' after bind(), 'connect', 'error', 'close'. It is open from its creation; datagrams are
  * taken from the first 'message' listener, iterator or bind() on.
  */
-export interface ZeroCopyRawSocket extends EventEmitter, AsyncIterable<Arrival<RawRemoteInfo>> {
-  readonly zeroCopy: DatagramControl;
+export interface ZeroCopyRawSocket extends DatagramSurface<RawRemoteInfo> {
   /** Receives only what is sent to `address`, and sends from it. Default: any. */
   bind(address?: string, callback?: () => void): this;
   connect(address: string, callback?: () => void): void;
   disconnect(): void;
   /** The callback means that the memory is yours again, also with an error. */
-  send(message: Message, address: string, callback?: SendCallback): void;
-  send(message: Message, callback?: SendCallback): void;
+  send(message: DatagramMessage, address: string, callback?: DatagramSendCallback): void;
+  send(message: DatagramMessage, callback?: DatagramSendCallback): void;
   /** Throws on bad arguments, and sends nothing then. Rejects: system errors, ERR_ZC_*, AbortError. */
-  send(message: Message, options: RawSendOptions): Promise<SendReport>;
+  send(message: DatagramMessage, options: RawSendOptions): Promise<SendReport>;
   /** Sends many datagrams with few system calls (sendmmsg); see ZeroCopyUdpSocket.sendMany(). */
   sendMany(
     datagrams: readonly (Uint8Array | RawDatagram)[],
     options?: RawSendOptions,
   ): Promise<SendReport>;
-  close(callback?: () => void): this;
   address(): { address: string; family: string };
   /** @param ttl 1 to 255 */
   setTTL(ttl: number): number;
   setBroadcast(on: boolean): void;
-  getRecvBufferSize(): number;
-  setRecvBufferSize(bytes: number): void;
-  getSendBufferSize(): number;
-  setSendBufferSize(bytes: number): void;
-  getSendQueueSize(): number;
-  getSendQueueCount(): number;
-  ref(): this;
-  unref(): this;
-  [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<RawRemoteInfo>>;
-  [Symbol.asyncDispose](): Promise<void>;
 }
