@@ -11,6 +11,9 @@ const FRAGMENTED_BYTES = 4000;
 const PAGE_BYTES = 4096;
 /** MAX_SKB_FRAGS: separate pages that one datagram may lie in. */
 const MOST_PAGES = 17;
+/** So much memory malloc(3) always maps, so that it begins near the start of a page: a piece that
+ * crossed into the next one would count twice. */
+const MAPPED_BYTES = 33 * 1024 * 1024;
 
 async function sendOne(session: Session, bytes: number): Promise<SendReport> {
   const { socket, out, target } = session;
@@ -127,7 +130,7 @@ export function empty(params: UdpParams): Promise<void> {
 
 // `count` pieces of one datagram, each in a page of its own and apart from the others.
 function inPages(data: Buffer, count: number): Buffer[] {
-  const memory = Buffer.allocUnsafeSlow(2 * count * PAGE_BYTES);
+  const memory = Buffer.allocUnsafeSlow(MAPPED_BYTES);
   const each = Math.ceil(data.length / count);
   return Array.from({ length: count }, (_, index) => {
     const part = data.subarray(index * each, (index + 1) * each);
