@@ -1,11 +1,32 @@
 // The only list of native sources: binding.gyp and CMakeLists.txt both ask it.
 // Usage: node scripts/sources.mjs kernel|node|addon   (addon = kernel + node)
-const kernel = ['datagram', 'errqueue', 'interface', 'probe', 'sys', 'tcp', 'tx_ring'].map(
-  (name) => `native/kernel/${name}.cc`,
-);
-const node = ['addon', 'arguments', 'constants', 'datagram', 'env', 'port', 'reactor', 'ring'].map(
-  (name) => `native/node/${name}.cc`,
-);
+const kernel = [
+  'datagram',
+  'errqueue',
+  'interface',
+  'io_uring',
+  'io_uring_send',
+  'pages',
+  'probe',
+  'sys',
+  'tcp',
+  'tx_ring',
+].map((name) => `native/kernel/${name}.cc`);
+const node = [
+  'addon',
+  'arguments',
+  'constants',
+  'datagram',
+  'env',
+  'pieces',
+  'port',
+  'reactor',
+  'reactor_ring',
+  'ring',
+  'slabs',
+  'submit_ring',
+  'uring',
+].map((name) => `native/node/${name}.cc`);
 
 const lists = { kernel, node, addon: [...kernel, ...node] };
 const wanted = process.argv[2] ?? 'addon';

@@ -11,11 +11,10 @@
 #include "kernel/abi.h"
 #include "kernel/tcp.h"
 #include "node/arguments.h"
+#include "node/pieces.h"
 
 namespace msg_zerocopy {
 namespace {
-
-constexpr size_t kMaxPieces = 1024;  // UIO_MAXIOV, include/uapi/linux/uio.h
 
 Napi::Value start(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->start(info[0].As<Napi::Uint32Array>(),
@@ -30,33 +29,6 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
                                       info[1].As<Napi::Boolean>().Value()));
 }
 
-// Gathers pieces[first..] from `offset` in the first of them into `iov`, up to `length` bytes.
-// Pointers and lengths are read anew on every call: a buffer may have been detached or resized since.
-size_t gather(napi_env env, napi_value pieces, uint32_t first, size_t offset, size_t length,
-              iovec* iov) {
-  uint32_t available = 0;
-  napi_get_array_length(env, pieces, &available);
-  size_t count = 0;
-  for (uint32_t i = first; i < available && count < kMaxPieces && length > 0; i++) {
-    napi_value piece;
-    void* data = nullptr;
-    size_t size = 0;
-    // Raw Node-API: the C++ wrapper makes three more calls for each piece.
-    if (napi_get_element(env, pieces, i, &piece) != napi_ok) break;
-    if (napi_get_typedarray_info(env, piece, nullptr, &size, &data, nullptr, nullptr) != napi_ok) {
-      break;
-    }
-    // The first piece is never used up; if it seems to be, it shrank or was detached: send nothing.
-    if (size < offset || (size == offset && offset > 0)) return 0;
-    if (size == 0) continue;
-    const size_t take = std::min(size - offset, length);
-    iov[count++] = {static_cast<char*>(data) + offset, take};
-    length -= take;
-    offset = 0;
-  }
-  return count;
-}
-
 // send(port, pieces, first, offset, length, flags) -> bytes accepted, or -errno
 Napi::Value send(const Napi::CallbackInfo& info) {
   Reactor* reactor;
@@ -66,7 +38,7 @@ Napi::Value send(const Napi::CallbackInfo& info) {
   iovec iov[kMaxPieces];
   const size_t count = gather(info.Env(), info[1], info[2].As<Napi::Number>().Uint32Value(),
                               static_cast<size_t>(info[3].As<Napi::Number>().DoubleValue()),
-                              static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), iov);
+                              static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), iov, kMaxPieces);
   if (count == 0) return number(info, -EFAULT);
   const int flags = ((wanted & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0) |
                     ((wanted & kSendMore) != 0 ? MSG_MORE : 0);
@@ -116,7 +88,7 @@ Napi::Value set_eager(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  port->set_eager(info[1].As<Napi::Boolean>().Value());
+  reactor->set_eager(port, info[1].As<Napi::Boolean>().Value());
   return number(info, static_cast<double>(port->held_ranges()));
 }
 
@@ -158,6 +130,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_constants(env, exports);
   export_datagrams(env, exports);
   export_ring(env, exports);
+  export_submit_ring(env, exports);
   exports["start"] = Napi::Function::New(env, start, "start");
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["send"] = Napi::Function::New(env, send, "send");

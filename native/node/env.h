@@ -10,6 +10,7 @@
 
 #include "kernel/datagram.h"
 #include "node/reactor.h"
+#include "node/slabs.h"
 
 namespace msg_zerocopy {
 
@@ -30,6 +31,9 @@ class Env {
   Arrival* arrivals() const { return arrivals_; }
   ReceiveBatch* receive_batch() { return &receive_batch_; }
 
+  // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.
+  const std::shared_ptr<Slabs>& slabs() { return slabs_; }
+
   // Adds to the bytes that this environment has pinned; answers the process's total.
   double add_pinned(double delta);
 
@@ -40,6 +44,7 @@ class Env {
   int grace_ms_ = 0;
   int64_t pinned_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
+  std::shared_ptr<Slabs> slabs_ = std::make_shared<Slabs>();
   std::unique_ptr<Reactor> reactor_;
   Napi::Reference<Napi::Uint32Array> envelope_words_;
   Napi::Reference<Napi::Uint32Array> arrival_words_;

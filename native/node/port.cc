@@ -40,6 +40,7 @@ bool Port::failed_send_took_id() {
 }
 
 void Port::drain() {
+  if (kind_ == PortKind::kRingStream) return;
   // With nothing pending the queue is empty, unless something else was switched on: an undrained
   // entry would make libuv spin (test/boundary/loop.test.ts).
   if (issued_ == completed_ && !foreign_entries_) return;
@@ -94,22 +95,27 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   }
 }
 
-// A datagram socket is in the epoll set only while something is wanted of it: one that stands there
-// is woken for each packet that leaves its send buffer, also for events that it did not ask for
-// (net/core/sock.c:sock_def_write_space; 60 ns each).
+// Only a port whose notifications come by the error queue is always in the epoll set. A datagram
+// socket that stands there is woken for each packet that leaves its send buffer, also for events that
+// it did not ask for (net/core/sock.c:sock_def_write_space; 60 ns each).
 int Port::watch(int epoll) {
   const uint32_t events = (armed_ ? EPOLLOUT : 0u) | (lingering_ || reading_ ? EPOLLIN : 0u);
-  if (watched_ && (kind_ == PortKind::kStream || events != 0 || issued_ != completed_)) {
-    return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
-  }
+  const bool expects_notices = kind_ == PortKind::kDatagram && issued_ != completed_;
+  const bool wanted = kind_ == PortKind::kStream || events != 0 || expects_notices;
+  if (watched_ && wanted) return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
   if (watched_) {
     watched_ = false;
     return epoll_remove(epoll, fd_.get());
   }
-  if (events == 0 && issued_ == completed_) return 0;
+  if (!wanted) return 0;
   const int added = epoll_add(epoll, fd_.get(), EPOLLET | events, index_);
   watched_ = added == 0;
   return added;
+}
+
+void Port::unwatch(int epoll) {
+  if (watched_) epoll_remove(epoll, fd_.get());
+  watched_ = false;
 }
 
 int Port::arm(int epoll) {

@@ -17,8 +17,15 @@ namespace msg_zerocopy {
 
 // Whose descriptor a port holds.
 enum class PortKind {
-  kStream,    // a duplicate of a TCP socket that libuv drives
-  kDatagram,  // a UDP, raw or packet socket that libuv never sees
+  kStream,      // a duplicate of a TCP socket that libuv drives; notifications in its error queue
+  kRingStream,  // the same, but sent by the ring, which also brings the notifications
+  kDatagram,    // a UDP, raw or packet socket that libuv never sees
+};
+
+// What a port asks of the event loop.
+struct Standing {
+  bool holds;   // stay alive
+  bool urgent;  // wake up for the ring's notifications
 };
 
 class Port {
@@ -54,9 +61,11 @@ class Port {
   // Whether an event says nothing but that space came free, which nobody waits for: libuv's own
   // writes on the socket cause one each time its send buffer was full.
   bool is_idle_wakeup(uint32_t events) const {
-    return armed_ && !waiting_ && issued_ == completed_ && (events & ~EPOLLWRNORM) == EPOLLOUT;
+    const bool expects_notices = kind_ != PortKind::kRingStream && issued_ != completed_;
+    return armed_ && !waiting_ && !expects_notices && (events & ~EPOLLWRNORM) == EPOLLOUT;
   }
   void disarm(int epoll);
+  void unwatch(int epoll);
   size_t held_ranges() const { return held_.size(); }
   void deliver_ranges(std::vector<Record>* records, size_t limit);
 
@@ -70,10 +79,20 @@ class Port {
   void set_referenced(bool referenced) { referenced_ = referenced; }
   // Whether the event loop must stay alive for this port.
   bool holds_loop() const {
-    const bool sends = waiting_ || issued_ != completed_;
+    const bool sends = waiting_ || unanswered_ > 0 || issued_ != completed_;
     // A send holds the loop in node:dgram also when the socket is unref'ed.
     return kind_ == PortKind::kDatagram ? sends || (referenced_ && reading_) : referenced_ && sends;
   }
+
+  Standing standing() const { return {holds_loop(), ring_is_urgent()}; }
+
+  // Sends by the ring: one at a time is prepared and answered; answered with a notification to come,
+  // it took the id.
+  uint64_t next_ring_id() const { return issued_; }
+  void ring_prepared() { unanswered_++; }
+  void ring_answered() { unanswered_--; }
+  void ring_issued() { issued_++; }
+  void ring_notified() { completed_++; }
 
   TxRing ring;  // of a packet socket, once opened
 
@@ -81,6 +100,10 @@ class Port {
   enum class Until { kNothingPending, kEmpty };
   void read_queue(Until until);
   bool failed_send_took_id();
+  bool ring_is_urgent() const {
+    if (kind_ != PortKind::kRingStream) return false;
+    return (eager_ || lingering_) && issued_ != completed_;
+  }
   int watch(int epoll);
 
   Fd fd_;
@@ -96,6 +119,7 @@ class Port {
   bool referenced_ = true;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
+  uint32_t unanswered_ = 0;  // requests of the ring that have no result yet
   std::vector<Notice> held_;
 };
 

@@ -76,6 +76,14 @@ int Reactor::attach(int fd, bool ours) {
   return insert(std::move(copy), PortKind::kStream, foreign_entries);
 }
 
+int Reactor::attach_to_ring(int fd) {
+  const int checked = check_tcp(fd);
+  if (checked < 0) return checked;
+  Fd copy(duplicate(fd));
+  if (copy.get() < 0 || near_descriptor_limit(copy.get())) return -EMFILE;
+  return insert(std::move(copy), PortKind::kRingStream, false);
+}
+
 int Reactor::adopt(Fd fd) { return insert(std::move(fd), PortKind::kDatagram, false); }
 
 int Reactor::insert(Fd fd, PortKind kind, bool foreign_entries) {
@@ -102,77 +110,87 @@ Port* Reactor::port(uint32_t index) {
   return index < ports_.size() ? ports_[index].get() : nullptr;
 }
 
-void Reactor::update_hold(bool held_before, const Port& port) {
-  const bool holds = port.holds_loop();
-  if (holds == held_before) return;
-  holders_ += holds ? 1u : ~0u;
+void Reactor::changed(const Port& port, Standing before) {
+  const Standing now = port.standing();
+  if (now.urgent != before.urgent) {
+    urgent_ += now.urgent ? 1u : ~0u;
+    if (now.urgent && urgent_ == 1) expect_notices();
+  }
+  if (now.holds == before.holds) return;
+  holders_ += now.holds ? 1u : ~0u;
   if (handles_ == nullptr) return;
   auto* handle = reinterpret_cast<uv_handle_t*>(&handles_->poll);
-  if (holds && holders_ == 1) uv_ref(handle);
-  if (!holds && holders_ == 0) uv_unref(handle);
+  if (now.holds && holders_ == 1) uv_ref(handle);
+  if (!now.holds && holders_ == 0) uv_unref(handle);
 }
 
 int Reactor::send(Port* port, const iovec* pieces, size_t count, int flags) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int accepted = port->send(pieces, count, flags);
-  update_hold(held, *port);
+  changed(*port, before);
   return accepted;
 }
 
 int Reactor::send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count,
                             int flags) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int sent = port->send_datagrams(epoll_.get(), envelopes, pieces, count, flags);
-  update_hold(held, *port);
+  changed(*port, before);
   return sent;
 }
 
 int Reactor::set_reading(Port* port, bool reading) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int set = port->set_reading(epoll_.get(), reading);
-  update_hold(held, *port);
+  changed(*port, before);
   return set;
 }
 
 int Reactor::arm(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int armed = port->arm(epoll_.get());
-  update_hold(held, *port);
+  changed(*port, before);
   return armed;
 }
 
 void Reactor::stop_waiting(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   port->stop_waiting();
-  update_hold(held, *port);
+  changed(*port, before);
 }
 
 int Reactor::linger(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int lingering = port->linger(epoll_.get());
-  update_hold(held, *port);
+  changed(*port, before);
   return lingering;
 }
 
 int Reactor::abort(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   const int aborted = port->abort();
-  update_hold(held, *port);
+  changed(*port, before);
   return aborted;
 }
 
 void Reactor::set_referenced(Port* port, bool referenced) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   port->set_referenced(referenced);
-  update_hold(held, *port);
+  changed(*port, before);
+}
+
+void Reactor::set_eager(Port* port, bool eager) {
+  const Standing before = port->standing();
+  port->set_eager(eager);
+  changed(*port, before);
 }
 
 void Reactor::detach(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   port->set_referenced(false);
-  update_hold(held, *port);
+  changed(*port, before);
   // Before the close: epoll keys on the open socket, which libuv's descriptor may keep open.
-  epoll_remove(epoll_.get(), port->fd());
+  port->unwatch(epoll_.get());
   const uint32_t index = port->index();
   ports_[index].reset();
   free_.push_back(index);
@@ -180,9 +198,9 @@ void Reactor::detach(Port* port) {
 }
 
 size_t Reactor::reap(Port* port) {
-  const bool held = port->holds_loop();
+  const Standing before = port->standing();
   port->drain();
-  update_hold(held, *port);
+  changed(*port, before);
   std::vector<Record> ranges;
   port->deliver_ranges(&ranges, capacity_);
   if (!ranges.empty()) std::memcpy(words_.Value().Data(), ranges.data(), ranges.size() * sizeof(Record));
@@ -196,12 +214,16 @@ void Reactor::on_readable() {
   do {
     count = epoll_wait(epoll_.get(), events, kEventsPerWait, 0);
     for (int i = 0; i < count; i++) {
+      if (events[i].data.u64 == kRingTag) {
+        ring_->submit(&records_, SIZE_MAX);
+        continue;
+      }
       Port* fired = port(static_cast<uint32_t>(events[i].data.u64));
       if (fired == nullptr) continue;
       if (fired->is_idle_wakeup(events[i].events)) fired->disarm(epoll_.get());
-      const bool held = fired->holds_loop();
+      const Standing before = fired->standing();
       fired->collect(epoll_.get(), events[i].events, &records_);
-      update_hold(held, *fired);
+      changed(*fired, before);
       held_ranges += fired->held_ranges();
       if (fired->held_ranges() > 0) holding_.push_back(fired->index());
     }
@@ -232,25 +254,30 @@ void Reactor::deliver() {
 }
 
 void Reactor::call_javascript() {
-  Napi::HandleScope scope(env_);
   // Taken out first: what JavaScript does may run the loop again (a nested wait, an inspector).
   const std::vector<Record> batch(std::move(records_));
   records_.clear();
   for (size_t from = 0; from < batch.size();) {
+    Napi::HandleScope scope(env_);
     const size_t count = std::min(capacity_, batch.size() - from);
     std::memcpy(words_.Value().Data(), &batch[from], count * sizeof(Record));
     from += count;
-    // Raw Node-API: the C++ wrapper aborts the process where JavaScript can no longer run, and the
-    // loop still turns then (src/env.cc:Environment::RunCleanup closes handles before it runs
-    // cleanup hooks). Records of an environment that ends are nobody's: release_all() counts ids.
-    const napi_value argument = Napi::Number::New(env_, static_cast<double>(count));
-    const napi_status status = napi_make_callback(env_, context_, env_.Global(),
-                                                  on_records_.Value(), 1, &argument, nullptr);
-    bool thrown = false;
-    if (status == napi_ok || napi_is_exception_pending(env_, &thrown) != napi_ok || !thrown) continue;
-    napi_value error;
-    if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
+    call_back(on_records_, count);
   }
+}
+
+// Raw Node-API: the C++ wrapper aborts the process where JavaScript can no longer run, and the loop
+// still turns then (src/env.cc:Environment::RunCleanup closes handles before it runs cleanup hooks).
+// Records of an environment that ends are nobody's: release_all() counts ids.
+void Reactor::call_back(const Napi::FunctionReference& function, size_t argument) {
+  const Napi::HandleScope scope(env_);
+  const napi_value value = Napi::Number::New(env_, static_cast<double>(argument));
+  const napi_status status =
+      napi_make_callback(env_, context_, env_.Global(), function.Value(), 1, &value, nullptr);
+  bool thrown = false;
+  if (status == napi_ok || napi_is_exception_pending(env_, &thrown) != napi_ok || !thrown) return;
+  napi_value error;
+  if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
 }
 
 bool Reactor::drain_until_released(int timeout_ms) {
@@ -259,12 +286,14 @@ bool Reactor::drain_until_released(int timeout_ms) {
   std::vector<pollfd> waiting;
   for (;;) {
     waiting.clear();
+    discard_completions();
     for (const auto& port : ports_) {
       if (port == nullptr) continue;
       port->drain();
       if (port->pending_sends() > 0) waiting.push_back({port->fd(), 0, 0});
     }
     if (waiting.empty()) return true;
+    if (ring_ != nullptr) waiting.push_back({ring_->eventfd(), POLLIN, 0});
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return false;
@@ -272,7 +301,7 @@ bool Reactor::drain_until_released(int timeout_ms) {
     // the wait is bounded to keep a late completion from being polled for in a busy loop.
     if (::poll(waiting.data(), waiting.size(), static_cast<int>(std::min<long>(left, 10))) > 0) {
       bool only_hung_up = true;
-      for (const pollfd& entry : waiting) only_hung_up &= (entry.revents & POLLERR) == 0;
+      for (const pollfd& entry : waiting) only_hung_up &= (entry.revents & (POLLERR | POLLIN)) == 0;
       if (only_hung_up) ::poll(nullptr, 0, 1);
     }
   }
@@ -295,6 +324,8 @@ uint32_t Reactor::release_all(int grace_ms) {
 
 void Reactor::close(void (*closed)(void*), void* data) {
   ports_.clear();
+  const bool has_ring = ring_ != nullptr;
+  ring_.reset();
   LoopHandles* handles = handles_;
   handles_ = nullptr;
   handles->closed = closed;
@@ -308,6 +339,13 @@ void Reactor::close(void (*closed)(void*), void* data) {
   };
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->poll), on_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->timer), on_closed);
+  if (!has_ring) return;
+  handles->open += 4;
+  handles->check.data = handles->prepare.data = handles->idle.data = handles->ring_timer.data = handles;
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->check), on_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->prepare), on_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->idle), on_closed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&handles->ring_timer), on_closed);
 }
 
 }  // namespace msg_zerocopy

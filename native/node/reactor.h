@@ -13,13 +13,17 @@
 #include "kernel/sys.h"
 #include "node/port.h"
 #include "node/records.h"
+#include "node/submit_ring.h"
 
 namespace msg_zerocopy {
 
-class Reactor {
+// Stands for the ring's eventfd among the ports of the epoll set.
+constexpr uint64_t kRingTag = UINT64_MAX;
+
+class Reactor final : private Ports {
  public:
   // `words` is shared with JavaScript; `on_records(count)` is called when its first `count` records
-  // are new.
+  // are new. Its last word is 1 while a turn of the loop ends.
   Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records);
   ~Reactor();
   Reactor(const Reactor&) = delete;
@@ -30,9 +34,11 @@ class Reactor {
   // Duplicates `fd` into a new port. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
   // was not us (`ours` is false), -EMFILE when descriptors run short.
   int attach(int fd, bool ours);
+  // Duplicates `fd` into a port that the ring sends for.
+  int attach_to_ring(int fd);
   // Makes a port of a datagram socket that nobody else uses. Its index, or -errno.
   int adopt(Fd fd);
-  Port* port(uint32_t index);
+  Port* port(uint32_t index) override;
   int arm(Port* port);
   void stop_waiting(Port* port);
   int set_reading(Port* port, bool reading);
@@ -42,10 +48,21 @@ class Reactor {
   void detach(Port* port);
   int send(Port* port, const iovec* pieces, size_t count, int flags);
   void set_referenced(Port* port, bool referenced);
+  void set_eager(Port* port, bool eager);
 
   // Reads one port's error queue now; the number of records put into the shared words. Call again
   // while that fills them.
   size_t reap(Port* port);
+
+  // Makes this environment's io_uring. `on_turn_end` is called at the end of each turn of the loop in
+  // which request_turn_end() was. 0 or -errno.
+  int open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<Slabs> slabs,
+                Napi::Function on_turn_end);
+  SubmitRing* submit_ring() { return ring_.get(); }
+  void request_turn_end();
+  // Submits what is prepared and reads completions into the shared words; how many records. Call again
+  // while that fills them.
+  size_t submit();
 
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
   // let go by itself. Answers how many connections had to be aborted.
@@ -61,8 +78,19 @@ class Reactor {
   void on_timer();
   void deliver();
   void call_javascript();
-  void update_hold(bool held_before, const Port& port);
+  void changed(const Port& port, Standing before) override;
   bool drain_until_released(int timeout_ms);
+  void call_back(const Napi::FunctionReference& function, size_t argument);
+
+  // Of the ring, in reactor_ring.cc.
+  void on_prepare();
+  void on_check();
+  void on_ring_timer();
+  void end_turn();
+  void mark_turn_end(uint32_t mark);
+  void read_ring();
+  void expect_notices();
+  void discard_completions();
 
   Napi::Env env_;
   Napi::Reference<Napi::Uint32Array> words_;
@@ -74,6 +102,11 @@ class Reactor {
   struct LoopHandles {
     uv_poll_t poll;
     uv_timer_t timer;
+    // With a ring.
+    uv_check_t check;
+    uv_prepare_t prepare;
+    uv_idle_t idle;
+    uv_timer_t ring_timer;
     int open = 2;
     void (*closed)(void*) = nullptr;
     void* closed_data = nullptr;
@@ -86,6 +119,14 @@ class Reactor {
   std::vector<uint32_t> free_;
   std::vector<uint32_t> holding_;  // ports with ranges that JavaScript does not know of yet
   std::vector<Record> records_;
+
+  std::unique_ptr<SubmitRing> ring_;
+  Napi::FunctionReference on_turn_end_;
+  bool turn_end_requested_ = false;
+  bool ring_timer_runs_ = false;
+  bool submitted_since_timer_ = false;
+  bool quiet_ = false;     // nothing was submitted for a while: notifications wake the loop again
+  uint32_t urgent_ = 0;    // ports that want to hear of their notifications at once
 };
 
 }  // namespace msg_zerocopy

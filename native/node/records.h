@@ -14,11 +14,14 @@ enum RecordFlag : uint32_t {
   kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // data of the peer arrived after our side was destroyed
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
+  kResult = 64,    // `lo` is what a send by the ring accepted, or -errno
+  kMore = 128,     // with kResult: a range will say when its memory is released
 };
 
-// Flags of the two exports that send.
+// Flags of the exports that send.
 constexpr uint32_t kSendZeroCopy = 1;
 constexpr uint32_t kSendMore = 2;
+constexpr uint32_t kSendEor = 4;
 
 struct Record {
   uint32_t port;

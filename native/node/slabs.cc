@@ -1,0 +1,63 @@
+#include "node/slabs.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace msg_zerocopy {
+
+void Slabs::set_ring(IoUring* ring) {
+  ring_ = ring;
+  for (const auto& slab : slabs_) slab->slot = -1;
+  std::fill(std::begin(slots_taken_), std::end(slots_taken_), false);
+}
+
+Slab* Slabs::add(void* base, size_t bytes) {
+  slabs_.push_back(std::make_unique<Slab>(Slab{base, bytes, -1}));
+  return slabs_.back().get();
+}
+
+void Slabs::remove(Slab* slab) {
+  // First out of the ring: another mapping may come to the same address, and a request that names the
+  // slot would send the old pages for it.
+  if (slab->slot >= 0 && ring_ != nullptr) {
+    const int emptied = ring_->update_buffer(static_cast<uint32_t>(slab->slot), nullptr, 0);
+    if (emptied == 0) slots_taken_[slab->slot] = false;
+  }
+  unmap_pages(slab->base, slab->bytes);
+  const auto at = std::find_if(slabs_.begin(), slabs_.end(),
+                               [slab](const auto& each) { return each.get() == slab; });
+  if (at != slabs_.end()) slabs_.erase(at);
+}
+
+int Slabs::register_slab(void* base) {
+  if (ring_ == nullptr) return -ENXIO;
+  const auto at = std::find_if(slabs_.begin(), slabs_.end(),
+                               [base](const auto& each) { return each->base == base; });
+  if (at == slabs_.end()) return -EINVAL;
+  if ((*at)->slot >= 0) return 0;
+  bool* const free = std::find(std::begin(slots_taken_), std::end(slots_taken_), false);
+  if (free == std::end(slots_taken_)) return -ENOBUFS;
+  const auto slot = static_cast<int>(free - std::begin(slots_taken_));
+  const int updated =
+      ring_->update_buffer(static_cast<uint32_t>(slot), (*at)->base, (*at)->bytes);
+  if (updated < 0) return updated;
+  *free = true;
+  (*at)->slot = slot;
+  return 0;
+}
+
+int Slabs::slot_of(const iovec* pieces, size_t count) const {
+  for (const auto& slab : slabs_) {
+    if (slab->slot < 0) continue;
+    const char* const begin = static_cast<const char*>(slab->base);
+    const char* const end = begin + slab->bytes;
+    const bool inside = std::all_of(pieces, pieces + count, [begin, end](const iovec& piece) {
+      const char* const at = static_cast<const char*>(piece.iov_base);
+      return at >= begin && at + piece.iov_len <= end;
+    });
+    if (inside) return slab->slot;
+  }
+  return -1;
+}
+
+}  // namespace msg_zerocopy

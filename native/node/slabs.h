@@ -1,0 +1,43 @@
+// The memory of pools: page-aligned slabs, each an ArrayBuffer, and where they stand among a ring's
+// registered buffers.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "kernel/io_uring.h"
+#include "kernel/pages.h"
+
+namespace msg_zerocopy {
+
+struct Slab {
+  void* base;
+  size_t bytes;
+  int slot;  // among the registered buffers; -1: not registered
+};
+
+class Slabs {
+ public:
+  static constexpr uint32_t kSlots = 64;
+
+  // The ring that slabs may be registered with; nullptr when it is gone.
+  void set_ring(IoUring* ring);
+
+  Slab* add(void* base, size_t bytes);
+  // Unregisters and unmaps.
+  void remove(Slab* slab);
+  // 0 or -errno: ENOMEM when memlock is used up, ENOBUFS when all slots are taken.
+  int register_slab(void* base);
+  // The slot of the registered slab that all pieces lie in, or -1.
+  int slot_of(const iovec* pieces, size_t count) const;
+
+ private:
+  IoUring* ring_ = nullptr;
+  bool slots_taken_[kSlots] = {};
+  std::vector<std::unique_ptr<Slab>> slabs_;
+};
+
+}  // namespace msg_zerocopy
