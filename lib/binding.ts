@@ -12,8 +12,11 @@ export interface NativeConstants {
   readonly RECORD_PEER_DATA: number;
   readonly RECORD_HANGUP: number;
   readonly RECORD_READABLE: number;
+  readonly RECORD_RESULT: number;
+  readonly RECORD_MORE: number;
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
+  readonly SEND_EOR: number;
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;
   readonly PIECES_PER_BATCH: number;
@@ -124,6 +127,17 @@ export interface NativeDescription {
   readonly kernelRelease: string;
 }
 
+/** What became of a ring that was made for a trial. */
+export interface NativeRingTrial {
+  /** 0, or -errno of the step that failed. */
+  readonly error: number;
+  readonly step: 'setup' | 'opcode' | 'send';
+  /** 0, or -errno: why memory cannot be registered. */
+  readonly buffersError: number;
+  /** A message of several pieces may name registered memory. Linux 6.15. */
+  readonly vectoredSlots: boolean;
+}
+
 export interface Native {
   readonly constants: NativeConstants;
   readonly kernel: KernelConstants;
@@ -171,6 +185,45 @@ export interface Native {
     level: number,
     name: number,
   ): { readonly support: number; readonly errno: number };
+
+  // The io_uring of this environment.
+  tryIoUring(): NativeRingTrial;
+  /**
+   * Makes the ring. `onTurnEnd` is called at the end of each turn of the event loop in which
+   * requestTurnEnd() was. 0 or -errno.
+   */
+  openSubmitRing(
+    submissions: number,
+    completions: number,
+    vectoredSlots: boolean,
+    onTurnEnd: () => void,
+  ): number;
+  /** Duplicates `fd` into a port that the ring sends for; its index, or -errno. */
+  attachToRing(fd: number): number;
+  requestTurnEnd(): void;
+  /** False once the process changed its user. */
+  ringUsable(): boolean;
+  /**
+   * Prepares one send of pieces[first..] from `offset`, at most `length` bytes. One for each port until
+   * submitRing(). 0; -EBUSY: submit first; -EFAULT: the memory is gone.
+   */
+  prepareSend(
+    port: number,
+    pieces: readonly Uint8Array[],
+    first: number,
+    offset: number,
+    length: number,
+    flags: number,
+  ): number;
+  /** Submits, and reads completions; how many records are in the shared words. */
+  submitRing(): number;
+  /**
+   * Page-aligned memory; -errno where there is none. It is unmapped when it is collected.
+   * @param pages 0: small ones; 1: huge ones, `bytes` a multiple of their size; 2: huge where possible
+   */
+  openSlab(bytes: number, pages: 0 | 1 | 2): ArrayBuffer | number;
+  /** Registers a slab with the ring: sends from it pin nothing. 0 or -errno. */
+  registerSlab(slab: ArrayBuffer): number;
 
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see envelope.ts. */

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { loadNative, type Native } from './binding.js';
 import { errnoName } from './errors.js';
+import { describeRefusal } from './submit-ring.js';
 
 const { EPERM } = constants.errno;
 
@@ -22,6 +23,11 @@ export interface Capabilities {
   readonly tcp: {
     /** SO_ZEROCOPY on a TCP socket. Linux 4.14. */
     readonly msg_zerocopy: { readonly ipv4: Capability; readonly ipv6: Capability };
+    /**
+     * IORING_OP_SEND_ZC, by a ring made for the trial. Linux 6.1, where kernel.io_uring_disabled and the
+     * sandbox allow it.
+     */
+    readonly io_uring: Capability;
     /** Node's own copying write. */
     readonly copy: Capability;
   };
@@ -56,7 +62,7 @@ const YES: Capability = Object.freeze({ support: 'yes' });
 
 /**
  * Tries what the kernel lets this process do, on throwaway sockets. Never cached: privileges and
- * sandboxes change. Takes some ten microseconds.
+ * sandboxes change. Takes some hundred microseconds.
  */
 export function capabilities(): Capabilities {
   const loaded = loadNative();
@@ -76,7 +82,7 @@ function withoutAddon(why: string): Capabilities {
   return {
     platform: process.platform,
     addon: no,
-    tcp: { msg_zerocopy: both, copy: YES },
+    tcp: { msg_zerocopy: both, io_uring: no, copy: YES },
     udp: { msg_zerocopy: both, gso: no, gro: no, copy: YES },
     raw: { open: no, msg_zerocopy: no, copy: no },
     packet: { open: no, tx_ring: no, msg_zerocopy: no, copy: no },
@@ -127,7 +133,11 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
     ipv6: zeroCopy(6, type, protocol),
   });
   return {
-    tcp: { msg_zerocopy: both(kernel.SOCK_STREAM, kernel.IPPROTO_TCP), copy: YES },
+    tcp: {
+      msg_zerocopy: both(kernel.SOCK_STREAM, kernel.IPPROTO_TCP),
+      io_uring: ringCapability(native),
+      copy: YES,
+    },
     udp: {
       msg_zerocopy: both(kernel.SOCK_DGRAM, kernel.IPPROTO_UDP),
       gso: udpOption(kernel.UDP_SEGMENT, 'UDP_SEGMENT'),
@@ -135,6 +145,11 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
       copy: YES,
     },
   };
+}
+
+function ringCapability(native: Native): Capability {
+  const { error, step } = native.tryIoUring();
+  return error === 0 ? YES : { support: 'no', reason: describeRefusal(error, step) };
 }
 
 function privilegedCapabilities(native: Native): Pick<Capabilities, 'raw' | 'packet'> {

@@ -18,3 +18,9 @@ export function isDetached(chunk: unknown): boolean {
     return true;
   }
 }
+
+/** Whether one of the chunks is a view of a buffer that was detached. */
+export function hasDetached(chunks: readonly { readonly chunk: Uint8Array | string }[]): boolean {
+  for (const { chunk } of chunks) if (chunk.length === 0 && isDetached(chunk)) return true;
+  return false;
+}

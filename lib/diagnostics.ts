@@ -11,6 +11,8 @@ export const channels = {
   fallback: channel('msg-zerocopy:fallback'),
   /** `{ socket }` zero copy works again after a pause. */
   resume: channel('msg-zerocopy:resume'),
+  /** `{ submissionEntries, completionEntries }` this thread made its io_uring. */
+  ring: channel('msg-zerocopy:io_uring'),
   /** `{ socket, reason, pendingBytes }` a connection was reset to get its memory back. */
   abort: channel('msg-zerocopy:abort'),
 } as const;

@@ -2,9 +2,10 @@
 // each: *accepted* (the kernel has the bytes) and *released* (their memory may change again), in the
 // same call or in a later turn. Nothing above may assume which, and no user code runs in submit().
 import type { SendTracker } from './report.js';
+import type { Lease } from './staging.js';
 
 /** Who sends the bytes of a socket. */
-export type EngineName = 'msg_zerocopy' | 'tx_ring' | 'copy';
+export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'copy';
 
 /** Why bytes are copied, or why zero copy is off. */
 export type Reason =
@@ -21,6 +22,7 @@ export type Reason =
   | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
   | 'no-ring' // a packet socket without options.ring
   | 'not-reserved' // a frame that was not produced in the ring
+  | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable'
@@ -43,6 +45,8 @@ export interface Segment {
 export interface Job {
   readonly segments: readonly Segment[];
   readonly bytes: number;
+  /** Holds what was staged of it. */
+  readonly lease?: Lease | undefined;
   /** Called once: the kernel accepted every byte, or the write failed. */
   readonly accepted: (error?: Error) => void;
 }

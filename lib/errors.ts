@@ -8,6 +8,7 @@ const { EPERM } = constants.errno;
 /** Codes of errors that are this package's own. They are stable. */
 export type ZeroCopyErrorCode =
   | 'ERR_ZC_BUFFER_DETACHED'
+  | 'ERR_ZC_FOREIGN_BUFFER'
   | 'ERR_ZC_FRAME_REFUSED'
   | 'ERR_ZC_HANDLE_TAKEN'
   | 'ERR_ZC_QUEUE_FULL'
@@ -94,6 +95,14 @@ export function bufferDetached(): ZeroCopyError {
     'ERR_ZC_BUFFER_DETACHED',
     'The buffer was detached (transferred or structured-cloned) before its bytes were sent. ' +
       'Keep it until the write callback or send() promise settles',
+  );
+}
+
+export function foreignBuffer(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_FOREIGN_BUFFER',
+    'The buffer is not one that this pool handed out, or it was freed before. free() takes the very ' +
+      'object that alloc() or allocUnsafe() returned, once',
   );
 }
 

@@ -1,3 +1,5 @@
+export { BufferPool } from './buffer-pool.js';
+export type { BufferPoolOptions, BufferPoolStats } from './buffer-pool.js';
 export { capabilities } from './capabilities.js';
 export type { Capabilities, Capability, Support } from './capabilities.js';
 export type { ZeroCopyControl, ZeroCopyStats } from './control.js';

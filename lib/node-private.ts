@@ -62,6 +62,20 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
   internal._pendingEncoding = encoding;
 }
 
+/**
+ * Lets the callback of the write in progress behave as if _write() called it at once: what is buffered
+ * follows now, and callbacks of users in a later tick (lib/internal/streams/writable.js:onwrite).
+ */
+export function settleWriteSynchronously(socket: net.Socket): void {
+  const state = (socket as unknown as { _writableState?: { sync?: boolean } })._writableState;
+  if (typeof state?.sync === 'boolean') state.sync = true;
+}
+
+/** Whether the process (or worker) runs its 'exit' listeners: no tick and no turn of the loop follows. */
+export function isExiting(): boolean {
+  return (process as unknown as { _exiting?: boolean })._exiting === true;
+}
+
 /** The http message that a socket sends at present (lib/_http_outgoing.js). */
 export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;

@@ -1,21 +1,29 @@
 // The options of the TCP layer: what a user may say, checked once, and what the rest of lib/ reads.
+import { BufferPool } from './buffer-pool.js';
 import { invalidType, outOfRange } from './errors.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from './policy/linger.js';
+import { isPoolMemory } from './pool-pins.js';
 import {
   DEFAULT_RESPONSE_THRESHOLD_BYTES,
   DEFAULT_THRESHOLD_BYTES,
   minimumChunkBytes,
 } from './policy/threshold.js';
+import { commonArea, StagingArea } from './staging.js';
+
+const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
+
+type EngineOption = (typeof ENGINES)[number];
 
 export interface ZeroCopyOptions {
   /**
-   * Who sends large writes. `'auto'` (default): MSG_ZEROCOPY where kernel and addon allow it, else
-   * Node's own copying write. `'msg_zerocopy'` by name goes on also where the kernel reports copies,
-   * instead of pausing. `'copy'` is the runtime off switch. The environment variable
-   * MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
+   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name
+   * go on also where the kernel reports copies, instead of pausing; where they cannot be had, bytes
+   * are copied and `zeroCopy.reason` says why. `'copy'` is the runtime off switch. The environment
+   * variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
-  engine?: 'auto' | 'msg_zerocopy' | 'copy';
+  engine?: EngineOption;
   /**
    * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB in a stream, 128 KiB for the
    * first write after data of the peer (a response), which pays for a wake-up of its own.
@@ -24,10 +32,11 @@ export interface ZeroCopyOptions {
    */
   threshold?: number | 'auto';
   /**
-   * Whose memory may be sent without copying. `'any'` (default), or a predicate called with each
-   * chunk that is large enough. Strings are encoded into memory of this package's own first.
+   * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool
+   * only; or a predicate called with each chunk that is large enough. Strings are encoded into memory
+   * of this package's own first.
    */
-  source?: 'any' | ((chunk: Uint8Array) => boolean);
+  source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /**
    * When a callback passed with data fires. `'release'` (default): when the memory is yours again.
    * `'accept'`: when the kernel took the bytes, as in plain Node, for data that never changes.
@@ -40,10 +49,20 @@ export interface ZeroCopyOptions {
    * reset to get its memory back. Default 30,000.
    */
   lingerTimeoutMs?: number;
+  /**
+   * Most bytes of consecutive small chunks (an HTTP header) that are copied into memory of this
+   * package's own to ride in one send with the large chunk beside them. Default 4096.
+   */
+  maxStagedBytes?: number;
+  /**
+   * A pool that these small chunks are staged in, so that header and body of a response lie in the same
+   * registered memory. It takes 64 KiB of the pool, more while responses wait. Default: none.
+   */
+  pool?: BufferPool;
 }
 
 export interface ResolvedOptions {
-  readonly engine: 'auto' | 'msg_zerocopy' | 'copy';
+  readonly engine: EngineOption;
   readonly threshold: number;
   /** The threshold of the first write after data of the peer. */
   readonly responseThreshold: number;
@@ -53,6 +72,9 @@ export interface ResolvedOptions {
   readonly holdCallbacks: boolean;
   readonly maxPendingBytes: number;
   readonly lingerTimeoutMs: number;
+  readonly maxStagedBytes: number;
+  /** Where small chunks are staged. */
+  readonly staging: StagingArea;
 }
 
 function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], or = ''): T {
@@ -73,17 +95,17 @@ function size(name: string, value: unknown, unit: string): number {
 
 function source(value: unknown): ((chunk: Uint8Array) => boolean) | undefined {
   if (value === undefined || value === 'any') return undefined;
+  if (value === 'pool') return isPoolMemory;
   if (typeof value === 'function') return value as (chunk: Uint8Array) => boolean;
-  oneOf('options.source', value, ['any'], ' or a function');
+  oneOf('options.source', value, ['any', 'pool'], ' or a function');
   return undefined;
 }
 
 function engine(value: unknown): ResolvedOptions['engine'] {
-  const engines = ['auto', 'msg_zerocopy', 'copy'] as const;
-  const chosen = oneOf('options.engine', value === undefined ? 'auto' : value, engines);
+  const chosen = oneOf('options.engine', value === undefined ? 'auto' : value, ENGINES);
   const override = process.env['MSG_ZEROCOPY_ENGINE'];
   if (chosen !== 'auto' || override === undefined || override === '') return chosen;
-  return oneOf('MSG_ZEROCOPY_ENGINE', override, engines);
+  return oneOf('MSG_ZEROCOPY_ENGINE', override, ENGINES);
 }
 
 /**
@@ -117,8 +139,34 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
       given.lingerTimeoutMs === undefined
         ? DEFAULT_LINGER_TIMEOUT_MS
         : timeout('options.lingerTimeoutMs', given.lingerTimeoutMs),
+    maxStagedBytes:
+      given.maxStagedBytes === undefined
+        ? DEFAULT_MAX_STAGED_BYTES
+        : size('options.maxStagedBytes', given.maxStagedBytes, 'bytes'),
+    staging: stagingIn(given.pool),
   });
 }
+
+const POOL_SLAB_BYTES = 64 * 1024;
+const poolAreas = new WeakMap<BufferPool, StagingArea>();
+
+function stagingIn(pool: unknown): StagingArea {
+  if (pool === undefined) return commonArea;
+  if (!(pool instanceof BufferPool)) throw invalidType('options.pool', 'a BufferPool', pool);
+  let area = poolAreas.get(pool);
+  if (area === undefined) {
+    area = new StagingArea({
+      slabBytes: POOL_SLAB_BYTES,
+      make: (bytes) => pool.allocUnsafe(bytes),
+      drop: (memory) => pool.free(memory),
+    });
+    poolAreas.set(pool, area);
+  }
+  return area;
+}
+
+/** An HTTP header and a short trailer. */
+const DEFAULT_MAX_STAGED_BYTES = 4096;
 
 /** The longest delay that a timer of Node's takes. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -1,7 +1,6 @@
 // Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
 // without being copied.
 import { constants } from 'node:os';
-import { markAsUntransferable } from 'node:worker_threads';
 import type { Native, NativeInterface } from './binding.js';
 import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
 import { DatagramCore } from './datagram-core.js';
@@ -138,7 +137,6 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { frames, frameBytes, blockBytes } = shape;
     const buffer = native.openRing(port, frameBytes, frames, blockBytes);
     if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
-    markAsUntransferable(buffer);
     if (options.sendBufferSize === 0) {
       // Frames in flight are charged to the send buffer, with their administration: room for all.
       const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);

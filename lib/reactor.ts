@@ -19,9 +19,21 @@ export interface PortOwner {
   onRangesDone(): void;
   /** Datagrams, or the socket's error, wait to be received. */
   onReadable?(): void;
+  /**
+   * A send by the ring was answered. Must not run user code.
+   * @param accepted bytes, or -errno
+   * @param more a range will say when its memory is released
+   */
+  onResult?(accepted: number, more: boolean): void;
+  /** All results of this submit are in. */
+  onResultsDone?(): void;
 }
 
-const RECORDS = 1024;
+/** Owners that have more to do once all records of a wake-up are read, and which records they had. */
+export type Calls = [PortOwner, number][];
+
+/** Records that the shared words hold: as many come at most at a time. */
+export const RECORDS = 1024;
 
 /** How long the end of the main environment waits for the kernel to release memory: about the
  * longest round trip. A worker's memory is freed at once, so its connections are aborted at once. */
@@ -47,10 +59,15 @@ export class Reactor {
       ipcLock,
       totalMemoryBytes: os.totalmem(),
     });
-    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS);
+    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
     const onRecords = (count: number): void => this.#dispatch(count);
     const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
+  }
+
+  /** A turn of the loop ends: callbacks of what was submitted are running. */
+  get turnEnds(): boolean {
+    return this.#words[this.#words.length - 1] === 1;
   }
 
   adopt(port: number, owner: PortOwner): void {
@@ -70,43 +87,46 @@ export class Reactor {
   /** Reads a port's error queue now. Runs no user code: onRangesDone() is left to the caller. */
   reap(port: number): void {
     let count: number;
+    const unused: Calls = [];
     do {
       count = this.native.reap(port);
-      for (let i = 0; i < count; i++) this.#range(i);
+      this.read(count, unused);
     } while (count === RECORDS);
   }
 
-  #range(index: number): PortOwner | undefined {
-    const { RECORD_WORDS, RECORD_COPIED } = this.constants;
-    const at = index * RECORD_WORDS;
-    const words = this.#words;
-    const owner = this.#owners[words[at] as number];
-    const copied = ((words[at + 3] as number) & RECORD_COPIED) !== 0;
-    owner?.onRange(words[at + 1] as number, words[at + 2] as number, copied);
-    return owner;
-  }
-
-  // Two passes: first the bookkeeping of every record, then what may run user code, which may send,
-  // destroy or reap in turn and so overwrite the shared words.
-  #dispatch(count: number): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } =
+  /**
+   * Reads the first `count` records of the shared words. Runs no user code: what may is left to
+   * run(calls), because it may send, destroy or reap in turn and so overwrite the words.
+   */
+  read(count: number, calls: Calls): void {
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_RESULT, RECORD_MORE } =
       this.constants;
-    const { RECORD_READABLE } = this.constants;
-    const calls: [PortOwner, number][] = [];
+    const words = this.#words;
     for (let i = 0; i < count; i++) {
-      const flags = this.#words[i * RECORD_WORDS + 3] as number;
-      const owner =
-        (flags & RECORD_RANGE) !== 0
-          ? this.#range(i)
-          : this.#owners[this.#words[i * RECORD_WORDS] as number];
+      const at = i * RECORD_WORDS;
+      const owner = this.#owners[words[at] as number];
       if (owner === undefined) continue;
+      const flags = words[at + 3] as number;
+      const lo = words[at + 1] as number;
+      if ((flags & RECORD_RANGE) !== 0) {
+        owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0);
+      } else if ((flags & RECORD_RESULT) !== 0) {
+        owner.onResult?.(lo | 0, (flags & RECORD_MORE) !== 0);
+      }
       const last = calls[calls.length - 1];
       if (last !== undefined && last[0] === owner) last[1] |= flags;
       else calls.push([owner, flags]);
     }
+  }
+
+  /** Tells owners what read() found for them. Runs user code. */
+  run(calls: Calls): void {
+    const { RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } = this.constants;
+    const { RECORD_READABLE, RECORD_RESULT } = this.constants;
     for (const [owner, flags] of calls) {
       try {
         if ((flags & RECORD_RANGE) !== 0) owner.onRangesDone();
+        if ((flags & RECORD_RESULT) !== 0) owner.onResultsDone?.();
         if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
         else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
         if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();
@@ -115,6 +135,12 @@ export class Reactor {
         rethrowLater(thrown);
       }
     }
+  }
+
+  #dispatch(count: number): void {
+    const calls: Calls = [];
+    this.read(count, calls);
+    this.run(calls);
   }
 }
 

@@ -5,11 +5,14 @@ import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import type { Reason } from './engine.js';
 import type { EngineHost } from './engines/engine-host.js';
+import { IoUringEngine } from './engines/io-uring.js';
 import { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
+import type { StreamEngine } from './engines/stream-engine.js';
 import { handleTaken, streamDestroyed } from './errors.js';
 import { forget, keepWarm, sweepIdle } from './idle-ports.js';
 import * as nodePrivate from './node-private.js';
 import type { Reactor } from './reactor.js';
+import { SubmitRing } from './submit-ring.js';
 
 const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
 
@@ -17,8 +20,8 @@ const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
 const DESCRIPTOR_RETRY_MS = 1_000;
 
 export class TcpAttachment {
-  #engine: MsgZeroCopyEngine | undefined;
-  readonly #leaving = new Set<MsgZeroCopyEngine>();
+  #engine: StreamEngine | undefined;
+  readonly #leaving = new Set<StreamEngine>();
   #handle: nodePrivate.Handle | undefined;
   #nextId = 0;
   #ownsZeroCopy = false;
@@ -31,17 +34,17 @@ export class TcpAttachment {
   ) {}
 
   /** The engine of the present connection. */
-  get engine(): MsgZeroCopyEngine | undefined {
+  get engine(): StreamEngine | undefined {
     return this.#engine;
   }
 
   /** The engine that accepted last: of the present connection, or of the one that just ended. */
-  get latest(): MsgZeroCopyEngine | undefined {
+  get latest(): StreamEngine | undefined {
     return this.#engine ?? [...this.#leaving].at(-1);
   }
 
   /** Every engine that may reference memory. */
-  engines(): MsgZeroCopyEngine[] {
+  engines(): StreamEngine[] {
     return this.#engine === undefined ? [...this.#leaving] : [...this.#leaving, this.#engine];
   }
 
@@ -54,34 +57,66 @@ export class TcpAttachment {
 
   /**
    * Makes sure that an engine is attached to the present connection.
+   * @param means what the engine sends by: the ring, or the reactor for MSG_ZEROCOPY
    * @param onAttach called before the first attachment
    * @returns why there is none; undefined when there is
    */
-  attach(reactor: Reactor, onAttach: (socket: net.Socket) => void): Reason | undefined {
+  attach(means: SubmitRing | Reactor, onAttach: (socket: net.Socket) => void): Reason | undefined {
     const handle = nodePrivate.handleOf(this.socket);
-    if (this.#engine !== undefined && this.#handle === handle) return undefined;
+    const wanted = means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
+    if (this.#engine !== undefined && this.#handle === handle) {
+      if (this.#engine.name === wanted || !this.#retire(this.#engine)) return undefined;
+    }
     if (handle === undefined) return 'no-descriptor';
     if (this.#handle !== handle) this.#forgetHandle();
     const descriptor = nodePrivate.descriptorOf(handle);
     if (descriptor === undefined) return 'no-descriptor';
-    const port = reactor.native.attach(descriptor, this.#ownsZeroCopy);
-    if (port < 0) return this.#refused(port);
+    const engine =
+      means instanceof SubmitRing
+        ? this.#attachToRing(means, descriptor)
+        : this.#attachToReactor(means, descriptor);
+    if (typeof engine === 'string') return engine;
     onAttach(this.socket);
     this.#handle = handle;
-    this.#ownsZeroCopy = true;
-    this.#engine = new MsgZeroCopyEngine(reactor, port, this.host, this.#nextId);
+    this.#engine = engine;
     keepWarm(this);
-    if (!nodePrivate.isReferenced(handle)) this.#engine.setReferenced(false);
+    if (!nodePrivate.isReferenced(handle)) engine.setReferenced(false);
     return undefined;
+  }
+
+  #attachToRing(ring: SubmitRing, descriptor: number): StreamEngine | Reason {
+    const port = ring.reactor.native.attachToRing(descriptor);
+    return port < 0 ? this.#refused(port) : new IoUringEngine(ring, port, this.host);
+  }
+
+  #attachToReactor(reactor: Reactor, descriptor: number): StreamEngine | Reason {
+    const port = reactor.native.attach(descriptor, this.#ownsZeroCopy);
+    if (port < 0) return this.#refused(port);
+    this.#ownsZeroCopy = true;
+    return new MsgZeroCopyEngine(reactor, port, this.host, this.#nextId);
+  }
+
+  // Another engine is wanted. The present one goes when nothing of its is pending, or callbacks of its
+  // writes would be overtaken; until then it goes on. False: not yet.
+  #retire(engine: StreamEngine): boolean {
+    if (!engine.idle || engine.handbacks.size > 0) return false;
+    this.#detach(engine);
+    return true;
+  }
+
+  // The kernel's counter of MSG_ZEROCOPY sends goes on: so does ours.
+  #detach(engine: StreamEngine): void {
+    if (engine.name === 'msg_zerocopy') this.#nextId = engine.nextId;
+    engine.detach();
   }
 
   /** An engine closed its descriptor. */
   finished(engine: unknown): void {
-    this.#leaving.delete(engine as MsgZeroCopyEngine);
+    this.#leaving.delete(engine as StreamEngine);
     if (this.#engine === engine) this.#engine = undefined;
   }
 
-  /** Gives the idle duplicate back. The kernel's counter goes on: so does ours. */
+  /** Gives the idle duplicate back. */
   dropIdle(): boolean {
     const engine = this.#engine;
     if (engine === undefined) return true;
@@ -89,9 +124,13 @@ export class TcpAttachment {
       engine.touched = false;
       return false;
     }
-    this.#nextId = engine.nextId;
-    engine.detach();
+    this.#detach(engine);
     return true;
+  }
+
+  /** The socket is about to be destroyed. */
+  sendWritten(): void {
+    this.#engine?.sendWritten();
   }
 
   /** The socket is destroyed; `how`: by destroy() or by resetAndDestroy(). */
@@ -129,7 +168,7 @@ export class TcpAttachment {
     this.#ownsZeroCopy = false;
   }
 
-  #leave(engine: MsgZeroCopyEngine): void {
+  #leave(engine: StreamEngine): void {
     this.#leaving.add(engine);
     this.#engine = undefined;
     forget(this);

@@ -3,19 +3,13 @@
 import type { Segment } from './engine.js';
 import type { ResolvedOptions } from './options.js';
 import type { SendTracker } from './report.js';
-import { stageBytes, stageText } from './staging.js';
+import { commonArea, Staging } from './staging.js';
 
 /** A chunk as Writable hands it to _write or _writev. */
 export interface Chunk {
   readonly chunk: Uint8Array | string;
   readonly encoding: BufferEncoding;
 }
-
-/**
- * The most bytes of consecutive small chunks that are staged to ride in the same system call as
- * their large neighbour (an HTTP header). More than that is copied by the kernel in a call of its own.
- */
-const STAGED_RUN_BYTES = 4096;
 
 /** A lower bound of a chunk's size in bytes, without encoding it. */
 export function sizeOf(chunk: Uint8Array | string): number {
@@ -50,7 +44,12 @@ interface Piece {
   tracker: SendTracker | undefined;
 }
 
-function toPiece(entry: Chunk, options: ResolvedOptions, tracker: SendTracker | undefined): Piece {
+function toPiece(
+  entry: Chunk,
+  options: ResolvedOptions,
+  tracker: SendTracker | undefined,
+  staging: Staging,
+): Piece {
   const { chunk } = entry;
   const size = sizeOf(chunk);
   if (typeof chunk === 'string') {
@@ -58,7 +57,7 @@ function toPiece(entry: Chunk, options: ResolvedOptions, tracker: SendTracker | 
       const bytes = Buffer.from(chunk, entry.encoding);
       return { bytes, kind: 'large', own: true, tracker };
     }
-    return { bytes: stageText(chunk, entry.encoding), kind: 'small', own: true, tracker };
+    return { bytes: staging.text(chunk, entry.encoding), kind: 'small', own: true, tracker };
   }
   if (size < options.minimumChunk) return { bytes: chunk, kind: 'small', own: false, tracker };
   const allowed = options.source?.(chunk) !== false;
@@ -107,20 +106,36 @@ class SegmentBuilder {
 
 // Appends a run of small pieces: staged when it is short, so that it shares the system call with its
 // large neighbours; else copied by the kernel straight from where it is.
-function appendSmallRun(builder: SegmentBuilder, run: readonly Piece[]): void {
+function appendSmallRun(builder: SegmentBuilder, run: readonly Piece[], plan: Plan): void {
   let size = 0;
   for (const piece of run) size += piece.bytes.length;
-  const staged = size <= STAGED_RUN_BYTES;
+  const staged = size <= plan.options.maxStagedBytes;
   for (const piece of run) {
     if (!staged) {
-      builder.append(piece.bytes, piece.tracker, 'below-threshold');
+      builder.append(copyFor(plan, piece), piece.tracker, 'below-threshold');
       continue;
     }
     piece.tracker?.copied(piece.bytes.length, 'below-threshold');
-    const bytes = piece.own ? piece.bytes : stageBytes(piece.bytes);
+    const bytes = piece.own ? piece.bytes : plan.staging.bytes(piece.bytes);
     builder.append(bytes, undefined, undefined);
   }
 }
+
+// What is copied in this call needs no copy of ours; what is copied later is no longer its owner's:
+// plain Node has it in the kernel when write() returns, and code that uses a buffer again relies on it.
+function copyFor({ copies, staging }: Plan, piece: Piece): Uint8Array {
+  return copies === 'now' || piece.own ? piece.bytes : staging.bytes(piece.bytes);
+}
+
+/** How a write is turned into segments. */
+interface Plan {
+  readonly options: ResolvedOptions;
+  readonly staging: Staging;
+  readonly copies: CopyTime;
+}
+
+/** When an engine copies what is not sent zero-copy: in submit(), or at the end of the turn. */
+export type CopyTime = 'now' | 'later';
 
 /**
  * Builds the segments of a write that reachesThreshold(). Empty chunks are left out.
@@ -130,27 +145,39 @@ export function buildSegments(
   chunks: readonly Chunk[],
   options: ResolvedOptions,
   trackerOf: ((chunk: Uint8Array | string) => SendTracker | undefined) | undefined,
+  staging = new Staging(commonArea),
+  copies: CopyTime = 'now',
 ): { segments: readonly Segment[]; bytes: number } {
   const only = chunks.length === 1 ? chunks[0]?.chunk : undefined;
   if (only !== undefined && typeof only !== 'string' && trackerOf === undefined) {
     const segment = { zeroCopy: true, pieces: [only], bytes: only.length };
     return { segments: [segment], bytes: only.length };
   }
+  const plan: Plan = { options, staging, copies };
   const builder = new SegmentBuilder();
   let run: Piece[] = [];
   for (const entry of chunks) {
     if (entry.chunk.length === 0) continue;
-    const piece = toPiece(entry, options, trackerOf?.(entry.chunk));
+    const piece = toPiece(entry, options, trackerOf?.(entry.chunk), staging);
     if (piece.bytes.length === 0) continue; // text that is invalid in its encoding
     if (piece.kind === 'small') {
       run.push(piece);
       continue;
     }
-    if (run.length > 0) appendSmallRun(builder, run);
+    if (run.length > 0) appendSmallRun(builder, run, plan);
     run = [];
-    builder.append(piece.bytes, piece.tracker, piece.kind === 'large' ? undefined : 'source');
+    const denied = piece.kind === 'denied';
+    const bytes = denied ? copyFor(plan, piece) : piece.bytes;
+    builder.append(bytes, piece.tracker, denied ? 'source' : undefined);
   }
-  if (run.length > 0) appendSmallRun(builder, run);
+  if (run.length > 0) appendSmallRun(builder, run, plan);
   const segments = builder.finish();
   return { segments, bytes: builder.bytes };
+}
+
+/** The one segment of a write that is copied as a whole, at once. */
+export function buildCopy(chunks: readonly Chunk[], staging: Staging): readonly Segment[] {
+  const bytes = staging.all(chunks);
+  if (bytes.length === 0) return [];
+  return [{ zeroCopy: false, pieces: [bytes], bytes: bytes.length, reason: 'below-threshold' }];
 }

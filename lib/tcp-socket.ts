@@ -119,7 +119,7 @@ function _write(
   const up = upgrade(this);
   const size = chunk.length;
   // A buffer without bytes may be a detached one.
-  if (size > 0 && size < up.options.threshold && !up.tracking) {
+  if (size > 0 && size < up.options.threshold && !up.trackers.any && !up.mayStage) {
     if (up.base._write === nodeWriteChunk) nodeWriteChunk.call(this, chunk, encoding, callback);
     else up.base._write.call(this, chunk, encoding, callback);
     return;
@@ -167,13 +167,13 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
     signal?.addEventListener('abort', onAbort, { once: true });
     const settle: WriteCallback = (error) => {
       signal?.removeEventListener('abort', onAbort);
-      up.untrack(views);
+      up.trackers.remove(views);
       if (error) reject(error);
       else resolve(tracker.report());
     };
     socket.cork();
     for (const view of views) {
-      if (view.length > 0) up.track(view, tracker);
+      if (view.length > 0) up.trackers.add(view, tracker);
       up.base.write.call(socket, view);
     }
     // The empty write comes behind all of them, also when the stream fails.
@@ -186,6 +186,7 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
 
 /** Methods as they were when the engine was first attached. */
 interface LateBase {
+  readonly destroy: net.Socket['destroy'];
   readonly _destroy: net.Socket['_destroy'];
   readonly resetAndDestroy: net.Socket['resetAndDestroy'];
   readonly setTimeout: net.Socket['setTimeout'];
@@ -202,6 +203,12 @@ function lateBase(socket: net.Socket): LateBase {
 }
 
 const resetting = new WeakSet<net.Socket>();
+
+function destroy(this: net.Socket, error?: Error): net.Socket {
+  // While the stream still goes on to what it holds behind the present write.
+  if (!this.destroyed) upgrade(this).attachment?.sendWritten();
+  return lateBase(this).destroy.call(this, error);
+}
 
 function _destroy(
   this: net.Socket,
@@ -250,6 +257,7 @@ function hidden(value: unknown): PropertyDescriptor {
 }
 
 const lateOverrides: PropertyDescriptorMap = {
+  destroy: hidden(destroy),
   _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
   setTimeout: hidden(setSocketTimeout),
@@ -260,8 +268,8 @@ const lateOverrides: PropertyDescriptorMap = {
 
 function onAttach(socket: net.Socket): void {
   if (lateBaseOf in socket) return;
-  const { _destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
-  const base: LateBase = { _destroy, resetAndDestroy, setTimeout, ref, unref };
+  const { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
+  const base: LateBase = { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref };
   Object.defineProperty(socket, lateBaseOf, { value: base });
   Object.defineProperties(socket, lateOverrides);
 }

@@ -3,22 +3,26 @@
 // SO_ZEROCOPY and epoll entry are taken then.
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
+import { afterConnect } from './after-connect.js';
+import { ChunkTrackers } from './chunk-trackers.js';
 import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
 import { zeroCounters, type Counters } from './counters.js';
 import { channels, publish, warnOnce } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
 import type { EngineHost, SendKind } from './engines/engine-host.js';
-import type { MsgZeroCopyEngine } from './engines/msg-zerocopy.js';
-import { isDetached } from './detached.js';
-import { bufferDetached, closedBeforeConnection } from './errors.js';
+import type { StreamEngine } from './engines/stream-engine.js';
+import { hasDetached } from './detached.js';
+import { bufferDetached } from './errors.js';
 import { runHandback } from './handbacks.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
+import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
 import { getReactor, Reactor } from './reactor.js';
-import type { SendTracker } from './report.js';
+import { commonArea, Staging } from './staging.js';
+import { getSubmitRing, SubmitRing } from './submit-ring.js';
 import { TcpAttachment } from './tcp-attachment.js';
-import { buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
+import { buildCopy, buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -49,11 +53,15 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
   #dispatched = 0;
+  /** bytesRead of the socket at the last small write. */
+  #bytesAnswered = 0;
   /** Held callbacks that were given to Node and not called yet. */
   #heldByNode = 0;
   /** bytesRead of the socket at the last large write. */
   #bytesRead = 0;
-  #trackers: Map<Uint8Array, SendTracker> | undefined;
+  /** The kernel does not send this connection's bytes by the ring. */
+  #ringRefused = false;
+  readonly trackers = new ChunkTrackers();
   #control: SocketControl | undefined;
 
   readonly #onAttach: (socket: net.Socket) => void;
@@ -80,18 +88,21 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get engineName(): EngineName {
-    return this.reason === undefined ? 'msg_zerocopy' : 'copy';
+    const means = this.#standing();
+    if (typeof means === 'string' || this.#adaptive?.reason !== undefined) return 'copy';
+    return means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
   }
 
   get state(): State {
     if (this.socket.destroyed && this.pendingSends === 0) return 'closed';
-    const reason = this.#standing();
-    if (reason !== undefined) return reason === 'fd-limit' ? 'paused' : 'unsupported';
+    const standing = this.#standing();
+    if (typeof standing === 'string') return standing === 'fd-limit' ? 'paused' : 'unsupported';
     return this.#adaptive?.state ?? 'active';
   }
 
   get reason(): Reason | undefined {
-    return this.#standing() ?? this.#adaptive?.reason;
+    const standing = this.#standing();
+    return typeof standing === 'string' ? standing : this.#adaptive?.reason;
   }
 
   get pendingBytes(): number {
@@ -102,7 +113,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
   }
 
-  #engines(): MsgZeroCopyEngine[] {
+  #engines(): StreamEngine[] {
     return this.attachment?.engines() ?? [];
   }
 
@@ -162,7 +173,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   completed(copied: boolean, kind: SendKind): void {
     // An engine that was asked for by name does not pause on copies; its probe after a want of
     // buffers is answered by any notification.
-    const named = this.options.engine === 'msg_zerocopy';
+    const named = this.options.engine !== 'auto';
     if (named && this.#adaptive === undefined) return;
     // A late notice of a send from before the pause is no verdict on the probe.
     if (this.#adaptive?.state === 'probing' && kind === 'ordinary') return;
@@ -175,6 +186,15 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   outOfBuffers(): void {
     (this.#adaptive ??= new Adaptive()).outOfBuffers(performance.now());
     this.#announceFallback('enobufs');
+  }
+
+  engineRefused(): void {
+    this.#ringRefused = true;
+    this.#announceFallback('kernel-unsupported');
+  }
+
+  acceptingQuietly(): void {
+    nodePrivate.settleWriteSynchronously(this.socket);
   }
 
   progressed(): void {
@@ -224,23 +244,18 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return held;
   }
 
-  /** Some send() wants to know about its chunks. */
-  get tracking(): boolean {
-    return this.#trackers !== undefined && this.#trackers.size > 0;
-  }
-
-  track(chunk: Uint8Array, tracker: SendTracker): void {
-    (this.#trackers ??= new Map()).set(chunk, tracker);
-  }
-
-  /** The send() of these chunks is settled. */
-  untrack(chunks: readonly Uint8Array[]): void {
-    for (const chunk of chunks) this.#trackers?.delete(chunk);
+  /** Small writes may go by the ring. */
+  get mayStage(): boolean {
+    return (
+      LARGEST_STAGED_WRITE_BYTES > 0 &&
+      this.options.engine !== 'copy' &&
+      this.options.engine !== 'msg_zerocopy'
+    );
   }
 
   /** Sends the chunks of a write, by the engine or by Node. */
   write(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const wanted = this.tracking ? this.#withoutCancelled(chunks) : chunks;
+    const wanted = this.trackers.withoutCancelled(chunks);
     if (wanted.length === 0) callback();
     else if (hasDetached(wanted)) callback(bufferDetached());
     else if (!this.#takes(wanted, callback)) this.#writeByNode(wanted, callback);
@@ -249,19 +264,47 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // Takes a write over from Node. False: Node's own write is to do it.
   #takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
     if (!this.#reachesThreshold(chunks)) {
-      this.#trackCopied(chunks, 'below-threshold');
-      return false;
+      this.trackers.copied(chunks, 'below-threshold');
+      return this.#stages(chunks, callback);
     }
     if (this.socket.connecting) {
-      this.#afterConnect(chunks, callback);
+      // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
+      afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback));
       return true;
     }
     const reason = this.#unavailable();
     if (reason !== undefined) {
-      this.#trackCopied(chunks, reason);
+      this.trackers.copied(chunks, reason);
       return false;
     }
     this.#submit(chunks, callback);
+    return true;
+  }
+
+  // Takes a small write over: it is copied now, and sent with what others write in this turn.
+  #stages(chunks: readonly Chunk[], callback: WriteCallback): boolean {
+    let size = 0;
+    for (const { chunk } of chunks) size += chunk.length;
+    if (size > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
+    // Only answers: a stream of small writes gains nothing by waiting. And a connection with one answer
+    // is not to pay for a duplicate of its descriptor.
+    const { bytesRead } = this.socket;
+    if (bytesRead === this.#bytesAnswered) return false;
+    const isFirst = this.#bytesAnswered === 0;
+    this.#bytesAnswered = bytesRead;
+    if (isFirst) return false;
+    const means = this.#standing();
+    if (!(means instanceof SubmitRing)) return false;
+    const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
+    if (attachment.attach(means, this.#onAttach) !== undefined) return false;
+    const engine = attachment.engine as StreamEngine;
+    if (engine.name !== 'io_uring') return false;
+    const staging = new Staging(commonArea);
+    const segments = buildCopy(chunks, staging);
+    const bytes = segments[0]?.bytes ?? 0;
+    if (bytes === 0) return false;
+    this.#dispatched += bytes;
+    engine.submit({ segments, bytes, lease: staging.lease, accepted: callback }, newWriteResource);
     return true;
   }
 
@@ -276,60 +319,19 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const engine = this.attachment?.engine as MsgZeroCopyEngine;
-    const trackers = this.#trackers;
+    const engine = this.attachment?.engine as StreamEngine;
+    const { trackers } = this;
+    const staging = new Staging(this.options.staging);
     const { segments, bytes } = buildSegments(
       chunks,
       this.options,
-      trackers === undefined || trackers.size === 0 ? undefined : (chunk) => this.#follow(chunk),
+      trackers.any ? (chunk) => trackers.follow(chunk) : undefined,
+      staging,
+      engine.name === 'io_uring' ? 'later' : 'now',
     );
-    const job: Job = { segments, bytes, accepted: callback };
+    const job: Job = { segments, bytes, lease: staging.lease, accepted: callback };
     this.#dispatched += bytes;
     engine.submit(job, newWriteResource);
-  }
-
-  #follow(chunk: Uint8Array | string): SendTracker | undefined {
-    if (typeof chunk === 'string') return undefined;
-    const tracker = this.#trackers?.get(chunk);
-    if (tracker === undefined) return undefined;
-    this.#trackers?.delete(chunk);
-    tracker.started = true;
-    return tracker;
-  }
-
-  #trackCopied(chunks: readonly Chunk[], reason: Reason): void {
-    if (this.#trackers === undefined || this.#trackers.size === 0) return;
-    for (const { chunk } of chunks) this.#follow(chunk)?.copied(chunk.length, reason);
-  }
-
-  // Leaves out chunks whose send() was aborted before any of it was accepted.
-  #withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
-    const trackers = this.#trackers as Map<Uint8Array, SendTracker>;
-    return chunks.filter(({ chunk }) => {
-      if (typeof chunk === 'string' || trackers.get(chunk)?.cancelled !== true) return true;
-      trackers.delete(chunk);
-      return false;
-    });
-  }
-
-  // As core does for a write while connecting (lib/net.js:_writeGeneric).
-  #afterConnect(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const { socket } = this;
-    const single = chunks.length === 1 ? chunks[0] : undefined;
-    nodePrivate.setPendingData(socket, single?.chunk ?? chunks, single?.encoding ?? '');
-    const onClose = (): void => {
-      // The callback hands memory back: a later connection of this socket must not send it.
-      socket.off('connect', onConnect);
-      callback(closedBeforeConnection());
-    };
-    const onConnect = (): void => {
-      socket.off('close', onClose);
-      nodePrivate.setPendingData(socket, null, '');
-      // Meanwhile a send() may have been aborted, or a buffer detached.
-      this.write(chunks, callback);
-    };
-    socket.once('close', onClose);
-    socket.once('connect', onConnect);
   }
 
   #writeByNode(chunks: readonly Chunk[], callback: WriteCallback): void {
@@ -342,19 +344,35 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // --- the engine -------------------------------------------------------------------------------
 
-  #standing(): Reason | undefined {
+  // What this socket sends by, or why it copies.
+  #standing(): SubmitRing | Reactor | Reason {
     if (this.options.engine === 'copy') return 'disabled';
     if (this.refused !== undefined) return this.refused;
     if (this.attachment?.short === true) return 'fd-limit';
-    return getReactor() instanceof Reactor ? undefined : 'addon-unavailable';
+    return this.#means();
+  }
+
+  // The first engine of the ladder that is to be had, or why there is none.
+  #means(): SubmitRing | Reactor | Reason {
+    const { engine } = this.options;
+    if (engine !== 'msg_zerocopy' && !this.#ringRefused) {
+      const ring = getSubmitRing();
+      if (ring instanceof SubmitRing) return ring;
+    }
+    const reactor = getReactor();
+    if (!(reactor instanceof Reactor)) return 'addon-unavailable';
+    if (engine === 'io_uring') return this.#ringRefused ? 'kernel-unsupported' : 'io_uring-refused';
+    return reactor;
   }
 
   // Why this write cannot go to the engine; undefined when it can, with the engine attached.
   #unavailable(): Reason | undefined {
-    const standing = this.#standing() ?? this.refusal();
-    if (standing !== undefined) return standing;
+    const means = this.#standing();
+    if (typeof means === 'string') return means;
+    const paused = this.refusal();
+    if (paused !== undefined) return paused;
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
-    const refused = attachment.attach(getReactor() as Reactor, this.#onAttach);
+    const refused = attachment.attach(means, this.#onAttach);
     if (refused === undefined) return undefined;
     if (refused !== 'fd-limit') this.refused = refused;
     this.#announceFallback(refused);
@@ -369,16 +387,12 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   handleReplaced(): void {
     this.#dispatched = 0;
     this.refused = undefined;
+    this.#ringRefused = false;
   }
 
   #announceFallback(reason: Reason): void {
     publish(channels.fallback, { socket: this.socket, reason });
   }
-}
-
-function hasDetached(chunks: readonly Chunk[]): boolean {
-  for (const { chunk } of chunks) if (chunk.length === 0 && isDetached(chunk)) return true;
-  return false;
 }
 
 function newWriteResource(): AsyncResource {

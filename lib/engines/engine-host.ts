@@ -19,6 +19,10 @@ export interface EngineHost {
   /** A notification came; `kind`: whether it covers a probe. */
   completed(copied: boolean, kind: SendKind): void;
   outOfBuffers(): void;
+  /** The kernel does not send this connection's bytes by the present engine. */
+  engineRefused(): void;
+  /** The next job to be accepted is to run no user code: it does so in a later tick. */
+  acceptingQuietly(): void;
   /** Bytes moved: timeouts start anew. */
   progressed(): void;
   /** A buffer was detached while the kernel still referenced its memory. */

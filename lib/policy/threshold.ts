@@ -19,6 +19,12 @@ export const DEFAULT_RESPONSE_THRESHOLD_BYTES = 128 * 1024;
 export const DEFAULT_DATAGRAM_THRESHOLD_BYTES = 32 * 1024;
 
 /**
+ * Writes below the threshold and up to this many bytes go by the ring, where there is one: with those of
+ * other connections in one system call. Beyond it the copy of ours costs more than that saves.
+ */
+export const LARGEST_STAGED_WRITE_BYTES = 32 * 1024;
+
+/**
  * A chunk below this never goes zero-copy by itself: each piece takes one of 17 fragment slots of a
  * packet and pins a page, which costs more than copying 4 KiB (docs/performance.md).
  */

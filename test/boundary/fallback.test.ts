@@ -202,7 +202,7 @@ describe('the environment variable MSG_ZEROCOPY_ENGINE', () => {
         code: 'ERR_OUT_OF_RANGE',
         message:
           'The value of "MSG_ZEROCOPY_ENGINE" is out of range. It must be one of ' +
-          "'auto', 'msg_zerocopy', 'copy'. Received 'nonsense'",
+          "'auto', 'msg_zerocopy', 'io_uring', 'copy'. Received 'nonsense'",
         upgraded: false,
       },
       stderr,

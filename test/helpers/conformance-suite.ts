@@ -2,7 +2,7 @@
 import type { ConformanceParams } from '../rig/programs/conformance';
 import { FAMILIES, type Place } from './place';
 
-const ENGINES = ['msg_zerocopy', 'copy', 'auto'] as const;
+const ENGINES = ['io_uring', 'msg_zerocopy', 'copy', 'auto'] as const;
 
 const SCENARIOS = {
   callbacks: 'delivers every size and hands memory back in write order',

@@ -14,6 +14,12 @@ interface Modules {
   descriptors: typeof import('../rig/programs/descriptors');
   enobufs: typeof import('../rig/programs/enobufs');
   integrity: typeof import('../rig/programs/integrity');
+  'io-uring-ends': typeof import('../rig/programs/io-uring-ends');
+  'io-uring-load': typeof import('../rig/programs/io-uring-load');
+  'io-uring-mixed': typeof import('../rig/programs/io-uring-mixed');
+  'io-uring-pointers': typeof import('../rig/programs/io-uring-pointers');
+  'io-uring-refused': typeof import('../rig/programs/io-uring-refused');
+  'io-uring-staging': typeof import('../rig/programs/io-uring-staging');
   linger: typeof import('../rig/programs/linger');
   promises: typeof import('../rig/programs/promises');
   teardown: typeof import('../rig/programs/teardown');

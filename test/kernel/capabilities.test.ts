@@ -32,6 +32,7 @@ const NAMES = [
   'raw.msg_zerocopy',
   'raw.open',
   'tcp.copy',
+  'tcp.io_uring',
   'tcp.msg_zerocopy.ipv4',
   'tcp.msg_zerocopy.ipv6',
   'udp.copy',
@@ -50,6 +51,7 @@ async function ofKernel(errnos: Readonly<Record<string, number>>): Promise<Capab
     const errnos = ${JSON.stringify(errnos)};
     exports.kernel = new Proxy({}, { get: (_, name) => name });
     exports.describe = () => ({ kernelRelease: 'for this test' });
+    exports.tryIoUring = () => ({ error: -(errnos.IO_URING ?? 0), step: 'setup' });
     exports.probeOption = (domain, type, protocol, level, name) => {
       const errno = errnos[type + ' ' + name] ?? errnos[type] ?? errnos[name] ?? 0;
       const isRefusal = [${ENOPROTOOPT}, ${EOPNOTSUPP}].includes(errno);

@@ -1,5 +1,6 @@
 // What a user may say, and what is said to those who say something else.
 import assert from 'node:assert/strict';
+import { commonArea } from '../../lib/staging';
 import { resolveOptions, type ZeroCopyOptions } from '../../lib/options';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
@@ -35,6 +36,8 @@ describe('options', () => {
           holdCallbacks: true,
           maxPendingBytes: 16 * 1024 * 1024,
           lingerTimeoutMs: 30_000,
+          maxStagedBytes: 4096,
+          staging: commonArea,
         });
       }
     });
@@ -49,6 +52,7 @@ describe('options', () => {
       callbackAt: 'accept',
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      maxStagedBytes: 5,
     });
     assert.deepEqual(resolved, {
       engine: 'msg_zerocopy',
@@ -59,6 +63,8 @@ describe('options', () => {
       holdCallbacks: false,
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      maxStagedBytes: 5,
+      staging: commonArea,
     });
     assert.ok(Object.isFrozen(resolved));
   });
@@ -77,6 +83,7 @@ describe('options', () => {
     'callbackAt',
     'maxPendingBytes',
     'lingerTimeoutMs',
+    'maxStagedBytes',
   ];
   for (const name of names) {
     it(`${name}: refuses values of a wrong type, and names itself`, () => {
@@ -92,7 +99,7 @@ describe('options', () => {
     });
   }
 
-  for (const name of ['threshold', 'maxPendingBytes', 'lingerTimeoutMs']) {
+  for (const name of ['threshold', 'maxPendingBytes', 'lingerTimeoutMs', 'maxStagedBytes']) {
     it(`${name}: refuses what is no whole number of bytes or milliseconds`, () => {
       for (const value of [NaN, -1, -0.5, 0.5, Infinity, -Infinity, 2 ** 53]) {
         assert.throws(() => resolve({ [name]: value }), { code: RANGE, name: 'RangeError' });

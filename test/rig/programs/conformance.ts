@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { createServer, enableZeroCopy, isZeroCopy, type ZeroCopyOptions } from '../../../lib/index';
 import { getReactor } from '../../../lib/reactor';
+import { getSubmitRing } from '../../../lib/submit-ring';
 import { countWrong, fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Address, ReceiverClient } from '../../helpers/receiver-client';
@@ -26,6 +27,7 @@ function scenario(body: Body): (params: ConformanceParams) => Promise<void> {
   return async (params) => {
     // Before counting: the first use takes descriptors that stay.
     getReactor();
+    getSubmitRing();
     const before = countDescriptors();
     const client = await ReceiverClient.open(params.to);
     try {

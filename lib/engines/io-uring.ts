@@ -1,0 +1,226 @@
+// The io_uring engine: a job waits for the end of the turn, when the ring asks for one request at a
+// time and submits those of all sockets together. There is no error queue: libuv never wakes for a
+// notification.
+import { constants as osConstants } from 'node:os';
+import type { Reason, Segment } from '../engine.js';
+import { bufferDetached, systemError } from '../errors.js';
+import { cadenceBytes } from '../policy/cadence.js';
+import type { Prepared, RingSender, SubmitRing } from '../submit-ring.js';
+import type { EngineHost } from './engine-host.js';
+import type { JobCursor } from './job-cursor.js';
+import { StreamEngine } from './stream-engine.js';
+
+const { EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } = osConstants.errno;
+/** UIO_MAXIOV: one message takes no more pieces. */
+const MAX_PIECES = 1024;
+
+/** A request that has no result yet. */
+interface Asked {
+  readonly wanted: number;
+  /** Why the bytes are copied; undefined when they are not. */
+  readonly copying: Reason | undefined;
+  /** No earlier send shares a packet with it. */
+  readonly isHead: boolean;
+  readonly endsRecord: boolean;
+}
+
+/** Engines with bytes in flight: what one may leave unmarked shrinks with their number. */
+let busyEngines = 0;
+
+export class IoUringEngine extends StreamEngine implements RingSender {
+  readonly name = 'io_uring';
+  readonly #ring: SubmitRing;
+  #asked: Asked | undefined;
+  /** What the last request accepted, or -errno. */
+  #accepted = 0;
+  #failure: Error | undefined;
+  /** Zero-copy bytes since the last send marked with MSG_EOR. */
+  #sinceMark = 0;
+  #marked = true;
+  #busy = false;
+  /** Why the next request copies, whatever its segment says: the last one could not go without. */
+  #fallback: Reason | undefined;
+
+  constructor(ring: SubmitRing, port: number, host: EngineHost) {
+    super(ring.reactor, port, host, 0);
+    this.#ring = ring;
+  }
+
+  // --- RingSender -----------------------------------------------------------------------------
+
+  prepare(): Prepared {
+    const { cursor } = this;
+    const segment = cursor?.segment;
+    if (cursor === undefined || segment === undefined || this.waiting) return 'nothing';
+    // Since the write a buffer may have been detached, or resized.
+    if (cursor.changedLength) {
+      this.#failure = bufferDetached();
+      return 'nothing';
+    }
+    const asked = this.#plan(cursor, segment);
+    const { SEND_ZEROCOPY, SEND_MORE, SEND_EOR } = this.reactor.constants;
+    const isLast = !cursor.hasMoreSegments && asked.wanted === cursor.left;
+    const flags =
+      (asked.copying === undefined ? SEND_ZEROCOPY : 0) |
+      (isLast ? 0 : SEND_MORE) |
+      (asked.endsRecord ? SEND_EOR : 0);
+    const { native } = this.reactor;
+    const { piece, offset } = cursor;
+    const error = native.prepareSend(this.port, segment.pieces, piece, offset, asked.wanted, flags);
+    if (error === -EBUSY) return 'full';
+    if (error < 0) {
+      this.#failure = error === -EFAULT ? bufferDetached() : systemError(error, 'write');
+      return 'nothing';
+    }
+    this.#asked = asked;
+    return 'prepared';
+  }
+
+  onResult(accepted: number, more: boolean): void {
+    const asked = this.#asked;
+    if (asked === undefined) return;
+    this.#accepted = accepted;
+    if (asked.copying !== undefined) {
+      if (accepted > 0) this.bookCopied(accepted, asked.copying);
+      return;
+    }
+    // Without a notification to come the kernel has let go of the bytes already.
+    if (more) this.#bookSent(Math.max(0, accepted), asked);
+    else if (accepted > 0) this.bookCopied(accepted, 'send-failed');
+  }
+
+  onResultsDone(): void {
+    const failure = this.#failure;
+    const asked = this.#asked;
+    this.#failure = undefined;
+    this.#asked = undefined;
+    if (failure !== undefined) return this.settleJob(failure);
+    const { cursor } = this;
+    if (cursor === undefined || !this.open) return;
+    if (asked !== undefined && !this.#accept(asked, cursor)) return;
+    if (cursor.segment === undefined) this.settleJob();
+    else if (!this.waiting) this.#ring.enqueue(this);
+  }
+
+  onResultsDoneQuietly(): void {
+    this.host.acceptingQuietly();
+    this.onResultsDone();
+  }
+
+  sendWithoutRing(): void {
+    const { cursor } = this;
+    if (cursor === undefined) return;
+    const { native, constants } = this.reactor;
+    while (cursor.segment !== undefined && !this.waiting) {
+      const { segment, left, piece, offset } = cursor;
+      const more = cursor.hasMoreSegments ? constants.SEND_MORE : 0;
+      const accepted = native.send(this.port, segment.pieces, piece, offset, left, more);
+      if (accepted > 0) this.bookCopied(accepted, segment.reason ?? 'io_uring-refused');
+      else if (accepted === -EAGAIN || accepted === -ENOBUFS) this.waitForSpace();
+      else this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
+      if (this.#failure !== undefined) return;
+    }
+  }
+
+  // --- StreamEngine ---------------------------------------------------------------------------
+
+  protected override start(): void {
+    if (this.#ring.send(this)) this.onResultsDone();
+  }
+
+  /** Sends what was written in this turn, and what the stream holds behind it. Runs no user code. */
+  override sendWritten(): void {
+    this.#ring.flushNow(this);
+  }
+
+  protected override reap(): void {
+    this.#ring.reap();
+  }
+
+  protected override isTold(
+    entry: { readonly telling: boolean },
+    _isFirst: boolean,
+    copied: boolean,
+  ): boolean {
+    // A send that shares its packet with an earlier one is reported as copied although nothing was
+    // (io_uring/notif.c:io_notif_tw_complete: it never sees a packet of its own). That it was not
+    // copied is never said wrongly.
+    return !copied || entry.telling;
+  }
+
+  override onRange(lo: number, hi: number, copied: boolean): void {
+    super.onRange(lo, hi, copied);
+    if (this.inflight.pendingSends > 0 || !this.#busy) return;
+    this.#busy = false;
+    busyEngines--;
+  }
+
+  // --- sending --------------------------------------------------------------------------------
+
+  // What the next request is to be.
+  #plan(cursor: JobCursor, segment: Segment): Asked {
+    const wanted = cursor.left;
+    let copying = segment.zeroCopy ? (this.#fallback ?? this.host.refusal()) : segment.reason;
+    if (!segment.zeroCopy) copying ??= 'below-threshold';
+    if (copying !== undefined) return { wanted, copying, isHead: false, endsRecord: false };
+    const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
+    if (allowed === 0) return { wanted, copying: 'budget', isHead: false, endsRecord: false };
+    const isHead = this.#marked || this.inflight.pendingSends === 0;
+    if (isHead) this.#sinceMark = 0;
+    const cadence = cadenceBytes(this.reactor.processBudget, busyEngines);
+    const endsRecord = this.#sinceMark + allowed >= cadence;
+    return { wanted: allowed, copying: undefined, isHead, endsRecord };
+  }
+
+  #roomFor(wanted: number): number {
+    const room = this.room();
+    if (room >= wanted || this.inflight.pendingSends === 0) return room;
+    this.reap();
+    return this.room();
+  }
+
+  #bookSent(accepted: number, asked: Asked): void {
+    this.bookZeroCopy(accepted, asked.isHead);
+    if (!this.#busy) {
+      this.#busy = true;
+      busyEngines++;
+    }
+    this.#sinceMark += accepted;
+    // A part does not end the record: the kernel marks the last byte only (net/ipv4/tcp.c:
+    // tcp_sendmsg_locked).
+    this.#marked = asked.endsRecord && accepted === asked.wanted;
+  }
+
+  // Draws the consequences of a result. False: the job is settled.
+  #accept(asked: Asked, cursor: JobCursor): boolean {
+    const accepted = this.#accepted;
+    this.#fallback = undefined;
+    if (accepted < 0 && accepted !== -EAGAIN && accepted !== -EINTR) {
+      this.#fallback = this.#fallbackFor(accepted, asked);
+      if (this.#fallback !== undefined) return true;
+      this.settleJob(systemError(accepted, 'write'));
+      return false;
+    }
+    if (accepted === -EINTR || accepted === asked.wanted) return true;
+    const pieces = cursor.segment?.pieces.length ?? 0;
+    if (accepted > 0 && pieces - cursor.piece > MAX_PIECES) return true;
+    if (accepted > 0) this.host.counters.partialSends++;
+    const armed = this.waitForSpace();
+    if (armed >= 0) return true;
+    this.settleJob(systemError(armed, 'write'));
+    return false;
+  }
+
+  // Why the same bytes are sent by copy; undefined when the connection is dead.
+  #fallbackFor(error: number, asked: Asked): Reason | undefined {
+    if (asked.copying !== undefined) return undefined;
+    if (error === -ENOBUFS || error === -ENOMEM) {
+      this.host.counters.enobufs++;
+      this.host.outOfBuffers();
+      return 'enobufs';
+    }
+    if (error !== -EOPNOTSUPP && error !== -EINVAL) return undefined;
+    this.host.engineRefused();
+    return 'kernel-unsupported';
+  }
+}

@@ -1,0 +1,366 @@
+// What every engine of a TCP connection has in common: it keeps the memory of sends until the kernel's
+// notifications, hands buffers back in write order, and outlives the socket for as long as that takes.
+// Knows nothing of net.Socket; what it may not decide it asks its host. How bytes get to the kernel is
+// the business of the engines that extend it.
+import type { AsyncResource } from 'node:async_hooks';
+import { channels, publish } from '../diagnostics.js';
+import type { EngineName, Job, Reason, Segment } from '../engine.js';
+import { bufferDetached } from '../errors.js';
+import { Handbacks } from '../handbacks.js';
+import { InFlight, type SentEntry } from '../inflight.js';
+import { roomBytes } from '../policy/budget.js';
+import { Linger } from '../policy/linger.js';
+import { pinPieces, unpinPieces, type PoolPiece } from '../pool-pins.js';
+import type { PortOwner, Reactor } from '../reactor.js';
+import type { Lease } from '../staging.js';
+import type { EngineHost, SendKind } from './engine-host.js';
+import { JobCursor, type Share } from './job-cursor.js';
+
+interface Sent extends SentEntry {
+  readonly pieces: readonly Uint8Array[];
+  readonly shares: readonly Share[] | undefined;
+  readonly kind: SendKind;
+  /** Whether a report that the kernel copied speaks of this send. */
+  readonly telling: boolean;
+  readonly lease: Lease | undefined;
+  readonly poolPieces: readonly PoolPiece[] | undefined;
+}
+
+type Phase = 'open' | 'lingering' | 'closed';
+
+export abstract class StreamEngine implements PortOwner {
+  abstract readonly name: EngineName;
+  readonly handbacks = new Handbacks();
+  protected readonly inflight: InFlight<Sent>;
+  protected cursor: JobCursor | undefined;
+  /** Part of a write waits for space in the send buffer. */
+  waiting = false;
+  #phase: Phase = 'open';
+  #job: Job | undefined;
+  #jobResource: AsyncResource | undefined;
+  #jobPieces: readonly PoolPiece[] | undefined;
+  #eager = false;
+  #linger: Linger | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  /** Set by every send; the idle sweep clears it. */
+  touched = true;
+
+  /**
+   * @param firstId the id that the next zero-copy send of this port gets
+   */
+  constructor(
+    readonly reactor: Reactor,
+    readonly port: number,
+    readonly host: EngineHost,
+    firstId: number,
+  ) {
+    this.inflight = new InFlight<Sent>(firstId);
+    reactor.adopt(port, this);
+  }
+
+  /** Sends what the cursor stands at, now or at the end of the turn. Runs no user code. */
+  protected abstract start(): void;
+  /** Learns what the kernel released, without running user code. */
+  protected abstract reap(): void;
+  /**
+   * Hands to the kernel what plain Node would have handed over in write(), because the socket, or the
+   * process, is about to end. Runs no user code.
+   */
+  abstract sendWritten(): void;
+  /** Whether `copied` of a notification speaks of this entry. */
+  protected abstract isTold(entry: Sent, isFirst: boolean, copied: boolean): boolean;
+
+  get nextId(): number {
+    return this.inflight.nextId;
+  }
+  get pendingBytes(): number {
+    return this.inflight.pendingBytes;
+  }
+  get pendingSends(): number {
+    return this.inflight.pendingSends;
+  }
+  /** Nothing pending and nobody waiting: a callback would run at once. */
+  get idle(): boolean {
+    return this.inflight.pendingSends === 0 && this.#job === undefined;
+  }
+  protected get open(): boolean {
+    return this.#phase === 'open';
+  }
+
+  /** Sends a job. One at a time: the stream above keeps order. */
+  submit(job: Job, resource: () => AsyncResource): void {
+    this.touched = true;
+    this.#job = job;
+    // While it waits, too, a piece that is freed keeps its memory.
+    this.#jobPieces = pinSegments(job.segments);
+    this.cursor = new JobCursor(job);
+    this.start();
+    if (this.#job !== undefined) this.#jobResource = resource();
+  }
+
+  /** Calls `callback` when everything accepted so far is released. */
+  handBack(
+    callback: (error?: Error | null) => void,
+    receiver: unknown,
+    error?: Error | null,
+    resource?: AsyncResource,
+  ): void {
+    this.handbacks.add(this.inflight.nextId, callback, receiver, error, resource);
+    if (this.inflight.pendingSends > 0) this.#setEager(true);
+    this.handbacks.settle(this.inflight.releasedBelow);
+  }
+
+  /**
+   * The socket is going away. Nothing pending: the duplicate closes at once, so that FIN or RST are
+   * not delayed. Something pending: FIN goes out behind it, and the descriptor stays until released.
+   */
+  close(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.sendWritten();
+    this.#failJob(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    this.reactor.native.linger(this.port);
+    this.#startLinger();
+  }
+
+  /** The descriptor goes to another owner: no FIN from here, and no more sends. */
+  abandon(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.sendWritten();
+    this.#failJob(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    this.#setEager(true);
+  }
+
+  /** Resets the connection: what was pending is released at once. */
+  abort(reason: Error, why: string): void {
+    if (this.#phase === 'closed') return;
+    const { pendingBytes } = this;
+    publish(channels.abort, { socket: this.host.socket, reason: why, pendingBytes });
+    this.#failJob(reason);
+    this.#phase = 'lingering';
+    clearTimeout(this.#timer);
+    this.reactor.native.abort(this.port);
+    this.reap();
+    // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
+    process.nextTick(() => this.onRangesDone());
+  }
+
+  /** Closes the duplicate of a connection that stays open. Only when idle. */
+  detach(): void {
+    if (!this.idle) throw new Error('msg-zerocopy: detach of a busy port');
+    this.#finish();
+  }
+
+  setReferenced(referenced: boolean): void {
+    if (this.#phase !== 'closed') this.reactor.native.setReferenced(this.port, referenced);
+  }
+
+  // --- PortOwner ------------------------------------------------------------------------------
+
+  onRange(lo: number, hi: number, copied: boolean): void {
+    const { counters } = this.host;
+    let bytes = 0;
+    let kind: SendKind = 'ordinary';
+    let told = false;
+    const strays = this.inflight.complete(lo, hi, (entry, isFirst) => {
+      entry.lease?.release();
+      if (entry.poolPieces !== undefined) unpinPieces(entry.poolPieces);
+      if (entry.bytes === 0) return; // it failed, and took an id all the same
+      bytes += entry.bytes;
+      counters.notifications++;
+      if (entry.kind === 'probe') kind = 'probe';
+      const isTold = this.isTold(entry, isFirst, copied);
+      told ||= isTold;
+      if (!isTold) counters.unknownSends++;
+      else if (copied) counters.kernelCopiedSends++;
+      if (entry.shares !== undefined) this.#tellTrackers(entry.shares, isTold, copied);
+      for (const piece of entry.pieces) if (piece.byteLength === 0) this.host.detachedInFlight();
+    });
+    counters.strayNotifications += strays;
+    this.reactor.addPinned(-bytes);
+    if (told) this.host.completed(copied, kind);
+    this.#linger?.progressed(performance.now());
+    if (channels.release.hasSubscribers) {
+      publish(channels.release, { socket: this.host.socket, bytes });
+    }
+  }
+
+  onRangesDone(): void {
+    if (this.#phase === 'closed') return;
+    this.handbacks.settle(this.inflight.releasedBelow);
+    if (this.#eager && this.handbacks.size === 0 && this.#phase === 'open') this.#setEager(false);
+    if (this.#phase === 'lingering') this.#closeIfReleased();
+  }
+
+  onWritable(): void {
+    if (this.#phase !== 'open' || !this.waiting) return;
+    this.waiting = false;
+    if (this.cursor?.changedLength === true) this.settleJob(bufferDetached());
+    else this.start();
+  }
+
+  onHangup(): void {
+    // libuv reads before it writes, so that a reading socket fails with what its read says. Its event
+    // may be behind ours in the same turn of the loop.
+    setImmediate(() => this.onWritable());
+  }
+
+  onPeerData(): void {
+    // Core has closed by now and its kernel socket would answer RST: so do we.
+    if (this.#phase === 'lingering') this.abort(new Error('late data'), 'peer-data');
+  }
+
+  // --- for the engines ------------------------------------------------------------------------
+
+  /** Waits until the send buffer takes bytes again. 0 or -errno. */
+  protected waitForSpace(): number {
+    this.waiting = true;
+    return this.reactor.native.arm(this.port);
+  }
+
+  /** Bytes that may be pinned beyond what is. */
+  protected room(): number {
+    return roomBytes(
+      this.inflight.pendingBytes,
+      this.host.maxPendingBytes,
+      this.reactor.processPinned,
+      this.reactor.processBudget,
+    );
+  }
+
+  /**
+   * How much of `wanted` bytes may go zero-copy with `room` left; 0: too little for a send, so copy.
+   */
+  protected withinRoom(wanted: number, room: number): number {
+    if (room >= wanted) return wanted;
+    if (room >= Math.max(1, this.host.threshold)) return room;
+    this.host.counters.budgetCopies++;
+    return 0;
+  }
+
+  /** Books bytes that the kernel accepted and copied. */
+  protected bookCopied(accepted: number, why: Reason): void {
+    (this.cursor as JobCursor).advance(accepted, why);
+    this.host.progressed();
+    this.host.counters.copiedBytes += accepted;
+  }
+
+  /**
+   * Books a zero-copy send that took an id.
+   * @param accepted bytes; 0 for one that failed after it took the id
+   * @param telling whether a report that the kernel copied would be true
+   */
+  protected bookZeroCopy(accepted: number, telling: boolean): void {
+    const cursor = this.cursor as JobCursor;
+    const { pieces } = cursor.segment as Segment;
+    const { counters } = this.host;
+    const lease = this.#job?.lease;
+    const shares = accepted > 0 ? cursor.advance(accepted, undefined) : undefined;
+    const kind = accepted > 0 && telling ? this.host.sent() : 'ordinary';
+    const poolPieces = pinPieces(pieces);
+    lease?.retain();
+    const bytes = accepted;
+    const id = this.inflight.add({ bytes, pieces, shares, kind, telling, lease, poolPieces });
+    if (accepted === 0) return;
+    this.host.progressed();
+    this.reactor.addPinned(accepted);
+    counters.zeroCopySends++;
+    counters.zeroCopyBytes += accepted;
+    if (channels.send.hasSubscribers) {
+      publish(channels.send, { socket: this.host.socket, id, bytes: accepted });
+    }
+  }
+
+  protected settleJob(error?: Error): void {
+    this.#takeJob()?.(error);
+  }
+
+  // --- settling -------------------------------------------------------------------------------
+
+  #tellTrackers(shares: readonly Share[], isTold: boolean, copied: boolean): void {
+    const fate = !isTold ? 'unknown' : copied ? 'copied' : 'zerocopy';
+    for (const [tracker, bytes] of shares) tracker.released(bytes, fate, this.name);
+  }
+
+  // Behind the socket's 'error' and before its 'close', as libuv cancels what is queued when it
+  // closes a handle.
+  #failJob(reason: Error): void {
+    const done = this.#job !== undefined && this.cursor?.segment === undefined;
+    const accepted = this.#takeJob();
+    if (accepted === undefined) return;
+    if (done) process.nextTick(accepted);
+    else setImmediate(accepted, reason);
+  }
+
+  // Ends the present job; answers what tells its writer, in the writer's async context.
+  #takeJob(): ((error?: Error) => void) | undefined {
+    const job = this.#job;
+    const resource = this.#jobResource;
+    this.#job = undefined;
+    this.#jobResource = undefined;
+    this.cursor = undefined;
+    this.waiting = false;
+    job?.lease?.release();
+    if (this.#jobPieces !== undefined) unpinPieces(this.#jobPieces);
+    this.#jobPieces = undefined;
+    if (job === undefined || resource === undefined) return job?.accepted;
+    return (error) => resource.runInAsyncScope(job.accepted, undefined, error);
+  }
+
+  #setEager(eager: boolean): void {
+    if (this.#eager === eager) return;
+    this.#eager = eager;
+    const held = this.reactor.native.setEager(this.port, eager);
+    if (held > 0) this.reactor.reap(this.port);
+  }
+
+  // --- the end --------------------------------------------------------------------------------
+
+  // Native may hold ranges that nobody waited for, so it is asked before bytes are called pending.
+  #isReleased(): boolean {
+    if (this.inflight.pendingSends > 0) this.reap();
+    return this.inflight.pendingSends === 0;
+  }
+
+  #closeIfReleased(): boolean {
+    if (!this.#isReleased()) return false;
+    this.#finish();
+    return true;
+  }
+
+  #finish(): void {
+    this.#phase = 'closed';
+    clearTimeout(this.#timer);
+    this.reactor.release(this.port);
+    this.handbacks.settle(Infinity);
+    this.host.finished(this);
+  }
+
+  #startLinger(): void {
+    const unacknowledged = this.reactor.native.unacknowledged(this.port);
+    this.#linger = new Linger(this.host.lingerTimeoutMs, performance.now(), unacknowledged);
+    this.#scheduleLinger(this.#linger.check(performance.now(), unacknowledged));
+  }
+
+  #scheduleLinger(delayMs: number): void {
+    // Unreferenced: the port itself keeps the loop alive, unless the socket was unref'ed.
+    this.#timer = setTimeout(() => {
+      const linger = this.#linger as Linger;
+      const wait = linger.check(performance.now(), this.reactor.native.unacknowledged(this.port));
+      if (wait === 0) this.abort(new Error('linger timeout'), 'linger-timeout');
+      else this.#scheduleLinger(wait);
+    }, delayMs).unref();
+  }
+}
+
+function pinSegments(segments: readonly Segment[]): readonly PoolPiece[] | undefined {
+  let pinned: readonly PoolPiece[] | undefined;
+  for (const { pieces } of segments) {
+    const more = pinPieces(pieces);
+    if (more !== undefined) pinned = pinned === undefined ? more : [...pinned, ...more];
+  }
+  return pinned;
+}

@@ -1,0 +1,59 @@
+// More than fits at a time: stalled readers by the thousand, and a ring of four entries.
+import assert from 'node:assert/strict';
+import { uringEverywhere } from '../helpers/io-uring-suite';
+import type { Place } from '../helpers/place';
+import type { Runner } from '../helpers/runner';
+
+const TINY_RING = { MSG_ZEROCOPY_RING_ENTRIES: '4,8' };
+/** A process that spins uses a thousand in a second; two thousand sockets at rest next to none. */
+const CPU_AT_REST_MS = 100;
+const zeroCopy = { engine: 'io_uring' as const };
+
+const CROWDS = {
+  inOneTurn: 'two hundred connections that write in one turn',
+  drainedAtOnce: 'sixty stalled connections that drain at once',
+  forcedOnOne: 'four thousand forced sends on one stalled connection',
+} as const;
+
+function paramsOf(place: Place) {
+  return { to: place.to(), senderHost: place.senderHost, zeroCopy };
+}
+
+uringEverywhere('a crowd', (getPlace) => {
+  for (const [entries, environment] of [
+    ['an ordinary ring', {}],
+    ['a ring of 4 and 8 entries', TINY_RING],
+  ] as const) {
+    describe(`on ${entries}`, () => {
+      let runner: Runner | undefined;
+      before(() => (runner = getPlace().startRunner([], environment)));
+      after(() => runner?.stop());
+      for (const [name, title] of Object.entries(CROWDS)) {
+        it(`serves ${title}`, async () => {
+          const scenario = name as keyof typeof CROWDS;
+          await (runner as Runner).run('io-uring-load', scenario, paramsOf(getPlace()));
+        });
+      }
+      for (const name of ['callbacks', 'corked', 'smallBudget', 'everythingForced'] as const) {
+        it(`passes '${name}' of the conformance suite`, async () => {
+          await (runner as Runner).run('conformance', name, paramsOf(getPlace()));
+        });
+      }
+    });
+  }
+
+  it('pins no more than the budget for two thousand stalled readers, rests, serves all', async () => {
+    const place = getPlace();
+    // Small send buffers, so that every write stalls. Over loopback the machine's are what they are.
+    place.set('net/ipv4/tcp_wmem', '4096 16384 131072');
+    try {
+      const seen = await place.runner.run('io-uring-load', 'manyStalled', paramsOf(place));
+      assert.ok(seen.mostPinned <= seen.budget, `${seen.mostPinned} of ${seen.budget} pinned`);
+      assert.ok(seen.mostPinned > seen.budget / 4, `only ${seen.mostPinned} bytes were pinned`);
+      assert.ok(seen.cpuMs < CPU_AT_REST_MS, `${seen.cpuMs} ms of CPU time in a second`);
+      if (place.rig !== undefined) assert.ok(seen.waiting > 1000, `${seen.waiting} stalled`);
+    } finally {
+      place.set('net/ipv4/tcp_wmem', '4096 4194304 8388608');
+    }
+  }).timeout(120_000);
+});

@@ -1,0 +1,60 @@
+// Engines that change on a connection, reports of what they sent, and what is told of it.
+import assert from 'node:assert/strict';
+import { uringEverywhere } from '../helpers/io-uring-suite';
+import type { Place } from '../helpers/place';
+
+const zeroCopy = { engine: 'io_uring' as const };
+
+function paramsOf(place: Place) {
+  return { to: place.to(), senderHost: place.senderHost, zeroCopy };
+}
+
+uringEverywhere('one connection', (getPlace) => {
+  it('keeps the order of bytes and callbacks when the engine changes in a turn', async () => {
+    await getPlace().runner.run('io-uring-mixed', 'switchedInTurn', paramsOf(getPlace()));
+  });
+
+  it('does so when writes wait for space', async () => {
+    await getPlace().runner.run('io-uring-mixed', 'switchedWhileStalled', paramsOf(getPlace()));
+  });
+
+  it('does so when writes wait for their release only', async () => {
+    const params = { ...paramsOf(getPlace()), zeroCopy: { ...zeroCopy, threshold: 32_768 } };
+    await getPlace().runner.run('io-uring-mixed', 'switchedWhileStalled', params);
+  });
+
+  it('does so when the threshold changes', async () => {
+    await getPlace().runner.run('io-uring-mixed', 'thresholds', paramsOf(getPlace()));
+  });
+
+  for (const threshold of [undefined, 1] as const) {
+    it(`accounts for every byte of every send(), threshold ${threshold ?? 'auto'}`, async () => {
+      const place = getPlace();
+      const given = threshold === undefined ? zeroCopy : { ...zeroCopy, threshold };
+      const params = { ...paramsOf(place), zeroCopy: given };
+      const seen = await place.runner.run('io-uring-mixed', 'reports', params);
+      assert.deepEqual(seen.engines, ['io_uring']);
+      assert.ok(seen.unknownBytes > 0, 'sends that are chained cannot tell, and some were');
+      // Over the rig nothing is copied by the kernel: reports of chained sends say so wrongly.
+      if (place.rig === undefined) assert.equal(seen.zeroCopyBytes, 0);
+      else assert.equal(seen.kernelCopiedBytes, 0);
+      assert.ok(seen.zeroCopyBytes + seen.kernelCopiedBytes > 0, 'no report was trusted');
+      assert.equal(seen.stats.notifications, seen.stats.zeroCopySends);
+    });
+  }
+
+  it('tells of its sends and releases, and once of the ring', async () => {
+    const place = getPlace();
+    for (const [environment, entries] of [
+      [{}, [256, 4096]],
+      [{ MSG_ZEROCOPY_RING_ENTRIES: '4,8' }, [4, 8]],
+    ] as const) {
+      const runner = place.startRunner([], environment);
+      const seen = await runner.run('io-uring-mixed', 'channels', paramsOf(place));
+      const [submissionEntries, completionEntries] = entries;
+      assert.deepEqual(seen.rings, [{ submissionEntries, completionEntries }]);
+      assert.ok(seen.sent > 1_000_000, `${seen.sent} bytes`);
+      await runner.stop();
+    }
+  });
+});

@@ -1,0 +1,130 @@
+// Where the kernel, a sandbox or a limit refuses io_uring: by name it is copied and says so, 'auto' is
+// served by MSG_ZEROCOPY, and every byte arrives.
+import assert from 'node:assert/strict';
+import type { ZeroCopyOptions } from '../../lib/index';
+import { uringSuite } from '../helpers/io-uring-suite';
+import { everywhere, loopbackSuite, type Place, rigPlaceSuite } from '../helpers/place';
+import { refusing } from '../helpers/refuse-io-uring';
+import type { Runner } from '../helpers/runner';
+
+const TINY_MEMLOCK = 64 * 1024;
+const UNPRIVILEGED = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-all'];
+
+type Transferred = Awaited<ReturnType<typeof transfer>>;
+
+function transfer(runner: Runner, place: Place, zeroCopy: ZeroCopyOptions) {
+  const params = { to: place.to(), senderHost: place.senderHost, zeroCopy };
+  return runner.run('io-uring-refused', 'transfer', params);
+}
+
+function assertCopied({ engine, reason, state, report, stats }: Transferred, why: string): void {
+  assert.deepEqual([engine, reason, state], ['copy', why, 'unsupported']);
+  assert.deepEqual([report.engine, report.reason, report.copiedBytes], ['copy', why, report.bytes]);
+  assert.equal(stats.zeroCopySends, 0);
+}
+
+everywhere('io_uring refused by a sandbox', (getPlace) => {
+  for (const errno of ['EPERM', 'ENOSYS'] as const) {
+    describe(`with ${errno}`, () => {
+      let runner: Runner | undefined;
+      before(() => (runner = getPlace().startRunner(refusing(errno))));
+      after(() => runner?.stop());
+      const run = (zeroCopy: ZeroCopyOptions) => transfer(runner as Runner, getPlace(), zeroCopy);
+
+      it('by name: is copied, and says why', async () => {
+        const seen = await run({ engine: 'io_uring' });
+        assertCopied(seen, 'io_uring-refused');
+        assert.equal(seen.capability.support, 'no');
+        assert.match(seen.capability.reason ?? '', new RegExp(errno));
+      });
+
+      it("'auto': is served by MSG_ZEROCOPY", async () => {
+        const { stats, engine, reason } = await run({ engine: 'auto' });
+        assert.ok(stats.zeroCopySends > 0, `engine ${engine}, reason ${reason}`);
+        if (getPlace().rig !== undefined)
+          assert.deepEqual([engine, reason], ['msg_zerocopy', undefined]);
+      });
+
+      it('msg_zerocopy and copy by name: are what they were', async () => {
+        assert.equal((await run({ engine: 'msg_zerocopy' })).engine, 'msg_zerocopy');
+        assertCopied(await run({ engine: 'copy' }), 'disabled');
+      });
+
+      it('by the environment: is copied, too', async () => {
+        const environment = { MSG_ZEROCOPY_ENGINE: 'io_uring' };
+        const own = getPlace().startRunner(refusing(errno), environment);
+        assertCopied(await transfer(own, getPlace(), {}), 'io_uring-refused');
+        await own.stop();
+      });
+    });
+  }
+});
+
+loopbackSuite('io_uring without the addon', (getPlace) => {
+  for (const [what, environment] of [
+    ['--no-addons', { NODE_OPTIONS: '--no-addons' }],
+    ['an addon that is switched off', { MSG_ZEROCOPY_ADDON: 'off' }],
+  ] as const) {
+    it(`is copied, and says why: ${what}`, async () => {
+      const runner = getPlace().startRunner([], environment);
+      const seen = await transfer(runner, getPlace(), { engine: 'io_uring' });
+      assertCopied(seen, 'addon-unavailable');
+      assert.equal(seen.capability.support, 'no');
+      assert.match(seen.capability.reason ?? '', /^addon-unavailable/);
+      await runner.stop();
+    });
+  }
+});
+
+uringSuite('io_uring and the environment variable', () => {
+  loopbackSuite('MSG_ZEROCOPY_ENGINE', (getPlace) => {
+    for (const engine of ['io_uring', 'msg_zerocopy', 'copy'] as const) {
+      it(`${engine} overrides 'auto' and nothing else`, async () => {
+        const runner = getPlace().startRunner([], { MSG_ZEROCOPY_ENGINE: engine });
+        const params = { to: getPlace().to(), senderHost: getPlace().senderHost, zeroCopy: {} };
+        const seen = await runner.run('io-uring-refused', 'byName', params);
+        assert.deepEqual(seen, {
+          io_uring: ['io_uring', 'none'],
+          auto: [engine, engine === 'copy' ? 'disabled' : 'none'],
+          msg_zerocopy: ['msg_zerocopy', 'none'],
+          copy: ['copy', 'disabled'],
+        });
+        await runner.stop();
+      });
+    }
+  });
+});
+
+uringSuite('io_uring under limits', () => {
+  rigPlaceSuite('a small RLIMIT_MEMLOCK without CAP_IPC_LOCK', (getPlace) => {
+    for (const engine of ['io_uring', 'auto'] as const) {
+      for (const [limit, bytes] of [
+        ['of 64 KiB', TINY_MEMLOCK],
+        ['of nothing', 0],
+        ['of 1 MiB', 1024 * 1024],
+      ] as const) {
+        it(`${limit}: everything arrives (engine '${engine}')`, async () => {
+          const limited = ['prlimit', `--memlock=${bytes}`, ...UNPRIVILEGED];
+          const runner = getPlace().startRunner(limited);
+          const { senderHost } = getPlace();
+          const params = { to: getPlace().to(), senderHost, zeroCopy: { engine } };
+          const { stats } = await runner.run('io-uring-refused', 'stalledTransfer', params);
+          assert.ok(stats.copiedBytes > 100_000, 'the limit was never met');
+          await runner.stop();
+        });
+      }
+    }
+  });
+
+  everywhere('privileges that a process gives up', (getPlace) => {
+    it('leave what was begun as it was, and later connections complete', async () => {
+      const place = getPlace();
+      const runner = place.startRunner();
+      const { senderHost } = place;
+      const params = { to: place.to(), senderHost, zeroCopy: { engine: 'io_uring' as const } };
+      const { stats } = await runner.run('io-uring-refused', 'privilegesDropped', params);
+      assert.ok(stats.zeroCopySends + stats.copiedBytes > 0);
+      await runner.stop();
+    });
+  });
+});
