@@ -23,18 +23,25 @@ const colours = [
   ['#4d5fb0', '#9aa8ff'],
 ] as const;
 const legendRows = { top: 42, height: 17 };
+/** From one panel to the next below it. */
+const panelStep = plot.height + 72;
+/** Bars that are narrower have their label written upwards. */
+const roomForLabel = 42;
 
 export function chartOf(report: Report, facts: Facts): string {
   const { plan } = report;
   const names = plan.contestants.map(({ name }) => name);
-  const body = report.series ? lines(plan, report.series) : bars(report);
+  const panels = report.series ? [lines(plan, report.series)] : panelsOf(report);
+  const whole = height + (panels.length - 1) * panelStep;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(`${plan.workload}: ${plan.title}`)}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${whole}" role="img" aria-label="${escape(`${plan.workload}: ${plan.title}`)}">`,
     styles(),
     text(frame.left, 28, `${plan.workload}: ${plan.title}`, 'title'),
     legend(names),
-    ...body,
-    text(frame.left, height - 12, footer(plan, facts), 'note'),
+    ...panels.flatMap((panel, index) =>
+      index === 0 ? panel : [`<g transform="translate(0 ${index * panelStep})">`, ...panel, '</g>'],
+    ),
+    text(frame.left, whole - 12, footer(plan, facts), 'note'),
     '</svg>',
     '',
   ].join('\n');
@@ -48,7 +55,7 @@ svg { --ink: #1f2328; --faint: #656d76; --rule: #d0d7de; ${scheme(0)} font: 13px
 @media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --faint: #9198a1; --rule: #3d444d; ${scheme(1)} } }
 text { fill: var(--ink); } .title { font-size: 16px; font-weight: 600; } .note, .axis { fill: var(--faint); font-size: 12px; }
 .value { font-weight: 600; font-size: 12px; text-anchor: middle; } .absolute { fill: var(--faint); font-size: 10.5px; text-anchor: middle; }
-.group { text-anchor: middle; } .tick { text-anchor: end; } .rule { stroke: var(--rule); } .whisker { stroke: var(--ink); opacity: .55; }
+.upwards { font-weight: 600; font-size: 11px; } .group { text-anchor: middle; } .tick { text-anchor: end; } .rule { stroke: var(--rule); } .whisker { stroke: var(--ink); opacity: .55; }
 .target { stroke: var(--ink); stroke-dasharray: 4 3; } .line { fill: none; stroke-width: 2; }
 </style>`;
 }
@@ -70,8 +77,18 @@ function legend(names: readonly string[]): string {
     .join('');
 }
 
-function bars(report: Report): string[] {
-  const { plan, cases } = report;
+function panelsOf({ plan, cases }: Report): string[][] {
+  const names = [...new Set(cases.map(({ panel }) => panel))];
+  return names.map((name) =>
+    bars(
+      plan,
+      cases.filter(({ panel }) => panel === name),
+      name,
+    ),
+  );
+}
+
+function bars(plan: Plan, cases: readonly CaseReport[], panel: string | undefined): string[] {
   const relative = plan.compare === 'ratio';
   const valueOf = (summary: ContestantSummary): Bar => barOf(plan, summary);
   const highest = Math.max(
@@ -80,7 +97,7 @@ function bars(report: Report): string[] {
       .filter(isFinite),
   );
   // Without anybody to be compared with there is nothing to draw, but there are axes.
-  const axis = scaleOf(0, (Number.isFinite(highest) ? highest : 1) * 1.12);
+  const axis = scaleOf(0, (Number.isFinite(highest) ? highest : 1) * 1.15);
   const groupWidth = plot.width / cases.length;
   const unit = plan.figures.find(({ key }) => key === plan.main)?.heading ?? plan.main;
   return [
@@ -90,7 +107,7 @@ function bars(report: Report): string[] {
     text(
       frame.left,
       frame.top - 12,
-      relative ? `${unit}, relative to ${plan.contestants[0]?.name}` : unit,
+      `${panel === undefined ? '' : `${panel}: `}${unit}${relative ? `, relative to ${plan.contestants[0]?.name}` : ''}`,
       'axis',
     ),
     ...cases.flatMap((one, index) =>
@@ -134,10 +151,7 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
     return [
       `<rect x="${round(middle - barWidth / 2 + 2)}" y="${round(top)}" width="${round(barWidth - 4)}" height="${round(axis.y(0) - top)}" rx="2" fill="var(--c${index % colours.length})"><title>${escape(`${one.label} ${summary.contestant}: ${bar.absolute}`)}</title></rect>`,
       bar.max > bar.min ? stroke('whisker', middle, axis.y(bar.min), middle, axis.y(bar.max)) : '',
-      plan.compare === 'ratio'
-        ? text(middle, over - 17, label, 'value')
-        : text(middle, over - 5, label, 'value'),
-      plan.compare === 'ratio' ? text(middle, over - 5, bar.absolute, 'absolute') : '',
+      ...labels(plan, bar, label, middle, over, barWidth),
       ownTarget(plan, one, summary, axis, middle - barWidth / 2, middle + barWidth / 2),
     ];
   });
@@ -148,6 +162,25 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
     );
   }
   return [...parts, text(left + room / 2, height - frame.bottom + 20, one.label, 'group')];
+}
+
+function labels(
+  plan: Plan,
+  { absolute }: Bar,
+  label: string,
+  middle: number,
+  over: number,
+  barWidth: number,
+): string[] {
+  // The absolute value is left to the bar's title then.
+  if (barWidth < roomForLabel) {
+    const at = `${round(middle + 4)} ${round(over - 5)}`;
+    return [
+      `<text transform="translate(${at}) rotate(-90)" class="upwards">${escape(label)}</text>`,
+    ];
+  }
+  if (plan.compare !== 'ratio') return [text(middle, over - 5, label, 'value')];
+  return [text(middle, over - 17, label, 'value'), text(middle, over - 5, absolute, 'absolute')];
 }
 
 function boundOf(target: Target | undefined): number | undefined {

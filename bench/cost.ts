@@ -1,6 +1,6 @@
 // From two snapshots of a sender to what its work cost. Pure.
 import type { Result, ZeroCopyTotals } from './protocol';
-import type { Trial, ZeroCopyUse } from './trials';
+import type { Measured, ZeroCopyUse } from './trials';
 
 export interface Cost {
   seconds: number;
@@ -37,7 +37,7 @@ export function costOf({ start, end }: Result): Cost {
 
 /** Undefined for a contestant that knows no zero copy. */
 export function zeroCopyUseOf(result: Result): ZeroCopyUse | undefined {
-  const { start, end, engine, state, reason } = result;
+  const { start, end, engine, state, reason, poolReason } = result;
   if (!end.zeroCopy || !start.zeroCopy) return undefined;
   const counters = difference(end.zeroCopy, start.zeroCopy);
   const sends = counters['zeroCopySends'] ?? 0;
@@ -48,6 +48,7 @@ export function zeroCopyUseOf(result: Result): ZeroCopyUse | undefined {
     ...(engine !== undefined && { engine }),
     ...(state !== undefined && { state }),
     ...(reason !== undefined && { reason }),
+    ...(poolReason !== undefined && { poolReason }),
     sends,
     // Reports lag behind sends, so at the edges of a window either can exceed the other a little.
     share: bytes > 0 ? within((counters['zeroCopyBytes'] ?? 0) / bytes) : 0,
@@ -62,10 +63,7 @@ function within(part: number): number {
 }
 
 /** A trial of `figures` with the use of zero copy beside it. */
-export function trialOf(
-  result: Result,
-  figures: Record<string, number>,
-): Omit<Trial, 'contestant' | 'round'> {
+export function trialOf(result: Result, figures: Record<string, number>): Measured {
   const zeroCopy = zeroCopyUseOf(result);
   const { disturbed } = costOf(result);
   return zeroCopy ? { figures, disturbed, zeroCopy } : { figures, disturbed };

@@ -43,7 +43,7 @@ export function optionFacts(options: BenchOptions): Facts {
     ...(warmup !== undefined && { warmup }),
     ...(sizes && { sizes: sizes.map(formatSize).join(',') }),
     ...(others && {
-      footprint: formatSize(options.footprint),
+      ...(options.footprint !== undefined && { footprint: formatSize(options.footprint) }),
       contestants: contestants.map(describe).join(','),
       rate: rate ?? 'unlimited',
     }),
@@ -59,7 +59,9 @@ export function formatFacts(facts: Facts): string {
 }
 
 function describe({ name, settings }: BenchOptions['contestants'][number]): string {
-  const parts = Object.entries(settings ?? {}).map(([key, value]) => `${key}:${value}`);
+  const parts = Object.entries(settings ?? {})
+    .filter(([, value]) => name !== value && name !== `${value}+pool`)
+    .map(([key, value]) => `${key}:${value}`);
   return parts.length > 0 ? `${name}(${parts.join(' ')})` : name;
 }
 

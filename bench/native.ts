@@ -1,16 +1,16 @@
-// The C programs of the bench, compiled when first needed: a receiver that is no bottleneck, and
-// senders that show the limit Node is measured against.
+// The C programs of the bench, compiled when first needed: a receiver and a load generator that are no
+// bottleneck, and senders that show the limit Node is measured against.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 export const packageRoot = path.resolve(__dirname, '../..');
 
-/** Shared by the senders. */
+/** Shared by all but the sink. */
 const header = path.join(packageRoot, 'bench/cwindow.h');
 
 /** Returns the path of the program built from bench/<name>.c. */
-export function nativeProgram(name: 'sink' | 'csend' | 'cdatagram' | 'cpacket'): string {
+export function nativeProgram(name: 'sink' | 'load' | 'csend' | 'cdatagram' | 'cpacket'): string {
   const source = path.join(packageRoot, `bench/${name}.c`);
   const program = path.join(packageRoot, `build/bench-${name}`);
   const newest = Math.max(modified(source), modified(header));

@@ -8,6 +8,7 @@ export const workloadNames = [
   'tcp-small',
   'tcp-loopback',
   'http',
+  'http-latency',
   'memory',
   'memory-growth',
   'udp-send',
@@ -41,6 +42,8 @@ export interface Contestant {
   name: string;
   kind: ContestantKind;
   settings?: { engine?: EngineName; threshold?: number };
+  /** Its memory comes from a BufferPool, which the library is given as well. */
+  pool?: true;
   /** Why it cannot take part here, and what would change that: shown in its row. */
   missing?: string;
 }
@@ -80,7 +83,8 @@ export interface BenchOptions {
   /** Seconds before the measurement; each workload has its own default. */
   warmup?: number;
   sizes?: number[];
-  footprint: number;
+  /** Memory the sources cover together; each workload has its own default. */
+  footprint?: number;
   contestants: Contestant[];
   /** Of the datagram workloads; absent: all. */
   rows?: DatagramRow[];
@@ -90,7 +94,10 @@ export interface BenchOptions {
   family: 4 | 6;
   rate?: string;
   patterns: Pattern[];
-  connections?: number;
+  /** Absent: each workload has its own default. */
+  connections?: number[];
+  /** Requests a second of an open loop. */
+  requestRate: number;
   minutes: number;
   json?: string;
   svg?: string;
@@ -103,10 +110,12 @@ export const usage = `Usage: npm run bench -- [workloads...] [options]
 
 Workloads (default: tcp http)
   tcp             tcp-stream, tcp-small and tcp-loopback
-  tcp-stream      CPU per GB of one socket that writes without pause
+  tcp-stream      CPU per GB of one socket that writes without pause; with --connections, of that
+                  many sockets against the first number of them
   tcp-small       small writes per CPU second
   tcp-loopback    the same as tcp-stream on loopback, after the first second
-  http            CPU per request of a keep-alive http server
+  http            CPU per request of a keep-alive http server under full load
+  http-latency    latency of the same server under low load, in an open loop
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive
@@ -118,16 +127,21 @@ Workloads (default: tcp http)
 Options
   --rounds N         rounds of interleaved trials (5)
   --seconds S        measured seconds of one trial (1.5)
-  --warmup S         seconds before that (0.8; tcp-loopback 1, http 1.5)
+  --warmup S         seconds before that (0.8; tcp-loopback 1, http 1.5, http-latency 2)
   --size LIST        sizes, e.g. 4K,64K,1M
-  --footprint SIZE   memory the stream's buffers cover together (4M)
-  --contestants LIST of plain, upgraded, upgraded:ENGINE, c-copy, c-zerocopy (plain,upgraded);
-                     the C contestants take part in tcp-stream and tcp-loopback.
+  --footprint SIZE   memory the buffers of a stream (4M) or the bodies of an http server (one body)
+                     cover together
+  --contestants LIST of plain, upgraded, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
+                     io_uring, copy (plain,upgraded). Upgraded ones may end in +pool: buffers and
+                     bodies come from a BufferPool. The C contestants take part in tcp-stream (of
+                     one socket) and tcp-loopback.
                      Of the datagram workloads: names of their rows (all)
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
   --threshold SIZE   threshold of every upgraded contestant (the library's default)
   --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
-  --connections N    http: connections of the load generator (8); memory: idle ones (10000)
+  --connections LIST tcp-stream: sockets that write in turn, e.g. 1,1000 (one socket alone);
+                     http: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
+  --request-rate N   http-latency: requests a second (200)
   --sink NAME        where udp-send, raw and packet send to: ifb (the pure cost of sending) or
                      xdp-drop (a veth that cuts GSO in software) (ifb)
   --produce NAME     packet: counter (headers and a counter per frame, one whole frame a batch) or
@@ -155,6 +169,7 @@ const flags = {
   threshold: { type: 'string' },
   pattern: { type: 'string' },
   connections: { type: 'string' },
+  'request-rate': { type: 'string' },
   minutes: { type: 'string' },
   sink: { type: 'string' },
   produce: { type: 'string' },
@@ -178,7 +193,6 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     workloads: expandWorkloads(positionals.length > 0 ? positionals : ['tcp', 'http']),
     rounds: integer(values, 'rounds', 5, 1000),
     seconds: decimal(values, 'seconds', 1.5, 3600),
-    footprint: text(values, 'footprint', parseSize) ?? parseSize('4M'),
     contestants: parseContestants(values),
     sink: oneOf('sink', (values.sink as string | undefined) ?? 'ifb', sinkKinds),
     produce: oneOf('produce', (values.produce as string | undefined) ?? 'counter', produces),
@@ -192,12 +206,14 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     patterns: text(values, 'pattern', (list) =>
       split(list).map((name) => oneOf('pattern', name, patterns)),
     ) ?? [...patterns],
+    requestRate: integer(values, 'request-rate', 200, 100_000),
     minutes: decimal(values, 'minutes', 3, 10_000),
   };
+  const footprint = text(values, 'footprint', parseSize);
+  if (footprint !== undefined) options.footprint = footprint;
   if (values.warmup !== undefined) options.warmup = decimal(values, 'warmup', 0, 3600);
-  if (values.connections !== undefined) {
-    options.connections = integer(values, 'connections', 8, 20_000);
-  }
+  const connections = text(values, 'connections', (list) => split(list).map(parseConnections));
+  if (connections) options.connections = [...new Set(connections)];
   const rows = parseRows(values);
   if (rows) options.rows = rows;
   const sizes = text(values, 'size', (list) => split(list).map(parseSize));
@@ -260,20 +276,40 @@ function parseContestants(values: Values): Contestant[] {
   const others = all.filter((name) => name === 'plain' || !isDatagramRow(name));
   // Only rows of datagram workloads: whatever else is measured is measured as always.
   const names = others.length > 0 ? others : split(defaultContestants);
-  return [...new Set(names)].map((name) => {
-    const [kindName = '', ...rest] = name.split(':');
-    const kind = oneOf('contestant', kindName, contestantKinds);
-    if (rest.length > 0 && kind !== 'upgraded') {
-      throw new UsageError(`only 'upgraded' takes an engine, not '${name}'`);
-    }
-    if (kind !== 'upgraded') return { name, kind };
-    const own = rest.length > 0 ? oneOf('engine', rest.join(':'), engines) : engine;
-    const settings = {
-      ...(own !== undefined && { engine: own }),
-      ...(threshold !== undefined && { threshold }),
-    };
-    return Object.keys(settings).length > 0 ? { name, kind, settings } : { name, kind };
-  });
+  return [...new Set(names)].map((name) => contestantOf(name, engine, threshold));
+}
+
+function contestantOf(
+  name: string,
+  engine: EngineName | undefined,
+  threshold: number | undefined,
+): Contestant {
+  const base = name.replace(/\+pool$/, '');
+  const own = engines.find((known) => base === known || base === `upgraded:${known}`);
+  const kind = own ? 'upgraded' : oneOf('contestant', base, contestantKinds);
+  if (kind !== 'upgraded') {
+    if (base !== name) throw new UsageError(`only upgraded contestants take a pool, not '${name}'`);
+    return { name, kind };
+  }
+  return {
+    name,
+    kind,
+    settings: { engine: own ?? engine ?? 'auto', ...(threshold !== undefined && { threshold }) },
+    ...(base !== name && { pool: true }),
+  };
+}
+
+function parseConnections(value: string): number {
+  const count = Number(value);
+  if (!(Number.isInteger(count) && count >= 1 && count <= 20_000)) {
+    throw new UsageError(`'${value}' is not a number of connections between 1 and 20000`);
+  }
+  return count;
+}
+
+/** The C programs exist for streams of one socket only. */
+export function nodeOnly(contestants: readonly Contestant[]): Contestant[] {
+  return contestants.filter(({ kind }) => kind === 'plain' || kind === 'upgraded');
 }
 
 function split(list: string): string[] {

@@ -76,6 +76,13 @@ export class Places {
   }
 }
 
+/** The command with as many descriptors as the hard limit allows. */
+export function withDescriptors(argv: readonly string[]): string[] {
+  const limits = readFileSync('/proc/self/limits', 'utf8');
+  const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1] ?? '4096';
+  return ['prlimit', `--nofile=${limit}:${limit}`, ...argv];
+}
+
 function openRig(options: BenchOptions): Place {
   const rig = Rig.up(options.rate === undefined ? {} : { rate: options.rate });
   const { sender } = rig;

@@ -27,6 +27,20 @@ export interface Result {
   engine?: string;
   state?: string;
   reason?: string;
+  /** Why the contestant's pool is not registered with the ring. */
+  poolReason?: string;
+  /** Part of the window, 0 to 1, in which the event loop did not wait. */
+  loopUtilization?: number;
+}
+
+/** What the load generator says: latencies in µs. */
+export interface LoadResult {
+  event: 'load';
+  requests: number;
+  p50: number;
+  p99: number;
+  /** Part of one CPU, 0 to 1, that it used itself. */
+  busy: number;
 }
 
 export interface WindowOrder {
@@ -74,9 +88,20 @@ export interface ReceiveOrder extends WindowOrder {
   segment: number;
 }
 
+/** Sockets that write in turn, each its next when its last was taken. */
+export interface ConnectionsOrder extends WindowOrder {
+  address: string;
+  port: number;
+  size: number;
+  footprint: number;
+  connections: number;
+}
+
 export interface ServerOrder extends WindowOrder {
   address: string;
   size: number;
+  /** Bodies that are sent in turn. */
+  bodies: number;
 }
 
 export interface IdleServerOrder {

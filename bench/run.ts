@@ -20,6 +20,7 @@ import { formatReport } from './table';
 import type { Report } from './trials';
 import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
+import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
 import { packet } from './workloads/packet';
 import { raw } from './workloads/raw';
@@ -34,6 +35,7 @@ const workloads: Record<WorkloadName, Workload> = {
   'tcp-small': tcpSmall,
   'tcp-loopback': tcpLoopback,
   http,
+  'http-latency': httpLatency,
   memory,
   'memory-growth': memoryGrowth,
   'udp-send': udpSend,

@@ -1,6 +1,7 @@
 // A report as text for a terminal.
 import { median, type Spread } from './stats';
-import type { CaseReport, ContestantSummary, Figure, Plan, Report } from './trials';
+import { nameOf, type CaseReport, type ContestantSummary, type Figure } from './trials';
+import type { Plan, Report } from './trials';
 
 export function formatReport({ plan, cases }: Report): string {
   const facts = Object.entries(plan.facts).map(([key, value]) => `${key}=${value}`);
@@ -26,7 +27,7 @@ function headings(plan: Plan): string[] {
 
 function caseRows(plan: Plan, one: CaseReport): string[][] {
   return one.contestants.map((summary, index) => [
-    index === 0 ? one.label : '',
+    index === 0 ? nameOf(one) : '',
     summary.contestant,
     ...plan.figures.map((figure) => formatFigure(plan, figure, summary.figures[figure.key])),
     ...comparedFigures(plan).map(({ key }) => formatCompared(summary.compared?.[key])),

@@ -7,6 +7,7 @@ export interface ZeroCopyUse {
   engine?: string;
   state?: string;
   reason?: string;
+  poolReason?: string;
   /** Sends without a copy of ours. */
   sends: number;
   /** Part of the bytes that was sent so, 0 to 1. */
@@ -26,7 +27,11 @@ export interface Trial {
   /** Part of the time, 0 to 1, in which somebody else had the sender's CPU. */
   disturbed?: number;
   zeroCopy?: ZeroCopyUse;
+  /** What a reader of its figures has to know. */
+  remark?: string;
 }
+
+export type Measured = Omit<Trial, 'contestant' | 'round'>;
 
 export interface Figure {
   key: string;
@@ -42,6 +47,8 @@ export interface Target {
 
 export interface Case {
   label: string;
+  /** Cases of one panel are drawn side by side, panels below each other. */
+  panel?: string;
   bytes: number;
   /** For every contestant that is to be judged. */
   target?: Target;
@@ -78,6 +85,10 @@ export interface ContestantSummary {
   trials: Trial[];
 }
 
+export function nameOf({ label, panel }: Case): string {
+  return panel === undefined ? label : `${label} ${panel}`;
+}
+
 export interface CaseReport extends Case {
   contestants: ContestantSummary[];
 }
@@ -104,21 +115,52 @@ const disturbedFromHereOn = 0.1;
 export async function runCase(
   plan: Plan,
   one: Case,
-  runTrial: (contestant: Contestant, round: number) => Promise<Omit<Trial, 'contestant' | 'round'>>,
+  runTrial: (contestant: Contestant, round: number) => Promise<Measured>,
 ): Promise<CaseReport> {
   const trials: Trial[] = [];
   for (let round = 0; round < plan.rounds; round++) {
-    const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
-    for (const contestant of order) {
-      if (contestant.missing !== undefined) continue;
-      progress(
-        `${plan.workload} ${one.label} round ${round + 1}/${plan.rounds} ${contestant.name}`,
-      );
-      trials.push({ contestant: contestant.name, round, ...(await runTrial(contestant, round)) });
-    }
+    trials.push(...(await runRound(plan, one, round, runTrial)));
   }
   progress('');
   return { ...one, contestants: summarise(plan, one, trials) };
+}
+
+/** The same for cases that are to be compared with each other: every round has all of them. */
+export async function runCases<C extends Case>(
+  plan: Plan,
+  cases: readonly C[],
+  runTrial: (one: C, contestant: Contestant) => Promise<Measured>,
+): Promise<CaseReport[]> {
+  const trials = cases.map((): Trial[] => []);
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const [index, one] of cases.entries()) {
+      const measured = await runRound(plan, one, round, (contestant) => runTrial(one, contestant));
+      trials[index]?.push(...measured);
+    }
+  }
+  progress('');
+  return cases.map((one, index) => ({
+    ...one,
+    contestants: summarise(plan, one, trials[index] ?? []),
+  }));
+}
+
+async function runRound(
+  plan: Plan,
+  one: Case,
+  round: number,
+  runTrial: (contestant: Contestant, round: number) => Promise<Measured>,
+): Promise<Trial[]> {
+  const trials: Trial[] = [];
+  const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
+  for (const contestant of order) {
+    if (contestant.missing !== undefined) continue;
+    progress(
+      `${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds} ${contestant.name}`,
+    );
+    trials.push({ contestant: contestant.name, round, ...(await runTrial(contestant, round)) });
+  }
+  return trials;
 }
 
 function progress(line: string): void {
@@ -135,7 +177,7 @@ export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): Cont
       figures: Object.fromEntries(
         plan.figures.map(({ key }) => [key, spread(own.map((trial) => figure(trial, key)))]),
       ),
-      marks: missing === undefined ? marksOf(own) : [missing],
+      marks: missing === undefined ? marksOf(own, settings?.engine) : [missing],
       trials: own,
     };
     if (name === first) return summary;
@@ -173,7 +215,7 @@ function meets(value: number, { most, least }: Target): boolean {
 }
 
 // What claims zero copy but was copied must not pass for a result.
-function marksOf(trials: readonly Trial[]): string[] {
+function marksOf(trials: readonly Trial[], asked: string | undefined): string[] {
   const marks = new Set<string>();
   for (const { zeroCopy } of trials) {
     if (!zeroCopy) continue;
@@ -182,6 +224,17 @@ function marksOf(trials: readonly Trial[]): string[] {
       else if (zeroCopy.copied >= partlyCopiedFromHereOn) marks.add('partly copied');
     }
     if (zeroCopy.reason !== undefined) marks.add(zeroCopy.reason);
+    // 'auto' chose one, and whoever asks by name may be refused.
+    if (asked !== undefined && zeroCopy.engine !== undefined && zeroCopy.engine !== asked) {
+      marks.add(`engine ${zeroCopy.engine}`);
+    }
+    if (zeroCopy.poolReason !== undefined) marks.add(`pool: ${zeroCopy.poolReason}`);
+  }
+  for (const { remark } of trials) {
+    if (remark === undefined) continue;
+    marks.add(
+      `${remark} ${trials.filter((other) => other.remark === remark).length}/${trials.length}`,
+    );
   }
   const disturbed = trials.filter((trial) => (trial.disturbed ?? 0) >= disturbedFromHereOn);
   if (disturbed.length > 0) marks.add(`disturbed ${disturbed.length}/${trials.length}`);

@@ -1,21 +1,24 @@
-// A keep-alive http server that answers every request with the same buffer.
+// A keep-alive http server that answers every request with the same buffer, or with many in turn.
 import http from 'node:http';
 import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Result, ServerOrder, Snapshot } from '../protocol';
+import { makeBuffers } from './meter';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
 
 async function main(): Promise<void> {
   const order = takeOrder<ServerOrder>();
-  const upgrade = await upgradeFor(order.contestant);
-  const body = Buffer.allocUnsafeSlow(order.size).fill('the same body every time ');
+  const { size, bodies: count } = order;
+  const upgrade = await upgradeFor(order.contestant, { size, count });
+  const bodies = makeBuffers(size, count, upgrade.allocate);
   let requests = 0;
   let onFirstRequest: () => void = () => undefined;
   const firstRequest = new Promise<void>((resolve) => (onFirstRequest = resolve));
   const server = http.createServer((_request, response) => {
     if (requests === 0) onFirstRequest();
+    const body = bodies[requests % count];
     requests++;
     response.setHeader('Content-Type', 'application/octet-stream');
     response.end(body);
@@ -28,17 +31,21 @@ async function main(): Promise<void> {
   const snapshot = (): Snapshot =>
     takeSnapshot(
       order.kernelThreads,
-      { bytes: requests * order.size, writes: requests },
+      { bytes: requests * size, writes: requests },
       upgrade.totals(),
     );
   await firstRequest;
   await sleep(order.warmup * 1000);
   const start = snapshot();
+  const loop = performance.eventLoopUtilization();
   await sleep(order.seconds * 1000);
-  const result: Result = { event: 'result', start, end: snapshot(), ...upgrade.verdict() };
+  const { utilization: loopUtilization } = performance.eventLoopUtilization(loop);
+  const end = snapshot();
+  const result: Result = { event: 'result', start, end, ...upgrade.verdict(), loopUtilization };
   say(result);
-  // The load generator closes its connections when its time is over; then nothing keeps us.
-  server.close();
+  // The load generator closes its connections when its time is over; then nothing keeps us. close()
+  // would cut those that are between two requests.
+  server.unref();
 }
 
 void main();

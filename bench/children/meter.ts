@@ -90,11 +90,21 @@ export class Meter {
   }
 }
 
-/** `count` buffers, filled, because untouched pages would all be the one page of zeros. */
-export function makeBuffers(size: number, count: number): Buffer[] {
-  return Array.from({ length: count }, (_, index) =>
-    Buffer.allocUnsafeSlow(size).fill(`buffer ${index} `),
-  );
+/**
+ * `count` buffers, filled, because untouched pages would all be the one page of zeros. A memory of
+ * its own per buffer, as those of an application have.
+ */
+export function makeBuffers(
+  size: number,
+  count: number,
+  allocate: (size: number) => Buffer = (bytes) => Buffer.allocUnsafeSlow(bytes),
+): Buffer[] {
+  return Array.from({ length: count }, (_, index) => allocate(size).fill(`buffer ${index} `));
+}
+
+/** How many buffers of `size` cover the footprint. */
+export function buffersIn(footprint: number, size: number): number {
+  return Math.max(1, Math.floor(footprint / size));
 }
 
 export type Sent = (error?: Error | null) => void;

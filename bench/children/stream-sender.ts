@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 
 import type { Result, Snapshot, StreamOrder } from '../protocol';
+import { buffersIn, makeBuffers } from './meter';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor, type Upgrade } from './upgrade';
 
@@ -27,7 +28,8 @@ class Stream {
     this.#socket = socket;
     this.#order = order;
     this.#upgrade = upgrade;
-    this.#buffers = makeBuffers(order.size, order.footprint);
+    const { size, footprint } = order;
+    this.#buffers = makeBuffers(size, buffersIn(footprint, size), upgrade.allocate);
     this.#checkEvery = Math.min(checkEveryWrites, Math.ceil(checkEveryBytes / order.size));
     this.#untilCheck = this.#checkEvery;
   }
@@ -94,17 +96,11 @@ class Stream {
   }
 }
 
-function makeBuffers(size: number, footprint: number): Buffer[] {
-  return Array.from({ length: Math.max(1, Math.floor(footprint / size)) }, (_, index) =>
-    // Filled, because untouched pages would all be the one page of zeros. A memory of its own per
-    // buffer, as bodies of an application have.
-    Buffer.allocUnsafeSlow(size).fill(`buffer ${index} `),
-  );
-}
-
 async function main(): Promise<void> {
   const order = takeOrder<StreamOrder>();
-  const upgrade = await upgradeFor(order.contestant);
+  const { size, footprint } = order;
+  const source = { size, count: buffersIn(footprint, size) };
+  const upgrade = await upgradeFor(order.contestant, source);
   const socket = net.connect(order.port, order.address);
   upgrade.apply(socket);
   upgrade.watch(socket);

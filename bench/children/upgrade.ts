@@ -2,40 +2,56 @@
 // loaded by upgraded contestants alone, so that plain ones pay for none of it.
 import type net from 'node:net';
 
-import type { ZeroCopyOptions } from '../../lib/index.js';
+import type { BufferPool, ZeroCopyOptions } from '../../lib/index.js';
 import type { Contestant } from '../options';
-import type { ZeroCopyTotals } from '../protocol';
+import type { Result, ZeroCopyTotals } from '../protocol';
 
 export interface Upgrade {
   /** Upgrades a socket, or the later connections of a server. */
   apply<T extends net.Socket | net.Server>(target: T): T;
+  /** Memory of its own, which is never freed: of the contestant's pool, if it has one. */
+  allocate(size: number): Buffer;
   /** Counters over all sockets that were watched. Undefined for plain contestants. */
   totals(): ZeroCopyTotals | undefined;
   /** What the first watched socket says of itself. */
-  verdict(): { engine?: string; state?: string; reason?: string };
+  verdict(): Pick<Result, 'engine' | 'state' | 'reason' | 'poolReason'>;
   watch(socket: net.Socket): void;
+}
+
+/** What a child will ask `allocate` for. */
+export interface Source {
+  size: number;
+  count: number;
 }
 
 const plain: Upgrade = {
   apply: (target) => target,
+  allocate: (size) => Buffer.allocUnsafeSlow(size),
   totals: () => undefined,
   verdict: () => ({}),
   watch: () => undefined,
 };
 
-export async function upgradeFor(contestant: Contestant): Promise<Upgrade> {
+const pageBytes = 4096;
+// The library stages headers in the pool.
+const poolSlackBytes = 4 * 1_048_576;
+
+/** @param source absent where the sources are no part of what is measured. */
+export async function upgradeFor(contestant: Contestant, source?: Source): Promise<Upgrade> {
   if (contestant.kind !== 'upgraded') return plain;
-  const { enableZeroCopy } = await import('../../lib/index.js');
+  const library = await import('../../lib/index.js');
+  const pool = contestant.pool && new library.BufferPool({ bytes: poolBytesFor(source) });
   // An engine this build does not know is refused by the library, in its own words.
-  const settings = contestant.settings as ZeroCopyOptions | undefined;
+  const settings = { ...contestant.settings, ...(pool && { pool }) } as ZeroCopyOptions;
   const watched = new Set<net.Socket>();
   const closed: ZeroCopyTotals = {};
   let first: net.Socket | undefined;
   return {
     apply: <T extends net.Socket | net.Server>(target: T): T => {
-      enableZeroCopy(target as net.Server, settings);
+      library.enableZeroCopy(target as net.Server, settings);
       return target;
     },
+    allocate: pool ? allocatorOf(pool) : plain.allocate,
     watch: (socket) => {
       first ??= socket;
       watched.add(socket);
@@ -53,8 +69,44 @@ export async function upgradeFor(contestant: Contestant): Promise<Upgrade> {
       const control = first && controlOf(first);
       if (!control) return {};
       const { engine, state, reason } = control;
-      return { engine, state, ...(reason !== undefined && { reason }) };
+      const missed = engine === 'io_uring' && pool?.registered === false;
+      return {
+        engine,
+        state,
+        ...(reason !== undefined && { reason }),
+        ...(missed && { poolReason: pool.reason ?? 'not registered' }),
+      };
     },
+  };
+}
+
+function poolBytesFor(source: Source | undefined): number {
+  const { size, count } = source ?? { size: 0, count: 0 };
+  const pages =
+    size < pageBytes
+      ? Math.ceil(count / Math.floor(pageBytes / Math.max(1, size)))
+      : Math.ceil(size / pageBytes) * count;
+  return pages * pageBytes + poolSlackBytes;
+}
+
+// Small ones share a page, so that they cover the memory that they are said to cover.
+function allocatorOf(pool: BufferPool): (size: number) => Buffer {
+  // As the pool gave them out: one that is collected counts as leaked.
+  const pieces: Buffer[] = [];
+  let rest: Buffer = Buffer.alloc(0);
+  const allocatePiece = (size: number): Buffer => {
+    const piece = pool.allocUnsafe(size);
+    // Ordinary memory under a pool's name must not pass for a result.
+    if (pool.stats.fallbackAllocations > 0) throw new Error('the pool was too small');
+    pieces.push(piece);
+    return piece;
+  };
+  return (size) => {
+    if (size >= pageBytes) return allocatePiece(size);
+    if (size > rest.length) rest = allocatePiece(pageBytes);
+    const small = rest.subarray(0, size);
+    rest = rest.subarray(size);
+    return small;
   };
 }
 

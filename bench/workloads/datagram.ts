@@ -13,7 +13,7 @@ import {
   type Figure,
   type Plan,
   type Target,
-  type Trial,
+  type Measured,
 } from '../trials';
 
 export type Row = Contestant & { name: DatagramRow };
@@ -91,7 +91,7 @@ async function runTrial(
   place: SinkPlace,
   contestant: Contestant,
   command: Command,
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
+): Promise<Measured> {
   const before = place.sentBytes();
   const sender = place.start('sender', `sender ${contestant.name}`, command(contestant));
   try {

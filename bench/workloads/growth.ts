@@ -3,12 +3,11 @@ import path from 'node:path';
 
 import type { Child } from '../child';
 import { trialOf } from '../cost';
-import type { BenchOptions, Contestant } from '../options';
+import { nodeOnly, type BenchOptions, type Contestant } from '../options';
 import type { Place, Places } from '../place';
 import type { GrowthClientsOrder, GrowthServerOrder, Result } from '../protocol';
 import { slope } from '../stats';
-import { runCase, type Plan, type Report, type Series, type Trial } from '../trials';
-import { nodeOnly } from './tcp';
+import { runCase, type Plan, type Report, type Series, type Measured } from '../trials';
 
 const mib = 1_048_576;
 const startMs = 15_000;
@@ -59,7 +58,7 @@ async function runTrial(
   contestant: Contestant,
   seconds: number,
   series: Series[],
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
+): Promise<Measured> {
   const address = place.address('sender');
   const sampleSeconds = Math.max(0.25, seconds / samplesPerRun);
   const order: GrowthServerOrder = { contestant, address, seconds, sampleSeconds };

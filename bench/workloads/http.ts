@@ -1,77 +1,38 @@
-// A keep-alive http server under a load generator: what one request costs the server's process.
-import { spawnSync } from 'node:child_process';
-import path from 'node:path';
-
-import type { Child } from '../child';
+// A keep-alive http server under full load: what one request costs the server's process.
 import { costOf, trialOf, type Cost } from '../cost';
-import { formatSize, type BenchOptions, type Contestant } from '../options';
-import type { Place, Places } from '../place';
-import type { Result, ServerOrder } from '../protocol';
-import { runCase, type Case, type Plan, type Report, type Target, type Trial } from '../trials';
-import { nodeOnly } from './tcp';
+import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';
+import type { Places } from '../place';
+import { runCase, type Case, type Measured, type Plan, type Report, type Target } from '../trials';
+import { bodiesFact, bodiesOf, serveLoad, type LoadSetting } from './http-load';
 
 const kib = 1024;
-const startMs = 15_000;
-const slackMs = 20_000;
-const endMs = 7_000;
+const defaultSizes = [1, 4, 16, 64, 256, 1024].map((size) => size * kib);
+const defaultConnections = [8, 100];
 
-const targets: Readonly<Record<number, Target>> = {
-  [16 * kib]: { most: 1.03 },
-  [64 * kib]: { most: 1.1 },
-  [256 * kib]: { most: 0.9 },
-  [1024 * kib]: { most: 0.7 },
+/** Shares of plain Node's CPU, of one body for all requests; `many`: from 100 connections on. */
+const targets: Readonly<Record<number, { own: number; pool: number; many?: number }>> = {
+  [1 * kib]: { own: 1, pool: 0.85 },
+  [4 * kib]: { own: 0.9, pool: 0.8 },
+  [16 * kib]: { own: 0.9, pool: 0.8 },
+  [64 * kib]: { own: 0.8, pool: 0.8, many: 0.7 },
+  [256 * kib]: { own: 0.8, pool: 0.8 },
+  [1024 * kib]: { own: 0.6, pool: 0.4 },
 };
+const manyFrom = 100;
 
-/** Asks for the same URL again and again over keep-alive connections. */
-interface LoadGenerator {
-  name: string;
-  command(url: string, seconds: number, connections: number): string[];
-  /** Milliseconds of the 99th percentile, over the whole run, warm-up included. */
-  tail(output: string): number;
-}
-
-const wrk: LoadGenerator = {
-  name: 'wrk',
-  command: (url, seconds, connections) => [
-    'wrk',
-    ...['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', url],
-  ],
-  tail: (output) => {
-    const match = /99%\s+([\d.]+)(us|ms|s)\b/.exec(output);
-    const unit = match?.[2] === 'us' ? 0.001 : match?.[2] === 's' ? 1000 : 1;
-    return Number(match?.[1]) * unit;
-  },
-};
-
-const autocannon: LoadGenerator = {
-  name: 'autocannon',
-  command: (url, seconds, connections) => [
-    process.execPath,
-    require.resolve('autocannon'),
-    ...['--json', '-c', String(connections), '-d', String(seconds), url],
-  ],
-  tail: (output) => {
-    const summary = JSON.parse(output) as { latency?: { p99?: number } };
-    return summary.latency?.p99 ?? NaN;
-  },
-};
+// With less of its CPU used, the server was not what limited the rate.
+const saturatedFrom = 0.9;
+// A lost packet, for which TCP waits 200 ms, has nothing to do with what is measured.
+const stalledFromMs = 150;
 
 export async function http(options: BenchOptions, places: Places): Promise<Report> {
   const place = places.preferred();
-  const generator = spawnSync('wrk', ['--version']).error ? autocannon : wrk;
-  const connections = options.connections ?? 8;
   // Shorter, and the compiler's threads, which share the server's CPU, are measured as well.
   const warmup = options.warmup ?? 1.5;
   const plan: Plan = {
     workload: 'http',
     title: 'CPU of the server process per request',
-    facts: {
-      place: place.name,
-      load: generator.name,
-      connections,
-      warmup,
-      p99: 'warm-up-included',
-    },
+    facts: { place: place.name, warmup, bodies: bodiesFact(options) },
     figures: [
       { key: 'proc', heading: 'proc µs/request', digits: 1 },
       { key: 'user', heading: 'user', digits: 1 },
@@ -80,6 +41,8 @@ export async function http(options: BenchOptions, places: Places): Promise<Repor
       { key: 'rate', heading: 'requests/s', digits: 0 },
       { key: 'gbit', heading: 'Gbit/s', digits: 1 },
       { key: 'p99', heading: 'p99 ms', digits: 2 },
+      { key: 'busy', heading: 'CPU %', digits: 0 },
+      { key: 'load', heading: 'load %', digits: 0 },
     ],
     main: 'proc',
     alsoCompared: ['sys', 'rate'],
@@ -87,73 +50,52 @@ export async function http(options: BenchOptions, places: Places): Promise<Repor
     contestants: nodeOnly(options.contestants),
     rounds: options.rounds,
   };
-  const sizes = options.sizes ?? [16 * kib, 64 * kib, 256 * kib, 1024 * kib];
+  const judged = place.name === 'rig' && options.footprint === undefined;
   const cases = [];
-  for (const bytes of sizes) {
-    const target = place.name === 'rig' ? targets[bytes] : undefined;
-    const one = { label: formatSize(bytes), bytes, ...(target && { target }) };
-    const setting = { place, generator, connections, warmup, seconds: options.seconds };
-    cases.push(await runCase(plan, one, (contestant) => runTrial(setting, one, contestant)));
+  for (const connections of options.connections ?? defaultConnections) {
+    for (const bytes of options.sizes ?? defaultSizes) {
+      const one: Case = {
+        label: formatSize(bytes),
+        panel: `${connections} connections`,
+        bytes,
+        targets: judged ? targetsOf(bytes, connections, plan.contestants) : {},
+      };
+      const bodies = bodiesOf(options, bytes);
+      const { seconds } = options;
+      const setting = { place, bytes, bodies, connections, requestRate: 0, warmup, seconds };
+      cases.push(await runCase(plan, one, (contestant) => runTrial(setting, contestant)));
+    }
   }
   return { plan, cases };
 }
 
-interface Setting {
-  place: Place;
-  generator: LoadGenerator;
-  connections: number;
-  warmup: number;
-  seconds: number;
+// They were set for the library's choice; engines that were asked for by name are shown for comparison.
+function targetsOf(
+  bytes: number,
+  connections: number,
+  contestants: readonly Contestant[],
+): Record<string, Target> {
+  const bounds = targets[bytes];
+  if (!bounds) return {};
+  const { own, pool, many } = bounds;
+  const boundOf = (contestant: Contestant): number =>
+    connections >= manyFrom && many !== undefined ? many : contestant.pool ? pool : own;
+  return Object.fromEntries(
+    contestants
+      .filter(({ settings }) => settings?.engine === 'auto' || settings?.engine === 'io_uring')
+      .map((contestant) => [contestant.name, { most: boundOf(contestant) }]),
+  );
 }
 
-async function runTrial(
-  setting: Setting,
-  one: Case,
-  contestant: Contestant,
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
-  const { place, warmup, seconds } = setting;
-  const address = place.address('sender');
-  const order: ServerOrder = {
-    contestant,
-    address,
-    size: one.bytes,
-    warmup,
-    seconds,
-    kernelThreads: place.kernelThreads,
-  };
-  const script = path.join(__dirname, '../children/http-server.js');
-  const argv = [process.execPath, script, JSON.stringify(order)];
-  const server = place.start('sender', `http server ${contestant.name}`, argv);
-  try {
-    const port = Number((await server.next('ready', startMs))['port']);
-    const host = address.includes(':') ? `[${address}]` : address;
-    const load = startLoad(setting, `http://${host}:${port}/`);
-    try {
-      const result = await Promise.race([
-        server.next('result', (warmup + seconds) * 1000 + slackMs),
-        // The generator outlives the window; an early end of it is a failure.
-        load.output((warmup + seconds) * 1000 + 2 * slackMs).then(() => server.next('result', 0)),
-      ]);
-      const output = await load.output(slackMs);
-      if (!(await server.endedWithin(endMs))) {
-        console.error(`${contestant.name} ${one.label}: the server did not end by itself`);
-      }
-      const measured = result as unknown as Result;
-      const p99 = setting.generator.tail(output);
-      return trialOf(measured, { ...perRequest(costOf(measured)), p99 });
-    } finally {
-      await load.end();
-    }
-  } finally {
-    await server.end();
+async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<Measured> {
+  const { result, load } = await serveLoad(setting, contestant);
+  const figures = perRequest(costOf(result));
+  const trial = trialOf(result, { ...figures, p99: load.p99 / 1000, load: load.busy * 100 });
+  if (load.requests === 0 || load.p99 / 1000 >= stalledFromMs) {
+    return { ...trial, remark: 'stalled' };
   }
-}
-
-function startLoad(setting: Setting, url: string): Child {
-  const { place, generator, warmup, seconds, connections } = setting;
-  // Whole seconds, and a little more than the server's window.
-  const duration = Math.ceil(warmup + seconds + 0.05);
-  return place.start('receiver', generator.name, generator.command(url, duration, connections));
+  const idle = (figures['busy'] ?? 0) < saturatedFrom * 100;
+  return idle ? { ...trial, remark: 'server not saturated' } : trial;
 }
 
 function perRequest(cost: Cost): Record<string, number> {
@@ -166,5 +108,6 @@ function perRequest(cost: Cost): Record<string, number> {
     sys: each(cost.proc + cost.softirq),
     rate: cost.writes / cost.seconds,
     gbit: (cost.bytes * 8) / 1e9 / cost.seconds,
+    busy: ((cost.proc + cost.softirq) / cost.seconds) * 100,
   };
 }

@@ -1,13 +1,11 @@
 // What an idle connection weighs in the server's resident memory, plain and upgraded.
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import type { Child } from '../child';
-import type { BenchOptions, Contestant } from '../options';
-import type { Place, Places } from '../place';
+import { nodeOnly, type BenchOptions, type Contestant } from '../options';
+import { withDescriptors, type Place, type Places } from '../place';
 import type { IdleClientsOrder, IdleServerOrder, MemoryFigures } from '../protocol';
-import { runCase, type Case, type Plan, type Report, type Trial } from '../trials';
-import { nodeOnly } from './tcp';
+import { runCase, type Case, type Measured, type Plan, type Report } from '../trials';
 
 const kib = 1024;
 const startMs = 15_000;
@@ -17,7 +15,7 @@ const settleSeconds = { fresh: 1, used: 13 };
 
 export async function memory(options: BenchOptions, places: Places): Promise<Report> {
   const place = places.loopback();
-  const connections = options.connections ?? 10_000;
+  const connections = options.connections?.[0] ?? 10_000;
   const plan: Plan = {
     workload: 'memory',
     title: 'memory of the server per idle connection',
@@ -52,7 +50,7 @@ async function runTrial(
   one: Case,
   contestant: Contestant,
   connections: number,
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
+): Promise<Measured> {
   const address = place.address('sender');
   const order: IdleServerOrder = {
     contestant,
@@ -93,15 +91,8 @@ function perConnection(
   };
 }
 
-/** With as many descriptors as the hard limit allows. */
 function startNode(place: Place, side: 'sender' | 'receiver', name: string, order: object): Child {
   const script = path.join(__dirname, `../children/${name}.js`);
   const command = [process.execPath, '--expose-gc', script, JSON.stringify(order)];
-  const limit = hardDescriptorLimit();
-  return place.start(side, name, ['prlimit', `--nofile=${limit}:${limit}`, ...command]);
-}
-
-function hardDescriptorLimit(): string {
-  const limits = readFileSync('/proc/self/limits', 'utf8');
-  return /^Max open files\s+\S+\s+(\S+)/m.exec(limits)?.[1] ?? '4096';
+  return place.start(side, name, withDescriptors(command));
 }

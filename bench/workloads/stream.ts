@@ -4,9 +4,9 @@ import path from 'node:path';
 import { costOf, trialOf, type Cost } from '../cost';
 import { nativeProgram } from '../native';
 import { formatSize, type BenchOptions, type Contestant, type Pattern } from '../options';
-import type { Place } from '../place';
+import { withDescriptors, type Place } from '../place';
 import type { Result, StreamOrder } from '../protocol';
-import { runCase, type Case, type Plan, type Report, type Target, type Trial } from '../trials';
+import { runCase, type Case, type Measured, type Plan, type Report, type Target } from '../trials';
 
 export interface StreamCase extends Case {
   pattern: Pattern;
@@ -20,6 +20,9 @@ export interface StreamSettings {
   warmup: number;
   figuresOf: (cost: Cost) => Record<string, number>;
 }
+
+/** Of the buffers of a stream, where --footprint says nothing. */
+export const defaultFootprint = 4 * 1_048_576;
 
 const startMs = 15_000;
 const slackMs = 20_000;
@@ -71,38 +74,53 @@ async function runTrial(
   settings: StreamSettings,
   one: StreamCase,
   contestant: Contestant,
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
+): Promise<Measured> {
   const { place, options, warmup } = settings;
-  const address = place.address('receiver');
-  const sink = place.start('receiver', 'sink', [nativeProgram('sink'), address]);
-  try {
-    const port = Number((await sink.next('ready', startMs))['port']);
-    const order: StreamOrder = {
+  const what = `${contestant.name} ${one.label}`;
+  const { seconds, footprint = defaultFootprint } = options;
+  const result = await sendIntoSink(place, 1, (warmup + seconds) * 1000, what, (address, port) =>
+    senderCommand({
       contestant,
       address,
       port,
       size: one.bytes,
-      footprint: options.footprint,
+      footprint,
       pattern: one.pattern,
       warmup,
-      seconds: options.seconds,
+      seconds,
       kernelThreads: place.kernelThreads,
-    };
-    const sender = place.start('sender', `sender ${contestant.name}`, senderCommand(order));
+    }),
+  );
+  return trialOf(result, settings.figuresOf(costOf(result)));
+}
+
+/** One sender and the sink of its connections; fails if what it claims to have sent did not arrive. */
+export async function sendIntoSink(
+  place: Place,
+  connections: number,
+  windowMs: number,
+  what: string,
+  command: (address: string, port: number) => readonly string[],
+): Promise<Result> {
+  const address = place.address('receiver');
+  const argv = [nativeProgram('sink'), address, String(connections)];
+  const sink = place.start('receiver', 'sink', withDescriptors(argv));
+  try {
+    const port = Number((await sink.next('ready', startMs))['port']);
+    const sender = place.start('sender', `sender ${what}`, withDescriptors(command(address, port)));
     try {
-      const patience = (warmup + options.seconds) * 1000 + slackMs;
-      const result = (await sender.next('result', patience)) as unknown as Result;
+      const result = (await sender.next('result', windowMs + slackMs)) as unknown as Result;
       if (!(await sender.endedWithin(endMs))) {
-        console.error(`${contestant.name} ${one.label}: the sender did not end by itself`);
+        console.error(`${what}: the sender did not end by itself`);
       }
       await sender.end();
       const received = Number((await sink.next('received', endMs))['bytes']);
       // What is counted as sent before the window's end must have arrived, or the figures lie.
       const claimed = result.end.bytes - result.start.bytes;
       if (received < claimed) {
-        throw new Error(`${contestant.name} claims ${claimed} bytes, ${received} arrived`);
+        throw new Error(`${what} claims ${claimed} bytes, ${received} arrived`);
       }
-      return trialOf(result, settings.figuresOf(costOf(result)));
+      return result;
     } finally {
       await sender.end();
     }

@@ -1,24 +1,30 @@
 // The tcp workloads: tcp-stream, tcp-small, tcp-loopback.
 import type { Cost } from '../cost';
-import { formatSize, type BenchOptions, type Contestant } from '../options';
+import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';
 import type { Places } from '../place';
-import type { Plan, Report } from '../trials';
-import { perGigabyte, runStreams, sizeCases } from './stream';
+import type { Plan, Report, Target } from '../trials';
+import { streamConnections } from './connections';
+import { defaultFootprint, perGigabyte, runStreams, sizeCases } from './stream';
 
 const kib = 1024;
 
+/** Shares of plain Node's CPU per byte, for a real device's path. */
+const streamTargets: Readonly<Record<number, { pool: Target; own: Target }>> = {
+  [64 * kib]: { own: { most: 0.35 }, pool: { most: 0.24 } },
+  [256 * kib]: { own: { most: 0.35 }, pool: { most: 0.19 } },
+  [1024 * kib]: { own: { most: 0.35 }, pool: { most: 0.19 } },
+};
+
 export function tcpStream(options: BenchOptions, places: Places): Promise<Report> {
+  if (options.connections) return streamConnections(options, options.connections, places);
   const place = places.preferred();
   const warmup = options.warmup ?? 0.8;
   const sizes = options.sizes ?? [4 * kib, 16 * kib, 64 * kib, 256 * kib, 1024 * kib];
-  // Only the rig shows what zero copy saves.
-  const target = { most: 0.35 };
-  const targets =
-    place.name === 'rig' ? { [64 * kib]: target, [256 * kib]: target, [1024 * kib]: target } : {};
+  const footprint = options.footprint ?? defaultFootprint;
   const plan: Plan = {
     workload: 'tcp-stream',
     title: 'CPU seconds per GB of one socket written without pause',
-    facts: { place: place.name, warmup, footprint: formatSize(options.footprint) },
+    facts: { place: place.name, warmup, footprint: formatSize(footprint) },
     figures: perGigabyte.figures,
     main: 'proc',
     alsoCompared: ['sys'],
@@ -31,9 +37,27 @@ export function tcpStream(options: BenchOptions, places: Places): Promise<Report
     place,
     options,
     warmup,
-    cases: sizeCases(sizes, 'burst', targets),
+    cases: sizeCases(sizes, 'burst', {}).map((one) => ({
+      ...one,
+      // Only the rig shows what zero copy saves.
+      ...(place.name === 'rig' && { targets: streamTargetsOf(one.bytes, options.contestants) }),
+    })),
     figuresOf: perGigabyte.figuresOf,
   });
+}
+
+function streamTargetsOf(
+  bytes: number,
+  contestants: readonly Contestant[],
+): Record<string, Target> {
+  const bounds = streamTargets[bytes];
+  if (!bounds) return {};
+  const judged = contestants.filter(
+    ({ kind, settings }) => kind === 'upgraded' && settings?.engine !== 'copy',
+  );
+  return Object.fromEntries(
+    judged.map(({ name, pool }) => [name, pool ? bounds.pool : bounds.own]),
+  );
 }
 
 export function tcpSmall(options: BenchOptions, places: Places): Promise<Report> {
@@ -72,7 +96,11 @@ export function tcpLoopback(options: BenchOptions, places: Places): Promise<Repo
   const plan: Plan = {
     workload: 'tcp-loopback',
     title: `CPU seconds per GB on loopback, after ${warmup} s`,
-    facts: { place: place.name, warmup, footprint: formatSize(options.footprint) },
+    facts: {
+      place: place.name,
+      warmup,
+      footprint: formatSize(options.footprint ?? defaultFootprint),
+    },
     // Nothing runs in kernel threads there: the receiver's softirq is part of the sender's time.
     figures: perGigabyte.figures.filter(({ key }) => key !== 'softirq' && key !== 'sys'),
     main: 'proc',
@@ -90,11 +118,6 @@ export function tcpLoopback(options: BenchOptions, places: Places): Promise<Repo
     cases: sizeCases(sizes, 'burst', Object.fromEntries(sizes.map((s) => [s, { most: 1.05 }]))),
     figuresOf: perGigabyte.figuresOf,
   });
-}
-
-/** The C programs exist for streams only. */
-export function nodeOnly(contestants: readonly Contestant[]): Contestant[] {
-  return contestants.filter(({ kind }) => kind === 'plain' || kind === 'upgraded');
 }
 
 function perWrite(cost: Cost): Record<string, number> {

@@ -6,7 +6,7 @@ import { costOf, trialOf } from '../cost';
 import type { BenchOptions, Contestant } from '../options';
 import type { Place, Places } from '../place';
 import type { ReceiveOrder, Result } from '../protocol';
-import { runCase, type Plan, type Report, type Target, type Trial } from '../trials';
+import { runCase, type Plan, type Report, type Target, type Measured } from '../trials';
 import { chosenRows, defaultWarmup, nodeCommand, sourceBuffers, type Row } from './datagram';
 
 const payload = 1400;
@@ -62,7 +62,7 @@ async function runTrial(
   place: Place,
   { seconds, warmup = defaultWarmup }: BenchOptions,
   contestant: Contestant,
-): Promise<Omit<Trial, 'contestant' | 'round'>> {
+): Promise<Measured> {
   const address = place.address('receiver');
   const order: ReceiveOrder = {
     contestant,

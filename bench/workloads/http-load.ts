@@ -1,0 +1,80 @@
+// One trial of the http server under the load generator: what both http workloads have in common.
+import path from 'node:path';
+
+import { nativeProgram } from '../native';
+import { formatSize, type BenchOptions, type Contestant } from '../options';
+import type { Place } from '../place';
+import type { LoadResult, Result, ServerOrder } from '../protocol';
+
+const startMs = 15_000;
+const slackMs = 20_000;
+const endMs = 7_000;
+// The generator's own window begins a little before the server's, and must not end before it.
+const slackSeconds = 0.2;
+
+export interface LoadSetting {
+  place: Place;
+  bytes: number;
+  /** Bodies that are sent in turn. */
+  bodies: number;
+  connections: number;
+  /** Requests a second, whether or not earlier ones were answered; 0: as soon as they were. */
+  requestRate: number;
+  warmup: number;
+  seconds: number;
+}
+
+/** One body, unless --footprint asks for more. */
+export function bodiesOf({ footprint }: BenchOptions, bytes: number): number {
+  return footprint === undefined ? 1 : Math.max(1, Math.floor(footprint / bytes));
+}
+
+export function bodiesFact({ footprint }: BenchOptions): string {
+  return footprint === undefined ? 'one' : formatSize(footprint);
+}
+
+export async function serveLoad(
+  setting: LoadSetting,
+  contestant: Contestant,
+): Promise<{ result: Result; load: LoadResult }> {
+  const { place, bytes, bodies, warmup, seconds } = setting;
+  const address = place.address('sender');
+  const order: ServerOrder = {
+    contestant,
+    address,
+    size: bytes,
+    bodies,
+    warmup,
+    seconds,
+    kernelThreads: place.kernelThreads,
+  };
+  const script = path.join(__dirname, '../children/http-server.js');
+  const argv = [process.execPath, script, JSON.stringify(order)];
+  const what = `http server ${contestant.name}`;
+  const server = place.start('sender', what, argv);
+  try {
+    const port = Number((await server.next('ready', startMs))['port']);
+    const { connections, requestRate } = setting;
+    const numbers = [port, connections, requestRate, warmup, seconds + slackSeconds].map(String);
+    const command = [nativeProgram('load'), address, ...numbers];
+    const generator = place.start('receiver', 'load', command);
+    try {
+      const patience = (warmup + seconds) * 1000 + slackMs;
+      const said = await generator.next('load', patience).catch(async (error: unknown) => {
+        // A server that died tells more than a generator whose connections broke.
+        if (await server.endedWithin(500)) await server.next('result', 0);
+        throw error;
+      });
+      const load = said as unknown as LoadResult;
+      const result = (await server.next('result', slackMs)) as unknown as Result;
+      if (!(await server.endedWithin(endMs))) {
+        console.error(`${what} ${formatSize(bytes)}: the server did not end by itself`);
+      }
+      return { result, load };
+    } finally {
+      await generator.end();
+    }
+  } finally {
+    await server.end();
+  }
+}
