@@ -14,13 +14,14 @@ import type { StreamEngine } from './engines/stream-engine.js';
 import { hasDetached } from './detached.js';
 import { bufferDetached } from './errors.js';
 import { runHandback } from './handbacks.js';
+import { firstOfLadder } from './ladder.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
 import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
-import { getReactor, Reactor } from './reactor.js';
+import type { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
-import { getSubmitRing, SubmitRing } from './submit-ring.js';
+import { SubmitRing } from './submit-ring.js';
 import { TcpAttachment } from './tcp-attachment.js';
 import { buildCopy, buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
 
@@ -55,6 +56,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #dispatched = 0;
   /** bytesRead of the socket at the last small write. */
   #bytesAnswered = 0;
+  /** The peer has sent something. */
+  #hears = false;
   /** Held callbacks that were given to Node and not called yet. */
   #heldByNode = 0;
   /** bytesRead of the socket at the last large write. */
@@ -349,20 +352,12 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     if (this.options.engine === 'copy') return 'disabled';
     if (this.refused !== undefined) return this.refused;
     if (this.attachment?.short === true) return 'fd-limit';
-    return this.#means();
-  }
-
-  // The first engine of the ladder that is to be had, or why there is none.
-  #means(): SubmitRing | Reactor | Reason {
-    const { engine } = this.options;
-    if (engine !== 'msg_zerocopy' && !this.#ringRefused) {
-      const ring = getSubmitRing();
-      if (ring instanceof SubmitRing) return ring;
-    }
-    const reactor = getReactor();
-    if (!(reactor instanceof Reactor)) return 'addon-unavailable';
-    if (engine === 'io_uring') return this.#ringRefused ? 'kernel-unsupported' : 'io_uring-refused';
-    return reactor;
+    this.#hears ||= this.socket.bytesRead > 0;
+    const registered = this.options.staging !== commonArea;
+    return firstOfLadder(this.options.engine, {
+      mayBatch: this.#hears || registered,
+      ringRefused: this.#ringRefused,
+    });
   }
 
   // Why this write cannot go to the engine; undefined when it can, with the engine attached.
@@ -388,6 +383,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.#dispatched = 0;
     this.refused = undefined;
     this.#ringRefused = false;
+    this.#hears = false;
   }
 
   #announceFallback(reason: Reason): void {
