@@ -36,6 +36,8 @@ export class SubmitRing {
   #queue: RingSender[] = [];
   /** Why the ring is not used any more. */
   #lost: string | undefined;
+  /** Zero-copy bytes that are asked for in the present submit. */
+  askedBytes = 0;
   /** Senders of the last turn. */
   #batch = 0;
 
@@ -49,20 +51,19 @@ export class SubmitRing {
   }
 
   /**
-   * Sends for `sender` at the end of this turn; at once where that end has come and nobody else sends:
-   * a stream that writes on when its last write was accepted.
-   * @returns whether it was sent: then onResultsDone() is the caller's to call
+   * Whether a send need not wait for others: the turn has come to its end and nobody else sends (a
+   * stream that writes on when its last write was accepted), or no other turn follows.
    */
-  send(sender: RingSender): boolean {
-    const alone = this.#batch <= 1 && this.#queue.length === 0;
-    if (!(alone && this.reactor.turnEnds) && !isExiting()) {
-      this.enqueue(sender);
-      return false;
-    }
+  get sendsAtOnce(): boolean {
+    if (isExiting()) return true;
+    return this.#batch <= 1 && this.#queue.length === 0 && this.reactor.turnEnds;
+  }
+
+  /** Sends for `sender`, whose onResultsDone() is the caller's to call. Runs no user code. */
+  sendNow(sender: RingSender): void {
     const calls: Calls = [];
     this.#send([sender], calls);
     this.#runLater(calls.filter(([owner]) => owner !== sender));
-    return true;
   }
 
   /** Sends for `sender` at the end of this turn. */
@@ -91,9 +92,7 @@ export class SubmitRing {
       const at = this.#queue.indexOf(sender);
       if (at < 0) return;
       this.#queue.splice(at, 1);
-      const calls: Calls = [];
-      this.#send([sender], calls);
-      this.#runLater(calls.filter(([owner]) => owner !== sender));
+      this.sendNow(sender);
       sender.onResultsDoneQuietly();
     }
   }

@@ -64,6 +64,7 @@ const nodeWriteChunk = net.Socket.prototype._write;
 
 function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   const up = upgrade(this);
+  if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
   if (callback === undefined && typeof encoding !== 'function') {
@@ -102,6 +103,7 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
+  if (up.queued) up.attachment?.sendWritten();
   rejectDetached(args[0]);
   const at = args.findIndex((arg) => typeof arg === 'function');
   if (at > 0 && up.options.holdCallbacks) {

@@ -247,6 +247,11 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return held;
   }
 
+  /** A write waits for the turn's end. One more would wait behind it, by reference: plain Node copies. */
+  get queued(): boolean {
+    return this.attachment?.engine?.queued === true;
+  }
+
   /** Small writes may go by the ring. */
   get mayStage(): boolean {
     return (
@@ -289,8 +294,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     let size = 0;
     for (const { chunk } of chunks) size += chunk.length;
     if (size > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
-    // Only answers: a stream of small writes gains nothing by waiting. And a connection with one answer
-    // is not to pay for a duplicate of its descriptor.
+    // Answers only, from the second on: one does not pay for a duplicate of the descriptor.
     const { bytesRead } = this.socket;
     if (bytesRead === this.#bytesAnswered) return false;
     const isFirst = this.#bytesAnswered === 0;

@@ -49,6 +49,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   // --- RingSender -----------------------------------------------------------------------------
 
   prepare(): Prepared {
+    this.queued = false;
     const { cursor } = this;
     const segment = cursor?.segment;
     if (cursor === undefined || segment === undefined || this.waiting) return 'nothing';
@@ -73,6 +74,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       return 'nothing';
     }
     this.#asked = asked;
+    if (asked.copying === undefined) this.#ring.askedBytes += asked.wanted;
     return 'prepared';
   }
 
@@ -80,6 +82,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const asked = this.#asked;
     if (asked === undefined) return;
     this.#accepted = accepted;
+    if (asked.copying === undefined) this.#ring.askedBytes -= asked.wanted;
     if (asked.copying !== undefined) {
       if (accepted > 0) this.bookCopied(accepted, asked.copying);
       return;
@@ -99,7 +102,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     if (cursor === undefined || !this.open) return;
     if (asked !== undefined && !this.#accept(asked, cursor)) return;
     if (cursor.segment === undefined) this.settleJob();
-    else if (!this.waiting) this.#ring.enqueue(this);
+    else if (!this.waiting) this.#enqueue();
   }
 
   onResultsDoneQuietly(): void {
@@ -108,6 +111,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   sendWithoutRing(): void {
+    this.queued = false;
     const { cursor } = this;
     if (cursor === undefined) return;
     const { native, constants } = this.reactor;
@@ -125,7 +129,17 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   // --- StreamEngine ---------------------------------------------------------------------------
 
   protected override start(): void {
-    if (this.#ring.send(this)) this.onResultsDone();
+    if (this.#ring.sendsAtOnce) {
+      this.#ring.sendNow(this);
+      this.onResultsDone();
+    } else {
+      this.#enqueue();
+    }
+  }
+
+  #enqueue(): void {
+    this.queued = true;
+    this.#ring.enqueue(this);
   }
 
   /** Sends what was written in this turn, and what the stream holds behind it. Runs no user code. */
@@ -173,10 +187,12 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   #roomFor(wanted: number): number {
-    const room = this.room();
-    if (room >= wanted || this.inflight.pendingSends === 0) return room;
+    // What others ask for in the same submit is not pinned yet, and will be.
+    const { askedBytes } = this.#ring;
+    const room = this.room() - askedBytes;
+    if (room >= wanted || this.inflight.pendingSends === 0) return Math.max(0, room);
     this.reap();
-    return this.room();
+    return Math.max(0, this.room() - askedBytes);
   }
 
   #bookSent(accepted: number, asked: Asked): void {

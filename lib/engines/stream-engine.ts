@@ -35,6 +35,8 @@ export abstract class StreamEngine implements PortOwner {
   protected cursor: JobCursor | undefined;
   /** Part of a write waits for space in the send buffer. */
   waiting = false;
+  /** A write waits for the end of the turn. */
+  queued = false;
   #phase: Phase = 'open';
   #job: Job | undefined;
   #jobResource: AsyncResource | undefined;
