@@ -16,8 +16,8 @@ export interface DatagramZeroCopyOptions {
    * 32 KiB; below about 22 KB a datagram costs less when it is copied. 0 or 1 forces everything.
    */
   threshold?: number | 'auto';
-  /** Whose memory may be sent without copying: any (default), or a predicate over each buffer. */
-  source?: 'any' | ((chunk: Uint8Array) => boolean);
+  /** Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate. */
+  source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
   maxPendingBytes?: number;
 }

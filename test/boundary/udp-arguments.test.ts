@@ -38,7 +38,7 @@ const BAD_SOCKET_OPTIONS = [
   [{ zeroCopy: { engine: 'tx_ring' } }, RANGE],
   [{ zeroCopy: { threshold: -1 } }, RANGE],
   [{ zeroCopy: { threshold: 'all' } }, TYPE],
-  [{ zeroCopy: { source: 'pool' } }, RANGE],
+  [{ zeroCopy: { source: 'heap' } }, RANGE],
   [{ zeroCopy: { maxPendingBytes: 0.5 } }, RANGE],
 ] as const;
 
