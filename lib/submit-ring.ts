@@ -21,6 +21,8 @@ export type Prepared =
 
 /** Who sends by the ring. */
 export interface RingSender extends PortOwner {
+  /** A write waits for the end of the turn, or for what came of it. */
+  readonly queued: boolean;
   prepare(): Prepared;
   /** The ring may not be used any more: send by other means. Runs no user code. */
   sendWithoutRing(): void;
@@ -90,9 +92,12 @@ export class SubmitRing {
   flushNow(sender: RingSender): void {
     for (let writes = 0; writes < WRITES_AT_END; writes++) {
       const at = this.#queue.indexOf(sender);
-      if (at < 0) return;
-      this.#queue.splice(at, 1);
-      this.sendNow(sender);
+      if (at >= 0) {
+        this.#queue.splice(at, 1);
+        this.sendNow(sender);
+      } else if (!sender.queued) {
+        return;
+      }
       sender.onResultsDoneQuietly();
     }
   }

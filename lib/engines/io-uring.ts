@@ -34,6 +34,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   /** What the last request accepted, or -errno. */
   #accepted = 0;
   #failure: Error | undefined;
+  /** The ring asked for a request, and nobody drew the consequences yet. */
+  #unsettled = false;
   /** Zero-copy bytes since the last send marked with MSG_EOR. */
   #sinceMark = 0;
   #marked = true;
@@ -49,7 +51,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   // --- RingSender -----------------------------------------------------------------------------
 
   prepare(): Prepared {
-    this.queued = false;
+    this.#unsettled = true;
     const { cursor } = this;
     const segment = cursor?.segment;
     if (cursor === undefined || segment === undefined || this.waiting) return 'nothing';
@@ -68,7 +70,10 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const { native } = this.reactor;
     const { piece, offset } = cursor;
     const error = native.prepareSend(this.port, segment.pieces, piece, offset, asked.wanted, flags);
-    if (error === -EBUSY) return 'full';
+    if (error === -EBUSY) {
+      this.#unsettled = false;
+      return 'full';
+    }
     if (error < 0) {
       this.#failure = error === -EFAULT ? bufferDetached() : systemError(error, 'write');
       return 'nothing';
@@ -93,6 +98,10 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   onResultsDone(): void {
+    // A write of a neighbour's callback settled it already.
+    if (!this.#unsettled) return;
+    this.#unsettled = false;
+    this.queued = false;
     const failure = this.#failure;
     const asked = this.#asked;
     this.#failure = undefined;
@@ -111,7 +120,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   sendWithoutRing(): void {
-    this.queued = false;
+    this.#unsettled = true;
     const { cursor } = this;
     if (cursor === undefined) return;
     const { native, constants } = this.reactor;

@@ -35,7 +35,7 @@ export abstract class StreamEngine implements PortOwner {
   protected cursor: JobCursor | undefined;
   /** Part of a write waits for space in the send buffer. */
   waiting = false;
-  /** A write waits for the end of the turn. */
+  /** A write waits for the end of the turn, or for what came of it there. */
   queued = false;
   #phase: Phase = 'open';
   #job: Job | undefined;

@@ -34,10 +34,10 @@ uringEverywhere('one connection', (getPlace) => {
       const params = { ...paramsOf(place), zeroCopy: given };
       const seen = await place.runner.run('io-uring-mixed', 'reports', params);
       assert.deepEqual(seen.engines, ['io_uring']);
-      assert.ok(seen.unknownBytes > 0, 'sends that are chained cannot tell, and some were');
-      // Over the rig nothing is copied by the kernel: reports of chained sends say so wrongly.
-      if (place.rig === undefined) assert.equal(seen.zeroCopyBytes, 0);
-      else assert.equal(seen.kernelCopiedBytes, 0);
+      // What shares a packet with an earlier send is reported as copied whether it was or not: nobody can
+      // tell where the kernel copies, and nothing is called copied where it does not.
+      if (place.rig !== undefined) assert.equal(seen.kernelCopiedBytes, 0);
+      else assert.deepEqual([seen.zeroCopyBytes, seen.unknownBytes > 0], [0, true]);
       assert.ok(seen.zeroCopyBytes + seen.kernelCopiedBytes > 0, 'no report was trusted');
       assert.equal(seen.stats.notifications, seen.stats.zeroCopySends);
     });

@@ -190,7 +190,7 @@ async function main({ engine }: TurnsArgument): Promise<void> {
   const shared = new Int32Array(new SharedArrayBuffer(8));
   const worker = new Worker(__filename, { workerData: shared });
   const [{ port }] = (await once(worker, 'message')) as [{ port: number }];
-  const socket = connect({ port, host: '127.0.0.1', zeroCopy: { engine } });
+  const socket = connect({ port, host: '127.0.0.1', zeroCopy: { engine, threshold: 32_768 } });
   socket.setNoDelay(true);
   await once(socket, 'connect');
   socket.resume();

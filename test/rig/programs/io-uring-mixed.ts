@@ -64,7 +64,9 @@ export const thresholds = scenario(async (client, params: UringParams) => {
 /** Reports of many send()s, one by one and at once. Every byte is accounted for exactly once. */
 export async function reports(params: UringParams) {
   const client = await ReceiverClient.open(params.to);
-  const out = await client.stream({}, { zeroCopy: params.zeroCopy });
+  // A queue builds up, in which sends share packets.
+  const pace = { bytes: 256 * 1024, everyMs: 2 };
+  const out = await client.stream({ pace }, { zeroCopy: params.zeroCopy });
   const sums = { zeroCopyBytes: 0, copiedBytes: 0, kernelCopiedBytes: 0, unknownBytes: 0 };
   const engines = new Set<string>();
   const sendOne = async (sizes: readonly number[]): Promise<void> => {

@@ -48,6 +48,8 @@ async function amidOthers(
     out.write(before);
     await out.settled();
   }
+  // What is written while a turn ends may be sent at once; this comes from the peer's answer.
+  await client.received(out);
   others[0]?.write(LARGE);
   const settled = failing(out);
   others[1]?.write(LARGE);
@@ -94,6 +96,7 @@ export const detachedAtFirst = scenario((client, params) =>
 export const detachedPiece = scenario(async (client, params) => {
   const others = await bystanders(client, params);
   const out = await client.stream({}, { zeroCopy: params.zeroCopy });
+  await client.received(out);
   out.socket.cork();
   out.write(LARGE);
   const gone = out.take(LARGE);
@@ -161,6 +164,7 @@ export const shrunkInPart = scenario((client, params) =>
 /** Memory that grew moves nothing, and is sent. */
 export const grown = scenario(async (client, params) => {
   const out = await client.stream({}, { zeroCopy: params.zeroCopy });
+  await client.received(out);
   const [view, memory] = takeResizable(out, LARGE);
   const settled = written(out, view);
   memory.resize(2 * LARGE);
