@@ -33,7 +33,13 @@ function obey(socket: net.Socket): void {
 }
 
 function receive(socket: net.Socket): void {
-  const stream = socket.remotePort as number;
+  const stream = socket.remotePort;
+  if (stream === undefined) {
+    // Reset before it was accepted: nobody knows any more whose it was.
+    print({ arrival: { bytes: 0, wrong: 0, how: 'reset' } });
+    socket.destroy();
+    return;
+  }
   let bytes = 0;
   let wrong = 0;
   let how = 'closed';
