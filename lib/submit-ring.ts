@@ -65,7 +65,9 @@ export class SubmitRing {
   sendNow(sender: RingSender): void {
     const calls: Calls = [];
     this.#send([sender], calls);
-    this.#runLater(calls.filter(([owner]) => owner !== sender));
+    const { RECORD_RESULT } = this.reactor.constants;
+    for (const call of calls) if (call[0] === sender) call[1] &= ~RECORD_RESULT;
+    this.#runLater(calls.filter(([, flags]) => flags !== 0));
   }
 
   /** Sends for `sender` at the end of this turn. */

@@ -101,8 +101,23 @@ export class UdpPlace {
       // What a scenario left behind that failed must not fail the next one.
       this.#runner = undefined;
       await runner.stop();
-      throw error;
+      throw new Error(`${(error as Error).message}\n${this.#dropped()}`, { cause: error });
     }
+  }
+
+  /** What the receiver's kernel says of datagrams that it did not deliver. */
+  #dropped(): string {
+    const files = ['snmp', 'snmp6', 'sockstat', 'sockstat6', 'dev'].map(
+      (file) => `/proc/net/${file}`,
+    );
+    const [file = '', ...rest] = this.rig?.command('receiver', ['cat', ...files]) ?? [
+      'cat',
+      ...files,
+    ];
+    return execFileSync(file, rest, { encoding: 'utf8' })
+      .split('\n')
+      .filter((line) => /Reasm|Err|^(Ip|Udp): |FRAG|drop|veth|zcr/.test(line))
+      .join('\n');
   }
 
   /** The same in a program of its own, which begins with `prefix`, such as prlimit. */
