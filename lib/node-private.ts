@@ -62,13 +62,35 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
   internal._pendingEncoding = encoding;
 }
 
+interface PrivateWritableState {
+  sync: boolean;
+  bufferProcessing: boolean;
+  errored: Error | null;
+}
+
 /**
- * Lets the callback of the write in progress behave as if _write() called it at once: what is buffered
- * follows now, and callbacks of users in a later tick (lib/internal/streams/writable.js:onwrite).
+ * Runs `settle`, which may call the callback of the write in progress, so that users hear of it in a
+ * later tick, as if _write() had called it at once. What is buffered behind that write follows then, and
+ * not in the middle of it, where its callbacks would come first (lib/internal/streams/writable.js: onwrite
+ * sends what is buffered before it sets the tick; test/kernel/io-uring-mixed.test.ts).
  */
-export function settleWriteSynchronously(socket: net.Socket): void {
-  const state = (socket as unknown as { _writableState?: { sync?: boolean } })._writableState;
-  if (typeof state?.sync === 'boolean') state.sync = true;
+export function settleQuietly(socket: net.Socket, settle: () => void): void {
+  const state = (socket as unknown as { _writableState?: PrivateWritableState })._writableState;
+  if (typeof state?.sync !== 'boolean' || typeof state.bufferProcessing !== 'boolean')
+    return settle();
+  const { bufferProcessing } = state;
+  state.sync = true;
+  state.bufferProcessing = true;
+  try {
+    settle();
+  } finally {
+    state.bufferProcessing = bufferProcessing;
+    state.sync = false;
+  }
+  // What follows a write that failed is not sent.
+  if (state.errored) return;
+  socket.cork();
+  socket.uncork();
 }
 
 /** Whether the process (or worker) runs its 'exit' listeners: no tick and no turn of the loop follows. */

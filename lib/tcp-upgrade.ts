@@ -196,8 +196,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.#announceFallback('kernel-unsupported');
   }
 
-  acceptingQuietly(): void {
-    nodePrivate.settleWriteSynchronously(this.socket);
+  settlingQuietly(settle: () => void): void {
+    nodePrivate.settleQuietly(this.socket, settle);
   }
 
   progressed(): void {

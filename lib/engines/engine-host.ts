@@ -21,8 +21,8 @@ export interface EngineHost {
   outOfBuffers(): void;
   /** The kernel does not send this connection's bytes by the present engine. */
   engineRefused(): void;
-  /** The next job to be accepted is to run no user code: it does so in a later tick. */
-  acceptingQuietly(): void;
+  /** Runs `settle`, which may end a job, so that user code hears of it in a later tick. */
+  settlingQuietly(settle: () => void): void;
   /** Bytes moved: timeouts start anew. */
   progressed(): void;
   /** A buffer was detached while the kernel still referenced its memory. */

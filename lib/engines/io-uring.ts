@@ -115,8 +115,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   onResultsDoneQuietly(): void {
-    this.host.acceptingQuietly();
-    this.onResultsDone();
+    this.host.settlingQuietly(() => this.onResultsDone());
   }
 
   sendWithoutRing(): void {
