@@ -106,12 +106,16 @@ export function httpMessageOf(socket: net.Socket): object | undefined {
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
 // a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
 // every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
-// http itself: on Node 20 and 22 the function comes with an empty chunk, later with the body. A name
-// proves nothing by itself: a user's function may have it, too (http-response.ts says of whose).
-let finishName: string | undefined | null = null;
+// http itself. A name proves nothing by itself: a user's function may have it, too (http-response.ts says
+// of whose).
+let finishName: string | undefined;
+// The function that http passes with data for which its user gave no callback: `nop`, one for all.
+let nothing: unknown;
+let learned = false;
 
-function learnFinishName(): string | undefined {
-  let name: string | undefined;
+function learnHttpCallbacks(): void {
+  learned = true;
+  const callbacks: Function[] = []; // eslint-disable-line @typescript-eslint/no-unsafe-function-type
   const sink = new Writable({
     write(_chunk, _encoding, callback) {
       callback();
@@ -119,23 +123,37 @@ function learnFinishName(): string | undefined {
   });
   const write = sink.write.bind(sink) as (...args: unknown[]) => boolean;
   (sink as unknown as { write: unknown }).write = (...args: unknown[]): boolean => {
-    for (const arg of args) if (typeof arg === 'function' && arg.name !== '') name = arg.name;
+    for (const arg of args) if (typeof arg === 'function') callbacks.push(arg);
     return write(...args);
   };
-  try {
+  const respond = (): void => {
     const request = new http.IncomingMessage(sink as unknown as net.Socket);
     const response = new http.ServerResponse(request);
     response.assignSocket(sink as unknown as net.Socket);
-    response.end('x');
+    response.write(Buffer.from('x'));
+    response.end();
+    response.detachSocket(sink as unknown as net.Socket);
+  };
+  try {
+    respond();
+    respond();
   } catch {
-    return undefined;
+    return;
   }
-  return name;
+  // What comes with both responses is neither's own.
+  nothing = callbacks.find((callback, at) => callbacks.indexOf(callback, at + 1) > 0);
+  finishName = callbacks.find((callback) => callback !== nothing && callback.name !== '')?.name;
+}
+
+/** Whether `callback`, passed to socket.write(), stands for no callback of a user. */
+export function isHttpNothing(callback: unknown): boolean {
+  if (!learned) learnHttpCallbacks();
+  return callback === nothing;
 }
 
 /** Whether `callback`, passed to socket.write(), has the name of http's own. */
 export function isHttpFinish(callback: { readonly name: string }): boolean {
-  if (finishName === null) finishName = learnFinishName();
+  if (!learned) learnHttpCallbacks();
   return finishName !== undefined && callback.name === finishName;
 }
 

@@ -6,7 +6,7 @@ import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
 import { isHeldMessage } from './http-response.js';
-import { handleOf, httpMessageOf, isHttpFinish } from './node-private.js';
+import { handleOf, httpMessageOf, isHttpFinish, isHttpNothing } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
@@ -67,7 +67,7 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
-  if (callback === undefined && typeof encoding !== 'function') {
+  if (typeof callback !== 'function' && typeof encoding !== 'function') {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
     return up.base.write === nodeWrite
       ? nodeWrite.call(this, chunk as string, encoding as BufferEncoding)
@@ -77,20 +77,14 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
     callback = encoding;
     encoding = undefined;
   }
-  const settled =
-    typeof callback === 'function' ? settling(up, chunk, callback as WriteCallback) : callback;
-  return up.base.write.call(
-    this,
-    chunk as string,
-    encoding as BufferEncoding,
-    settled as WriteCallback,
-  );
+  const settled = settling(up, chunk, callback as WriteCallback);
+  return up.base.write.call(this, chunk as string, encoding as BufferEncoding, settled);
 }
 
 // The callback to give to Node for a write. It is held until release, unless nothing can be pending
 // by then: a small chunk is copied, an empty one hands nothing back.
 function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
-  if (!up.options.holdCallbacks) return callback;
+  if (!up.options.holdCallbacks || isHttpNothing(callback)) return callback;
   // Views of any type: `length` counts elements, and a DataView has none.
   const sized = chunk as { byteLength?: number; length?: number } | null;
   const size = sized?.byteLength ?? sized?.length ?? 0;
