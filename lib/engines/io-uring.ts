@@ -196,11 +196,10 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   #roomFor(wanted: number): number {
     // What others ask for in the same submit is not pinned yet, and will be.
-    const { askedBytes } = this.#ring;
-    const room = this.room() - askedBytes;
-    if (room >= wanted || this.inflight.pendingSends === 0) return Math.max(0, room);
+    const room = this.room(this.#ring.askedBytes);
+    if (room >= wanted || this.inflight.pendingSends === 0) return room;
     this.reap();
-    return Math.max(0, this.room() - askedBytes);
+    return this.room(this.#ring.askedBytes);
   }
 
   #bookSent(accepted: number, asked: Asked): void {

@@ -223,12 +223,12 @@ export abstract class StreamEngine implements PortOwner {
     return this.reactor.native.arm(this.port);
   }
 
-  /** Bytes that may be pinned beyond what is. */
-  protected room(): number {
+  /** Bytes that may be pinned beyond what is, and beyond `asked` ones that will be. */
+  protected room(asked = 0): number {
     return roomBytes(
       this.inflight.pendingBytes,
       this.host.maxPendingBytes,
-      this.reactor.processPinned,
+      this.reactor.processPinned + asked,
       this.reactor.processBudget,
     );
   }
