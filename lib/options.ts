@@ -4,11 +4,7 @@ import { invalidType, outOfRange } from './errors.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from './policy/linger.js';
 import { isPoolMemory } from './pool-pins.js';
-import {
-  DEFAULT_RESPONSE_THRESHOLD_BYTES,
-  DEFAULT_THRESHOLD_BYTES,
-  minimumChunkBytes,
-} from './policy/threshold.js';
+import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from './policy/threshold.js';
 import { commonArea, StagingArea } from './staging.js';
 
 const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
@@ -64,8 +60,8 @@ export interface ZeroCopyOptions {
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
-  /** The threshold of the first write after data of the peer. */
-  readonly responseThreshold: number;
+  /** The threshold of the first write after data of the peer; undefined: that of the engine. */
+  readonly responseThreshold: number | undefined;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
@@ -127,7 +123,7 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
   return Object.freeze({
     engine: engine(given.engine),
     threshold,
-    responseThreshold: fixed ?? DEFAULT_RESPONSE_THRESHOLD_BYTES,
+    responseThreshold: fixed,
     minimumChunk: minimumChunkBytes(threshold),
     source: source(given.source),
     holdCallbacks: callbackAt === 'release',

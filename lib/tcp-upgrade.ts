@@ -18,7 +18,7 @@ import { firstOfLadder } from './ladder.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
-import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
+import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
 import type { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
@@ -322,7 +322,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const { bytesRead } = this.socket;
     const isResponse = bytesRead !== this.#bytesRead;
     this.#bytesRead = bytesRead;
-    return !isResponse || reachesThreshold(chunks, options, options.responseThreshold);
+    if (!isResponse) return true;
+    const means = this.#standing() instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
+    return reachesThreshold(chunks, options, RESPONSE_THRESHOLD_BYTES[means]);
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {

@@ -7,10 +7,11 @@
 export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
 
 /**
- * Default threshold in bytes for a response: the first write after data of the peer. It pays for a
- * notification and a wake-up alone: at 64 KiB that is more than the copy (docs/performance.md).
+ * Default thresholds in bytes for a response: the first write after data of the peer, by what it is sent
+ * with. It pays for a notification alone, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that is more than
+ * the copy (docs/performance.md).
  */
-export const DEFAULT_RESPONSE_THRESHOLD_BYTES = 128 * 1024;
+export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
 
 /**
  * Default threshold in bytes of one datagram, before segmentation: single datagrams always cost more

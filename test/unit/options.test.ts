@@ -30,7 +30,7 @@ describe('options', () => {
         assert.deepEqual(resolve(given), {
           engine: 'auto',
           threshold: 32 * 1024,
-          responseThreshold: 128 * 1024,
+          responseThreshold: undefined,
           minimumChunk: 8192,
           source: undefined,
           holdCallbacks: true,
