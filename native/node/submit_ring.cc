@@ -62,17 +62,27 @@ int SubmitRing::prepare(Port* port, size_t count, int flags, SendMode mode) {
   return 0;
 }
 
-void SubmitRing::submit(std::vector<Record>* records, size_t limit) {
+bool SubmitRing::submit(std::vector<Record>* records, size_t limit) {
   uring::Cqe completion;
-  for (;;) {
-    while (records->size() < limit && ring_.pop(&completion)) take(completion, records);
-    if (records->size() >= limit) return;
-    if (ring_.prepared() == 0 && !ring_.holds_completions()) return;
-    const int entered = ring_.enter();
-    if (entered < 0) revoke(entered, records);
+  bool took_any = false;
+  for (bool entered = false;; entered = true) {
+    bool took = false;
+    while (records->size() < limit && ring_.pop(&completion)) {
+      take(completion, records);
+      took = took_any = true;
+    }
+    if (records->size() >= limit) return took_any;
+    if (ring_.prepared() == 0) {
+      if (!ring_.holds_completions()) return took_any;
+      // The flag may be stale: the kernel sets it after it added the work, which may be done by then
+      // (io_uring/io_uring.c: io_req_local_work_add), and clears it with the next work only.
+      if (entered && !took) return took_any;
+    }
+    const int error = ring_.enter();
+    if (error < 0) revoke(error, records);
     prepared_.clear();
     pieces_used_ = messages_used_ = 0;
-    if (entered < 0) return;
+    if (error < 0) return took_any;
   }
 }
 

@@ -48,7 +48,7 @@ class SubmitRing {
   // Prepares a send of the first `count` pieces in that space. 0, or -EBUSY: submit first.
   int prepare(Port* port, size_t count, int flags, SendMode mode);
   // Submits what is prepared and takes completions out, until `limit` records or nothing is left.
-  void submit(std::vector<Record>* records, size_t limit);
+  bool submit(std::vector<Record>* records, size_t limit);
   bool has_completions() const { return ring_.holds_completions(); }
 
   int eventfd() const { return eventfd_.get(); }
