@@ -2,7 +2,7 @@
 // and the control says why.
 import type { Duplex } from 'node:stream';
 import { zeroCounters } from './counters.js';
-import type { ControlSource, ZeroCopyStats } from './control.js';
+import type { ControlSource, Thresholds, ZeroCopyStats } from './control.js';
 import type { EngineName, Reason, State } from './engine.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend } from './send-arguments.js';
@@ -30,6 +30,10 @@ export class Bystander implements ControlSource {
 
   stats(): ZeroCopyStats {
     return Object.freeze({ ...zeroCounters(), copiedBytes: this.#socket.bytesWritten ?? 0 });
+  }
+
+  thresholds(): Thresholds {
+    return { stream: undefined, response: undefined };
   }
 
   async flush(): Promise<void> {

@@ -6,6 +6,14 @@ import type { EngineName, Reason, State } from './engine.js';
 /** Counts of one socket since it was upgraded. A snapshot: read it again for newer numbers. */
 export type ZeroCopyStats = Readonly<Counters>;
 
+/** Bytes from which writes go zero-copy at present; undefined where none does. */
+export interface Thresholds {
+  /** Of writes that follow each other, and of datagrams. */
+  readonly stream: number | undefined;
+  /** Of the first write after data of the peer. */
+  readonly response: number | undefined;
+}
+
 export interface ZeroCopyControl {
   /** Who sends large writes at present. */
   readonly engine: EngineName;
@@ -17,6 +25,8 @@ export interface ZeroCopyControl {
   /** Sends that the kernel has not released. */
   readonly pendingSends: number;
   readonly stats: ZeroCopyStats;
+  /** From how many bytes on writes go zero-copy. */
+  readonly thresholds: Thresholds;
   /** Resolves when all that was written so far is sent and released; works after close, too. */
   flush(): Promise<void>;
 }
@@ -29,6 +39,7 @@ export interface ControlSource {
   readonly pendingBytes: number;
   readonly pendingSends: number;
   stats(): ZeroCopyStats;
+  thresholds(): Thresholds;
   flush(): Promise<void>;
 }
 
@@ -57,18 +68,24 @@ export class SocketControl implements ZeroCopyControl {
   get stats(): ZeroCopyStats {
     return this.#source.stats();
   }
+  get thresholds(): Thresholds {
+    return this.#source.thresholds();
+  }
   flush(): Promise<void> {
     return this.#source.flush();
   }
 
   [inspect.custom](): string {
     const why = this.#source.reason === undefined ? '' : `: ${this.reason}`;
-    const { stats } = this;
+    const { stats, thresholds } = this;
+    const from = (bytes: number | undefined): string =>
+      bytes === undefined ? 'never' : `${bytes}`;
     return (
       `ZeroCopy { ${this.engine}, ${this.state}${why}, pending ${this.pendingBytes} bytes in ` +
       `${this.pendingSends} sends, ${stats.zeroCopySends} zero-copy sends of ` +
       `${stats.zeroCopyBytes} bytes (${stats.kernelCopiedSends} copied by the kernel), ` +
-      `${stats.copiedBytes} bytes copied by choice }`
+      `${stats.copiedBytes} bytes copied by choice, from ${from(thresholds.stream)} bytes on ` +
+      `(responses ${from(thresholds.response)}) }`
     );
   }
 }

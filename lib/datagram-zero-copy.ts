@@ -1,6 +1,6 @@
 // Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
 // what `socket.zeroCopy` shows.
-import { SocketControl, type ControlSource } from './control.js';
+import { SocketControl, type ControlSource, type Thresholds } from './control.js';
 import { zeroDatagramCounters, type DatagramCounters } from './counters.js';
 import { channels, publish, warnOnce } from './diagnostics.js';
 import type { EngineName, Reason, State } from './engine.js';
@@ -86,6 +86,10 @@ export class DatagramZeroCopy implements ControlSource {
     this.#subject.countDrops();
     return Object.freeze({ ...this.counters });
   }
+  thresholds(): Thresholds {
+    const { threshold } = this.#options;
+    return { stream: threshold, response: threshold };
+  }
   flush(): Promise<void> {
     return this.#subject.flush();
   }
@@ -117,7 +121,8 @@ export class DatagramZeroCopy implements ControlSource {
   }
 
   outOfBuffers(): void {
-    this.#adaptive.outOfBuffers(performance.now());
+    // What other processes of the user have pinned is not known here: it may pass.
+    this.#adaptive.outOfBuffers('enobufs', performance.now());
     this.#announce('enobufs');
   }
 

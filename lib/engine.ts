@@ -10,7 +10,8 @@ export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'copy';
 /** Why bytes are copied, or why zero copy is off. */
 export type Reason =
   | 'kernel-copied' // the kernel reports copies on this route: loopback, a capture, no scatter-gather
-  | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out
+  | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out: sends in flight take what there is
+  | 'limit-too-low' // optmem_max or RLIMIT_MEMLOCK has no room for one send
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
   | 'below-threshold'
   | 'no-callback' // nobody would be told when the memory is free
@@ -35,10 +36,10 @@ export interface Segment {
   readonly zeroCopy: boolean;
   readonly pieces: readonly Uint8Array[];
   readonly bytes: number;
-  /** Who wants to know about each piece; absent when nobody does. */
-  readonly trackers?: readonly (SendTracker | undefined)[];
+  /** Who wants to know about each piece; undefined when nobody does. */
+  readonly trackers: readonly (SendTracker | undefined)[] | undefined;
   /** For segments that are copied: why. */
-  readonly reason?: Reason;
+  readonly reason: Reason | undefined;
 }
 
 /** One write of the stream: all its bytes, in order. */

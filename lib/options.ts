@@ -9,7 +9,7 @@ import { commonArea, StagingArea } from './staging.js';
 
 const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
 
-type EngineOption = (typeof ENGINES)[number];
+export type EngineOption = (typeof ENGINES)[number];
 
 export interface ZeroCopyOptions {
   /**
@@ -21,8 +21,9 @@ export interface ZeroCopyOptions {
    */
   engine?: EngineOption;
   /**
-   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB in a stream, 128 KiB for the
-   * first write after data of the peer (a response), which pays for a wake-up of its own.
+   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB in a stream; for the first write
+   * after data of the peer (a response) 64 KiB with io_uring, and 128 KiB with MSG_ZEROCOPY, where it pays
+   * for a wake-up of its own. `socket.zeroCopy.thresholds` shows them.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.
    */
@@ -60,8 +61,8 @@ export interface ZeroCopyOptions {
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
-  /** The threshold of the first write after data of the peer; undefined: that of the engine. */
-  readonly responseThreshold: number | undefined;
+  /** The user chose the threshold: it holds for responses, too. */
+  readonly fixed: boolean;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
@@ -123,7 +124,7 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
   return Object.freeze({
     engine: engine(given.engine),
     threshold,
-    responseThreshold: fixed,
+    fixed: fixed !== undefined,
     minimumChunk: minimumChunkBytes(threshold),
     source: source(given.source),
     holdCallbacks: callbackAt === 'release',

@@ -4,7 +4,8 @@ import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { loadNative, type Native, type NativeConstants } from './binding.js';
 import { rethrowLater } from './handbacks.js';
-import { processBudgetBytes } from './policy/budget.js';
+import { memlockOf, processBudgetBytes } from './policy/budget.js';
+import { WorkingBudget } from './policy/working-budget.js';
 
 /** What a port's owner is told. `onRange` must not run user code; the others may. */
 export interface PortOwner {
@@ -41,8 +42,7 @@ const EXIT_GRACE_MS = 500;
 
 export class Reactor {
   readonly native: Native;
-  /** Bytes that the process may pin. */
-  readonly processBudget: number;
+  readonly #budget: WorkingBudget;
   /** Bytes that the process has pinned, as of the last send or release here. */
   processPinned = 0;
   readonly #owners: (PortOwner | undefined)[] = [];
@@ -54,11 +54,8 @@ export class Reactor {
     this.native = native;
     this.constants = { ...native.constants };
     const { memlockBytes, ipcLock } = native.describe();
-    this.processBudget = processBudgetBytes({
-      memlockBytes,
-      ipcLock,
-      totalMemoryBytes: os.totalmem(),
-    });
+    const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
+    this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
     this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
     const onRecords = (count: number): void => this.#dispatch(count);
     const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
@@ -68,6 +65,17 @@ export class Reactor {
   /** A turn of the loop ends: callbacks of what was submitted are running. */
   get turnEnds(): boolean {
     return this.#words[this.#words.length - 1] === 1;
+  }
+
+  /** Bytes that the process may pin. */
+  get processBudget(): number {
+    const budget = this.#budget;
+    return budget.shrunk ? budget.bytes(performance.now()) : budget.most;
+  }
+
+  /** The kernel refused to pin more, although completions were read. */
+  outOfBuffers(): void {
+    this.#budget.refused(this.processPinned, performance.now());
   }
 
   adopt(port: number, owner: PortOwner): void {
@@ -80,6 +88,7 @@ export class Reactor {
     this.native.detach(port);
   }
 
+  /** Bytes of a zero-copy send were accepted, or, negative, released. */
   addPinned(delta: number): void {
     this.processPinned = this.native.addPinned(delta);
   }

@@ -43,9 +43,25 @@ export class TcpAttachment {
     return this.#engine ?? [...this.#leaving].at(-1);
   }
 
-  /** Every engine that may reference memory. */
-  engines(): StreamEngine[] {
+  // Every engine that may reference memory.
+  #engines(): StreamEngine[] {
     return this.#engine === undefined ? [...this.#leaving] : [...this.#leaving, this.#engine];
+  }
+
+  get pendingBytes(): number {
+    return this.#engines().reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
+  }
+
+  get pendingSends(): number {
+    return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
+  }
+
+  /** Settles when what was accepted so far is released. */
+  async flush(): Promise<void> {
+    const released = this.#engines().map(
+      (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
+    );
+    await Promise.all(released);
   }
 
   /** Too few descriptors are left; tried again after a while. */
@@ -58,10 +74,9 @@ export class TcpAttachment {
   /**
    * Makes sure that an engine is attached to the present connection.
    * @param means what the engine sends by: the ring, or the reactor for MSG_ZEROCOPY
-   * @param onAttach called before the first attachment
    * @returns why there is none; undefined when there is
    */
-  attach(means: SubmitRing | Reactor, onAttach: (socket: net.Socket) => void): Reason | undefined {
+  attach(means: SubmitRing | Reactor): Reason | undefined {
     const handle = nodePrivate.handleOf(this.socket);
     const wanted = means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
     if (this.#engine !== undefined && this.#handle === handle) {
@@ -76,7 +91,6 @@ export class TcpAttachment {
         ? this.#attachToRing(means, descriptor)
         : this.#attachToReactor(means, descriptor);
     if (typeof engine === 'string') return engine;
-    onAttach(this.socket);
     this.#handle = handle;
     this.#engine = engine;
     keepWarm(this);

@@ -17,23 +17,18 @@ export function sizeOf(chunk: Uint8Array | string): number {
 }
 
 /**
- * Whether a write is worth a zero-copy job: the bytes of its chunks that are large enough by
- * themselves reach the threshold.
+ * What a zero-copy job would be worth: the bytes of those chunks of a write that are large enough by
+ * themselves.
  */
-export function reachesThreshold(
-  chunks: readonly Chunk[],
-  options: ResolvedOptions,
-  threshold = options.threshold,
-): boolean {
+export function worthBytes(chunks: readonly Chunk[], options: ResolvedOptions): number {
   let bytes = 0;
   for (const { chunk } of chunks) {
     const size = sizeOf(chunk);
     if (size < options.minimumChunk || size === 0) continue;
     if (typeof chunk !== 'string' && options.source?.(chunk) === false) continue;
     bytes += size;
-    if (bytes >= threshold) return true;
   }
-  return false;
+  return bytes;
 }
 
 interface Piece {
@@ -93,8 +88,8 @@ class SegmentBuilder {
       zeroCopy: this.#copying === undefined,
       pieces: this.#pieces,
       bytes: this.#size,
-      ...(this.#tracked ? { trackers: this.#trackers } : {}),
-      ...(this.#copying === undefined ? {} : { reason: this.#copying }),
+      trackers: this.#tracked ? this.#trackers : undefined,
+      reason: this.#copying,
     });
     this.bytes += this.#size;
     this.#pieces = [];
@@ -138,7 +133,7 @@ interface Plan {
 export type CopyTime = 'now' | 'later';
 
 /**
- * Builds the segments of a write that reachesThreshold(). Empty chunks are left out.
+ * Builds the segments of a write that is worth some bytes. Empty chunks are left out.
  * @param trackerOf who follows a chunk's bytes, if anybody does
  */
 export function buildSegments(
@@ -150,9 +145,18 @@ export function buildSegments(
 ): { segments: readonly Segment[]; bytes: number } {
   const only = chunks.length === 1 ? chunks[0]?.chunk : undefined;
   if (only !== undefined && typeof only !== 'string' && trackerOf === undefined) {
-    const segment = { zeroCopy: true, pieces: [only], bytes: only.length };
+    const pieces = [only];
+    const segment = {
+      zeroCopy: true,
+      pieces,
+      bytes: only.length,
+      trackers: undefined,
+      reason: undefined,
+    };
     return { segments: [segment], bytes: only.length };
   }
+  const answer = trackerOf === undefined ? buildAnswer(chunks, options, staging) : undefined;
+  if (answer !== undefined) return { segments: [answer], bytes: answer.bytes };
   const plan: Plan = { options, staging, copies };
   const builder = new SegmentBuilder();
   let run: Piece[] = [];
@@ -175,9 +179,28 @@ export function buildSegments(
   return { segments, bytes: builder.bytes };
 }
 
+// What http writes for most responses: a header in text, one large body, and an empty chunk at the end.
+function buildAnswer(
+  chunks: readonly Chunk[],
+  options: ResolvedOptions,
+  staging: Staging,
+): Segment | undefined {
+  const [head, body, end] = chunks;
+  if (head === undefined || body === undefined || chunks.length > 3 || options.source) return;
+  const { chunk: text, encoding } = head;
+  if (typeof text !== 'string' || encoding !== 'latin1' || typeof body.chunk === 'string') return;
+  if (text.length === 0 || text.length > options.maxStagedBytes) return;
+  if (text.length >= options.minimumChunk || body.chunk.length < options.minimumChunk) return;
+  if (end !== undefined && end.chunk.length > 0) return;
+  const pieces = [staging.text(text, encoding), body.chunk];
+  const bytes = text.length + body.chunk.length;
+  return { zeroCopy: true, pieces, bytes, trackers: undefined, reason: undefined };
+}
+
 /** The one segment of a write that is copied as a whole, at once. */
 export function buildCopy(chunks: readonly Chunk[], staging: Staging): readonly Segment[] {
   const bytes = staging.all(chunks);
   if (bytes.length === 0) return [];
-  return [{ zeroCopy: false, pieces: [bytes], bytes: bytes.length, reason: 'below-threshold' }];
+  const reason = 'below-threshold';
+  return [{ zeroCopy: false, pieces: [bytes], bytes: bytes.length, trackers: undefined, reason }];
 }

@@ -178,32 +178,14 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
   });
 }
 
-// --- overrides from the first large write on -----------------------------------------------------
-
-/** Methods as they were when the engine was first attached. */
-interface LateBase {
-  readonly destroy: net.Socket['destroy'];
-  readonly _destroy: net.Socket['_destroy'];
-  readonly resetAndDestroy: net.Socket['resetAndDestroy'];
-  readonly setTimeout: net.Socket['setTimeout'];
-  readonly ref: net.Socket['ref'];
-  readonly unref: net.Socket['unref'];
-}
-
-const lateBaseOf = Symbol('msg-zerocopy.late');
-
-type Attached = Upgraded & { [lateBaseOf]: LateBase };
-
-function lateBase(socket: net.Socket): LateBase {
-  return (socket as Attached)[lateBaseOf];
-}
+// --- overrides of what ends a connection, or keeps it ---------------------------------------------
 
 const resetting = new WeakSet<net.Socket>();
 
 function destroy(this: net.Socket, error?: Error): net.Socket {
   // While the stream still goes on to what it holds behind the present write.
   if (!this.destroyed) upgrade(this).attachment?.sendWritten();
-  return lateBase(this).destroy.call(this, error);
+  return upgrade(this).base.destroy.call(this, error);
 }
 
 function _destroy(
@@ -213,16 +195,16 @@ function _destroy(
 ): void {
   // The engine first: it sends FIN or RST before core gives the descriptor up.
   upgrade(this).attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
-  lateBase(this)._destroy.call(this, error, callback);
+  upgrade(this).base._destroy.call(this, error, callback);
 }
 
 function resetAndDestroy(this: net.Socket): net.Socket {
   resetting.add(this);
-  return lateBase(this).resetAndDestroy.call(this);
+  return upgrade(this).base.resetAndDestroy.call(this);
 }
 
 function setSocketTimeout(this: net.Socket, ...args: unknown[]): net.Socket {
-  const result = lateBase(this).setTimeout.apply(this, args as [number]);
+  const result = upgrade(this).base.setTimeout.apply(this, args as [number]);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
   if (args[0] === 0) upgrade(this).attachment?.handleMayBeGone();
@@ -231,12 +213,12 @@ function setSocketTimeout(this: net.Socket, ...args: unknown[]): net.Socket {
 
 function ref(this: net.Socket): net.Socket {
   upgrade(this).attachment?.engine?.setReferenced(true);
-  return lateBase(this).ref.call(this);
+  return upgrade(this).base.ref.call(this);
 }
 
 function unref(this: net.Socket): net.Socket {
   upgrade(this).attachment?.engine?.setReferenced(false);
-  return lateBase(this).unref.call(this);
+  return upgrade(this).base.unref.call(this);
 }
 
 function bytesWritten(this: net.Socket): number | undefined {
@@ -252,7 +234,16 @@ function hidden(value: unknown): PropertyDescriptor {
   return { value, writable: true, configurable: true, enumerable: false };
 }
 
-const lateOverrides: PropertyDescriptorMap = {
+// --- upgrading -----------------------------------------------------------------------------------
+
+// All at once and for every socket: where sockets differ in their properties, every access in http and
+// streams is slower, by up to 2 us a response (docs/performance.md).
+const overrides: PropertyDescriptorMap = {
+  write: hidden(write),
+  end: hidden(end),
+  connect: hidden(connect),
+  _write: hidden(_write),
+  _writev: hidden(_writev),
   destroy: hidden(destroy),
   _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
@@ -260,24 +251,6 @@ const lateOverrides: PropertyDescriptorMap = {
   ref: hidden(ref),
   unref: hidden(unref),
   bytesWritten: { get: bytesWritten, configurable: true, enumerable: false },
-};
-
-function onAttach(socket: net.Socket): void {
-  if (lateBaseOf in socket) return;
-  const { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
-  const base: LateBase = { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref };
-  Object.defineProperty(socket, lateBaseOf, { value: base });
-  Object.defineProperties(socket, lateOverrides);
-}
-
-// --- upgrading -----------------------------------------------------------------------------------
-
-const overrides: PropertyDescriptorMap = {
-  write: hidden(write),
-  end: hidden(end),
-  connect: hidden(connect),
-  _write: hidden(_write),
-  _writev: hidden(_writev),
   send: hidden(send),
   zeroCopy: {
     get(this: net.Socket): ZeroCopyControl {
@@ -288,29 +261,35 @@ const overrides: PropertyDescriptorMap = {
   },
 };
 
+const BASE_METHODS = [
+  'write',
+  'end',
+  'connect',
+  '_write',
+  '_writev',
+  'destroy',
+  '_destroy',
+  'resetAndDestroy',
+  'setTimeout',
+  'ref',
+  'unref',
+] as const satisfies readonly (keyof Base)[];
+
 let lastBase: Base | undefined;
 
 // Nearly all sockets share the methods of one class, and so one object of them.
 function baseOf(socket: net.Socket): Base {
-  const { write, end, connect, _write, _writev } = socket;
   const last = lastBase;
-  if (
-    last !== undefined &&
-    last.write === write &&
-    last.end === end &&
-    last.connect === connect &&
-    last._write === _write &&
-    last._writev === _writev
-  ) {
-    return last;
-  }
-  lastBase = { write, end, connect, _write, _writev: _writev as Base['_writev'] };
+  if (last !== undefined && BASE_METHODS.every((name) => last[name] === socket[name])) return last;
+  lastBase = Object.fromEntries(
+    BASE_METHODS.map((name) => [name, socket[name]]),
+  ) as unknown as Base;
   return lastBase;
 }
 
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
 export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
-  const up = new TcpUpgrade(socket, baseOf(socket), options, onAttach);
+  const up = new TcpUpgrade(socket, baseOf(socket), options);
   const brand: Brand = {
     configure: (given) => {
       up.options = resolveOptions(given);

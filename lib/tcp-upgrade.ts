@@ -5,7 +5,12 @@ import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { afterConnect } from './after-connect.js';
 import { ChunkTrackers } from './chunk-trackers.js';
-import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
+import {
+  SocketControl,
+  type ControlSource,
+  type Thresholds,
+  type ZeroCopyStats,
+} from './control.js';
 import { zeroCounters, type Counters } from './counters.js';
 import { channels, publish, warnOnce } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
@@ -17,13 +22,15 @@ import { runHandback } from './handbacks.js';
 import { firstOfLadder } from './ladder.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
-import { Adaptive } from './policy/adaptive.js';
-import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
+import type { Want } from './policy/adaptive.js';
+import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
 import type { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
 import { TcpAttachment } from './tcp-attachment.js';
-import { buildCopy, buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
+import { TcpChoice } from './tcp-choice.js';
+import { TcpHealth } from './tcp-health.js';
+import { buildCopy, buildSegments, worthBytes, type Chunk } from './tcp-job.js';
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -34,6 +41,12 @@ export interface Base {
   readonly connect: net.Socket['connect'];
   readonly _write: net.Socket['_write'];
   readonly _writev: NonNullable<net.Socket['_writev']>;
+  readonly destroy: net.Socket['destroy'];
+  readonly _destroy: net.Socket['_destroy'];
+  readonly resetAndDestroy: net.Socket['resetAndDestroy'];
+  readonly setTimeout: net.Socket['setTimeout'];
+  readonly ref: net.Socket['ref'];
+  readonly unref: net.Socket['unref'];
 }
 
 /** What hold() made, by any socket: holding it once more would let later callbacks overtake it. */
@@ -50,7 +63,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   /** A fixed reason why this socket never goes zero-copy. */
   refused: Reason | undefined;
   #counters: Counters | undefined;
-  #adaptive: Adaptive | undefined;
+  readonly #health = new TcpHealth();
+  readonly #choice: TcpChoice;
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
   #dispatched = 0;
@@ -60,26 +74,16 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #hears = false;
   /** Held callbacks that were given to Node and not called yet. */
   #heldByNode = 0;
-  /** bytesRead of the socket at the last large write. */
-  #bytesRead = 0;
   /** The kernel does not send this connection's bytes by the ring. */
   #ringRefused = false;
   readonly trackers = new ChunkTrackers();
   #control: SocketControl | undefined;
 
-  readonly #onAttach: (socket: net.Socket) => void;
-
-  /** @param onAttach called before the first large write: installs what only then is needed */
-  constructor(
-    socket: net.Socket,
-    base: Base,
-    options: ResolvedOptions,
-    onAttach: (socket: net.Socket) => void,
-  ) {
-    this.#onAttach = onAttach;
+  constructor(socket: net.Socket, base: Base, options: ResolvedOptions) {
     this.socket = socket;
     this.base = base;
     this.options = options;
+    this.#choice = new TcpChoice(socket);
     const handle = nodePrivate.handleOf(socket);
     if (handle !== undefined && nodePrivate.isPipe(handle)) this.refused = 'not-tcp';
   }
@@ -92,7 +96,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   get engineName(): EngineName {
     const means = this.#standing();
-    if (typeof means === 'string' || this.#adaptive?.reason !== undefined) return 'copy';
+    if (typeof means === 'string' || this.#health.reason !== undefined) return 'copy';
     return means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
   }
 
@@ -100,24 +104,20 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     if (this.socket.destroyed && this.pendingSends === 0) return 'closed';
     const standing = this.#standing();
     if (typeof standing === 'string') return standing === 'fd-limit' ? 'paused' : 'unsupported';
-    return this.#adaptive?.state ?? 'active';
+    return this.#health.state;
   }
 
   get reason(): Reason | undefined {
     const standing = this.#standing();
-    return typeof standing === 'string' ? standing : this.#adaptive?.reason;
+    return typeof standing === 'string' ? standing : this.#health.reason;
   }
 
   get pendingBytes(): number {
-    return this.#engines().reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
+    return this.attachment?.pendingBytes ?? 0;
   }
 
   get pendingSends(): number {
-    return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
-  }
-
-  #engines(): StreamEngine[] {
-    return this.attachment?.engines() ?? [];
+    return this.attachment?.pendingSends ?? 0;
   }
 
   stats(): ZeroCopyStats {
@@ -127,14 +127,14 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
   }
 
+  thresholds(): Thresholds {
+    return this.#choice.thresholds(this.engineName, this.options);
+  }
+
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
     if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#accepted();
-    await Promise.all(
-      this.#engines().map(
-        (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
-      ),
-    );
+    await this.attachment?.flush();
   }
 
   // The callback of an empty write comes behind everything written before it.
@@ -162,33 +162,22 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   refusal(): Reason | undefined {
-    const adaptive = this.#adaptive;
-    if (adaptive === undefined || adaptive.state === 'active') return undefined;
-    return adaptive.mayZeroCopy(performance.now()) ? undefined : adaptive.reason;
+    return this.#health.refusal();
   }
 
   sent(): SendKind {
-    if (this.#adaptive?.state !== 'probing') return 'ordinary';
-    this.#adaptive.sent(performance.now());
-    return 'probe';
+    return this.#health.sent();
   }
 
   completed(copied: boolean, kind: SendKind): void {
-    // An engine that was asked for by name does not pause on copies; its probe after a want of
-    // buffers is answered by any notification.
-    const named = this.options.engine !== 'auto';
-    if (named && this.#adaptive === undefined) return;
-    // A late notice of a send from before the pause is no verdict on the probe.
-    if (this.#adaptive?.state === 'probing' && kind === 'ordinary') return;
-    const counts = copied && !named;
-    const changed = (this.#adaptive ??= new Adaptive()).completed(counts, performance.now());
+    const changed = this.#health.completed(copied, kind, this.options.engine);
     if (changed === 'paused') this.#announceFallback('kernel-copied');
     if (changed === 'active') publish(channels.resume, { socket: this.socket });
   }
 
-  outOfBuffers(): void {
-    (this.#adaptive ??= new Adaptive()).outOfBuffers(performance.now());
-    this.#announceFallback('enobufs');
+  outOfBuffers(want: Want): void {
+    this.#health.outOfBuffers(want);
+    this.#announceFallback(want);
   }
 
   engineRefused(): void {
@@ -266,27 +255,33 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const wanted = this.trackers.withoutCancelled(chunks);
     if (wanted.length === 0) callback();
     else if (hasDetached(wanted)) callback(bufferDetached());
-    else if (!this.#takes(wanted, callback)) this.#writeByNode(wanted, callback);
+    else this.#send(wanted, callback);
   }
 
-  // Takes a write over from Node. False: Node's own write is to do it.
-  #takes(chunks: readonly Chunk[], callback: WriteCallback): boolean {
-    if (!this.#reachesThreshold(chunks)) {
-      this.trackers.copied(chunks, 'below-threshold');
-      return this.#stages(chunks, callback);
-    }
+  #send(chunks: readonly Chunk[], callback: WriteCallback): void {
+    const worth = worthBytes(chunks, this.options);
+    if (worth < Math.max(1, this.options.threshold))
+      return this.#copy(chunks, callback, 'below-threshold');
     if (this.socket.connecting) {
       // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
       afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback));
-      return true;
+      return;
     }
-    const reason = this.#unavailable();
-    if (reason !== undefined) {
-      this.trackers.copied(chunks, reason);
-      return false;
-    }
-    this.#submit(chunks, callback);
-    return true;
+    const means = this.#means();
+    if (typeof means === 'string') return this.#copy(chunks, callback, means);
+    const engine = means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
+    const refused = this.#choice.copies(worth, engine, this.options)
+      ? 'below-threshold'
+      : this.#attach(means);
+    if (refused === undefined) this.#submit(chunks, callback);
+    else this.#copy(chunks, callback, refused);
+  }
+
+  // Small answers go together, by the ring; everything else as Node sends it.
+  #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
+    this.trackers.copied(chunks, reason);
+    if (reason === 'below-threshold' && this.mayStage && this.#stages(chunks, callback)) return;
+    this.#writeByNode(chunks, callback);
   }
 
   // Takes a small write over: it is copied now, and sent with what others write in this turn.
@@ -303,7 +298,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const means = this.#standing();
     if (!(means instanceof SubmitRing)) return false;
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
-    if (attachment.attach(means, this.#onAttach) !== undefined) return false;
+    if (attachment.attach(means) !== undefined) return false;
     const engine = attachment.engine as StreamEngine;
     if (engine.name !== 'io_uring') return false;
     const staging = new Staging(commonArea);
@@ -313,18 +308,6 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.#dispatched += bytes;
     engine.submit({ segments, bytes, lease: staging.lease, accepted: callback }, newWriteResource);
     return true;
-  }
-
-  #reachesThreshold(chunks: readonly Chunk[]): boolean {
-    const { options } = this;
-    if (!reachesThreshold(chunks, options)) return false;
-    if (options.responseThreshold === options.threshold) return true;
-    const { bytesRead } = this.socket;
-    const isResponse = bytesRead !== this.#bytesRead;
-    this.#bytesRead = bytesRead;
-    if (!isResponse) return true;
-    const means = this.#standing() instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
-    return reachesThreshold(chunks, options, RESPONSE_THRESHOLD_BYTES[means]);
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {
@@ -366,14 +349,21 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     });
   }
 
-  // Why this write cannot go to the engine; undefined when it can, with the engine attached.
-  #unavailable(): Reason | undefined {
+  // The same, or why it pauses.
+  #means(): SubmitRing | Reactor | Reason {
     const means = this.#standing();
     if (typeof means === 'string') return means;
-    const paused = this.refusal();
-    if (paused !== undefined) return paused;
+    if (!this.#health.entered) {
+      const { localAddress = '', remoteAddress = '' } = this.socket;
+      this.#health.enter(`${localAddress} ${remoteAddress}`);
+    }
+    return this.refusal() ?? means;
+  }
+
+  // Why there is no engine; undefined when one is attached.
+  #attach(means: SubmitRing | Reactor): Reason | undefined {
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
-    const refused = attachment.attach(means, this.#onAttach);
+    const refused = attachment.attach(means);
     if (refused === undefined) return undefined;
     if (refused !== 'fd-limit') this.refused = refused;
     this.#announceFallback(refused);
@@ -390,6 +380,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.refused = undefined;
     this.#ringRefused = false;
     this.#hears = false;
+    this.#health.leave();
   }
 
   #announceFallback(reason: Reason): void {

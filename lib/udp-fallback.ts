@@ -67,6 +67,7 @@ export class FallbackUdpSocket extends NodesSocket {
     pendingBytes: 0,
     pendingSends: 0,
     stats: () => Object.freeze({ ...this.#counters }),
+    thresholds: () => ({ stream: undefined, response: undefined }),
     flush: () => this.#flush(),
   };
   readonly #control = new SocketControl(this.#source);

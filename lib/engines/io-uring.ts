@@ -239,8 +239,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     if (asked.copying !== undefined) return undefined;
     if (error === -ENOBUFS || error === -ENOMEM) {
       this.host.counters.enobufs++;
-      this.host.outOfBuffers();
-      return 'enobufs';
+      return this.outOfBuffers();
     }
     if (error !== -EOPNOTSUPP && error !== -EINVAL) return undefined;
     this.host.engineRefused();

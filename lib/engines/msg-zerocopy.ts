@@ -65,8 +65,7 @@ export class MsgZeroCopyEngine extends StreamEngine {
         : this.#send(cursor, wanted, more);
     if (accepted === -ENOBUFS) {
       // The socket stays writable, so waiting for space would spin: the same bytes go by copy.
-      if (copying === undefined) this.host.outOfBuffers();
-      copying = 'enobufs';
+      copying ??= this.outOfBuffers();
       accepted = this.#send(cursor, wanted, more);
     }
     if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = 0;

@@ -8,6 +8,7 @@ import type { EngineName, Job, Reason, Segment } from '../engine.js';
 import { bufferDetached } from '../errors.js';
 import { Handbacks } from '../handbacks.js';
 import { InFlight, type SentEntry } from '../inflight.js';
+import type { Want } from '../policy/adaptive.js';
 import { roomBytes } from '../policy/budget.js';
 import { Linger } from '../policy/linger.js';
 import { pinPieces, unpinPieces, type PoolPiece } from '../pool-pins.js';
@@ -243,6 +244,15 @@ export abstract class StreamEngine implements PortOwner {
     return 0;
   }
 
+  /** The kernel refused a zero-copy send for want of room; what of. */
+  protected outOfBuffers(): Want {
+    const { reactor } = this;
+    const want = reactor.processPinned > 0 ? 'enobufs' : 'limit-too-low';
+    reactor.outOfBuffers();
+    this.host.outOfBuffers(want);
+    return want;
+  }
+
   /** Books bytes that the kernel accepted and copied. */
   protected bookCopied(accepted: number, why: Reason): void {
     (this.cursor as JobCursor).advance(accepted, why);
@@ -262,10 +272,17 @@ export abstract class StreamEngine implements PortOwner {
     const lease = this.#job?.lease;
     const shares = accepted > 0 ? cursor.advance(accepted, undefined) : undefined;
     const kind = accepted > 0 && telling ? this.host.sent() : 'ordinary';
-    const poolPieces = pinPieces(pieces);
+    const poolPieces = this.#pinFor(pieces);
     lease?.retain();
-    const bytes = accepted;
-    const id = this.inflight.add({ bytes, pieces, shares, kind, telling, lease, poolPieces });
+    const id = this.inflight.add({
+      bytes: accepted,
+      pieces,
+      shares,
+      kind,
+      telling,
+      lease,
+      poolPieces,
+    });
     if (accepted === 0) return;
     this.host.progressed();
     this.reactor.addPinned(accepted);
@@ -274,6 +291,14 @@ export abstract class StreamEngine implements PortOwner {
     if (channels.send.hasSubscribers) {
       publish(channels.send, { socket: this.host.socket, id, bytes: accepted });
     }
+  }
+
+  // The pieces of a job that went as a whole are pinned already.
+  #pinFor(pieces: readonly Uint8Array[]): readonly PoolPiece[] | undefined {
+    if (this.cursor?.segment !== undefined) return pinPieces(pieces);
+    const pinned = this.#jobPieces;
+    this.#jobPieces = undefined;
+    return pinned;
   }
 
   protected settleJob(error?: Error): void {

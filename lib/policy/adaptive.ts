@@ -1,4 +1,4 @@
-// Whether zero copy is worth trying on one socket now. Pure: observations and the clock come in.
+// Whether zero copy is worth trying now, on one route or with the buffers of one socket. Pure: observations and the clock come in.
 //
 //   active --(most of a sample was COPIED, or ENOBUFS)--> paused --(back-off over)--> probing
 //     ^                                                     ^                            |
@@ -8,7 +8,12 @@
 // COPIED is a rate and not a verdict: a few seconds of tcpdump flip it for a while.
 
 export type AdaptiveState = 'active' | 'probing' | 'paused';
-export type PauseReason = 'kernel-copied' | 'enobufs';
+export type PauseReason = 'kernel-copied' | Want;
+/**
+ * What the kernel is short of. 'enobufs': room that sends in flight take, and give back. 'limit-too-low':
+ * nothing is in flight, so that no waiting helps.
+ */
+export type Want = 'enobufs' | 'limit-too-low';
 
 /** Completions looked at before a pause: enough not to take one odd packet for a rule. */
 const SAMPLE_SENDS = 8;
@@ -18,8 +23,8 @@ const COPIED_SHARE = 0.5;
 /** Back-off between probes; a probe that is copied costs one send. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 4_000;
-/** ENOBUFS passes as soon as completions are read; a limit that is too low costs a failed call each. */
-const FIRST_ENOBUFS_PAUSE_MS = 50;
+/** Congestion passes as soon as completions are read; a limit that is too low costs a failed call each. */
+const FIRST_PAUSE_OF_WANT_MS = { enobufs: 50, 'limit-too-low': LONGEST_PAUSE_MS } as const;
 /** A probe that is never answered (a peer that does not read) is given up after this long. */
 const PROBE_TIMEOUT_MS = 8_000;
 
@@ -79,8 +84,8 @@ export class Adaptive {
   }
 
   /** The kernel refused a zero-copy send for want of memory, twice. */
-  outOfBuffers(nowMs: number): AdaptiveState {
-    return this.#pause('enobufs', FIRST_ENOBUFS_PAUSE_MS, nowMs);
+  outOfBuffers(want: Want, nowMs: number): AdaptiveState {
+    return this.#pause(want, FIRST_PAUSE_OF_WANT_MS[want], nowMs);
   }
 
   #judgeProbe(copied: boolean, nowMs: number): AdaptiveState | undefined {

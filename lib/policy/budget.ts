@@ -21,9 +21,13 @@ export interface PinLimits {
  */
 export function processBudgetBytes(limits: PinLimits): number {
   const byMemory = Math.floor(limits.totalMemoryBytes / 8);
-  const unlimited = limits.ipcLock || limits.memlockBytes < 0;
-  const byMemlock = unlimited ? Infinity : limits.memlockBytes;
+  const byMemlock = memlockOf(limits) === 'charged' ? limits.memlockBytes : Infinity;
   return Math.min(LARGEST_PROCESS_BUDGET_BYTES, byMemory, byMemlock);
+}
+
+/** Whether the kernel charges pinned memory against RLIMIT_MEMLOCK. */
+export function memlockOf({ ipcLock, memlockBytes }: PinLimits): 'charged' | 'free' {
+  return ipcLock || memlockBytes < 0 ? 'free' : 'charged';
 }
 
 /**

@@ -88,7 +88,7 @@ class Reactor final : private Ports {
   void on_ring_timer();
   void end_turn();
   void mark_turn_end(uint32_t mark);
-  void read_ring();
+  bool read_ring();  // whether it found anything
   void expect_notices();
   void discard_completions();
 

@@ -88,8 +88,8 @@ void Reactor::on_prepare() {
   for (int round = 0; round < kRoundsPerTurn; round++) {
     ring_->set_wakeups(true);
     if (!ring_->has_completions()) return;
-    read_ring();
-    if (handles_ == nullptr) return;
+    // What comes from here on raises a wake-up, so that nothing was missed where nothing was found.
+    if (!read_ring() || handles_ == nullptr) return;
     end_turn();
     if (handles_ == nullptr) return;
   }
@@ -132,9 +132,10 @@ void Reactor::on_ring_timer() {
   uv_timer_start(&handles_->ring_timer, forward<&Reactor::on_ring_timer, uv_timer_t>, kNoticeMs, 0);
 }
 
-void Reactor::read_ring() {
-  ring_->submit(&records_, SIZE_MAX);
+bool Reactor::read_ring() {
+  const bool found = ring_->submit(&records_, SIZE_MAX);
   if (!records_.empty()) call_javascript();
+  return found;
 }
 
 // At the end of the environment, when nobody is left to be told.

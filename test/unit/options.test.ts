@@ -30,7 +30,7 @@ describe('options', () => {
         assert.deepEqual(resolve(given), {
           engine: 'auto',
           threshold: 32 * 1024,
-          responseThreshold: undefined,
+          fixed: false,
           minimumChunk: 8192,
           source: undefined,
           holdCallbacks: true,
@@ -57,7 +57,7 @@ describe('options', () => {
     assert.deepEqual(resolved, {
       engine: 'msg_zerocopy',
       threshold: 7,
-      responseThreshold: 7,
+      fixed: true,
       minimumChunk: 7,
       source,
       holdCallbacks: false,

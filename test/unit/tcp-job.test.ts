@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Segment } from '../../lib/engine';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../../lib/options';
 import { SendTracker } from '../../lib/report';
-import { buildSegments, reachesThreshold, type Chunk } from '../../lib/tcp-job';
+import { buildSegments, worthBytes, type Chunk } from '../../lib/tcp-job';
 import { bytesOf, ENCODINGS, randomChunk, randomText } from '../helpers/mixed-chunks';
 import { between, seededRandom } from '../helpers/prng';
 
@@ -20,10 +20,9 @@ function chunk(of: number | string, encoding: BufferEncoding = 'utf8'): Chunk {
 }
 
 function reaches(sizes: readonly (number | string)[], options: ZeroCopyOptions = {}): boolean {
-  return reachesThreshold(
-    sizes.map((size) => chunk(size)),
-    optionsFrom(options),
-  );
+  const resolved = optionsFrom(options);
+  const chunks = sizes.map((size) => chunk(size));
+  return worthBytes(chunks, resolved) >= Math.max(1, resolved.threshold);
 }
 
 function build(chunks: readonly Chunk[], options: ZeroCopyOptions = {}): readonly Segment[] {
@@ -49,7 +48,7 @@ function sketch(segments: readonly Segment[]): string[] {
 
 const K = 1024;
 
-describe('tcp-job: reachesThreshold', () => {
+describe('tcp-job: worthBytes', () => {
   const tables: [
     title: string,
     sizes: (number | string)[],
@@ -193,7 +192,7 @@ describe('tcp-job: buildSegments', () => {
       optionsFrom({}),
       () => undefined,
     ).segments) {
-      assert.equal('trackers' in segment, false);
+      assert.equal(segment.trackers, undefined);
     }
   });
 
@@ -209,9 +208,9 @@ describe('tcp-job: buildSegments', () => {
       const options = optionsFrom({ threshold, ...(random() < 0.5 ? { source } : {}) });
       const trackers = chunks.map((one) => new SendTracker(one.chunk.length));
       const byChunk = new Map(chunks.map((one, index) => [one.chunk, trackers[index]]));
-      // One chunk without a tracker is a case of its own, and only after reachesThreshold().
+      // One chunk without a tracker is a case of its own, and only of a write that is worth it.
       const tracked = random() < 0.5;
-      if (!tracked && !reachesThreshold(chunks, options)) continue;
+      if (!tracked && worthBytes(chunks, options) < Math.max(1, options.threshold)) continue;
       const { segments, bytes } = buildSegments(
         chunks,
         options,

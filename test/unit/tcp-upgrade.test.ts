@@ -18,12 +18,7 @@ function withClock(body: (pass: (ms: number) => void) => void): void {
 
 function upgradeWith(engine: 'auto' | 'msg_zerocopy'): TcpUpgrade {
   const socket = new net.Socket();
-  return new TcpUpgrade(
-    socket,
-    socket as unknown as Base,
-    resolveOptions({ engine }),
-    () => undefined,
-  );
+  return new TcpUpgrade(socket, socket as unknown as Base, resolveOptions({ engine }));
 }
 
 describe('tcp-upgrade', () => {
@@ -43,7 +38,7 @@ describe('tcp-upgrade', () => {
     it(`resumes after the kernel ran out of buffers, engine ${engine}`, () => {
       withClock((pass) => {
         const upgrade = upgradeWith(engine);
-        upgrade.outOfBuffers();
+        upgrade.outOfBuffers('enobufs');
         assert.equal(upgrade.refusal(), 'enobufs');
         pass(50);
         assert.equal(upgrade.refusal(), undefined);

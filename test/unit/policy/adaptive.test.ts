@@ -5,7 +5,7 @@ import { Adaptive } from '../../../lib/policy/adaptive';
 type Step =
   /** `count` notifications that said copied, or not. */
   | readonly ['copied' | 'clean', count: number]
-  | readonly ['sent' | 'enobufs']
+  | readonly ['sent' | 'enobufs' | 'too low']
   | readonly ['wait', ms: number]
   /** What holds now. `may` is asked first, as a write does. */
   | readonly ['is', state: string, reason?: string]
@@ -29,7 +29,10 @@ function play(steps: readonly Step[]): void {
         adaptive.sent(now);
         break;
       case 'enobufs':
-        assert.equal(adaptive.outOfBuffers(now), 'paused', where);
+        assert.equal(adaptive.outOfBuffers('enobufs', now), 'paused', where);
+        break;
+      case 'too low':
+        assert.equal(adaptive.outOfBuffers('limit-too-low', now), 'paused', where);
         break;
       case 'wait':
         now += step[1];
@@ -48,6 +51,14 @@ function play(steps: readonly Step[]): void {
 const COPIED_PROBE: readonly Step[] = [['may'], ['sent'], ['may not'], ['copied', 1]];
 
 const tables: Readonly<Record<string, readonly Step[]>> = {
+  'waits long when the limit itself is too low': [
+    ['too low'],
+    ['is', 'paused', 'limit-too-low'],
+    ['wait', 3_999],
+    ['may not'],
+    ['wait', 1],
+    ['may'],
+  ],
   'is active from the start, and one copied packet is no rule': [
     ['is', 'active'],
     ['may'],

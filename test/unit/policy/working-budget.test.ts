@@ -1,0 +1,51 @@
+// The process budget after refusals, as a table of what happened when.
+import assert from 'node:assert/strict';
+import { WorkingBudget } from '../../../lib/policy/working-budget';
+
+const MIB = 1024 * 1024;
+
+describe('working budget', () => {
+  it('is the whole budget until the kernel refuses', () => {
+    const budget = new WorkingBudget(64 * MIB, 'charged');
+    assert.equal(budget.shrunk, false);
+    assert.equal(budget.bytes(0), 64 * MIB);
+  });
+
+  it('shrinks below what was pinned when the kernel refused more, and grows back over seconds', () => {
+    const budget = new WorkingBudget(64 * MIB, 'charged');
+    budget.refused(32 * MIB, 1_000);
+    assert.equal(budget.shrunk, true);
+    assert.equal(budget.bytes(1_000), 24 * MIB);
+    assert.equal(budget.bytes(2_000), 30 * MIB);
+    let before = 0;
+    for (let ms = 1_000; ms < 5_000; ms += 100) {
+      assert.ok(budget.bytes(ms) > before);
+      before = budget.bytes(ms);
+    }
+    assert.equal(budget.bytes(6_000), 64 * MIB);
+    assert.equal(budget.shrunk, false);
+    assert.equal(budget.bytes(1e9), 64 * MIB);
+  });
+
+  it('shrinks again from where it has grown to', () => {
+    const budget = new WorkingBudget(64 * MIB, 'charged');
+    budget.refused(32 * MIB, 0);
+    budget.refused(40 * MIB, 1_000);
+    assert.equal(budget.bytes(1_000), 30 * MIB);
+  });
+
+  it('keeps a mebibyte, or all of a budget that is smaller', () => {
+    const budget = new WorkingBudget(64 * MIB, 'charged');
+    for (let i = 0; i < 50; i++) budget.refused(0, i);
+    assert.equal(budget.bytes(49), MIB);
+    const small = new WorkingBudget(65_536, 'charged');
+    small.refused(0, 0);
+    assert.equal(small.bytes(0), 65_536);
+  });
+
+  it('stays where pinned memory is not charged: the refusal has another cause', () => {
+    const budget = new WorkingBudget(64 * MIB, 'free');
+    budget.refused(MIB, 0);
+    assert.equal(budget.bytes(0), 64 * MIB);
+  });
+});
