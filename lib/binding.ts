@@ -176,6 +176,8 @@ export interface Native {
   unacknowledged(port: number): number;
   /** Adds to this environment's pinned bytes; the process's total. */
   addPinned(delta: number): number;
+  /** CPU time that this thread has used, in nanoseconds. */
+  threadCpuNs(): number;
   describe(): NativeDescription;
   /** Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown. */
   probeOption(

@@ -5,6 +5,7 @@ import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from './policy/linger.js';
 import { isPoolMemory } from './pool-pins.js';
 import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from './policy/threshold.js';
+import { SMALLEST_TUNED_BYTES } from './policy/tuner.js';
 import { commonArea, StagingArea } from './staging.js';
 
 const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
@@ -61,8 +62,10 @@ export interface ZeroCopyOptions {
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
-  /** The user chose the threshold: it holds for responses, too. */
+  /** The user chose the threshold: it does not move, and holds for responses, too. */
   readonly fixed: boolean;
+  /** Writes of fewer bytes are always copied. */
+  readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
@@ -125,6 +128,7 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     engine: engine(given.engine),
     threshold,
     fixed: fixed !== undefined,
+    floor: fixed === undefined ? SMALLEST_TUNED_BYTES : Math.max(1, fixed),
     minimumChunk: minimumChunkBytes(threshold),
     source: source(given.source),
     holdCallbacks: callbackAt === 'release',

@@ -1,37 +1,75 @@
-// How one write of a connection goes: copied, or not. By a threshold of the user's, or by ours, which
-// differ for responses and for writes that follow each other.
+// How one write of a connection goes: copied, or not. By a threshold of the user's, or as the tuner has
+// found out for its size, situation, engine and interface.
 import type net from 'node:net';
 import type { Thresholds } from './control.js';
 import type { EngineName } from './engine.js';
 import type { ResolvedOptions } from './options.js';
-import { RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
+import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
+import type { Tuner } from './policy/tuner.js';
+import { commonArea } from './staging.js';
+import { tunerFor, tuning, type Pattern } from './tuning.js';
 
-type Engine = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
+type Engine = Pattern['engine'];
 
 export class TcpChoice {
   readonly #socket: net.Socket;
   /** bytesRead of the socket at the last write that was asked about. */
   #bytesRead = 0;
+  #pattern: Pattern | undefined;
+  #tuner: Tuner | undefined;
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
   }
 
+  /** Another connection begins. */
+  leave(): void {
+    this.#pattern = undefined;
+  }
+
+  /** Where the thresholds stand; before the first large write, where they start. */
   thresholds(engine: EngineName, { fixed, threshold }: ResolvedOptions): Thresholds {
+    if (fixed) return { stream: threshold, response: threshold };
+    const tuner = this.#pattern === undefined ? undefined : this.#tuner;
+    if (tuner !== undefined) {
+      return { stream: tuner.threshold('stream'), response: tuner.threshold('response') };
+    }
     const ring = engine === 'io_uring' ? 'io_uring' : 'msg_zerocopy';
-    return { stream: threshold, response: fixed ? threshold : RESPONSE_THRESHOLD_BYTES[ring] };
+    return { stream: threshold, response: RESPONSE_THRESHOLD_BYTES[ring] };
   }
 
   /**
    * Whether a write that could go either way is copied.
-   * @param bytes of its chunks that are large enough by themselves; at least the threshold
+   * @param bytes of its chunks that are large enough by themselves; at least the floor
    * @param engine what sends what is not copied
    */
-  copies(bytes: number, engine: Engine, { fixed }: ResolvedOptions): boolean {
-    if (fixed) return false;
+  copies(bytes: number, engine: Engine, options: ResolvedOptions): boolean {
+    if (options.fixed) return false;
     const { bytesRead } = this.#socket;
-    const isResponse = bytesRead !== this.#bytesRead;
+    const situation = bytesRead === this.#bytesRead ? 'stream' : 'response';
     this.#bytesRead = bytesRead;
-    return isResponse && bytes < RESPONSE_THRESHOLD_BYTES[engine];
+    // Answers as small as that go by the ring together, copied.
+    const staged = engine === 'io_uring' && bytes <= LARGEST_STAGED_WRITE_BYTES;
+    if (staged && situation === 'response') return true;
+    const sizeClass = this.#tunerFor(engine, options).classFor(situation, bytes);
+    sizeClass.bytes += bytes;
+    return tuning.wayOf(sizeClass) === 'copy';
   }
+
+  #tunerFor(engine: Engine, options: ResolvedOptions): Tuner {
+    const pooled = options.staging !== commonArea;
+    const known = this.#pattern;
+    if (known === undefined || known.engine !== engine || known.pooled !== pooled) {
+      const { localAddress = '', remoteAddress = '' } = this.#socket;
+      const loopback = isLoopback(localAddress, remoteAddress);
+      this.#pattern = { engine, pooled, localAddress, loopback };
+      this.#tuner = tunerFor(this.#pattern);
+    }
+    return this.#tuner as Tuner;
+  }
+}
+
+// What goes to an address of one's own goes by way of loopback, too.
+function isLoopback(local: string, remote: string): boolean {
+  return local === remote || /^(::ffff:)?127\.|^::1$/.test(remote);
 }

@@ -16,6 +16,13 @@ export function sizeOf(chunk: Uint8Array | string): number {
   return chunk.length;
 }
 
+/** About as many bytes as the chunks have. */
+export function sizeOfAll(chunks: readonly Chunk[]): number {
+  let bytes = 0;
+  for (const { chunk } of chunks) bytes += sizeOf(chunk);
+  return bytes;
+}
+
 /**
  * What a zero-copy job would be worth: the bytes of those chunks of a write that are large enough by
  * themselves.

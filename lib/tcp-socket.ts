@@ -12,6 +12,7 @@ import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
 import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
+import { tuning } from './tuning.js';
 import { isHeldCallback, TcpUpgrade, type Base } from './tcp-upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
@@ -115,7 +116,8 @@ function _write(
   const up = upgrade(this);
   const size = chunk.length;
   // A buffer without bytes may be a detached one.
-  if (size > 0 && size < up.options.threshold && !up.trackers.any && !up.mayStage) {
+  if (size > 0 && size < up.options.floor && !up.trackers.any && !up.mayStage) {
+    tuning.countWrite(size);
     if (up.base._write === nodeWriteChunk) nodeWriteChunk.call(this, chunk, encoding, callback);
     else up.base._write.call(this, chunk, encoding, callback);
     return;

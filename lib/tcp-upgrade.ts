@@ -30,7 +30,8 @@ import { SubmitRing } from './submit-ring.js';
 import { TcpAttachment } from './tcp-attachment.js';
 import { TcpChoice } from './tcp-choice.js';
 import { TcpHealth } from './tcp-health.js';
-import { buildCopy, buildSegments, worthBytes, type Chunk } from './tcp-job.js';
+import { buildCopy, buildSegments, sizeOfAll, worthBytes, type Chunk } from './tcp-job.js';
+import { tuning } from './tuning.js';
 
 type WriteCallback = (error?: Error | null) => void;
 
@@ -259,6 +260,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   #send(chunks: readonly Chunk[], callback: WriteCallback): void {
+    tuning.countWrite(sizeOfAll(chunks));
     const worth = worthBytes(chunks, this.options);
     if (worth < Math.max(1, this.options.threshold))
       return this.#copy(chunks, callback, 'below-threshold');
@@ -286,9 +288,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   // Takes a small write over: it is copied now, and sent with what others write in this turn.
   #stages(chunks: readonly Chunk[], callback: WriteCallback): boolean {
-    let size = 0;
-    for (const { chunk } of chunks) size += chunk.length;
-    if (size > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
+    if (sizeOfAll(chunks) > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
     // Answers only, from the second on: one does not pay for a duplicate of the descriptor.
     const { bytesRead } = this.socket;
     if (bytesRead === this.#bytesAnswered) return false;
@@ -381,6 +381,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.#ringRefused = false;
     this.#hears = false;
     this.#health.leave();
+    this.#choice.leave();
   }
 
   #announceFallback(reason: Reason): void {

@@ -110,6 +110,13 @@ Napi::Value add_pinned(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->add_pinned(info[0].As<Napi::Number>().DoubleValue()));
 }
 
+// threadCpuNs() -> nanoseconds of CPU that this thread has used
+Napi::Value thread_cpu_ns(const Napi::CallbackInfo& info) {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return Napi::Number::New(info.Env(), static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec));
+}
+
 Napi::Value describe(const Napi::CallbackInfo& info) {
   Napi::Object limits = Napi::Object::New(info.Env());
   const PinLimits pins = pin_limits();
@@ -144,6 +151,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["setReferenced"] = Napi::Function::New(env, set_referenced, "setReferenced");
   exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
   exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
+  exports["threadCpuNs"] = Napi::Function::New(env, thread_cpu_ns, "threadCpuNs");
   exports["describe"] = Napi::Function::New(env, describe, "describe");
   return exports;
 }

@@ -210,7 +210,7 @@ describe('tcp-job: buildSegments', () => {
       const byChunk = new Map(chunks.map((one, index) => [one.chunk, trackers[index]]));
       // One chunk without a tracker is a case of its own, and only of a write that is worth it.
       const tracked = random() < 0.5;
-      if (!tracked && worthBytes(chunks, options) < Math.max(1, options.threshold)) continue;
+      if (!tracked && worthBytes(chunks, options) < options.floor) continue;
       const { segments, bytes } = buildSegments(
         chunks,
         options,

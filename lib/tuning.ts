@@ -1,0 +1,154 @@
+// Finds out in this process, with its own traffic, whether sizes cost less copied or not: runs experiments
+// with one size class at a time, by the CPU time of this thread, and moves the thresholds.
+import { loadNative } from './binding.js';
+import type { EngineName } from './engine.js';
+import { CostModel, type Work } from './policy/cost-model.js';
+import { Experiment } from './policy/experiment.js';
+import { DEFAULT_THRESHOLD_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
+import { otherWay, type SizeClass, Tuner, type Way } from './policy/tuner.js';
+
+/** What writes have in common that cost the same. */
+export interface Pattern {
+  readonly engine: EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
+  /** Memory that is registered is cheaper to send from. */
+  readonly pooled: boolean;
+  /** Stands for the interface. */
+  readonly localAddress: string;
+  /** On loopback the kernel copies after all. */
+  readonly loopback: boolean;
+}
+
+/** A server has few addresses; a proxy with many of them learns the rest anew. */
+const MOST_TUNERS = 64;
+
+/** Writes after a change of ways that are not measured: caches and engines settle. */
+const SETTLING_WRITES = 48;
+/** Writes of a stretch that is measured, and how long it takes at least and at most. */
+const MEASURED_WRITES = 96;
+const SHORTEST_STRETCH_MS = 3;
+const LONGEST_STRETCH_MS = 1_000;
+/** Stretches of the present way before an experiment: what the work costs by its composition. */
+const LEARNING_STRETCHES = 4;
+/** Experiments take at most one part of the time in so many. */
+const REST = 4;
+const WRITES_BETWEEN_LOOKS = 64;
+
+const tuners = new Map<string, Tuner>();
+
+/** The tuner for a pattern, shared by its connections. */
+export function tunerFor({ engine, pooled, localAddress, loopback }: Pattern): Tuner {
+  const key = `${engine} ${pooled} ${loopback ? 'loopback' : localAddress}`;
+  const known = tuners.get(key);
+  if (known !== undefined) return known;
+  const starts = { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES[engine] };
+  const tuner = new Tuner(starts);
+  if (tuners.size >= MOST_TUNERS) tuners.delete(tuners.keys().next().value as string);
+  tuners.set(key, tuner);
+  return tuner;
+}
+
+type Phase = 'idle' | 'settling' | 'measuring';
+
+class Tuning {
+  readonly #model = new CostModel();
+  #phase: Phase = 'idle';
+  #tuner: Tuner | undefined;
+  #subject: SizeClass | undefined;
+  #experiment = new Experiment();
+  #alternative = false;
+  #learning = 0;
+  /** Share of the expected cost that the present way took in the stretch before. */
+  #present = 0;
+  #experimentBegan = 0;
+  #idleUntil = 0;
+  #writes = 0;
+  #bytes = 0;
+  #nextLook = WRITES_BETWEEN_LOOKS;
+  #began = { writes: 0, bytes: 0, ms: 0, cpu: 0 };
+
+  /** How a write of a class goes now. */
+  wayOf(sizeClass: SizeClass): Way {
+    const { way } = sizeClass;
+    return this.#alternative && sizeClass === this.#subject ? otherWay(way) : way;
+  }
+
+  /** A write is about to be made, of whatever size. */
+  countWrite(bytes: number): void {
+    this.#bytes += bytes;
+    if (++this.#writes >= this.#nextLook) this.#look();
+  }
+
+  #look(): void {
+    const now = performance.now();
+    if (this.#phase === 'idle') {
+      this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
+      if (now >= this.#idleUntil) this.#begin(now);
+    } else if (this.#phase === 'settling') {
+      this.#phase = 'measuring';
+      this.#nextLook = this.#writes + MEASURED_WRITES;
+      this.#began = { writes: this.#writes, bytes: this.#bytes, ms: now, cpu: threadCpuNs() };
+    } else if (now - this.#began.ms < SHORTEST_STRETCH_MS) {
+      this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS / 4;
+    } else {
+      this.#measured(now);
+    }
+  }
+
+  #begin(now: number): void {
+    for (const tuner of tuners.values()) {
+      const due = tuner.mostDue(now);
+      if (due === undefined) continue;
+      this.#tuner = tuner;
+      this.#subject = due;
+      this.#experiment = new Experiment();
+      this.#experimentBegan = now;
+      this.#learning = LEARNING_STRETCHES;
+      this.#turn('present');
+      return;
+    }
+  }
+
+  #turn(to: 'present' | 'alternative'): void {
+    this.#alternative = to === 'alternative';
+    this.#phase = 'settling';
+    this.#nextLook = this.#writes + SETTLING_WRITES;
+  }
+
+  #measured(now: number): void {
+    const began = this.#began;
+    // The traffic dried up meanwhile: what the thread did was something else.
+    if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now);
+    const work: Work = { writes: this.#writes - began.writes, bytes: this.#bytes - began.bytes };
+    const cost = threadCpuNs() - began.cpu;
+    const expected = this.#model.predict(work);
+    if (!this.#alternative) this.#model.learn(work, cost);
+    if (this.#learning > 0 || expected === undefined) {
+      this.#learning--;
+      return this.#turn('present');
+    }
+    const share = cost / expected;
+    if (!this.#alternative) {
+      this.#present = share;
+      return this.#turn('alternative');
+    }
+    const verdict = this.#experiment.pair(this.#present, share);
+    if (verdict === undefined) return this.#turn('present');
+    this.#tuner?.settle(this.#subject as SizeClass, verdict, now);
+    this.#rest(now);
+  }
+
+  #rest(now: number): void {
+    this.#alternative = false;
+    this.#subject = undefined;
+    this.#phase = 'idle';
+    this.#idleUntil = now + (now - this.#experimentBegan) * REST;
+    this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
+  }
+}
+
+/** This environment's. */
+export const tuning = new Tuning();
+
+function threadCpuNs(): number {
+  return loadNative().native?.threadCpuNs() ?? 0;
+}
