@@ -9,6 +9,9 @@ import { Writable } from 'node:stream';
 export interface Handle {
   readonly fd?: number;
   hasRef?(): boolean;
+  /** Fill `out` in; 0 or -errno. */
+  getsockname?(out: object): number;
+  getpeername?(out: object): number;
 }
 
 interface PrivateSocket {
@@ -31,6 +34,27 @@ export function handleOf(socket: net.Socket): Handle | undefined {
 /** The descriptor number of a handle; undefined where Node or the platform does not tell. */
 export function descriptorOf(handle: Handle): number | undefined {
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+interface Addresses {
+  readonly local: string;
+  readonly remote: string;
+}
+
+/**
+ * The addresses of a connection. Past the socket's own properties, which keep what they were asked for as
+ * enumerable ones; empty where it is not connected.
+ */
+export function addressesOf(socket: net.Socket): Addresses {
+  const handle = handleOf(socket);
+  if (handle?.getsockname === undefined || handle.getpeername === undefined) {
+    return { local: socket.localAddress ?? '', remote: socket.remoteAddress ?? '' };
+  }
+  const local: { address?: string } = {};
+  const remote: { address?: string } = {};
+  handle.getsockname(local);
+  handle.getpeername(remote);
+  return { local: local.address ?? '', remote: remote.address ?? '' };
 }
 
 /** Whether the handle is a pipe or Unix-domain socket (class Pipe of lib/net.js). */

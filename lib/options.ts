@@ -22,9 +22,12 @@ export interface ZeroCopyOptions {
    */
   engine?: EngineOption;
   /**
-   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB in a stream; for the first write
-   * after data of the peer (a response) 64 KiB with io_uring, and 128 KiB with MSG_ZEROCOPY, where it pays
-   * for a wake-up of its own. `socket.zeroCopy.thresholds` shows them.
+   * Bytes from which a write goes zero-copy. `'auto'` (default): from where it costs less than copying,
+   * found out by experiments with the traffic of this process, apart for responses (the first write after
+   * data of the peer) and streams, engines and interfaces. It starts at 32 KiB, for a response at 64 KiB
+   * with io_uring and 128 KiB with MSG_ZEROCOPY, and never goes below 8 KiB; `socket.zeroCopy.thresholds`
+   * shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`
+   * for no experiments.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.
    */
@@ -62,8 +65,10 @@ export interface ZeroCopyOptions {
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
-  /** The user chose the threshold: it does not move, and holds for responses, too. */
+  /** The user chose the threshold: it holds for responses, too. */
   readonly fixed: boolean;
+  /** The threshold moves with what is measured. */
+  readonly tuned: boolean;
   /** Writes of fewer bytes are always copied. */
   readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
@@ -108,6 +113,16 @@ function engine(value: unknown): ResolvedOptions['engine'] {
   return oneOf('MSG_ZEROCOPY_ENGINE', override, ENGINES);
 }
 
+/** 'static': where 'auto' starts, and it stays there. */
+function threshold(value: unknown): number | 'auto' | 'static' {
+  if (value !== undefined && value !== 'auto') return size('options.threshold', value, 'bytes');
+  const override = process.env['MSG_ZEROCOPY_THRESHOLD'];
+  if (override === undefined || override === '' || override === 'auto') return 'auto';
+  if (override === 'static') return 'static';
+  if (/^\d+$/.test(override)) return Number(override);
+  throw outOfRange('MSG_ZEROCOPY_THRESHOLD', "a number of bytes, 'auto' or 'static'", override);
+}
+
 /**
  * Checks options and fills in the defaults.
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
@@ -117,19 +132,18 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     throw invalidType('options', 'an object', options);
   }
   const given = options ?? {};
-  const fixed =
-    given.threshold === undefined || given.threshold === 'auto'
-      ? undefined
-      : size('options.threshold', given.threshold, 'bytes');
-  const threshold = fixed ?? DEFAULT_THRESHOLD_BYTES;
+  const chosen = threshold(given.threshold);
+  const fixed = typeof chosen === 'number' ? chosen : undefined;
+  const start = fixed ?? DEFAULT_THRESHOLD_BYTES;
   const { callbackAt: at = 'release' } = given;
   const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
   return Object.freeze({
     engine: engine(given.engine),
-    threshold,
+    threshold: start,
     fixed: fixed !== undefined,
-    floor: fixed === undefined ? SMALLEST_TUNED_BYTES : Math.max(1, fixed),
-    minimumChunk: minimumChunkBytes(threshold),
+    tuned: chosen === 'auto',
+    floor: chosen === 'auto' ? SMALLEST_TUNED_BYTES : Math.max(1, start),
+    minimumChunk: minimumChunkBytes(start),
     source: source(given.source),
     holdCallbacks: callbackAt === 'release',
     maxPendingBytes:

@@ -3,6 +3,7 @@
 import type net from 'node:net';
 import type { Thresholds } from './control.js';
 import type { EngineName } from './engine.js';
+import { addressesOf } from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
 import type { Tuner } from './policy/tuner.js';
@@ -28,9 +29,9 @@ export class TcpChoice {
   }
 
   /** Where the thresholds stand; before the first large write, where they start. */
-  thresholds(engine: EngineName, { fixed, threshold }: ResolvedOptions): Thresholds {
+  thresholds(engine: EngineName, { fixed, tuned, threshold }: ResolvedOptions): Thresholds {
     if (fixed) return { stream: threshold, response: threshold };
-    const tuner = this.#pattern === undefined ? undefined : this.#tuner;
+    const tuner = tuned && this.#pattern !== undefined ? this.#tuner : undefined;
     if (tuner !== undefined) {
       return { stream: tuner.threshold('stream'), response: tuner.threshold('response') };
     }
@@ -51,6 +52,7 @@ export class TcpChoice {
     // Answers as small as that go by the ring together, copied.
     const staged = engine === 'io_uring' && bytes <= LARGEST_STAGED_WRITE_BYTES;
     if (staged && situation === 'response') return true;
+    if (!options.tuned) return situation === 'response' && bytes < RESPONSE_THRESHOLD_BYTES[engine];
     const sizeClass = this.#tunerFor(engine, options).classFor(situation, bytes);
     sizeClass.bytes += bytes;
     return tuning.wayOf(sizeClass) === 'copy';
@@ -60,9 +62,9 @@ export class TcpChoice {
     const pooled = options.staging !== commonArea;
     const known = this.#pattern;
     if (known === undefined || known.engine !== engine || known.pooled !== pooled) {
-      const { localAddress = '', remoteAddress = '' } = this.#socket;
-      const loopback = isLoopback(localAddress, remoteAddress);
-      this.#pattern = { engine, pooled, localAddress, loopback };
+      const { local, remote } = addressesOf(this.#socket);
+      const loopback = isLoopback(local, remote);
+      this.#pattern = { engine, pooled, localAddress: local, loopback };
       this.#tuner = tunerFor(this.#pattern);
     }
     return this.#tuner as Tuner;

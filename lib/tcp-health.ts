@@ -17,19 +17,20 @@ export class TcpHealth {
   #route: Adaptive | undefined;
   #buffers: Adaptive | undefined;
 
-  /** The connection uses the route from now on. @param addresses of both ends */
-  enter(addresses: string): void {
-    this.#route = routes.of(addresses);
+  /**
+   * The next send goes by this engine. One that was asked for by name is not bound to what the route
+   * shows: it goes on where the kernel copies.
+   * @param addresses those of both ends, asked for once
+   */
+  follow(engine: EngineOption, addresses: () => string): void {
+    if (engine !== 'auto') this.#route = undefined;
+    else if (this.#route === undefined) this.#route = routes.of(addresses());
   }
 
   /** Another connection begins. */
   leave(): void {
     this.#route = undefined;
     this.#buffers = undefined;
-  }
-
-  get entered(): boolean {
-    return this.#route !== undefined;
   }
 
   get state(): AdaptiveState {

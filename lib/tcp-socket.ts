@@ -126,7 +126,22 @@ function _write(
 }
 
 function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
-  upgrade(this).write(chunks, callback);
+  const up = upgrade(this);
+  const size = up.trackers.any || up.mayStage ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
+  if (size < 0) return up.write(chunks, callback);
+  tuning.countWrite(size);
+  up.base._writev.call(this, chunks as Parameters<Base['_writev']>[0], callback);
+}
+
+// The bytes of chunks that are all to be copied; -1 when one may not be, or may be detached.
+function sizeOfSmall(chunks: readonly Chunk[], minimumChunk: number): number {
+  let bytes = 0;
+  for (const { chunk } of chunks) {
+    const { length } = chunk;
+    if (length >= minimumChunk || (length === 0 && typeof chunk !== 'string')) return -1;
+    bytes += length;
+  }
+  return bytes;
 }
 
 function connect(this: net.Socket, ...args: unknown[]): net.Socket {

@@ -353,10 +353,10 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #means(): SubmitRing | Reactor | Reason {
     const means = this.#standing();
     if (typeof means === 'string') return means;
-    if (!this.#health.entered) {
-      const { localAddress = '', remoteAddress = '' } = this.socket;
-      this.#health.enter(`${localAddress} ${remoteAddress}`);
-    }
+    this.#health.follow(this.options.engine, () => {
+      const { local, remote } = nodePrivate.addressesOf(this.socket);
+      return `${local} ${remote}`;
+    });
     return this.refusal() ?? means;
   }
 

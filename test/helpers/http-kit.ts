@@ -16,7 +16,7 @@ export interface Scenario {
 export type Flavour = 'plain' | 'upgraded';
 
 /** Zero copy also where the kernel reports copies, as it does on loopback. */
-export const FORCED: ZeroCopyOptions = { engine: 'msg_zerocopy' };
+export const FORCED: ZeroCopyOptions = { engine: 'msg_zerocopy', threshold: 64 * 1024 };
 
 export interface Served {
   readonly server: http.Server;

@@ -10,20 +10,51 @@ function resolve(given: unknown): ReturnType<typeof resolveOptions> {
   return resolveOptions(given as ZeroCopyOptions);
 }
 
-/** Runs `body` with MSG_ZEROCOPY_ENGINE set to `value`. */
-function withEngineVariable(value: string | undefined, body: () => void): void {
-  const before = process.env['MSG_ZEROCOPY_ENGINE'];
-  if (value === undefined) delete process.env['MSG_ZEROCOPY_ENGINE'];
-  else process.env['MSG_ZEROCOPY_ENGINE'] = value;
+/** Runs `body` with an environment variable set to `value`. */
+function withVariable(name: string, value: string | undefined, body: () => void): void {
+  const before = process.env[name];
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
   try {
     body();
   } finally {
-    if (before === undefined) delete process.env['MSG_ZEROCOPY_ENGINE'];
-    else process.env['MSG_ZEROCOPY_ENGINE'] = before;
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
   }
 }
 
+/** With MSG_ZEROCOPY_ENGINE set to `value`, and thresholds that move. */
+function withEngineVariable(value: string | undefined, body: () => void): void {
+  withVariable('MSG_ZEROCOPY_THRESHOLD', undefined, () =>
+    withVariable('MSG_ZEROCOPY_ENGINE', value, body),
+  );
+}
+
 describe('options', () => {
+  for (const [value, given, expected] of [
+    ['static', 'auto', { threshold: 32_768, fixed: false, tuned: false, floor: 32_768 }],
+    ['auto', 'auto', { threshold: 32_768, fixed: false, tuned: true, floor: 8192 }],
+    ['', undefined, { threshold: 32_768, fixed: false, tuned: true, floor: 8192 }],
+    ['100000', undefined, { threshold: 100_000, fixed: true, tuned: false, floor: 100_000 }],
+    ['0', 'auto', { threshold: 0, fixed: true, tuned: false, floor: 1 }],
+    ['static', 5000, { threshold: 5000, fixed: true, tuned: false, floor: 5000 }],
+  ] as const) {
+    it(`take the threshold ${given} as MSG_ZEROCOPY_THRESHOLD=${value} says`, () => {
+      withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
+        const { threshold, fixed, tuned, floor } = resolve({ threshold: given });
+        assert.deepEqual({ threshold, fixed, tuned, floor }, expected);
+      });
+    });
+  }
+
+  it('refuse another MSG_ZEROCOPY_THRESHOLD', () => {
+    for (const value of ['1.5', '-1', '64K', 'Static']) {
+      withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
+        assert.throws(() => resolve({}), { code: RANGE, message: /MSG_ZEROCOPY_THRESHOLD.*bytes/ });
+      });
+    }
+  });
+
   it('have the documented defaults', () => {
     withEngineVariable(undefined, () => {
       for (const given of [undefined, {}, { threshold: 'auto', source: 'any', engine: 'auto' }]) {
@@ -31,6 +62,7 @@ describe('options', () => {
           engine: 'auto',
           threshold: 32 * 1024,
           fixed: false,
+          tuned: true,
           floor: 8192,
           minimumChunk: 8192,
           source: undefined,
@@ -59,6 +91,7 @@ describe('options', () => {
       engine: 'msg_zerocopy',
       threshold: 7,
       fixed: true,
+      tuned: false,
       floor: 7,
       minimumChunk: 7,
       source,

@@ -66,9 +66,8 @@ export async function socketBudget(params: BudgetParams): Promise<void> {
 export async function processBudget(params: BudgetParams): Promise<void> {
   const reactor = getReactor();
   assert.ok(reactor instanceof Reactor);
-  const usual = reactor.processBudget;
   const small = 8 * MIB;
-  (reactor as { processBudget: number }).processBudget = small;
+  Object.defineProperty(reactor, 'processBudget', { value: small, configurable: true });
   const client = await ReceiverClient.open(params.to);
   const streams: Outgoing[] = [];
   const sum = (): number => streams.reduce((s, o) => s + o.socket.zeroCopy.pendingBytes, 0);
@@ -95,7 +94,7 @@ export async function processBudget(params: BudgetParams): Promise<void> {
   }
   await portsClosed();
   assert.deepEqual([sum(), reactor.processPinned], [0, 0]);
-  (reactor as { processBudget: number }).processBudget = usual;
+  delete (reactor as { processBudget?: number }).processBudget;
   await client.close();
 }
 
