@@ -79,7 +79,7 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
     ...(native === undefined ? [] : [ringFinding(readRingFacts(native, around))]),
     ...(onLinux ? limitFindings(readLimitFacts(native, container)) : []),
     ...(onLinux ? [containerFinding(containerFacts), pageFinding(readPageFacts())] : []),
-    ...(native === undefined ? [] : wayAndTaps(native, resolved, kernel, container)),
+    ...(native === undefined ? [] : wayAndTaps(native, resolved, container)),
     ...trialFindings(await trials(can)),
     ...(resolved?.port === undefined
       ? []
@@ -98,12 +98,11 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
 function wayAndTaps(
   native: Native,
   target: ResolvedTarget | undefined,
-  kernel: string,
   container: ContainerKind | undefined,
 ): Finding[] {
   const taps = readTaps(native);
   if (target === undefined) return [tapFinding(taps, undefined)];
-  const way = findWay(native, target.address, kernel);
+  const way = findWay(native, target.address);
   const devices = 'error' in way ? [] : way.devices.map(({ index }) => index);
   return [...wayFindings(way, container), tapFinding(taps, devices)];
 }

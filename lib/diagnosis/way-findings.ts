@@ -29,7 +29,7 @@ function noWayFinding({ address, error, unreachable }: NoWay): Finding {
     ...same,
     verdict: 'blocked',
     detail: `There is no way to ${address}: ${error}.`,
-    remedy: { command: `ip route get ${address}` },
+    remedy: { command: `ip route add ${address} via GATEWAY` },
   };
 }
 
@@ -182,7 +182,10 @@ function featureFindings(way: Way, device: WayDevice): Finding[] {
         // The kernel switches scatter-gather off together with checksums.
         ...switched('tx on sg on', canSum),
       };
-  return [gathers, summed, segmentationFinding(way, device)];
+  // The kernel switches segmentation off together with either.
+  const isFree = gathers.verdict === 'ok' && summed.verdict === 'ok';
+  const { remedy, ...segmented } = segmentationFinding(way, device);
+  return [gathers, summed, isFree && remedy !== undefined ? { ...segmented, remedy } : segmented];
 }
 
 const FEATURE_TITLES = {

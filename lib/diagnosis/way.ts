@@ -26,7 +26,6 @@ export interface Way {
   readonly devices: readonly [WayDevice, ...WayDevice[]];
   /** Of the first device; undefined where it does not say. */
   readonly features?: NativeFeatures;
-  readonly kernel: string;
 }
 
 /** There is no way, or nobody says which. */
@@ -37,13 +36,19 @@ export interface NoWay {
   readonly unreachable: boolean;
 }
 
+/** ::ffff:0:0/96 */
+const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
+
 /** Devices lie on each other a few deep: a vlan on a bond on hardware. */
 const DEEPEST = 8;
 
 /** Asks the kernel. @param address an IP address, with a zone if it is link-local */
-export function findWay(native: Native, address: string, kernel: string): Way | NoWay {
-  const bytes = addressBytes(address);
-  if (bytes === undefined) throw new Error(`not an IP address: ${address}`);
+export function findWay(native: Native, address: string): Way | NoWay {
+  const whole = addressBytes(address);
+  if (whole === undefined) throw new Error(`not an IP address: ${address}`);
+  // An IPv4-mapped address is sent to by IPv4, also from an IPv6 socket.
+  const isMapped = whole.length === 16 && whole.subarray(0, 12).equals(MAPPED_PREFIX);
+  const bytes = isMapped ? whole.subarray(12) : whole;
   const zone = scopeOf(address, {
     index: (name) => {
       const found = native.findInterface(name);
@@ -72,7 +77,6 @@ export function findWay(native: Native, address: string, kernel: string): Way | 
     ...(route.gateway === undefined ? {} : { gateway: formatAddress(route.gateway) }),
     devices: [wayDevice(native, device), ...below(native, device)],
     ...(typeof features === 'number' ? {} : { features }),
-    kernel,
   };
 }
 
