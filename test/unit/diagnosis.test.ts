@@ -597,6 +597,11 @@ describe('findings about the way to a target', () => {
     const nowhere = wayFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
     assert.deepEqual(verdicts(nowhere), { route: 'blocked' });
     assert.equal(named(nowhere, 'route').remedy?.command, 'ip route add 192.0.2.80 via GATEWAY');
+    const down = wayFindings(
+      { address: '::1', error: 'ENETUNREACH', unreachable: true },
+      undefined,
+    );
+    assert.equal(named(down, 'route').remedy?.command, 'ip link set lo up');
     const untold = wayFindings({ address, error: 'EPERM', unreachable: false }, undefined);
     assert.deepEqual(verdicts(untold), { route: 'note' });
   });
@@ -675,6 +680,12 @@ describe('findings about trials', () => {
     ['of which nobody tells', [trial('io_uring', { unknownBytes: bytes })], ['ok'], /did not say/],
     ['copied by us', [starved], ['blocked'], /32768 were copied here: enobufs/],
     ['copied by us, where another is not', [starved, looped], ['limited', 'ok'], /enobufs/],
+    [
+      'without a ring, though there is io_uring',
+      [{ ...starved, ringless: 'io_uring setup failed with ENOMEM' } as Trial, looped],
+      ['limited', 'ok'],
+      /copied here: io_uring setup failed with ENOMEM\./,
+    ],
     [
       'that failed',
       [{ engine: 'io_uring', error: 'write EIO', step: 'send' }],
