@@ -2,10 +2,12 @@
 // privileges and without the addon.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { capabilities, diagnose, type Diagnosis, type Finding } from '../../lib/index';
+import { capabilities, createPacketSocket, diagnose } from '../../lib/index';
+import type { Diagnosis, Finding } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
 import { refusing } from '../helpers/refuse-io-uring';
 import { until } from '../helpers/until';
@@ -129,6 +131,24 @@ describe('diagnose()', () => {
       return true;
     });
   });
+
+  if (ROOT) {
+    it("finds a capture of the process's own, and does not advise to kill it", async () => {
+      const capture = createPacketSocket({ interface: 'lo', protocol: 'all' });
+      await once(capture, 'listening');
+      try {
+        const found = finding(await diagnose('127.0.0.1'), 'taps');
+        assert.deepEqual([found.verdict, found.remedy], ['blocked', undefined]);
+        assert.match(found.detail, /a packet socket of this process on lo\b/);
+      } finally {
+        capture.close();
+        await once(capture, 'close');
+      }
+      assert.equal(finding(await diagnose('127.0.0.1'), 'taps').verdict, 'ok');
+    });
+  } else {
+    it('skipped: a capture needs root (CAP_NET_RAW) (remedy: run the tests as root)');
+  }
 
   it('leaves no descriptor behind', async () => {
     const open = (): number => readdirSync('/proc/self/fd').length;
