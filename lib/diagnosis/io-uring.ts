@@ -40,7 +40,7 @@ const RISK =
 
 export function ringFinding(facts: RingFacts): Finding {
   const { error, step, buffersError } = facts.trial;
-  if (error < 0) return { ...refusal(facts, error, describeRefusal(error, step)) };
+  if (error < 0) return refusal(facts, error, describeRefusal(error, step));
   if (buffersError < 0) {
     const detail =
       `A ring was made and sent without copying. Buffer pools cannot be registered with it ` +
@@ -68,11 +68,7 @@ function refusal(facts: RingFacts, error: number, reason: string): Finding {
     const detail = `${errnoName(error)}: a seccomp filter refuses it, as most containers' do. ${REST}`;
     return { ...SAME, verdict: 'limited', detail, remedy: seccompRemedy(container) };
   }
-  return { ...SAME, verdict: 'limited', detail: `${sentence(reason)}. ${REST}` };
-}
-
-function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  return { ...SAME, verdict: 'limited', detail: `${reason}. ${REST}` };
 }
 
 // To one group where the sysctl has that stage: narrower than to everybody.

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { DEFAULT_THRESHOLD_BYTES } from '../policy/threshold.js';
 import type { SendReport } from '../report.js';
+import { getSubmitRing } from '../submit-ring.js';
 import { connect } from '../tcp.js';
 import type { Finding, Verdict } from './finding.js';
 import type { ResolvedTarget } from './target.js';
@@ -12,7 +13,12 @@ import type { ResolvedTarget } from './target.js';
 export type TrialEngine = 'msg_zerocopy' | 'io_uring';
 
 export type Trial = { readonly engine: TrialEngine } & (
-  | { readonly report: SendReport; readonly intact: boolean }
+  | {
+      readonly report: SendReport;
+      readonly intact: boolean;
+      /** Why this environment has no ring, though the kernel made one for capabilities(). */
+      readonly ringless?: string;
+    }
   /** Why nothing could be sent; `place`: already for want of a loopback. */
   | { readonly error: string; readonly step: 'place' | 'send' }
 );
@@ -44,7 +50,9 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
       // It is ours again: what arrives must not change any more.
       data.fill(0);
       socket.end();
-      return { engine, report, intact: expected.equals(await arrived) };
+      const intact = expected.equals(await arrived);
+      const ringless = report.reason === 'io_uring-refused' ? whyRingless() : undefined;
+      return { engine, report, intact, ...(ringless === undefined ? {} : { ringless }) };
     } finally {
       socket.destroy();
     }
@@ -53,6 +61,13 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
   } finally {
     server.close();
   }
+}
+
+// The ring that is sent by is larger than the one for trials: RLIMIT_MEMLOCK, which the kernel charges
+// with its memory, may allow the one and not the other.
+function whyRingless(): string | undefined {
+  const ring = getSubmitRing();
+  return 'why' in ring ? ring.why : undefined;
 }
 
 async function receive(server: net.Server): Promise<Buffer> {
@@ -103,7 +118,8 @@ function trialFinding(trial: Trial, isAnyGood: boolean): Finding {
     return { ...same, verdict: 'blocked', detail };
   }
   if (copiedBytes > 0) {
-    const detail = `Of ${bytes} bytes ${copiedBytes} were copied here: ${reason ?? 'no reason'}.`;
+    const why = trial.ringless ?? reason ?? 'no reason';
+    const detail = `Of ${bytes} bytes ${copiedBytes} were copied here: ${why}.`;
     return { ...same, verdict: failed, detail };
   }
   const way =

@@ -19,6 +19,9 @@ export function wayFindings(way: Way | NoWay, container: ContainerKind | undefin
   return [...findings, ...featureFindings(way, device)];
 }
 
+/** As texts of the kernel's and of net.isIP(). */
+const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
+
 function noWayFinding({ address, error, unreachable }: NoWay): Finding {
   const same = { id: 'route', title: 'Route' };
   if (!unreachable) {
@@ -29,7 +32,9 @@ function noWayFinding({ address, error, unreachable }: NoWay): Finding {
     ...same,
     verdict: 'blocked',
     detail: `There is no way to ${address}: ${error}.`,
-    remedy: { command: `ip route add ${address} via GATEWAY` },
+    remedy: {
+      command: LOOPBACK.test(address) ? 'ip link set lo up' : `ip route add ${address} via GATEWAY`,
+    },
   };
 }
 
