@@ -36,7 +36,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
     server.listen(0, LOOPBACK);
     await withPatience(once(server, 'listening'), 'listening');
     const { port } = server.address() as net.AddressInfo;
-    const arrived = withPatience(receive(server), 'receiving');
+    const arrived = receive(server);
     // It is awaited below; until then a failure of the sender comes first.
     arrived.catch(() => undefined);
     const zeroCopy = { engine, threshold: 0 };
@@ -50,7 +50,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
       // It is ours again: what arrives must not change any more.
       data.fill(0);
       socket.end();
-      const intact = expected.equals(await arrived);
+      const intact = expected.equals(await withPatience(arrived, 'receiving'));
       const ringless = report.reason === 'io_uring-refused' ? whyRingless() : undefined;
       return { engine, report, intact, ...(ringless === undefined ? {} : { ringless }) };
     } finally {

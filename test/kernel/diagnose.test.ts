@@ -213,6 +213,20 @@ describe('diagnose() where something is missing', () => {
     }
   });
 
+  if (ROOT) {
+    it('says at once that there is no loopback to try', async () => {
+      const from = performance.now();
+      const diagnosis = await underPrefix(['unshare', '--net']);
+      const tookMs = performance.now() - from;
+      const found = finding(diagnosis, 'trial-msg_zerocopy');
+      assert.deepEqual([found.verdict, found.remedy], ['note', { command: 'ip link set lo up' }]);
+      // The end of the process included: no timer of a trial may hold it.
+      assert.ok(tookMs < 4000, `${tookMs} ms`);
+    });
+  } else {
+    it('skipped: a namespace without loopback needs root (remedy: run the tests as root)');
+  }
+
   it('finds a memlock of 64 KiB, with which one engine or both still send', async () => {
     const prefix = ['prlimit', '--memlock=65536:65536', ...UNPRIVILEGED];
     const diagnosis = await underPrefix(prefix);
