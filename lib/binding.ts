@@ -101,6 +101,8 @@ export interface KernelConstants {
   readonly PACKET_OUTGOING: number;
   readonly ARPHRD_ETHER: number;
   readonly ARPHRD_LOOPBACK: number;
+  readonly ETH_P_ALL: number;
+  readonly RTN_LOCAL: number;
   readonly VIRTIO_NET_HDR_F_NEEDS_CSUM: number;
   readonly VIRTIO_NET_HDR_GSO_NONE: number;
   readonly VIRTIO_NET_HDR_GSO_TCPV4: number;
@@ -117,6 +119,37 @@ export interface NativeInterface {
   readonly type: number;
   readonly address: Buffer;
 }
+
+/** The way to an address. */
+export interface NativeRoute {
+  /** Index of the interface. */
+  readonly device: number;
+  /** RTN_… */
+  readonly type: number;
+  readonly source?: Buffer;
+  readonly gateway?: Buffer;
+}
+
+/** What a network interface is. */
+export interface NativeDevice {
+  readonly index: number;
+  readonly name: string;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly mtu: number;
+  readonly isUp: boolean;
+  /** As `ip -d link` names it: 'veth', 'bridge' …; empty for hardware and for loopback. */
+  readonly kind: string;
+  /** Empty where the device does not say. */
+  readonly driver: string;
+  /** Index of the interface that this one lies on; 0: none in this namespace. */
+  readonly lower: number;
+}
+
+/** Features by the names of `ethtool --show-features`. */
+export type NativeFeatures = Readonly<
+  Record<string, { readonly active: boolean; readonly changeable: boolean }>
+>;
 
 export interface NativeDescription {
   /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
@@ -262,6 +295,12 @@ export interface Native {
   receiveDrops(port: number): number;
   takeReceived(slab: Uint8Array, offset: number): void;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
+
+  // For diagnose(): by rtnetlink and ethtool, of this network namespace.
+  /** @param device index of the only interface that may be used; 0: any */
+  findRoute(address: Uint8Array, device: number): NativeRoute | number;
+  describeDevice(index: number): NativeDevice | number;
+  deviceFeatures(name: string): NativeFeatures | number;
 
   // The transmit ring of a packet socket; slots count on across the wrap.
   /** Where a frame's bytes start in its slot. */

@@ -3,6 +3,8 @@ export type { BufferPoolOptions, BufferPoolStats } from './buffer-pool.js';
 export { capabilities } from './capabilities.js';
 export type { Capabilities, Capability, Support } from './capabilities.js';
 export type { ZeroCopyControl, ZeroCopyStats } from './control.js';
+export { diagnose } from './diagnose.js';
+export type { Diagnosis, Finding, Remedy, Verdict } from './diagnose.js';
 export type { EngineName as Engine, Reason, State } from './engine.js';
 export { ZeroCopyError } from './errors.js';
 export type { ZeroCopyErrorCode } from './errors.js';

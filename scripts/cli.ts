@@ -10,6 +10,10 @@ interface Command {
 const EXIT_USAGE = 2;
 
 const commands: Readonly<Record<string, Command>> = {
+  doctor: {
+    summary: 'says whether zero copy works here and to a host, why not, and what to do',
+    run: async (argv) => (await import('./doctor/main.js')).main(argv),
+  },
   selftest: {
     summary: 'sends known data in every way there is, and checks what arrives and what is reported',
     // Only now: the library and its addon are loaded by the command that needs them.

@@ -137,6 +137,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_constants(env, exports);
   export_datagrams(env, exports);
   export_ring(env, exports);
+  export_routes(env, exports);
   export_submit_ring(env, exports);
   exports["start"] = Napi::Function::New(env, start, "start");
   exports["attach"] = Napi::Function::New(env, attach, "attach");

@@ -37,6 +37,7 @@ Bytes bytes_of(napi_env env, napi_value view);
 void export_constants(Napi::Env env, Napi::Object exports);
 void export_datagrams(Napi::Env env, Napi::Object exports);
 void export_ring(Napi::Env env, Napi::Object exports);
+void export_routes(Napi::Env env, Napi::Object exports);
 void export_submit_ring(Napi::Env env, Napi::Object exports);
 
 }  // namespace msg_zerocopy

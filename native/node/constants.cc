@@ -2,7 +2,9 @@
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/if_arp.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <netinet/udp.h>
 
 #include "kernel/abi.h"
@@ -124,6 +126,8 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(PACKET_OUTGOING),
     KERNEL_CONSTANT(ARPHRD_ETHER),
     KERNEL_CONSTANT(ARPHRD_LOOPBACK),
+    KERNEL_CONSTANT(ETH_P_ALL),
+    KERNEL_CONSTANT(RTN_LOCAL),
     // include/uapi/linux/virtio_net.h, which is not C++ (it names a field `class`).
     {"VIRTIO_NET_HDR_F_NEEDS_CSUM", 1},
     {"VIRTIO_NET_HDR_GSO_NONE", 0},

@@ -1,0 +1,29 @@
+// Files of /proc and /sys as text. Whatever cannot be read (another system, a container that masks it)
+// is simply not known.
+import { accessSync, constants, readFileSync } from 'node:fs';
+
+/** Undefined where it cannot be read. */
+export function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number that a file consists of. */
+export function readNumber(file: string): number | undefined {
+  const text = readText(file)?.trim();
+  if (text === undefined || !/^-?\d+$/.test(text)) return undefined;
+  return Number(text);
+}
+
+/** Whether this process may change a sysctl: root in a container finds /proc/sys mounted read-only. */
+export function isWritable(file: string): boolean {
+  try {
+    accessSync(file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,71 @@
+// The command line of `msg-zerocopy doctor`.
+import net from 'node:net';
+import { parseArgs } from 'node:util';
+
+export const USAGE = `usage: msg-zerocopy doctor [HOST | HOST:PORT] [options]
+
+Says whether zero copy works here, and on the way to HOST: what decides it, why, and what to do. The
+kernel, limits, io_uring, containers, packet captures, the route to HOST and the device there are looked
+at, and data is sent over a connection inside this process. Nothing is sent to HOST.
+
+HOST        a name or an address; with a port ([::1]:80 for IPv6) one TCP connection is opened and closed
+
+  -p, --port N  the port, if it is not in HOST:PORT
+  --json        print what diagnose() answers, as JSON
+  -h, --help
+
+verdicts: ok; note, worth knowing; LIMITED, zero copy works, but less of it; BLOCKED, everything is copied
+remedies are commands for root; capitals in them stand for names of yours
+
+exit status: 0 zero copy can work here; 1 it cannot: everything is copied; 2 usage, or HOST does not
+resolve`;
+
+export class UsageError extends Error {}
+
+export interface Arguments {
+  readonly help: boolean;
+  readonly json: boolean;
+  /** As diagnose() takes it. */
+  readonly target?: string;
+}
+
+const OPTIONS = {
+  port: { type: 'string', short: 'p' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/** Reads a command line. Throws: UsageError. */
+export function parse(argv: readonly string[]): Arguments {
+  const { values, positionals } = read(argv);
+  const [host, ...more] = positionals;
+  if (more.length > 0) throw new UsageError(`one host at a time, not '${positionals.join(' ')}'`);
+  if (host === '') throw new UsageError('the host is empty');
+  if (values.port !== undefined && host === undefined) {
+    throw new UsageError('--port goes with a host');
+  }
+  const target = host === undefined ? undefined : withPort(host, values.port);
+  return {
+    help: values.help === true,
+    json: values.json === true,
+    ...(target === undefined ? {} : { target }),
+  };
+}
+
+function read(argv: readonly string[]) {
+  try {
+    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    // Its first sentence; the others are about something else.
+    throw new UsageError((error as Error).message.split('. ')[0]);
+  }
+}
+
+function withPort(host: string, port: string | undefined): string {
+  if (port === undefined) return host;
+  if (!/^\d+$/.test(port)) throw new UsageError(`--port is a number, not '${port}'`);
+  if (net.isIPv6(host)) return `[${host}]:${port}`;
+  const isBare = net.isIPv4(host) || /^\[[^\]]*\]$/.test(host) || !host.includes(':');
+  if (!isBare) throw new UsageError(`'${host}' names a port already`);
+  return `${host}:${port}`;
+}
