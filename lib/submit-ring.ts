@@ -10,8 +10,16 @@ import { getReactor, Reactor, RECORDS, type Calls, type PortOwner } from './reac
 
 const { EACCES, EBUSY, ENOMEM, ENOSYS, EPERM } = osConstants.errno;
 
-/** Requests for one submit, and completions that the ring holds without the kernel's help. */
-const DEFAULT_ENTRIES = { submissions: 256, completions: 4096 };
+interface Entries {
+  /** Requests for one submit. */
+  readonly submissions: number;
+  /** Completions that the ring holds without the kernel's help. */
+  readonly completions: number;
+}
+
+const DEFAULT_ENTRIES: Entries = { submissions: 256, completions: 4096 };
+/** Fits into an RLIMIT_MEMLOCK of 64 KiB, the default of many systems before 2022. */
+const FEWER_ENTRIES: Entries = { submissions: 64, completions: 1024 };
 
 /** What a sender did when it was asked for its next request. */
 export type Prepared =
@@ -171,17 +179,24 @@ function openRing(reactor: Reactor): SubmitRing | string {
   const { native } = reactor;
   const trial = native.tryIoUring();
   if (trial.error < 0) return describeRefusal(trial.error, trial.step);
-  const { submissions, completions } = ringEntries();
   const onTurnEnd = (): void => ring?.flush();
-  const error = native.openSubmitRing(submissions, completions, trial.vectoredSlots, onTurnEnd);
+  const open = ({ submissions, completions }: Entries): number =>
+    native.openSubmitRing(submissions, completions, trial.vectoredSlots, onTurnEnd);
+  let entries = ringEntries();
+  let error = open(entries);
+  if (error === -ENOMEM) {
+    entries = FEWER_ENTRIES;
+    error = open(entries);
+  }
   if (error < 0) return describeRefusal(error, 'setup');
   const opened = new SubmitRing(reactor);
+  const { submissions, completions } = entries;
   publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
   return opened;
 }
 
 // For tests: a small ring is full soon.
-function ringEntries(): { submissions: number; completions: number } {
+function ringEntries(): Entries {
   const given = /^(\d+),(\d+)$/.exec(process.env['MSG_ZEROCOPY_RING_ENTRIES'] ?? '');
   if (given === null) return DEFAULT_ENTRIES;
   return { submissions: Number(given[1]), completions: Number(given[2]) };

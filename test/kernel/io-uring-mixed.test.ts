@@ -57,4 +57,14 @@ uringEverywhere('one connection', (getPlace) => {
       await runner.stop();
     }
   });
+
+  it('makes a smaller ring where RLIMIT_MEMLOCK has no room for the usual one', async () => {
+    const place = getPlace();
+    const small = ['prlimit', '--memlock=65536:65536'];
+    const bare = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'];
+    const runner = place.startRunner([...small, ...bare], {});
+    const { rings } = await runner.run('io-uring-mixed', 'channels', paramsOf(place));
+    assert.deepEqual(rings, [{ submissionEntries: 64, completionEntries: 1024 }]);
+    await runner.stop();
+  });
 });
