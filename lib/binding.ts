@@ -177,6 +177,8 @@ export interface Native {
   /** Adds to this environment's pinned bytes; the process's total. */
   addPinned(delta: number): number;
   describe(): NativeDescription;
+  /** A fast hash of a buffer's bytes; those of a detached one are none. Values mean nothing elsewhere. */
+  hashBytes(bytes: Uint8Array): bigint;
   /** Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown. */
   probeOption(
     domain: number,
