@@ -4,6 +4,9 @@ import { AsyncResource } from 'node:async_hooks';
 
 type Callback = (error?: Error | null) => void;
 
+/** Callbacks that wait for their release already: to hold one once more would let later ones overtake it. */
+export const heldCallbacks = new WeakSet<Callback>();
+
 interface Handback {
   readonly barrier: number;
   readonly callback: Callback;

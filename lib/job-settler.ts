@@ -71,6 +71,7 @@ function settleJob(job: DatagramJob, receiver: object): void {
   const { callback, resource, error, bytes, isSettled } = job;
   if (callback === undefined || isSettled) return;
   job.isSettled = true;
+  job.watch?.release();
   try {
     if (resource === undefined) callback(error ?? null, bytes);
     else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);

@@ -176,7 +176,9 @@ function openRing(reactor: Reactor): SubmitRing | string {
   const error = native.openSubmitRing(submissions, completions, trial.vectoredSlots, onTurnEnd);
   if (error < 0) return describeRefusal(error, 'setup');
   const opened = new SubmitRing(reactor);
-  publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
+  if (channels.ring.hasSubscribers) {
+    publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
+  }
   return opened;
 }
 

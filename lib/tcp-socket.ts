@@ -5,14 +5,22 @@ import tls from 'node:tls';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
+import { heldCallbacks } from './handbacks.js';
 import { isHeldMessage } from './http-response.js';
-import { handleOf, httpMessageOf, isHttpFinish, isHttpNothing } from './node-private.js';
+import {
+  bytesDispatched,
+  handleOf,
+  httpMessageOf,
+  isHttpFinish,
+  isHttpNothing,
+} from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
+import { rememberCaller } from './mutation.js';
 import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
-import { isHeldCallback, TcpUpgrade, type Base } from './tcp-upgrade.js';
+import { TcpUpgrade, type Base } from './tcp-upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
 export interface ZeroCopyMembers {
@@ -67,6 +75,7 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (up.options.detectMutation !== undefined) chunk = watched(chunk);
   if (typeof callback !== 'function' && typeof encoding !== 'function') {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
     return up.base.write === nodeWrite
@@ -81,6 +90,16 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   return up.base.write.call(this, chunk as string, encoding as BufferEncoding, settled);
 }
 
+// Remembers who writes a chunk: _write may be called in a later turn.
+function watched(chunk: unknown): unknown {
+  if (!(chunk instanceof Uint8Array)) return chunk;
+  // Streams make a Buffer of another view, which would not be recognised.
+  const { buffer, byteOffset, byteLength } = chunk;
+  const view = Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, byteLength);
+  rememberCaller([view]);
+  return view;
+}
+
 // The callback to give to Node for a write. It is held until release, unless nothing can be pending
 // by then: a small chunk is copied, an empty one hands nothing back.
 function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
@@ -90,7 +109,7 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   const size = sized?.byteLength ?? sized?.length ?? 0;
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
-  if (isHeldCallback(callback)) return callback;
+  if (heldCallbacks.has(callback)) return callback;
   if (isHttpFinish(callback) && isHeldMessage(httpMessageOf(up.socket))) return callback;
   return up.hold(callback);
 }
@@ -99,6 +118,7 @@ function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
   if (up.queued) up.attachment?.sendWritten();
   rejectDetached(args[0]);
+  if (up.options.detectMutation !== undefined) args[0] = watched(args[0]);
   const at = args.findIndex((arg) => typeof arg === 'function');
   if (at > 0 && up.options.holdCallbacks) {
     args[at] = up.hold(args[at] as WriteCallback);
@@ -131,8 +151,9 @@ function connect(this: net.Socket, ...args: unknown[]): net.Socket {
   // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
   const up = upgrade(this);
   const before = handleOf(this);
+  const bytesBefore = bytesDispatched(this);
   const result = up.base.connect.apply(this, args as Parameters<net.Socket['connect']>);
-  if (before !== handleOf(this)) up.handleReplaced();
+  if (before !== handleOf(this)) up.handleReplaced(bytesBefore);
   if (this.write !== write) this.write = write as net.Socket['write'];
   return result;
 }
@@ -167,6 +188,7 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
       if (error) reject(error);
       else resolve(tracker.report());
     };
+    if (up.options.detectMutation !== undefined) rememberCaller(views);
     socket.cork();
     for (const view of views) {
       if (view.length > 0) up.trackers.add(view, tracker);
@@ -183,7 +205,6 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
 /** Methods as they were when the engine was first attached. */
 interface LateBase {
   readonly destroy: net.Socket['destroy'];
-  readonly _destroy: net.Socket['_destroy'];
   readonly resetAndDestroy: net.Socket['resetAndDestroy'];
   readonly setTimeout: net.Socket['setTimeout'];
   readonly ref: net.Socket['ref'];
@@ -211,9 +232,11 @@ function _destroy(
   error: Error | null,
   callback: (error?: Error | null) => void,
 ): void {
+  const up = upgrade(this);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  upgrade(this).attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
-  lateBase(this)._destroy.call(this, error, callback);
+  up.attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.base._destroy.call(this, error, callback);
+  up.account.ended();
 }
 
 function resetAndDestroy(this: net.Socket): net.Socket {
@@ -254,7 +277,6 @@ function hidden(value: unknown): PropertyDescriptor {
 
 const lateOverrides: PropertyDescriptorMap = {
   destroy: hidden(destroy),
-  _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
   setTimeout: hidden(setSocketTimeout),
   ref: hidden(ref),
@@ -264,8 +286,8 @@ const lateOverrides: PropertyDescriptorMap = {
 
 function onAttach(socket: net.Socket): void {
   if (lateBaseOf in socket) return;
-  const { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
-  const base: LateBase = { destroy, _destroy, resetAndDestroy, setTimeout, ref, unref };
+  const { destroy, resetAndDestroy, setTimeout, ref, unref } = socket;
+  const base: LateBase = { destroy, resetAndDestroy, setTimeout, ref, unref };
   Object.defineProperty(socket, lateBaseOf, { value: base });
   Object.defineProperties(socket, lateOverrides);
 }
@@ -278,6 +300,7 @@ const overrides: PropertyDescriptorMap = {
   connect: hidden(connect),
   _write: hidden(_write),
   _writev: hidden(_writev),
+  _destroy: hidden(_destroy),
   send: hidden(send),
   zeroCopy: {
     get(this: net.Socket): ZeroCopyControl {
@@ -292,7 +315,7 @@ let lastBase: Base | undefined;
 
 // Nearly all sockets share the methods of one class, and so one object of them.
 function baseOf(socket: net.Socket): Base {
-  const { write, end, connect, _write, _writev } = socket;
+  const { write, end, connect, _write, _writev, _destroy } = socket;
   const last = lastBase;
   if (
     last !== undefined &&
@@ -300,11 +323,12 @@ function baseOf(socket: net.Socket): Base {
     last.end === end &&
     last.connect === connect &&
     last._write === _write &&
-    last._writev === _writev
+    last._writev === _writev &&
+    last._destroy === _destroy
   ) {
     return last;
   }
-  lastBase = { write, end, connect, _write, _writev: _writev as Base['_writev'] };
+  lastBase = { write, end, connect, _write, _writev: _writev as Base['_writev'], _destroy };
   return lastBase;
 }
 

@@ -6,15 +6,16 @@ import type net from 'node:net';
 import { afterConnect } from './after-connect.js';
 import { ChunkTrackers } from './chunk-trackers.js';
 import { SocketControl, type ControlSource, type ZeroCopyStats } from './control.js';
-import { zeroCounters, type Counters } from './counters.js';
-import { channels, publish, warnOnce } from './diagnostics.js';
+import type { Counters } from './counters.js';
+import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
 import type { EngineHost, SendKind } from './engines/engine-host.js';
 import type { StreamEngine } from './engines/stream-engine.js';
 import { hasDetached } from './detached.js';
 import { bufferDetached } from './errors.js';
-import { runHandback } from './handbacks.js';
+import { heldCallbacks, runHandback } from './handbacks.js';
 import { firstOfLadder } from './ladder.js';
+import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
@@ -22,6 +23,7 @@ import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/t
 import type { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
+import { TcpAccount } from './tcp-account.js';
 import { TcpAttachment } from './tcp-attachment.js';
 import { buildCopy, buildSegments, reachesThreshold, type Chunk } from './tcp-job.js';
 
@@ -34,13 +36,7 @@ export interface Base {
   readonly connect: net.Socket['connect'];
   readonly _write: net.Socket['_write'];
   readonly _writev: NonNullable<net.Socket['_writev']>;
-}
-
-/** What hold() made, by any socket: holding it once more would let later callbacks overtake it. */
-const heldCallbacks = new WeakSet<WriteCallback>();
-
-export function isHeldCallback(callback: WriteCallback): boolean {
-  return heldCallbacks.has(callback);
+  readonly _destroy: net.Socket['_destroy'];
 }
 
 export class TcpUpgrade implements EngineHost, ControlSource {
@@ -49,7 +45,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   readonly base: Base;
   /** A fixed reason why this socket never goes zero-copy. */
   refused: Reason | undefined;
-  #counters: Counters | undefined;
+  readonly account: TcpAccount;
   #adaptive: Adaptive | undefined;
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
@@ -64,6 +60,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #bytesRead = 0;
   /** The kernel does not send this connection's bytes by the ring. */
   #ringRefused = false;
+  /** The refusal that was announced last. */
+  #announced: Reason | undefined;
   readonly trackers = new ChunkTrackers();
   #control: SocketControl | undefined;
 
@@ -80,6 +78,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.socket = socket;
     this.base = base;
     this.options = options;
+    this.account = new TcpAccount(this);
     const handle = nodePrivate.handleOf(socket);
     if (handle !== undefined && nodePrivate.isPipe(handle)) this.refused = 'not-tcp';
   }
@@ -109,29 +108,22 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get pendingBytes(): number {
-    return this.#engines().reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
+    return this.account.pendingBytes;
   }
 
   get pendingSends(): number {
-    return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
-  }
-
-  #engines(): StreamEngine[] {
-    return this.attachment?.engines() ?? [];
+    return this.account.pendingSends;
   }
 
   stats(): ZeroCopyStats {
-    const counters = this.counters;
-    // What libuv wrote is what core counts; it costs the fast path nothing.
-    const byNode = nodePrivate.bytesDispatched(this.socket);
-    return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
+    return this.account.stats();
   }
 
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
     if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#accepted();
     await Promise.all(
-      this.#engines().map(
+      this.account.engines.map(
         (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
       ),
     );
@@ -149,7 +141,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // --- EngineHost -------------------------------------------------------------------------------
 
   get counters(): Counters {
-    return (this.#counters ??= zeroCounters());
+    return this.account.counters;
   }
   get maxPendingBytes(): number {
     return this.options.maxPendingBytes;
@@ -182,18 +174,18 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     if (this.#adaptive?.state === 'probing' && kind === 'ordinary') return;
     const counts = copied && !named;
     const changed = (this.#adaptive ??= new Adaptive()).completed(counts, performance.now());
-    if (changed === 'paused') this.#announceFallback('kernel-copied');
-    if (changed === 'active') publish(channels.resume, { socket: this.socket });
+    if (changed === 'paused') tellFallback(this.socket, 'kernel-copied');
+    if (changed === 'active') tellResume(this.socket);
   }
 
   outOfBuffers(): void {
     (this.#adaptive ??= new Adaptive()).outOfBuffers(performance.now());
-    this.#announceFallback('enobufs');
+    tellFallback(this.socket, 'enobufs');
   }
 
   engineRefused(): void {
     this.#ringRefused = true;
-    this.#announceFallback('kernel-unsupported');
+    tellFallback(this.socket, 'kernel-unsupported');
   }
 
   settlingQuietly(settle: () => void): void {
@@ -205,16 +197,12 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   detachedInFlight(): void {
-    this.counters.detachedBuffers++;
-    warnOnce(
-      'ZC_DETACHED_IN_FLIGHT',
-      'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
-        'owner may have changed bytes on the wire. Keep buffers until their write callback',
-    );
+    this.account.detachedInFlight();
   }
 
   finished(engine: unknown): void {
     this.attachment?.finished(engine);
+    this.account.ended();
   }
 
   // --- writing ----------------------------------------------------------------------------------
@@ -338,7 +326,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
       staging,
       engine.name === 'io_uring' ? 'later' : 'now',
     );
-    const job: Job = { segments, bytes, lease: staging.lease, accepted: callback };
+    const { detectMutation } = this.options;
+    const watch = watchSegments(detectMutation, segments, chunks, this.account, engine.reactor);
+    const job: Job = { segments, bytes, lease: staging.lease, watch, accepted: callback };
     this.#dispatched += bytes;
     engine.submit(job, newWriteResource);
   }
@@ -369,31 +359,37 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // Why this write cannot go to the engine; undefined when it can, with the engine attached.
   #unavailable(): Reason | undefined {
     const means = this.#standing();
-    if (typeof means === 'string') return means;
+    if (typeof means === 'string') return this.#refuse(means);
     const paused = this.refusal();
     if (paused !== undefined) return paused;
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
     const refused = attachment.attach(means, this.#onAttach);
-    if (refused === undefined) return undefined;
+    if (refused === undefined) {
+      this.#announced = undefined;
+      return undefined;
+    }
     if (refused !== 'fd-limit') this.refused = refused;
-    this.#announceFallback(refused);
-    return refused;
+    return this.#refuse(refused);
+  }
+
+  // Every large write is refused alike: told once. What the program switched off is no news to it.
+  #refuse(reason: Reason): Reason {
+    if (reason !== this.#announced && reason !== 'disabled') tellFallback(this.socket, reason);
+    this.#announced = reason;
+    return reason;
   }
 
   get dispatched(): number {
     return this.#dispatched;
   }
 
-  /** The socket got another handle: core counts from 0 again. */
-  handleReplaced(): void {
+  /** The socket got another handle: core counts from 0 again, and had `bytesBefore` by the last one. */
+  handleReplaced(bytesBefore: number): void {
+    this.account.connected(bytesBefore);
     this.#dispatched = 0;
     this.refused = undefined;
     this.#ringRefused = false;
     this.#hears = false;
-  }
-
-  #announceFallback(reason: Reason): void {
-    publish(channels.fallback, { socket: this.socket, reason });
   }
 }
 

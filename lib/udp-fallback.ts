@@ -14,6 +14,7 @@ import type { Reason, State } from './engine.js';
 import * as errors from './errors.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError } from './send-arguments.js';
+import { accounts } from './totals.js';
 import * as udpArguments from './udp-arguments.js';
 import type * as udp from './udp-types.js';
 
@@ -98,6 +99,7 @@ export class FallbackUdpSocket extends NodesSocket {
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const [first, second] = given as [never, never];
     if (event === 'message' && !this.#arrives(first, second)) return false;
+    if (event === 'listening') accounts.open(this.#source);
     if (event === 'listening') this.#isListening = true;
     if (event === 'connect') this.#findConnected();
     // dgram forgets the calls that wait for bind() when any error comes first.
@@ -350,6 +352,7 @@ export class FallbackUdpSocket extends NodesSocket {
 
   #end(): void {
     this.#source.state = 'closed';
+    accounts.end(this.#source);
     for (const iterator of this.#iterators) iterator.end();
     const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
     this.#settleLater(this.#corked ?? [], error);
