@@ -59,7 +59,9 @@ function framesOf({ stack }: Stack): readonly string[] {
 
 // The line of the program that sends: warnings come once for each.
 function siteOf(frames: readonly string[]): string {
-  return frames.find((frame) => !frame.includes('node:')) ?? frames.join('\n');
+  const isPlace = (frame: string): boolean =>
+    /:\d+:\d+\)?$/.test(frame) && !frame.includes('node:');
+  return frames.find(isPlace) ?? frames.join('\n');
 }
 
 // --- what was sent ----------------------------------------------------------------------------------

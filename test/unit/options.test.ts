@@ -36,6 +36,7 @@ describe('options', () => {
           holdCallbacks: true,
           maxPendingBytes: 16 * 1024 * 1024,
           lingerTimeoutMs: 30_000,
+          detectMutation: undefined,
           maxStagedBytes: 4096,
           staging: commonArea,
         });
@@ -52,6 +53,7 @@ describe('options', () => {
       callbackAt: 'accept',
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      detectMutation: 'throw',
       maxStagedBytes: 5,
     });
     assert.deepEqual(resolved, {
@@ -63,6 +65,7 @@ describe('options', () => {
       holdCallbacks: false,
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      detectMutation: 'throw',
       maxStagedBytes: 5,
       staging: commonArea,
     });
