@@ -35,6 +35,7 @@ export interface ZeroCopySubject {
 
 export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationSubject {
   counted: DatagramStats | undefined;
+  countedByNode = 0;
   readonly counters: DatagramCounters = zeroDatagramCounters();
   readonly control: SocketControl = new SocketControl(this);
   readonly #options: ResolvedOptions;
@@ -109,10 +110,16 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   closed(): void {
     accounts.end(this);
   }
+  refresh(): void {
+    this.#subject.countDrops();
+  }
   get isOver(): boolean {
     return this.#subject.isClosed && this.pendingSends === 0;
   }
 
+  get counting(): DatagramCounters {
+    return this.counters;
+  }
   get socket(): object {
     return this.#subject.socket;
   }

@@ -1,5 +1,6 @@
 // detectMutation: finds buffers that were changed, or detached, between their send and their release. A
-// hash of each is taken when an engine gets it, and compared when the kernel has let go of all of it.
+// hash of each is taken when an engine gets it, and compared when the kernel has let go of all of it,
+// just before that is told.
 import path from 'node:path';
 import type { Native } from './binding.js';
 import type { Counters } from './counters.js';
@@ -16,7 +17,7 @@ export type MutationVerdict = 'warn' | 'throw';
 /** Whose buffers are watched. */
 export interface MutationSubject {
   readonly socket: object;
-  readonly counters: Counters;
+  readonly counting: Counters;
   /** Fails the socket. False: it is closed already, and nobody would hear of it. */
   fail(error: ZeroCopyError): boolean;
 }
@@ -130,13 +131,18 @@ export class MutationWatch {
     this.#holders++;
   }
 
-  /** A send was released, or the job ended; behind the last of them buffers are compared. No user code. */
+  /** A send was released, or the job ended; behind the last of them it is due to be compared. */
   release(): void {
     if (--this.#holders > 0) return;
+    if (due.push(this) === 1) process.nextTick(compareReleased);
+  }
+
+  /** Compares, and counts what changed. Runs no user code. */
+  compare(): void {
     for (const watched of this.#watched.splice(0)) {
       const kind = this.#compare(watched);
       if (kind === undefined) continue;
-      this.subject.counters.mutatedBuffers++;
+      this.subject.counting.mutatedBuffers++;
       // Telling runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
       process.nextTick(() => this.#tell(watched, kind));
     }
@@ -159,6 +165,17 @@ export class MutationWatch {
     if (this.verdict === 'throw' && this.subject.fail(error)) return;
     warnOncePerSite(siteOf(frames), error.message, stack);
   }
+}
+
+/**
+ * Memory that the kernel let go of, perhaps in the very call that sent it (loopback), but that nobody was
+ * told of yet: it is still not the program's.
+ */
+const due: MutationWatch[] = [];
+
+/** Compares what was released so far. To be called before memory is handed back; runs no user code. */
+export function compareReleased(): void {
+  if (due.length > 0) for (const watch of due.splice(0)) watch.compare();
 }
 
 /** Sites that were warned of: a program has few, one that makes code as it runs may have any number. */

@@ -17,7 +17,8 @@ interface Owner {
 }
 
 export class TcpAccount implements SocketAccount, MutationSubject {
-  counted: ZeroCopyStats | undefined;
+  counted: Readonly<Counters> | undefined;
+  countedByNode = 0;
   readonly #owner: Owner;
   #counters: Counters | undefined;
   /** What libuv wrote of the connections before the present one. */
@@ -31,8 +32,16 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   get socket(): net.Socket {
     return this.#owner.socket;
   }
-  get counters(): Counters {
+  /** What is counted; absent while nothing is. */
+  get counters(): Counters | undefined {
+    return this.#counters;
+  }
+  /** The same, to count. */
+  get counting(): Counters {
     return (this.#counters ??= zeroCounters());
+  }
+  get bytesByNode(): number {
+    return this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
   }
   get pendingBytes(): number {
     return this.engines.reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
@@ -45,14 +54,14 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   }
 
   stats(): ZeroCopyStats {
-    const { counters } = this;
+    const counters = this.#counters ?? zeroCounters();
     // What libuv wrote is what core counts; it costs the fast path nothing.
-    const byNode = this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
-    return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
+    const copiedBytes = counters.copiedBytes + this.bytesByNode;
+    return Object.freeze({ ...counters, copiedBytes });
   }
 
   detachedInFlight(): void {
-    this.counters.detachedBuffers++;
+    this.counting.detachedBuffers++;
     warnDetachedInFlight();
   }
 

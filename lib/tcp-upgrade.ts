@@ -141,7 +141,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // --- EngineHost -------------------------------------------------------------------------------
 
   get counters(): Counters {
-    return this.account.counters;
+    return this.account.counting;
   }
   get maxPendingBytes(): number {
     return this.options.maxPendingBytes;

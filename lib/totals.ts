@@ -13,13 +13,19 @@ export type AbortReason =
 
 /** One socket, as its sums are made. */
 export interface SocketAccount {
-  stats(): Readonly<Counters> & Partial<DatagramCounters>;
+  /** Its counts; absent while it has none. */
+  readonly counters: Readonly<Counters> | undefined;
+  /** Bytes that Node's own write sent, and no counter has. Default 0. */
+  readonly bytesByNode?: number;
+  /** Brings its counters up to date, where something must be asked for that. */
+  refresh?(): void;
   readonly pendingBytes: number;
   readonly pendingSends: number;
   /** It has no descriptor any more, and the kernel nothing of its memory. Absent: it always tells. */
   readonly isOver?: boolean;
-  /** What of its stats the sums of ended sockets hold: it may have been connected again since. */
+  /** What of these the sums of ended sockets hold: it may have been connected again since. */
   counted?: Readonly<Counters> | undefined;
+  countedByNode?: number;
 }
 
 type Sums = DatagramCounters;
@@ -41,9 +47,11 @@ class Accounts {
   /** Adds an account to the sums of those that ended; what was added before is not added twice. */
   end(account: SocketAccount): void {
     this.#open.delete(account);
-    const stats = account.stats();
-    add(this.#ended, stats, account.counted);
-    account.counted = stats;
+    const { counters, bytesByNode = 0 } = account;
+    addTo(this.#ended, account);
+    // Most connections send nothing large: they have no counters to be copied.
+    if (counters !== undefined) account.counted = { ...counters };
+    account.countedByNode = bytesByNode;
   }
 
   // A socket that was handed to another process loses its handle, and nobody tells
@@ -59,7 +67,7 @@ class Accounts {
 
   sums(): Sums {
     const sums = { ...this.#ended };
-    for (const account of this.#open) add(sums, account.stats(), account.counted);
+    for (const account of this.#open) addTo(sums, account);
     return sums;
   }
 
@@ -73,8 +81,14 @@ class Accounts {
   }
 }
 
-function add(sums: Sums, stats: Partial<Sums>, before: Partial<Sums> | undefined): void {
-  for (const key of KEYS) sums[key] += (stats[key] ?? 0) - (before?.[key] ?? 0);
+// What an account counted and the sums do not hold yet.
+function addTo(sums: Sums, account: SocketAccount): void {
+  account.refresh?.();
+  sums.copiedBytes += (account.bytesByNode ?? 0) - (account.countedByNode ?? 0);
+  const counters: Partial<Sums> | undefined = account.counters;
+  if (counters === undefined) return;
+  const before: Partial<Sums> | undefined = account.counted;
+  for (const key of KEYS) sums[key] += (counters[key] ?? 0) - (before?.[key] ?? 0);
 }
 
 class CountsByName<Name extends string> {

@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { zeroCounters } from '../../lib/counters';
 import type { ZeroCopyError } from '../../lib/errors';
-import { MutationWatch, rememberCaller, type MutationSubject } from '../../lib/mutation';
+import {
+  compareReleased,
+  MutationWatch,
+  rememberCaller,
+  type MutationSubject,
+} from '../../lib/mutation';
 import { type Finding, WarningsHeard } from '../helpers/findings';
 import { Heard } from '../helpers/heard';
 
@@ -17,7 +22,7 @@ class FakeNative {
 
 class Subject implements MutationSubject {
   readonly socket = {};
-  readonly counters = zeroCounters();
+  readonly counting = zeroCounters();
   readonly errors: ZeroCopyError[] = [];
   constructor(readonly isOpen: 'open' | 'closed' = 'open') {}
   fail(error: ZeroCopyError): boolean {
@@ -55,9 +60,12 @@ describe('a watch on buffers', () => {
     buffer[3] = 1;
     watch.release();
     watch.release();
-    assert.deepEqual([native.calls, subject.counters.mutatedBuffers], [1, 0]);
+    compareReleased();
+    assert.deepEqual([native.calls, subject.counting.mutatedBuffers], [1, 0]);
     watch.release();
-    assert.deepEqual([native.calls, subject.counters.mutatedBuffers], [2, 1]);
+    compareReleased();
+    compareReleased();
+    assert.deepEqual([native.calls, subject.counting.mutatedBuffers], [2, 1]);
     assert.equal(subject.errors.length, 0, 'told before the next tick');
     await told();
     assert.deepEqual(
@@ -67,16 +75,26 @@ describe('a watch on buffers', () => {
     assert.deepEqual(warnings.list, []);
   });
 
-  it('sees neither a change that was taken back, nor one behind the release', async () => {
+  it('sees neither a change that was taken back, nor one behind the handback', async () => {
     const buffer = Buffer.alloc(10);
     const subject = new Subject();
     const watch = new MutationWatch([buffer], subject, 'throw', native);
     buffer[3] = 1;
     buffer[3] = 0;
     watch.release();
+    compareReleased();
     buffer[3] = 2;
     await told();
-    assert.deepEqual([subject.counters.mutatedBuffers, found.messages], [0, []]);
+    assert.deepEqual([subject.counting.mutatedBuffers, found.messages], [0, []]);
+  });
+
+  it('sees a change behind a release that nobody was told of', async () => {
+    const buffer = Buffer.alloc(10);
+    const subject = new Subject();
+    new MutationWatch([buffer], subject, 'throw', native).release();
+    buffer[3] = 2;
+    await told();
+    assert.equal(subject.counting.mutatedBuffers, 1);
   });
 
   it('tells changed, resized and detached buffers from those that are as they were', async () => {
@@ -106,7 +124,7 @@ describe('a watch on buffers', () => {
         [13, 'changed', true],
       ],
     );
-    assert.equal(subject.counters.mutatedBuffers, 3);
+    assert.equal(subject.counting.mutatedBuffers, 3);
   });
 
   it('names who handed the buffer over, also when it is sent later', async () => {
