@@ -16,7 +16,7 @@ export interface Histogram {
   readonly sum: number;
 }
 
-/** Three steps in each factor of ten, from 10 µs (a release over loopback takes about 30) to 10 s (half
+/** Three steps in each factor of ten, from 10 µs (the fastest over loopback take some 30) to 10 s (half
  * of a minute is the longest that a destroyed socket waits without progress). */
 const UPPER_BOUNDS_SECONDS = [
   10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25,

@@ -21,8 +21,9 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   countedByNode = 0;
   readonly #owner: Owner;
   #counters: Counters | undefined;
-  /** What libuv wrote of the connections before the present one. */
+  /** What libuv wrote of the connections before the present one, and of all as it was asked last. */
   #bytesBefore = 0;
+  #bytesByNode = 0;
 
   constructor(owner: Owner) {
     this.#owner = owner;
@@ -41,7 +42,9 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     return (this.#counters ??= zeroCounters());
   }
   get bytesByNode(): number {
-    return this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
+    const bytes = this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
+    // A socket whose handle went to another process says 0: what was counted stays so.
+    return (this.#bytesByNode = Math.max(this.#bytesByNode, bytes));
   }
   get pendingBytes(): number {
     return this.engines.reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
