@@ -9,6 +9,7 @@ import { isDetached } from './detached.js';
 import { channels, publish } from './diagnostics.js';
 import type { Segment } from './engine.js';
 import { bufferMutated, type ZeroCopyError } from './errors.js';
+import { pinPieces, unpinPieces, type PoolPiece } from './pool-pins.js';
 import type { Reactor } from './reactor.js';
 
 /** What becomes of a finding beside the count and the message. */
@@ -110,15 +111,18 @@ export function watchPayloads(
 /** The program's buffers of one send, from the moment an engine gets it until they are released. */
 export class MutationWatch {
   readonly #watched: Watched[] = [];
+  /** A piece that was freed early is not handed out again before it is compared. */
+  readonly #pinned: readonly PoolPiece[] | undefined;
   /** The job itself, and its sends that the kernel has not released. */
   #holders = 1;
 
   constructor(
-    pieces: Iterable<Uint8Array>,
+    pieces: readonly Uint8Array[],
     readonly subject: MutationSubject,
     readonly verdict: MutationVerdict,
     readonly native: Pick<Native, 'hashBytes'>,
   ) {
+    this.#pinned = pinPieces(pieces);
     let here: Stack | undefined;
     for (const piece of pieces) {
       const caller = callers.get(piece) ?? (here ??= capture());
@@ -146,6 +150,7 @@ export class MutationWatch {
       // Telling runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
       process.nextTick(() => this.#tell(watched, kind));
     }
+    if (this.#pinned !== undefined) unpinPieces(this.#pinned);
   }
 
   #compare({ piece, bytes, hash }: Watched): 'changed' | 'detached' | undefined {

@@ -11,6 +11,7 @@ import { Worker } from 'node:worker_threads';
 import { loadNative } from '../../lib/binding';
 import { channels, tellAbort, tellFallback, tellResume } from '../../lib/diagnostics';
 import {
+  BufferPool,
   connect,
   createUdpSocket,
   enableZeroCopy,
@@ -236,6 +237,30 @@ describe('detectMutation', () => {
       assert.throws(() => enableZeroCopy(new net.Socket(), options), { code });
       assert.throws(() => createUdpSocket({ type: 'udp4', zeroCopy: options }), { code });
     }
+  });
+
+  it('waits with a piece of a pool that is freed early, and given out again', async () => {
+    const { sender, receiver } = await connections.pair({
+      engine: 'msg_zerocopy',
+      detectMutation: true,
+    });
+    void gather(receiver);
+    const BYTES = 64 * 1024;
+    const pool = new BufferPool({ bytes: 4 * BYTES });
+    let reused = 0;
+    // Sends reap what was released in between, so that a piece may come back in one turn of the loop.
+    for (let round = 0; round < 200; round++) {
+      for (let i = 0; i < 10; i++) {
+        const piece = pool.allocUnsafe(BYTES).fill(i);
+        if (piece.buffer.byteLength > BYTES) reused++;
+        sender.write(piece);
+        pool.free(piece);
+      }
+      await new Promise((resolve) => sender.write('.', resolve));
+    }
+    await sender.zeroCopy.flush();
+    assert.ok(reused > 40, `${reused} pieces of the pool`);
+    assert.equal(sender.zeroCopy.stats.mutatedBuffers, 0);
   });
 
   it('names the program behind http', async () => {
