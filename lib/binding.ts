@@ -212,6 +212,8 @@ export interface Native {
   /** CPU time that this thread has used, in nanoseconds. */
   threadCpuNs(): number;
   describe(): NativeDescription;
+  /** A fast hash of a buffer's bytes; those of a detached one are none. Values mean nothing elsewhere. */
+  hashBytes(bytes: Uint8Array): bigint;
   /** Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown. */
   probeOption(
     domain: number,

@@ -22,6 +22,8 @@ export interface Counters {
   strayNotifications: number;
   /** Buffers that were detached while the kernel referenced their memory. */
   detachedBuffers: number;
+  /** Buffers that detectMutation found changed or detached before they were released. */
+  mutatedBuffers: number;
 }
 
 export function zeroCounters(): Counters {
@@ -37,6 +39,7 @@ export function zeroCounters(): Counters {
     partialSends: 0,
     strayNotifications: 0,
     detachedBuffers: 0,
+    mutatedBuffers: 0,
   };
 }
 

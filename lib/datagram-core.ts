@@ -120,6 +120,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     this.#engine = engine ?? new DatagramEngine(port, this.reactor, this.words, this);
     this.#receiver = new DatagramReceiver(port, this.words, this, batch);
     if (!this.#referenced) this.native.setReferenced(port, false);
+    this.zeroCopy.opened();
   }
 
   get native(): Native {
@@ -179,6 +180,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   submit(shape: JobShape): DatagramJob {
     const job = new DatagramJob(shape);
+    this.zeroCopy.watch(job);
     this.engine.submit(job);
     return job;
   }
@@ -387,6 +389,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   finished(): void {
     process.nextTick(() => {
       for (const iterator of this.#iterators) iterator.end();
+      this.zeroCopy.closed();
       this.socket.emit('close');
     });
   }

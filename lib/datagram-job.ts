@@ -2,6 +2,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
+import type { MutationWatch } from './mutation.js';
 import type { SendTracker } from './report.js';
 
 /** Told once, when the memory is the caller's again: also when it carries an error. */
@@ -45,6 +46,8 @@ export class DatagramJob {
   /** Zero-copy sends that the kernel has not released. */
   pending = 0;
   error: Error | undefined;
+  /** Looks whether its payloads changed before its callback. */
+  watch: MutationWatch | undefined;
   /** Its callback ran. */
   isSettled = false;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */

@@ -20,6 +20,12 @@ export interface DatagramZeroCopyOptions {
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
   maxPendingBytes?: number;
+  /**
+   * For tests and staging: finds buffers of large sends that are changed, or detached, before their
+   * callback, and says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each
+   * place that sends; `'throw'`: 'error' with ERR_ZC_BUFFER_MUTATED. Default `false`.
+   */
+  detectMutation?: boolean | 'warn' | 'throw';
 }
 
 export interface QueueOptions {

@@ -2,11 +2,17 @@
 // what `socket.zeroCopy` shows.
 import { SocketControl, type ControlSource, type Thresholds } from './control.js';
 import { zeroDatagramCounters, type DatagramCounters } from './counters.js';
-import { channels, publish, warnOnce } from './diagnostics.js';
+import type { DatagramJob } from './datagram-job.js';
+import { warnDetachedInFlight } from './detached.js';
+import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Reason, State } from './engine.js';
 import type { SendKind } from './engines/engine-host.js';
+import type { ZeroCopyError } from './errors.js';
+import { rememberCaller, watchPayloads, type MutationSubject } from './mutation.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
+import type { Reactor } from './reactor.js';
+import { accounts, type SocketAccount } from './totals.js';
 
 /** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
 export type DatagramStats = Readonly<DatagramCounters>;
@@ -17,6 +23,8 @@ export interface ZeroCopySubject {
   readonly isClosed: boolean;
   readonly pendingBytes: number;
   readonly pendingSends: number;
+  readonly reactor: Reactor;
+  emitError(error: Error): void;
   /** Switches SO_ZEROCOPY on; why not, where it cannot be. Asked once. */
   enableZeroCopy(): Reason | undefined;
   /** Brings counters.receiveDrops up to date. */
@@ -25,7 +33,9 @@ export interface ZeroCopySubject {
   flush(): Promise<void>;
 }
 
-export class DatagramZeroCopy implements ControlSource {
+export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationSubject {
+  counted: DatagramStats | undefined;
+  countedByNode = 0;
   readonly counters: DatagramCounters = zeroDatagramCounters();
   readonly control: SocketControl = new SocketControl(this);
   readonly #options: ResolvedOptions;
@@ -94,6 +104,49 @@ export class DatagramZeroCopy implements ControlSource {
     return this.#subject.flush();
   }
 
+  // --- sums, and watched memory -----------------------------------------------------------------
+
+  /** The socket has a descriptor. */
+  opened(): void {
+    accounts.open(this);
+  }
+  /** It has none any more. */
+  closed(): void {
+    accounts.end(this);
+  }
+  refresh(): void {
+    this.#subject.countDrops();
+  }
+  get isOver(): boolean {
+    return this.#subject.isClosed && this.pendingSends === 0;
+  }
+
+  get counting(): DatagramCounters {
+    return this.counters;
+  }
+  get socket(): object {
+    return this.#subject.socket;
+  }
+  fail(error: ZeroCopyError): boolean {
+    if (this.#subject.isClosed) return false;
+    this.#subject.emitError(error);
+    return true;
+  }
+
+  /** Remembers who sends these payloads, which may go to an engine in a later turn. */
+  rememberCaller(payloads: readonly Uint8Array[]): void {
+    if (this.#options.detectMutation !== undefined) rememberCaller(payloads);
+  }
+
+  /** Watches what of `job` may go zero-copy, where options.detectMutation asks for it. */
+  watch(job: DatagramJob): void {
+    const { detectMutation, threshold } = this.#options;
+    // A ring's frames move, and what is copied to it is free at once.
+    if (detectMutation === undefined || this.#engine === 'tx_ring') return;
+    if (!this.#enable()) return;
+    job.watch = watchPayloads(detectMutation, job, threshold, this, this.#subject.reactor);
+  }
+
   // --- what an engine asks and tells ------------------------------------------------------------
 
   copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
@@ -117,7 +170,7 @@ export class DatagramZeroCopy implements ControlSource {
     if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
     const changed = this.#adaptive.completed(counts, performance.now());
     if (changed === 'paused') this.#announce('kernel-copied');
-    if (changed === 'active') publish(channels.resume, { socket: this.#subject.socket });
+    if (changed === 'active') tellResume(this.#subject.socket);
   }
 
   outOfBuffers(): void {
@@ -134,11 +187,7 @@ export class DatagramZeroCopy implements ControlSource {
 
   detachedInFlight(): void {
     this.counters.detachedBuffers++;
-    warnOnce(
-      'ZC_DETACHED_IN_FLIGHT',
-      'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
-        'owner may have changed bytes on the wire. Keep buffers until their send callback',
-    );
+    warnDetachedInFlight();
   }
 
   #enable(): boolean {
@@ -152,6 +201,6 @@ export class DatagramZeroCopy implements ControlSource {
   }
 
   #announce(reason: Reason): void {
-    publish(channels.fallback, { socket: this.#subject.socket, reason });
+    tellFallback(this.#subject.socket, reason);
   }
 }

@@ -1,4 +1,5 @@
 // Views whose ArrayBuffer was detached (transferred): plain Node would send nothing of them.
+import { warnOnce } from './diagnostics.js';
 import { bufferDetached } from './errors.js';
 
 /** Throws when `chunk` is a view of a buffer that was detached; plain Node would send nothing. */
@@ -23,4 +24,13 @@ export function isDetached(chunk: unknown): boolean {
 export function hasDetached(chunks: readonly { readonly chunk: Uint8Array | string }[]): boolean {
   for (const { chunk } of chunks) if (chunk.length === 0 && isDetached(chunk)) return true;
   return false;
+}
+
+/** What plain Node would not notice at all. */
+export function warnDetachedInFlight(): void {
+  warnOnce(
+    'ZC_DETACHED_IN_FLIGHT',
+    'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
+      'owner may have changed bytes on the wire. Keep buffers until their callback',
+  );
 }

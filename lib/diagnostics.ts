@@ -1,6 +1,8 @@
 // The diagnostics channels, which cost a property read while nobody listens. Each message is a plain
 // object; what it holds is written beside its publisher.
 import { channel, type Channel } from 'node:diagnostics_channel';
+import type { Reason } from './engine.js';
+import { aborts, fallbacks, type AbortReason } from './totals.js';
 
 export const channels = {
   /** `{ socket, bytes, id }` a zero-copy send was accepted. */
@@ -15,6 +17,8 @@ export const channels = {
   ring: channel('msg-zerocopy:io_uring'),
   /** `{ socket, reason, pendingBytes }` a connection was reset to get its memory back. */
   abort: channel('msg-zerocopy:abort'),
+  /** `{ socket, stack, bytes, kind }` detectMutation found a buffer 'changed' or 'detached'. */
+  mutation: channel('msg-zerocopy:mutation'),
 } as const;
 
 /**
@@ -23,6 +27,24 @@ export const channels = {
  */
 export function publish(to: Channel, message: object): void {
   if (to.hasSubscribers) process.nextTick(() => to.publish(message));
+}
+
+// Where nobody listens no message is made.
+
+/** Counts and publishes that zero copy is paused or refused. */
+export function tellFallback(socket: object, reason: Reason): void {
+  fallbacks.add(reason);
+  if (channels.fallback.hasSubscribers) publish(channels.fallback, { socket, reason });
+}
+
+export function tellResume(socket: object): void {
+  if (channels.resume.hasSubscribers) publish(channels.resume, { socket });
+}
+
+/** Counts and publishes that a connection is reset. */
+export function tellAbort(socket: object, reason: AbortReason, pendingBytes: number): void {
+  aborts.add(reason);
+  if (channels.abort.hasSubscribers) publish(channels.abort, { socket, reason, pendingBytes });
 }
 
 const warned = new Set<string>();

@@ -1,6 +1,7 @@
 // The seam between a stream and what sends its bytes. An engine takes jobs and answers twice for
 // each: *accepted* (the kernel has the bytes) and *released* (their memory may change again), in the
 // same call or in a later turn. Nothing above may assume which, and no user code runs in submit().
+import type { MutationWatch } from './mutation.js';
 import type { SendTracker } from './report.js';
 import type { Lease } from './staging.js';
 
@@ -48,6 +49,8 @@ export interface Job {
   readonly bytes: number;
   /** Holds what was staged of it. */
   readonly lease?: Lease | undefined;
+  /** Looks whether its buffers change before they are released. */
+  readonly watch?: MutationWatch | undefined;
   /** Called once: the kernel accepted every byte, or the write failed. */
   readonly accepted: (error?: Error) => void;
 }

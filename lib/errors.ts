@@ -8,6 +8,7 @@ const { EPERM } = constants.errno;
 /** Codes of errors that are this package's own. They are stable. */
 export type ZeroCopyErrorCode =
   | 'ERR_ZC_BUFFER_DETACHED'
+  | 'ERR_ZC_BUFFER_MUTATED'
   | 'ERR_ZC_FOREIGN_BUFFER'
   | 'ERR_ZC_FRAME_REFUSED'
   | 'ERR_ZC_HANDLE_TAKEN'
@@ -96,6 +97,17 @@ export function bufferDetached(): ZeroCopyError {
     'The buffer was detached (transferred or structured-cloned) before its bytes were sent. ' +
       'Keep it until the write callback or send() promise settles',
   );
+}
+
+/** @param what 'changed' or 'detached'; `stack`: who sent it */
+export function bufferMutated(what: string, bytes: number, stack: string): ZeroCopyError {
+  const error = new ZeroCopyError(
+    'ERR_ZC_BUFFER_MUTATED',
+    `A buffer of ${bytes} bytes was ${what} before its memory was handed back: wrong bytes may have ` +
+      'been sent. Do not touch it until the callback passed with it fires, or send a copy. Sent by',
+  );
+  error.stack = `${error.name}: ${error.message}\n${stack}`;
+  return error;
 }
 
 export function foreignBuffer(): ZeroCopyError {

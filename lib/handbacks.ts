@@ -1,8 +1,13 @@
 // The queue of those who wait for memory to be theirs again: callbacks passed with data, promises of
-// send(), flush(). Pure but for the async context that each callback keeps.
+// send(), flush(). Pure but for the async context that each callback keeps, and for the watch on memory
+// that is about to be handed back.
 import { AsyncResource } from 'node:async_hooks';
+import { compareReleased } from './mutation.js';
 
 type Callback = (error?: Error | null) => void;
+
+/** Callbacks that wait for their release already: to hold one once more would let later ones overtake it. */
+export const heldCallbacks = new WeakSet<Callback>();
 
 interface Handback {
   readonly barrier: number;
@@ -67,6 +72,7 @@ export class Handbacks {
  */
 export function runHandback(handback: Omit<Handback, 'barrier'>): void {
   const { resource, callback, receiver, error } = handback;
+  compareReleased();
   try {
     if (error === undefined) resource.runInAsyncScope(callback, receiver);
     else resource.runInAsyncScope(callback, receiver, error);

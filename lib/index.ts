@@ -50,3 +50,7 @@ export type {
   ZeroCopyPacketSocket,
 } from './packet-types.js';
 export { createPacketSocket } from './packet.js';
+export { metrics } from './metrics.js';
+export type { ProcessMetrics } from './metrics.js';
+export type { Histogram, HistogramBucket } from './histogram.js';
+export type { AbortReason } from './totals.js';

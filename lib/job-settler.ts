@@ -2,6 +2,7 @@
 // because no user code runs inside a submit.
 import type { DatagramJob } from './datagram-job.js';
 import { rethrowLater } from './handbacks.js';
+import { compareReleased } from './mutation.js';
 
 /** Beyond this many jobs told the array is cut: a shift of each would move all. */
 const CUT_AFTER = 1024;
@@ -71,6 +72,8 @@ function settleJob(job: DatagramJob, receiver: object): void {
   const { callback, resource, error, bytes, isSettled } = job;
   if (callback === undefined || isSettled) return;
   job.isSettled = true;
+  job.watch?.release();
+  compareReleased();
   try {
     if (resource === undefined) callback(error ?? null, bytes);
     else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);

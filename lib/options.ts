@@ -3,6 +3,7 @@ import { BufferPool } from './buffer-pool.js';
 import { invalidType, outOfRange } from './errors.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from './policy/linger.js';
+import type { MutationVerdict } from './mutation.js';
 import { isPoolMemory } from './pool-pins.js';
 import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from './policy/threshold.js';
 import { SMALLEST_TUNED_BYTES } from './policy/tuner.js';
@@ -51,6 +52,13 @@ export interface ZeroCopyOptions {
    */
   lingerTimeoutMs?: number;
   /**
+   * For tests and staging: finds buffers that are changed, or detached, before they are released, and
+   * says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each place that
+   * sends; `'throw'`: the socket fails with ERR_ZC_BUFFER_MUTATED. Reads all memory that goes zero-copy
+   * twice. Default `false`.
+   */
+  detectMutation?: boolean | 'warn' | 'throw';
+  /**
    * Most bytes of consecutive small chunks (an HTTP header) that are copied into memory of this
    * package's own to ride in one send with the large chunk beside them. Default 4096.
    */
@@ -77,12 +85,19 @@ export interface ResolvedOptions {
   readonly holdCallbacks: boolean;
   readonly maxPendingBytes: number;
   readonly lingerTimeoutMs: number;
+  /** Undefined: buffers are not watched. */
+  readonly detectMutation: MutationVerdict | undefined;
   readonly maxStagedBytes: number;
   /** Where small chunks are staged. */
   readonly staging: StagingArea;
 }
 
-function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], or = ''): T {
+function oneOf<const T extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+  or = '',
+): T {
   if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
     return value as T;
   const list = allowed.map((item) => `'${item}'`).join(', ');
@@ -123,6 +138,13 @@ function threshold(value: unknown): number | 'auto' | 'static' {
   throw outOfRange('MSG_ZEROCOPY_THRESHOLD', "a number of bytes, 'auto' or 'static'", override);
 }
 
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+function mutationVerdict(value: unknown): MutationVerdict | undefined {
+  if (value === undefined || value === false) return undefined;
+  if (value === true) return 'warn';
+  return oneOf('options.detectMutation', value, ['warn', 'throw'], ', true or false');
+}
+
 /**
  * Checks options and fills in the defaults.
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
@@ -154,6 +176,7 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
       given.lingerTimeoutMs === undefined
         ? DEFAULT_LINGER_TIMEOUT_MS
         : timeout('options.lingerTimeoutMs', given.lingerTimeoutMs),
+    detectMutation: mutationVerdict(given.detectMutation),
     maxStagedBytes:
       given.maxStagedBytes === undefined
         ? DEFAULT_MAX_STAGED_BYTES

@@ -47,6 +47,7 @@ export class Reactor {
   processPinned = 0;
   readonly #owners: (PortOwner | undefined)[] = [];
   readonly #words: Uint32Array;
+  #readingMs: number | undefined;
   /** A plain copy: properties of an object that native made are slow to read. */
   readonly constants: NativeConstants;
 
@@ -76,6 +77,11 @@ export class Reactor {
   /** The kernel refused to pin more, although completions were read. */
   outOfBuffers(): void {
     this.#budget.refused(this.processPinned, performance.now());
+  }
+
+  /** As performance.now(), but looked at once for all records that are read together. */
+  get nowMs(): number {
+    return this.#readingMs ?? performance.now();
   }
 
   adopt(port: number, owner: PortOwner): void {
@@ -108,6 +114,16 @@ export class Reactor {
    * run(calls), because it may send, destroy or reap in turn and so overwrite the words.
    */
   read(count: number, calls: Calls): void {
+    if (count === 0) return;
+    this.#readingMs = performance.now();
+    try {
+      this.#read(count, calls);
+    } finally {
+      this.#readingMs = undefined;
+    }
+  }
+
+  #read(count: number, calls: Calls): void {
     const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_RESULT, RECORD_MORE } =
       this.constants;
     const words = this.#words;
@@ -155,6 +171,11 @@ export class Reactor {
 
 let reactor: Reactor | undefined;
 let failure: string | undefined;
+
+/** This environment's reactor, if anybody asked for it yet. */
+export function startedReactor(): Reactor | undefined {
+  return reactor;
+}
 
 /** This environment's reactor, or why there is none. */
 export function getReactor(): Reactor | { readonly why: string } {

@@ -18,6 +18,8 @@ export interface RingFrame {
   /** Where it goes, as sockaddr_ll; undefined: as the socket is bound. */
   name: Uint8Array | undefined;
   job: DatagramJob | undefined;
+  /** When the kernel took it. */
+  acceptedMs: number;
 }
 
 /** Consecutive frames that go to the kernel with one call. */
@@ -44,6 +46,7 @@ export class RingSlots {
       origin: 'in-place',
       name: undefined,
       job: undefined,
+      acceptedMs: 0,
     }));
   }
 

@@ -191,7 +191,9 @@ function openRing(reactor: Reactor): SubmitRing | string {
   if (error < 0) return describeRefusal(error, 'setup');
   const opened = new SubmitRing(reactor);
   const { submissions, completions } = entries;
-  publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
+  if (channels.ring.hasSubscribers) {
+    publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
+  }
   return opened;
 }
 

@@ -43,22 +43,14 @@ export class TcpAttachment {
     return this.#engine ?? [...this.#leaving].at(-1);
   }
 
-  // Every engine that may reference memory.
-  #engines(): StreamEngine[] {
+  /** Every engine that may reference memory. */
+  engines(): StreamEngine[] {
     return this.#engine === undefined ? [...this.#leaving] : [...this.#leaving, this.#engine];
-  }
-
-  get pendingBytes(): number {
-    return this.#engines().reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
-  }
-
-  get pendingSends(): number {
-    return this.#engines().reduce((sends, engine) => sends + engine.pendingSends, 0);
   }
 
   /** Settles when what was accepted so far is released. */
   async flush(): Promise<void> {
-    const released = this.#engines().map(
+    const released = this.engines().map(
       (engine) => new Promise<void>((resolve) => engine.handBack(() => resolve(), undefined)),
     );
     await Promise.all(released);

@@ -6,6 +6,7 @@ import { channels, publish, warnOnce } from './diagnostics.js';
 import { holdResponseCallbacks } from './http-response.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { holdCallback, TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
+import { fallbacks } from './totals.js';
 
 /** A registered symbol: a second copy of this package configures the first through it. */
 const BRAND = Symbol.for('msg-zerocopy.server');
@@ -20,7 +21,8 @@ export function enableOnServer(server: net.Server, options: ZeroCopyOptions | un
   // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
   if (server instanceof tls.Server) {
     warnOnce('ZC_TLS', TLS_WARNING);
-    publish(channels.fallback, { server, reason: 'tls' });
+    fallbacks.add('tls');
+    if (channels.fallback.hasSubscribers) publish(channels.fallback, { server, reason: 'tls' });
     return;
   }
   if (BRAND in server) {

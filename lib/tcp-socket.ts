@@ -5,15 +5,23 @@ import tls from 'node:tls';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
+import { heldCallbacks } from './handbacks.js';
 import { isHeldMessage } from './http-response.js';
-import { handleOf, httpMessageOf, isHttpFinish, isHttpNothing } from './node-private.js';
+import {
+  bytesDispatched,
+  handleOf,
+  httpMessageOf,
+  isHttpFinish,
+  isHttpNothing,
+} from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
+import { rememberCaller } from './mutation.js';
 import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
 import { tuning } from './tuning.js';
-import { isHeldCallback, TcpUpgrade, type Base } from './tcp-upgrade.js';
+import { TcpUpgrade, type Base } from './tcp-upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
 export interface ZeroCopyMembers {
@@ -68,6 +76,7 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (up.options.detectMutation !== undefined) chunk = watched(chunk);
   if (typeof callback !== 'function' && typeof encoding !== 'function') {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
     return up.base.write === nodeWrite
@@ -82,6 +91,16 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   return up.base.write.call(this, chunk as string, encoding as BufferEncoding, settled);
 }
 
+// Remembers who writes a chunk: _write may be called in a later turn.
+function watched(chunk: unknown): unknown {
+  if (!(chunk instanceof Uint8Array)) return chunk;
+  // Streams make a Buffer of another view, which would not be recognised.
+  const { buffer, byteOffset, byteLength } = chunk;
+  const view = Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, byteLength);
+  rememberCaller([view]);
+  return view;
+}
+
 // The callback to give to Node for a write. It is held until release, unless nothing can be pending
 // by then: a small chunk is copied, an empty one hands nothing back.
 function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
@@ -91,7 +110,7 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   const size = sized?.byteLength ?? sized?.length ?? 0;
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
-  if (isHeldCallback(callback)) return callback;
+  if (heldCallbacks.has(callback)) return callback;
   if (isHttpFinish(callback) && isHeldMessage(httpMessageOf(up.socket))) return callback;
   return up.hold(callback);
 }
@@ -100,6 +119,7 @@ function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
   if (up.queued) up.attachment?.sendWritten();
   rejectDetached(args[0]);
+  if (up.options.detectMutation !== undefined) args[0] = watched(args[0]);
   const at = args.findIndex((arg) => typeof arg === 'function');
   if (at > 0 && up.options.holdCallbacks) {
     args[at] = up.hold(args[at] as WriteCallback);
@@ -148,8 +168,9 @@ function connect(this: net.Socket, ...args: unknown[]): net.Socket {
   // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
   const up = upgrade(this);
   const before = handleOf(this);
+  const bytesBefore = bytesDispatched(this);
   const result = up.base.connect.apply(this, args as Parameters<net.Socket['connect']>);
-  if (before !== handleOf(this)) up.handleReplaced();
+  if (before !== handleOf(this)) up.handleReplaced(bytesBefore);
   if (this.write !== write) this.write = write as net.Socket['write'];
   return result;
 }
@@ -184,6 +205,7 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
       if (error) reject(error);
       else resolve(tracker.report());
     };
+    if (up.options.detectMutation !== undefined) rememberCaller(views);
     socket.cork();
     for (const view of views) {
       if (view.length > 0) up.trackers.add(view, tracker);
@@ -210,9 +232,11 @@ function _destroy(
   error: Error | null,
   callback: (error?: Error | null) => void,
 ): void {
+  const up = upgrade(this);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  upgrade(this).attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
-  upgrade(this).base._destroy.call(this, error, callback);
+  up.attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.base._destroy.call(this, error, callback);
+  up.account.ended();
 }
 
 function resetAndDestroy(this: net.Socket): net.Socket {

@@ -11,15 +11,16 @@ import {
   type Thresholds,
   type ZeroCopyStats,
 } from './control.js';
-import { zeroCounters, type Counters } from './counters.js';
-import { channels, publish, warnOnce } from './diagnostics.js';
+import type { Counters } from './counters.js';
+import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
 import type { EngineHost, SendKind } from './engines/engine-host.js';
 import type { StreamEngine } from './engines/stream-engine.js';
 import { hasDetached } from './detached.js';
 import { bufferDetached } from './errors.js';
-import { runHandback } from './handbacks.js';
+import { heldCallbacks, runHandback } from './handbacks.js';
 import { firstOfLadder } from './ladder.js';
+import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import type { Want } from './policy/adaptive.js';
@@ -27,6 +28,7 @@ import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
 import type { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
+import { TcpAccount } from './tcp-account.js';
 import { TcpAttachment } from './tcp-attachment.js';
 import { TcpChoice } from './tcp-choice.js';
 import { TcpHealth } from './tcp-health.js';
@@ -50,20 +52,13 @@ export interface Base {
   readonly unref: net.Socket['unref'];
 }
 
-/** What hold() made, by any socket: holding it once more would let later callbacks overtake it. */
-const heldCallbacks = new WeakSet<WriteCallback>();
-
-export function isHeldCallback(callback: WriteCallback): boolean {
-  return heldCallbacks.has(callback);
-}
-
 export class TcpUpgrade implements EngineHost, ControlSource {
   options: ResolvedOptions;
   readonly socket: net.Socket;
   readonly base: Base;
   /** A fixed reason why this socket never goes zero-copy. */
   refused: Reason | undefined;
-  #counters: Counters | undefined;
+  readonly account: TcpAccount;
   readonly #health = new TcpHealth();
   readonly #choice: TcpChoice;
   /** The engines of this socket; absent until the first large write. */
@@ -77,6 +72,8 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #heldByNode = 0;
   /** The kernel does not send this connection's bytes by the ring. */
   #ringRefused = false;
+  /** The refusal that was announced last. */
+  #announced: Reason | undefined;
   readonly trackers = new ChunkTrackers();
   #control: SocketControl | undefined;
 
@@ -85,6 +82,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     this.base = base;
     this.options = options;
     this.#choice = new TcpChoice(socket);
+    this.account = new TcpAccount(this);
     const handle = nodePrivate.handleOf(socket);
     if (handle !== undefined && nodePrivate.isPipe(handle)) this.refused = 'not-tcp';
   }
@@ -114,18 +112,15 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get pendingBytes(): number {
-    return this.attachment?.pendingBytes ?? 0;
+    return this.account.pendingBytes;
   }
 
   get pendingSends(): number {
-    return this.attachment?.pendingSends ?? 0;
+    return this.account.pendingSends;
   }
 
   stats(): ZeroCopyStats {
-    const counters = this.counters;
-    // What libuv wrote is what core counts; it costs the fast path nothing.
-    const byNode = nodePrivate.bytesDispatched(this.socket);
-    return Object.freeze({ ...counters, copiedBytes: counters.copiedBytes + byNode });
+    return this.account.stats();
   }
 
   thresholds(): Thresholds {
@@ -150,7 +145,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // --- EngineHost -------------------------------------------------------------------------------
 
   get counters(): Counters {
-    return (this.#counters ??= zeroCounters());
+    return this.account.counting;
   }
   get maxPendingBytes(): number {
     return this.options.maxPendingBytes;
@@ -172,18 +167,18 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   completed(copied: boolean, kind: SendKind): void {
     const changed = this.#health.completed(copied, kind, this.options.engine);
-    if (changed === 'paused') this.#announceFallback('kernel-copied');
-    if (changed === 'active') publish(channels.resume, { socket: this.socket });
+    if (changed === 'paused') tellFallback(this.socket, 'kernel-copied');
+    if (changed === 'active') tellResume(this.socket);
   }
 
   outOfBuffers(want: Want): void {
     this.#health.outOfBuffers(want);
-    this.#announceFallback(want);
+    tellFallback(this.socket, want);
   }
 
   engineRefused(): void {
     this.#ringRefused = true;
-    this.#announceFallback('kernel-unsupported');
+    tellFallback(this.socket, 'kernel-unsupported');
   }
 
   settlingQuietly(settle: () => void): void {
@@ -195,16 +190,12 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   detachedInFlight(): void {
-    this.counters.detachedBuffers++;
-    warnOnce(
-      'ZC_DETACHED_IN_FLIGHT',
-      'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
-        'owner may have changed bytes on the wire. Keep buffers until their write callback',
-    );
+    this.account.detachedInFlight();
   }
 
   finished(engine: unknown): void {
     this.attachment?.finished(engine);
+    this.account.ended();
   }
 
   // --- writing ----------------------------------------------------------------------------------
@@ -321,7 +312,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
       staging,
       engine.name === 'io_uring' ? 'later' : 'now',
     );
-    const job: Job = { segments, bytes, lease: staging.lease, accepted: callback };
+    const { detectMutation } = this.options;
+    const watch = watchSegments(detectMutation, segments, chunks, this.account, engine.reactor);
+    const job: Job = { segments, bytes, lease: staging.lease, watch, accepted: callback };
     this.#dispatched += bytes;
     engine.submit(job, newWriteResource);
   }
@@ -352,7 +345,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   // The same, or why it pauses.
   #means(): SubmitRing | Reactor | Reason {
     const means = this.#standing();
-    if (typeof means === 'string') return means;
+    if (typeof means === 'string') return this.#refuse(means);
     this.#health.follow(this.options.engine, () => {
       const { local, remote } = nodePrivate.addressesOf(this.socket);
       return `${local} ${remote}`;
@@ -364,28 +357,34 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #attach(means: SubmitRing | Reactor): Reason | undefined {
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
     const refused = attachment.attach(means);
-    if (refused === undefined) return undefined;
+    if (refused === undefined) {
+      this.#announced = undefined;
+      return undefined;
+    }
     if (refused !== 'fd-limit') this.refused = refused;
-    this.#announceFallback(refused);
-    return refused;
+    return this.#refuse(refused);
+  }
+
+  // Every large write is refused alike: told once. What the program switched off is no news to it.
+  #refuse(reason: Reason): Reason {
+    if (reason !== this.#announced && reason !== 'disabled') tellFallback(this.socket, reason);
+    this.#announced = reason;
+    return reason;
   }
 
   get dispatched(): number {
     return this.#dispatched;
   }
 
-  /** The socket got another handle: core counts from 0 again. */
-  handleReplaced(): void {
+  /** The socket got another handle: core counts from 0 again, and had `bytesBefore` by the last one. */
+  handleReplaced(bytesBefore: number): void {
+    this.account.connected(bytesBefore);
     this.#dispatched = 0;
     this.refused = undefined;
     this.#ringRefused = false;
     this.#hears = false;
     this.#health.leave();
     this.#choice.leave();
-  }
-
-  #announceFallback(reason: Reason): void {
-    publish(channels.fallback, { socket: this.socket, reason });
   }
 }
 

@@ -3,14 +3,14 @@
 import dgram from 'node:dgram';
 import { isIP } from 'node:net';
 import { SocketControl } from './control.js';
-import { zeroDatagramCounters } from './counters.js';
+import { CopyingSource } from './copying-source.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from './datagram-arguments.js';
 import type { Arrival } from './datagram-core.js';
 import { DatagramIterator } from './datagram-iterator.js';
 import { sendContext, type SendCallback } from './datagram-job.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
 import type { DatagramControl } from './datagram-socket.js';
-import type { Reason, State } from './engine.js';
+import type { Reason } from './engine.js';
 import * as errors from './errors.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError } from './send-arguments.js';
@@ -50,7 +50,6 @@ export class FallbackUdpSocket extends NodesSocket {
   readonly #options: udp.UdpSocketOptions;
   readonly #maxQueuedBytes: number;
   readonly #why: string;
-  readonly #counters = zeroDatagramCounters();
   readonly #iterators = new Set<DatagramIterator<Arrival<udp.UdpRemoteInfo>>>();
   readonly #outgoing = new Set<Outgoing>();
   #outgoingBytes = 0;
@@ -60,16 +59,7 @@ export class FallbackUdpSocket extends NodesSocket {
   readonly #flushes = new Set<{ readonly left: Set<Outgoing>; readonly done: () => void }>();
   #isListening = false;
   #isConnected = false;
-  readonly #source = {
-    engineName: 'copy' as const,
-    state: 'unsupported' as State,
-    reason: REASON,
-    pendingBytes: 0,
-    pendingSends: 0,
-    stats: () => Object.freeze({ ...this.#counters }),
-    thresholds: () => ({ stream: undefined, response: undefined }),
-    flush: () => this.#flush(),
-  };
+  readonly #source = new CopyingSource(REASON, () => this.#flush());
   readonly #control = new SocketControl(this.#source);
 
   /** @param why why the addon is not there */
@@ -99,12 +89,17 @@ export class FallbackUdpSocket extends NodesSocket {
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const [first, second] = given as [never, never];
     if (event === 'message' && !this.#arrives(first, second)) return false;
-    if (event === 'listening') this.#isListening = true;
+    if (event === 'listening') this.#listens();
     if (event === 'connect') this.#findConnected();
     // dgram forgets the calls that wait for bind() when any error comes first.
     if (event === 'error' && !this.#isListening) this.#settleLater(this.#outgoing, first);
     if (event === 'close') this.#end();
     return super.emit(event, ...given);
+  }
+
+  #listens(): void {
+    this.#isListening = true;
+    this.#source.opened();
   }
 
   override disconnect(): void {
@@ -173,7 +168,7 @@ export class FallbackUdpSocket extends NodesSocket {
     const full = this.#refusal(bytes);
     if (this.#corked !== undefined || full !== undefined) this.#checkRunning();
     if (full !== undefined) {
-      if (tell === undefined) this.#counters.failedSends++;
+      if (tell === undefined) this.#source.counters.failedSends++;
       else process.nextTick(tell, full);
       return;
     }
@@ -287,7 +282,7 @@ export class FallbackUdpSocket extends NodesSocket {
     if (this.#corked !== undefined) return void this.#corked.push(outgoing);
     const { port, address, bytes } = outgoing.message;
     const datagrams = datagramsOf(outgoing.message);
-    if (datagrams.length > 1) this.#counters.softwareSegments += datagrams.length;
+    if (datagrams.length > 1) this.#source.counters.softwareSegments += datagrams.length;
     // Lookups of a name would sort datagrams anew: one after the other then.
     const atATime = isIP(address ?? '') === 0 && address ? 1 : datagrams.length;
     let next = 0;
@@ -332,7 +327,8 @@ export class FallbackUdpSocket extends NodesSocket {
   #settle(outgoing: Outgoing, error: Error | null): void {
     if (outgoing.isSettled) return;
     const { message, tell } = outgoing;
-    if (this.#forget(outgoing) && error === null) this.#counters.copiedBytes += message.bytes;
+    if (this.#forget(outgoing) && error === null)
+      this.#source.counters.copiedBytes += message.bytes;
     if (tell !== undefined) tell(error);
     else if (error !== null) this.#failUnheard(error);
   }
@@ -346,11 +342,11 @@ export class FallbackUdpSocket extends NodesSocket {
   #failUnheard(error: NodeJS.ErrnoException): void {
     const isSend = error.syscall === 'send' || error.code === 'ERR_IP_BLOCKED';
     if (!isSend && this.#isListening && this.#source.state !== 'closed') this.emit('error', error);
-    else this.#counters.failedSends++;
+    else this.#source.counters.failedSends++;
   }
 
   #end(): void {
-    this.#source.state = 'closed';
+    this.#source.closed();
     for (const iterator of this.#iterators) iterator.end();
     const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
     this.#settleLater(this.#corked ?? [], error);
@@ -366,11 +362,11 @@ export class FallbackUdpSocket extends NodesSocket {
     const { receiveBlockList, gro } = this.#options;
     const family = rinfo.family === 'IPv4' ? 'ipv4' : 'ipv6';
     if (receiveBlockList?.check(rinfo.address, family) === true) return false;
-    this.#counters.receivedDatagrams++;
+    this.#source.counters.receivedDatagrams++;
     if (gro === 'whole') rinfo.segmentSize = rinfo.size;
     for (const iterator of this.#iterators) {
       // dgram cannot be made to wait.
-      if (iterator.isFull) this.#counters.receiveDrops++;
+      if (iterator.isFull) this.#source.counters.receiveDrops++;
       else iterator.push({ data, rinfo });
     }
     return true;

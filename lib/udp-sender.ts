@@ -85,6 +85,7 @@ export class UdpSender {
     const connected = this.#routing.isConnected;
     const { payloads, port, address, callback } = sendArguments(connected, args);
     this.#core.checkRunning();
+    this.#core.zeroCopy.rememberCaller(payloads);
     const resource = callback === undefined ? undefined : sendContext();
     if (this.#corked !== undefined) {
       const bytes = bytesOf(payloads);
@@ -117,6 +118,7 @@ export class UdpSender {
     const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
     this.#checkDestination(options);
     this.#core.checkRunning();
+    this.#core.zeroCopy.rememberCaller(payloads);
     if (this.#corked === undefined) return this.#report([plan], options.signal);
     return this.#gather(this.#corked, payloads, options);
   }
@@ -165,6 +167,7 @@ export class UdpSender {
     const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
     for (const plan of plans) this.#checkDestination(plan.options);
     this.#core.checkRunning();
+    for (const { payloads } of plans) this.#core.zeroCopy.rememberCaller(payloads);
     if (this.#corked === undefined) return this.#report(plans, common.signal);
     const all = plans.flatMap((plan) => plan.payloads);
     return this.#gather(this.#corked, all, {

@@ -3,6 +3,7 @@
 const kernel = [
   'datagram',
   'errqueue',
+  'hash',
   'interface',
   'io_uring',
   'io_uring_send',
@@ -19,6 +20,7 @@ const node = [
   'constants',
   'datagram',
   'env',
+  'hash',
   'pieces',
   'port',
   'reactor',

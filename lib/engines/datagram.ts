@@ -12,8 +12,10 @@ import { Handbacks } from '../handbacks.js';
 import { InFlight } from '../inflight.js';
 import { JobSettler } from '../job-settler.js';
 import { roomBytes } from '../policy/budget.js';
-import type { PortOwner, Reactor } from '../reactor.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
+import type { PortOwner, Reactor } from '../reactor.js';
+import { releaseLatency } from '../totals.js';
+import { DatagramBatch } from './datagram-batch.js';
 import type { DatagramHost, DatagramSender } from './datagram-host.js';
 import type { SendKind } from './engine-host.js';
 
@@ -28,6 +30,7 @@ interface Sent {
   readonly job?: DatagramJob;
   readonly payloads: readonly Uint8Array[];
   readonly kind: SendKind;
+  readonly acceptedMs: number;
 }
 
 export class DatagramEngine implements PortOwner, DatagramSender {
@@ -37,7 +40,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   readonly #host: DatagramHost;
   readonly #inflight = new InFlight<Sent>();
   readonly #handbacks = new Handbacks();
-  readonly #pieces: Uint8Array[] = [];
+  readonly #batch: DatagramBatch;
   readonly #queue = new DatagramQueue();
   #deferred = 0;
   readonly #settler: JobSettler;
@@ -50,6 +53,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     this.#reactor = reactor;
     this.#words = words;
     this.#host = host;
+    const { PIECES_PER_BATCH } = reactor.constants;
+    this.#batch = new DatagramBatch(words, PIECES_PER_BATCH, (job, index, described) =>
+      this.#copyReason(job, index, described),
+    );
     this.#settler = new JobSettler(host.socket, () => {
       this.flush();
       this.#settle();
@@ -145,8 +152,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const { counters } = host;
     let bytes = 0;
     let kind: SendKind = 'ordinary';
+    const { nowMs } = this.#reactor;
     const strays = this.#inflight.complete(lo, hi, (entry, isFirst) => {
       counters.notifications++;
+      releaseLatency.observe(nowMs - entry.acceptedMs);
       if (isFirst && copied) counters.kernelCopiedSends++;
       if (!isFirst) counters.unknownSends++;
       bytes += entry.bytes;
@@ -197,40 +206,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const reason = this.#copyReason(head, head.next, 0);
     if (reason === undefined) return this.#sendZeroCopy(head);
     head.copyNext = reason;
-    const { count } = this.#describe('copied');
-    const sent = this.#reactor.native.sendDatagrams(this.port, this.#pieces, 0, count, 0);
+    const count = this.#batch.describe(this.#queue, 'copied');
+    const sent = this.#reactor.native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
     if (sent >= 0) this.#bookCopied(sent);
     else this.#copyFailed(head, -sent);
-  }
-
-  // Describes datagrams from the head of the queue on, until one that goes the other way.
-  #describe(way: 'copied' | 'zero-copy'): { count: number; bytes: number } {
-    const words = this.#words;
-    const pieces = this.#pieces;
-    const most = this.#reactor.constants.PIECES_PER_BATCH;
-    let slots = 0;
-    let used = 0;
-    let bytes = 0;
-    for (let i = 0; i < this.#queue.size && slots < words.batch; i++) {
-      const job = this.#queue.at(i);
-      const { payloads, envelope, gathered, count, prefix } = job;
-      for (let index = job.next; index < count && slots < words.batch; index++) {
-        const parts = (gathered ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
-        if (used + parts > most) return { count: slots, bytes };
-        const reason = this.#copyReason(job, index, bytes);
-        // The first was decided by the caller.
-        if (slots > 0 && (reason !== undefined) !== (way === 'copied'))
-          return { count: slots, bytes };
-        if (index === job.next) job.copyNext = reason;
-        if (prefix !== undefined) pieces[used++] = prefix;
-        if (gathered) for (const piece of payloads) pieces[used++] = piece;
-        else pieces[used++] = payloads[index] as Uint8Array;
-        const size = job.bytesOf(index);
-        words.write(slots++, envelope, parts, size + (prefix?.length ?? 0));
-        bytes += size;
-      }
-    }
-    return { count: slots, bytes };
   }
 
   // `described`: bytes of the batch so far that will be pinned.
@@ -323,7 +302,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   #sendZeroCopy(head: DatagramJob): void {
     if (this.#sendsSinceReap >= SENDS_BETWEEN_REAPS) this.#reapNow();
-    const { count } = this.#describe('zero-copy');
+    const count = this.#batch.describe(this.#queue, 'zero-copy');
     const before = this.#inflight.pendingSends;
     let sent = this.#trySend(count);
     if (sent === -ENOBUFS) {
@@ -344,25 +323,28 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // Sends what is described, and books what went. Answers -errno of the first, or how many.
   #trySend(count: number): number {
     const { native, constants: numbers } = this.#reactor;
-    const result = native.sendDatagrams(this.port, this.#pieces, 0, count, numbers.SEND_ZEROCOPY);
+    const { pieces } = this.#batch;
+    const result = native.sendDatagrams(this.port, pieces, 0, count, numbers.SEND_ZEROCOPY);
     const isIdTaken = result >= numbers.ID_TAKEN || result <= -numbers.ID_TAKEN;
     const sent = isIdTaken ? result - Math.sign(result) * numbers.ID_TAKEN : result;
-    for (let i = 0; i < sent; i++) this.#bookZeroCopy();
+    const { nowMs: acceptedMs } = this.#reactor;
+    for (let i = 0; i < sent; i++) this.#bookZeroCopy(acceptedMs);
     if (isIdTaken) {
       // One failed behind the point where it got its id, and that is notified: keep in step.
       this.#host.counters.zeroCopySends++;
-      this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary' });
+      this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary', acceptedMs });
     }
     // Native read the error queue to learn that, and no event will tell of what it found.
     if (sent < count && sent !== -EAGAIN) this.#reapNow();
     return sent;
   }
 
-  #bookZeroCopy(): void {
+  #bookZeroCopy(acceptedMs: number): void {
     const job = this.#queue.head;
     const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
     const bytes = job.bytesOf(job.next);
-    const id = this.#inflight.add({ bytes, job, payloads, kind: this.#host.sent() });
+    const kind = this.#host.sent();
+    const id = this.#inflight.add({ bytes, job, payloads, kind, acceptedMs });
     this.#sendsSinceReap++;
     this.#reactor.addPinned(bytes);
     const { counters } = this.#host;

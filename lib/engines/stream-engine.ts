@@ -3,17 +3,19 @@
 // Knows nothing of net.Socket; what it may not decide it asks its host. How bytes get to the kernel is
 // the business of the engines that extend it.
 import type { AsyncResource } from 'node:async_hooks';
-import { channels, publish } from '../diagnostics.js';
+import { channels, publish, tellAbort } from '../diagnostics.js';
 import type { EngineName, Job, Reason, Segment } from '../engine.js';
 import { bufferDetached } from '../errors.js';
 import { Handbacks } from '../handbacks.js';
 import { InFlight, type SentEntry } from '../inflight.js';
 import type { Want } from '../policy/adaptive.js';
 import { roomBytes } from '../policy/budget.js';
+import type { MutationWatch } from '../mutation.js';
 import { Linger } from '../policy/linger.js';
 import { pinPieces, unpinPieces, type PoolPiece } from '../pool-pins.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import type { Lease } from '../staging.js';
+import { releaseLatency, type AbortReason } from '../totals.js';
 import type { EngineHost, SendKind } from './engine-host.js';
 import { JobCursor, type Share } from './job-cursor.js';
 
@@ -25,6 +27,8 @@ interface Sent extends SentEntry {
   readonly telling: boolean;
   readonly lease: Lease | undefined;
   readonly poolPieces: readonly PoolPiece[] | undefined;
+  readonly watch: MutationWatch | undefined;
+  readonly acceptedMs: number;
 }
 
 type Phase = 'open' | 'lingering' | 'closed';
@@ -138,10 +142,9 @@ export abstract class StreamEngine implements PortOwner {
   }
 
   /** Resets the connection: what was pending is released at once. */
-  abort(reason: Error, why: string): void {
+  abort(reason: Error, why: AbortReason): void {
     if (this.#phase === 'closed') return;
-    const { pendingBytes } = this;
-    publish(channels.abort, { socket: this.host.socket, reason: why, pendingBytes });
+    tellAbort(this.host.socket, why, this.pendingBytes);
     this.#failJob(reason);
     this.#phase = 'lingering';
     clearTimeout(this.#timer);
@@ -168,12 +171,15 @@ export abstract class StreamEngine implements PortOwner {
     let bytes = 0;
     let kind: SendKind = 'ordinary';
     let told = false;
+    const { nowMs } = this.reactor;
     const strays = this.inflight.complete(lo, hi, (entry, isFirst) => {
       entry.lease?.release();
+      entry.watch?.release();
       if (entry.poolPieces !== undefined) unpinPieces(entry.poolPieces);
       if (entry.bytes === 0) return; // it failed, and took an id all the same
       bytes += entry.bytes;
       counters.notifications++;
+      releaseLatency.observe(nowMs - entry.acceptedMs);
       if (entry.kind === 'probe') kind = 'probe';
       const isTold = this.isTold(entry, isFirst, copied);
       told ||= isTold;
@@ -185,7 +191,7 @@ export abstract class StreamEngine implements PortOwner {
     counters.strayNotifications += strays;
     this.reactor.addPinned(-bytes);
     if (told) this.host.completed(copied, kind);
-    this.#linger?.progressed(performance.now());
+    this.#linger?.progressed(nowMs);
     if (channels.release.hasSubscribers) {
       publish(channels.release, { socket: this.host.socket, bytes });
     }
@@ -269,20 +275,16 @@ export abstract class StreamEngine implements PortOwner {
     const cursor = this.cursor as JobCursor;
     const { pieces } = cursor.segment as Segment;
     const { counters } = this.host;
-    const lease = this.#job?.lease;
+    const { lease, watch } = this.#job as Job;
     const shares = accepted > 0 ? cursor.advance(accepted, undefined) : undefined;
     const kind = accepted > 0 && telling ? this.host.sent() : 'ordinary';
     const poolPieces = this.#pinFor(pieces);
     lease?.retain();
-    const id = this.inflight.add({
-      bytes: accepted,
-      pieces,
-      shares,
-      kind,
-      telling,
-      lease,
-      poolPieces,
-    });
+    watch?.retain();
+    const acceptedMs = this.reactor.nowMs;
+    const bytes = accepted;
+    const sent = { bytes, pieces, shares, kind, telling, lease, poolPieces, watch, acceptedMs };
+    const id = this.inflight.add(sent);
     if (accepted === 0) return;
     this.host.progressed();
     this.reactor.addPinned(accepted);
@@ -331,6 +333,7 @@ export abstract class StreamEngine implements PortOwner {
     this.cursor = undefined;
     this.waiting = false;
     job?.lease?.release();
+    job?.watch?.release();
     if (this.#jobPieces !== undefined) unpinPieces(this.#jobPieces);
     this.#jobPieces = undefined;
     if (job === undefined || resource === undefined) return job?.accepted;

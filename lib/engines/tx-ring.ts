@@ -3,10 +3,12 @@
 import { constants } from 'node:os';
 import type { DatagramJob } from '../datagram-job.js';
 import { DatagramQueue } from '../datagram-queue.js';
+import { channels, publish } from '../diagnostics.js';
 import { frameRefused, queueFull, ringFull, systemError } from '../errors.js';
 import { JobSettler } from '../job-settler.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import { RingSlots, type RingFrame, type RingRun } from '../ring-slots.js';
+import { releaseLatency } from '../totals.js';
 import type { DatagramHost, DatagramSender } from './datagram-host.js';
 
 const { EAGAIN, ECANCELED, ENOBUFS } = constants.errno;
@@ -253,11 +255,15 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   #took(count: number): void {
     const { counters } = this.#host;
-    this.#progressMs = performance.now();
+    const acceptedMs = performance.now();
+    this.#progressMs = acceptedMs;
     this.#slots.taken(count, (frame) => {
       const bytes = frame.length - this.#ring.headroom;
       if (frame.origin === 'in-place') {
-        counters.zeroCopySends++;
+        frame.acceptedMs = acceptedMs;
+        const id = counters.zeroCopySends++;
+        if (channels.send.hasSubscribers)
+          publish(channels.send, { socket: this.#host.socket, id, bytes });
         counters.zeroCopyBytes += bytes;
         this.#pendingBytes += bytes;
       } else {
@@ -294,8 +300,12 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const count = this.#reactor.native.ringReleased(this.port, oldest, pending);
     if (count > 0) {
       this.#progressMs = performance.now();
+      const before = this.#pendingBytes;
       this.#slots.gaveBack(count, (frame) => this.#settle(frame, undefined));
       this.#settler.schedule();
+      const bytes = before - this.#pendingBytes;
+      if (bytes > 0 && channels.release.hasSubscribers)
+        publish(channels.release, { socket: this.#host.socket, bytes });
     }
     if (this.#slots.pending > 0) {
       this.#reactor.native.arm(this.port);
@@ -348,6 +358,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (error !== undefined) job.error ??= error;
     else if (frame.origin === 'in-place') {
       this.#host.counters.notifications++;
+      releaseLatency.observe(this.#progressMs - frame.acceptedMs);
       this.#pendingBytes -= bytes;
       job.sent++;
       // The ring does not tell whether a device or a tap made the kernel copy.

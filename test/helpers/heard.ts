@@ -1,7 +1,7 @@
 // What this package publishes on one of its diagnostics channels while a scenario runs.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
-type ChannelName = 'send' | 'release' | 'fallback' | 'resume' | 'abort';
+type ChannelName = 'send' | 'release' | 'fallback' | 'resume' | 'abort' | 'mutation';
 
 /** Messages of one channel, gathered until `stop`. */
 export class Heard<Message> {

@@ -16,6 +16,7 @@ export interface Scenarios {
   'packet-receive': typeof import('../rig/programs/packet-receive');
   'packet-queue': typeof import('../rig/programs/packet-queue');
   'packet-teardown': typeof import('../rig/programs/packet-teardown');
+  'packet-observed': typeof import('../rig/programs/packet-observed');
   'packet-errors': typeof import('../rig/programs/packet-errors');
 }
 

@@ -21,6 +21,8 @@ interface Modules {
   'io-uring-refused': typeof import('../rig/programs/io-uring-refused');
   'io-uring-staging': typeof import('../rig/programs/io-uring-staging');
   linger: typeof import('../rig/programs/linger');
+  metrics: typeof import('../rig/programs/metrics');
+  mutation: typeof import('../rig/programs/mutation');
   promises: typeof import('../rig/programs/promises');
   teardown: typeof import('../rig/programs/teardown');
 }

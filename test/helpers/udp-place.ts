@@ -20,6 +20,7 @@ interface Modules {
   'udp-failures': typeof import('../rig/programs/udp-failures');
   'udp-memory': typeof import('../rig/programs/udp-memory');
   'udp-mixed': typeof import('../rig/programs/udp-mixed');
+  'udp-mutation': typeof import('../rig/programs/udp-mutation');
   'udp-modes': typeof import('../rig/programs/udp-modes');
   'udp-queues': typeof import('../rig/programs/udp-queues');
   'udp-receive': typeof import('../rig/programs/udp-receive');

@@ -9,10 +9,13 @@ import {
   createServer,
   enableZeroCopy,
   isZeroCopy,
+  metrics,
   ZeroCopyError,
   ZeroCopySocket,
   type Capabilities,
   type Engine,
+  type Histogram,
+  type ProcessMetrics,
   type Reason,
   type SendReport,
   type State,
@@ -203,4 +206,23 @@ export function failing(error: unknown): ZeroCopyErrorCode | undefined {
   // @ts-expect-error not one of ours
   if (error.code === 'EPIPE') return undefined;
   return error.code;
+}
+
+export function watching(socket: net.Socket): void {
+  const now = metrics();
+  same<typeof now, ProcessMetrics>(true);
+  same<typeof now.releaseLatency, Histogram>(true);
+  const bytes: number = now.totals.zeroCopyBytes + now.totals.receivedDatagrams;
+  const paused: number | undefined = now.fallbacks['kernel-copied'];
+  const reset: number | undefined = now.aborts['linger-timeout'];
+  void [bytes, paused, reset];
+  // @ts-expect-error no reason of ours
+  void now.fallbacks.unknown;
+  // @ts-expect-error a snapshot
+  now.openSockets = 0;
+  for (const detectMutation of [true, false, 'warn', 'throw'] as const) {
+    enableZeroCopy(socket, { detectMutation });
+  }
+  // @ts-expect-error another word
+  enableZeroCopy(socket, { detectMutation: 'log' });
 }

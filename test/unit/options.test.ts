@@ -69,6 +69,7 @@ describe('options', () => {
           holdCallbacks: true,
           maxPendingBytes: 16 * 1024 * 1024,
           lingerTimeoutMs: 30_000,
+          detectMutation: undefined,
           maxStagedBytes: 4096,
           staging: commonArea,
         });
@@ -85,6 +86,7 @@ describe('options', () => {
       callbackAt: 'accept',
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      detectMutation: 'throw',
       maxStagedBytes: 5,
     });
     assert.deepEqual(resolved, {
@@ -98,6 +100,7 @@ describe('options', () => {
       holdCallbacks: false,
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      detectMutation: 'throw',
       maxStagedBytes: 5,
       staging: commonArea,
     });

@@ -1,0 +1,54 @@
+// What this environment (the main thread, or one worker) did so far, for monitoring.
+import type { DatagramCounters } from './counters.js';
+import type { Reason } from './engine.js';
+import type { Histogram } from './histogram.js';
+import { startedReactor } from './reactor.js';
+import { accounts, aborts, fallbacks, releaseLatency, type AbortReason } from './totals.js';
+
+/** Counts of one environment since it loaded this package. A snapshot. */
+export interface ProcessMetrics {
+  /** `zeroCopy.stats` of all sockets of this package, summed: also of those that are closed. */
+  readonly totals: Readonly<DatagramCounters>;
+  /** Sockets that have a descriptor, or memory that the kernel still references. */
+  readonly openSockets: number;
+  /** What the kernel references for these sockets at present. */
+  readonly pendingBytes: number;
+  readonly pendingSends: number;
+  /** Bytes that the whole process has pinned at present, those of other threads included. */
+  readonly pinnedBytes: number;
+  /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
+  readonly budgetBytes: number;
+  /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
+  readonly openPorts: number;
+  /** How often zero copy was paused or refused, as `msg-zerocopy:fallback` tells. */
+  readonly fallbacks: Readonly<Partial<Record<Reason, number>>>;
+  /** How often a connection was reset to get its memory back. */
+  readonly aborts: Readonly<Partial<Record<AbortReason, number>>>;
+  /**
+   * Seconds from the moment the kernel accepted a zero-copy send to its release; one observation for
+   * each of `totals.notifications`. Notifications that nobody waits for may be read 2 ms late, and those
+   * read together share one look at the clock.
+   */
+  readonly releaseLatency: Histogram;
+}
+
+/**
+ * Totals over all sockets of this environment: the main thread and every worker have their own. Costs
+ * some microseconds and one more for each open socket; sends pay nothing for it but the look at a clock.
+ * Works without the addon, too.
+ */
+export function metrics(): ProcessMetrics {
+  accounts.sweep();
+  const reactor = startedReactor();
+  return Object.freeze({
+    totals: Object.freeze(accounts.sums()),
+    openSockets: accounts.size,
+    ...accounts.pending(),
+    pinnedBytes: reactor?.native.addPinned(0) ?? 0,
+    budgetBytes: reactor?.processBudget ?? 0,
+    openPorts: reactor?.native.describe().openPorts ?? 0,
+    fallbacks: fallbacks.snapshot(),
+    aborts: aborts.snapshot(),
+    releaseLatency: releaseLatency.snapshot(),
+  });
+}

@@ -1,0 +1,98 @@
+// What one upgraded socket counts, and how it takes part in the sums of its environment.
+import type net from 'node:net';
+import type { ZeroCopyStats } from './control.js';
+import { zeroCounters, type Counters } from './counters.js';
+import { warnDetachedInFlight } from './detached.js';
+import type { StreamEngine } from './engines/stream-engine.js';
+import type { MutationSubject } from './mutation.js';
+import * as nodePrivate from './node-private.js';
+import type { TcpAttachment } from './tcp-attachment.js';
+import { accounts, type SocketAccount } from './totals.js';
+
+/** Whom an account belongs to. */
+interface Owner {
+  readonly socket: net.Socket;
+  /** The engines; absent until the first large write. */
+  readonly attachment: TcpAttachment | undefined;
+}
+
+export class TcpAccount implements SocketAccount, MutationSubject {
+  counted: Readonly<Counters> | undefined;
+  countedByNode = 0;
+  readonly #owner: Owner;
+  #counters: Counters | undefined;
+  /** What libuv wrote of the connections before the present one, and of all as it was asked last. */
+  #bytesBefore = 0;
+  #bytesByNode = 0;
+
+  constructor(owner: Owner) {
+    this.#owner = owner;
+    if (nodePrivate.handleOf(owner.socket) !== undefined) accounts.open(this);
+  }
+
+  get socket(): net.Socket {
+    return this.#owner.socket;
+  }
+  /** What is counted; absent while nothing is. */
+  get counters(): Counters | undefined {
+    return this.#counters;
+  }
+  /** The same, to count. */
+  get counting(): Counters {
+    return (this.#counters ??= zeroCounters());
+  }
+  get bytesByNode(): number {
+    const bytes = this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
+    // A socket whose handle went to another process says 0: what was counted stays so.
+    return (this.#bytesByNode = Math.max(this.#bytesByNode, bytes));
+  }
+  get pendingBytes(): number {
+    return this.engines.reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
+  }
+  get pendingSends(): number {
+    return this.engines.reduce((sends, engine) => sends + engine.pendingSends, 0);
+  }
+  get engines(): StreamEngine[] {
+    return this.#owner.attachment?.engines() ?? [];
+  }
+
+  stats(): ZeroCopyStats {
+    const counters = this.#counters ?? zeroCounters();
+    // What libuv wrote is what core counts; it costs the fast path nothing.
+    const copiedBytes = counters.copiedBytes + this.bytesByNode;
+    return Object.freeze({ ...counters, copiedBytes });
+  }
+
+  detachedInFlight(): void {
+    this.counting.detachedBuffers++;
+    warnDetachedInFlight();
+  }
+
+  // --- its place in the sums --------------------------------------------------------------------
+
+  /** The socket got a handle. @param bytesBefore what libuv had written by the one before */
+  connected(bytesBefore: number): void {
+    this.#bytesBefore += bytesBefore;
+    accounts.open(this);
+  }
+
+  /** The socket was destroyed, or one of its engines closed its descriptor. */
+  ended(): void {
+    if (this.socket.destroyed && this.engines.length === 0) accounts.end(this);
+  }
+
+  get isOver(): boolean {
+    const { socket } = this;
+    const isConnected = socket.connecting || nodePrivate.handleOf(socket) !== undefined;
+    return !isConnected && this.engines.length === 0;
+  }
+
+  // --- MutationSubject --------------------------------------------------------------------------
+
+  fail(error: Error): boolean {
+    const { socket } = this;
+    if (socket.destroyed) return false;
+    socket.destroy(error);
+    return true;
+  }
+}

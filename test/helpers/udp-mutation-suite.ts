@@ -1,0 +1,28 @@
+// The tests of detectMutation on datagrams that are the same over loopback and over the rig.
+import assert from 'node:assert/strict';
+import { UDP_FAMILIES, type UdpPlace } from './udp-place';
+
+const TITLES = {
+  changed: 'finds a changed byte, and names who sent it; warns once of a place',
+  detached: 'finds a buffer that was detached',
+  thrown: "emits 'error' with 'throw'",
+} as const;
+
+export function udpMutationTests(getPlace: () => UdpPlace): void {
+  for (const type of UDP_FAMILIES) {
+    for (const [scenario, title] of Object.entries(TITLES)) {
+      it(`${title} (${type})`, async () => {
+        const params = getPlace().params(type);
+        // Warnings are not printed, and emitted all the same.
+        const quiet = ['env', 'NODE_NO_WARNINGS=1'];
+        const name = scenario as keyof typeof TITLES;
+        await getPlace().runAlone('udp-mutation', name, params, quiet);
+      });
+    }
+
+    it(`reports nothing of 2,000 sends that keep the rule (${type})`, async () => {
+      const answer = await getPlace().run('udp-mutation', 'clean', getPlace().params(type));
+      assert.ok(answer.zeroCopySends > 500, `${answer.zeroCopySends} zero-copy sends`);
+    });
+  }
+}

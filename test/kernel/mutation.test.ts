@@ -1,0 +1,32 @@
+// detectMutation on TCP, by each engine: where the kernel copies after all, and where it does not.
+import assert from 'node:assert/strict';
+import { uringEverywhere } from '../helpers/io-uring-suite';
+import { everywhere, type Place } from '../helpers/place';
+
+const TITLES = {
+  changed: 'finds a changed byte, and names who wrote it; warns once of a place',
+  later: 'names the writer of what is sent in a later turn',
+  methods: 'names the callers of send() and end()',
+  detached: 'finds a buffer that was detached',
+  thrown: "destroys the stream with 'throw', and hands everything back in order",
+} as const;
+
+function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => Place): void {
+  const params = (): object => ({ to: getPlace().to(), zeroCopy: { engine } });
+  for (const [scenario, title] of Object.entries(TITLES)) {
+    it(title, async () => {
+      // Warnings come once for a place and a process.
+      const runner = getPlace().startRunner([], { NODE_NO_WARNINGS: '1' });
+      await runner.run('mutation', scenario as keyof typeof TITLES, params() as never);
+      await runner.stop();
+    });
+  }
+
+  it('reports nothing of 2,000 writes that keep the rule', async () => {
+    const answer = await getPlace().runner.run('mutation', 'clean', params() as never);
+    assert.ok(answer.zeroCopySends > 100, `${answer.zeroCopySends} zero-copy sends`);
+  });
+}
+
+everywhere('buffers changed too early', (getPlace) => tests('msg_zerocopy', getPlace));
+uringEverywhere('buffers changed too early', (getPlace) => tests('io_uring', getPlace));
