@@ -97,11 +97,18 @@ export interface ConnectionsOrder extends WindowOrder {
   connections: number;
 }
 
+/** Bodies of one size. */
+export interface BodyPart {
+  bytes: number;
+  /** Different ones, which are sent in turn. */
+  bodies: number;
+  /** How often they are sent, as a whole number beside those of the other parts. */
+  weight: number;
+}
+
 export interface ServerOrder extends WindowOrder {
   address: string;
-  size: number;
-  /** Bodies that are sent in turn. */
-  bodies: number;
+  parts: readonly BodyPart[];
 }
 
 export interface IdleServerOrder {

@@ -22,6 +22,7 @@ import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
 import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
+import { mix } from './workloads/mix';
 import { packet } from './workloads/packet';
 import { raw } from './workloads/raw';
 import { tcpLoopback, tcpSmall, tcpStream } from './workloads/tcp';
@@ -36,6 +37,7 @@ const workloads: Record<WorkloadName, Workload> = {
   'tcp-loopback': tcpLoopback,
   http,
   'http-latency': httpLatency,
+  mix,
   memory,
   'memory-growth': memoryGrowth,
   'udp-send': udpSend,
