@@ -22,6 +22,7 @@ interface Modules {
   'io-uring-staging': typeof import('../rig/programs/io-uring-staging');
   linger: typeof import('../rig/programs/linger');
   promises: typeof import('../rig/programs/promises');
+  routes: typeof import('../rig/programs/routes');
   teardown: typeof import('../rig/programs/teardown');
 }
 
