@@ -10,6 +10,7 @@ export const workloadNames = [
   'http',
   'http-latency',
   'mix',
+  'tuning',
   'memory',
   'memory-growth',
   'udp-send',
@@ -119,6 +120,8 @@ Workloads (default: tcp http)
   http-latency    latency of the same server under low load, in an open loop
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
                   in inverse proportion to it, of one body each or of many; and of single sizes
+  tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on
+                  loopback, the mix, and a stream beside a capture; with --svg a chart of each
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive
@@ -135,8 +138,8 @@ Options
   --footprint SIZE   memory the buffers of a stream (4M) or the bodies of an http server (one body)
                      cover together; mix: its many bodies (512M)
   --contestants LIST of plain, upgraded, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
-                     io_uring, copy (plain,upgraded; mix alone: plain and all engines but copy).
-                     Upgraded ones may end in +pool: buffers and bodies come from a BufferPool. The C contestants take part in tcp-stream (of
+                     io_uring, copy (plain,upgraded; mix alone: plain and all engines but copy;
+                     tuning alone: auto). Upgraded ones may end in +pool: buffers and bodies come from a BufferPool. The C contestants take part in tcp-stream (of
                      one socket) and tcp-loopback.
                      Of the datagram workloads: names of their rows (all)
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
@@ -187,6 +190,7 @@ const flags = {
 /** Where all workloads that run compare the same. */
 const ownContestants: Partial<Record<WorkloadName, string>> = {
   mix: 'plain,auto,msg_zerocopy,io_uring',
+  tuning: 'auto',
 };
 
 function defaultContestantsOf([first, ...others]: readonly WorkloadName[]): string {

@@ -111,6 +111,32 @@ export interface ServerOrder extends WindowOrder {
   parts: readonly BodyPart[];
 }
 
+/** Who is looked at while it works, for so many seconds. */
+export interface RecorderOrder {
+  contestant: Contestant;
+  address: string;
+  seconds: number;
+  everyMs: number;
+  /** A stream of writes of one size into a sink, or a server's answers. */
+  work: { kind: 'stream'; port: number; size: number } | { kind: 'http'; parts: BodyPart[] };
+}
+
+/** What a socket said at one time; sums since the start of the process. */
+export interface Moment {
+  /** Since the recording began. */
+  ms: number;
+  bytes: number;
+  /** CPU time of the process in µs. */
+  cpu: number;
+  /** Absent, as all below, for a contestant that knows no zero copy. */
+  engine?: string;
+  state?: string;
+  reason?: string;
+  /** Bytes; absent where no size goes zero-copy. */
+  streamThreshold?: number;
+  responseThreshold?: number;
+}
+
 export interface IdleServerOrder {
   contestant: Contestant;
   address: string;

@@ -110,14 +110,17 @@ function allocatorOf(pool: BufferPool): (size: number) => Buffer {
   };
 }
 
+/** What a socket says of itself. */
 interface Control {
   engine: string;
   state: string;
   reason?: string;
   stats: object;
+  thresholds: { stream: number | undefined; response: number | undefined };
 }
 
-function controlOf(socket: net.Socket): Control | undefined {
+/** Undefined for a socket that was not upgraded. */
+export function controlOf(socket: net.Socket): Control | undefined {
   return (socket as net.Socket & { zeroCopy?: Control }).zeroCopy;
 }
 

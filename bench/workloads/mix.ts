@@ -21,10 +21,17 @@ interface Mixture {
   weightOf: (bytes: number) => number;
 }
 
+const weightByBytes = (bytes: number): number => largest / bytes;
+
 const mixtures: readonly Mixture[] = [
   { name: 'even by count', weightOf: () => 1 },
-  { name: 'even by bytes', weightOf: (bytes) => largest / bytes },
+  { name: 'even by bytes', weightOf: weightByBytes },
 ];
+
+/** Bodies of which each size has as many bytes as any other, one of each. */
+export function evenByBytes(): BodyPart[] {
+  return partsOf(weightByBytes);
+}
 
 /** Shares of plain Node's CPU per request where at least half of the bytes are in large bodies. */
 const targetsOfLarge: Readonly<Record<string, number>> = {
