@@ -3,10 +3,10 @@
 import type { Facts } from './host';
 import type { CaseReport, ContestantSummary, Plan, Report, Series, Target } from './trials';
 
-const width = 860;
+export const width = 860;
 const height = 440;
-const frame = { left: 64, right: 24, top: 96, bottom: 64 };
-const plot = {
+export const frame = { left: 64, right: 24, top: 96, bottom: 64 };
+export const plot = {
   width: width - frame.left - frame.right,
   height: height - frame.top - frame.bottom,
 };
@@ -47,7 +47,8 @@ export function chartOf(report: Report, facts: Facts): string {
   ].join('\n');
 }
 
-function styles(): string {
+/** Of every drawing. */
+export function styles(): string {
   const scheme = (index: 0 | 1): string =>
     colours.map((pair, colour) => `--c${colour}: ${pair[index]};`).join(' ');
   return `<style>
@@ -219,13 +220,13 @@ function lines(plan: Plan, series: readonly Series[]): string[] {
   ];
 }
 
-interface Scale {
+export interface Scale {
   ticks: number[];
   y(value: number): number;
 }
 
-/** About five ticks at round numbers. */
-function scaleOf(low: number, high: number): Scale {
+/** About five ticks at round numbers, over the height of a plot. */
+export function scaleOf(low: number, high: number, room: number = plot.height): Scale {
   const rough = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step =
@@ -233,19 +234,19 @@ function scaleOf(low: number, high: number): Scale {
   const ticks = Array.from({ length: Math.floor(high / step) + 1 }, (_, index) =>
     Number((index * step).toPrecision(6)),
   );
-  return { ticks, y: (value) => frame.top + plot.height * (1 - (value - low) / (high - low)) };
+  return { ticks, y: (value) => frame.top + room * (1 - (value - low) / (high - low)) };
 }
 
-function rule(y: number, label: string): string {
+export function rule(y: number, label: string): string {
   const line = stroke('rule', frame.left, y, width - frame.right, y);
   return `${line}${text(frame.left - 8, y + 4, label, 'axis tick')}`;
 }
 
-function stroke(kind: string, x1: number, y1: number, x2: number, y2: number): string {
+export function stroke(kind: string, x1: number, y1: number, x2: number, y2: number): string {
   return `<line class="${kind}" x1="${round(x1)}" y1="${round(y1)}" x2="${round(x2)}" y2="${round(y2)}"/>`;
 }
 
-function text(x: number, y: number, content: string, kind: string): string {
+export function text(x: number, y: number, content: string, kind: string): string {
   return `<text x="${round(x)}" y="${round(y)}" class="${kind}">${escape(content)}</text>`;
 }
 
@@ -258,10 +259,10 @@ function footer(plan: Plan, facts: Facts): string {
   return `Linux ${facts['kernel']}, Node ${facts['node']}, ${plan.facts['place']}${rounds}`;
 }
 
-function round(value: number): number {
+export function round(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-function escape(content: string): string {
+export function escape(content: string): string {
   return content.replace(/[&<>"]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }

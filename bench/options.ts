@@ -9,6 +9,8 @@ export const workloadNames = [
   'tcp-loopback',
   'http',
   'http-latency',
+  'mix',
+  'tuning',
   'memory',
   'memory-growth',
   'udp-send',
@@ -116,6 +118,10 @@ Workloads (default: tcp http)
   tcp-loopback    the same as tcp-stream on loopback, after the first second
   http            CPU per request of a keep-alive http server under full load
   http-latency    latency of the same server under low load, in an open loop
+  mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
+                  in inverse proportion to it, of one body each or of many; and of single sizes
+  tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on
+                  loopback, the mix, and a stream beside a capture; with --svg a chart of each
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive
@@ -127,20 +133,20 @@ Workloads (default: tcp http)
 Options
   --rounds N         rounds of interleaved trials (5)
   --seconds S        measured seconds of one trial (1.5)
-  --warmup S         seconds before that (0.8; tcp-loopback 1, http 1.5, http-latency 2)
-  --size LIST        sizes, e.g. 4K,64K,1M
+  --warmup S         seconds before that (0.8; tcp-loopback 1, http 1.5, http-latency and mix 2)
+  --size LIST        sizes, e.g. 4K,64K,1M; mix: single ones
   --footprint SIZE   memory the buffers of a stream (4M) or the bodies of an http server (one body)
-                     cover together
+                     cover together; mix: its many bodies (512M)
   --contestants LIST of plain, upgraded, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
-                     io_uring, copy (plain,upgraded). Upgraded ones may end in +pool: buffers and
-                     bodies come from a BufferPool. The C contestants take part in tcp-stream (of
+                     io_uring, copy (plain,upgraded; mix alone: plain and all engines but copy;
+                     tuning alone: auto). Upgraded ones may end in +pool: buffers and bodies come from a BufferPool. The C contestants take part in tcp-stream (of
                      one socket) and tcp-loopback.
                      Of the datagram workloads: names of their rows (all)
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
   --threshold SIZE   threshold of every upgraded contestant (the library's default)
   --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
   --connections LIST tcp-stream: sockets that write in turn, e.g. 1,1000 (one socket alone);
-                     http: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
+                     http, mix: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
   --request-rate N   http-latency: requests a second (200)
   --sink NAME        where udp-send, raw and packet send to: ifb (the pure cost of sending) or
                      xdp-drop (a veth that cuts GSO in software) (ifb)
@@ -181,7 +187,16 @@ const flags = {
   help: { type: 'boolean' },
 } as const;
 
-const defaultContestants = 'plain,upgraded';
+/** Where all workloads that run compare the same. */
+const ownContestants: Partial<Record<WorkloadName, string>> = {
+  mix: 'plain,auto,msg_zerocopy,io_uring',
+  tuning: 'auto',
+};
+
+function defaultContestantsOf([first, ...others]: readonly WorkloadName[]): string {
+  const own = first !== undefined && others.length === 0 ? ownContestants[first] : undefined;
+  return own ?? 'plain,upgraded';
+}
 
 type Values = { [K in keyof typeof flags]?: string | boolean };
 
@@ -189,11 +204,12 @@ type Values = { [K in keyof typeof flags]?: string | boolean };
 export function parseOptions(argv: readonly string[]): BenchOptions | undefined {
   const { values, positionals } = parse(argv);
   if (values.help) return undefined;
+  const workloads = expandWorkloads(positionals.length > 0 ? positionals : ['tcp', 'http']);
   const options: BenchOptions = {
-    workloads: expandWorkloads(positionals.length > 0 ? positionals : ['tcp', 'http']),
+    workloads,
     rounds: integer(values, 'rounds', 5, 1000),
     seconds: decimal(values, 'seconds', 1.5, 3600),
-    contestants: parseContestants(values),
+    contestants: parseContestants(values, defaultContestantsOf(workloads)),
     sink: oneOf('sink', (values.sink as string | undefined) ?? 'ifb', sinkKinds),
     produce: oneOf('produce', (values.produce as string | undefined) ?? 'counter', produces),
     place: oneOf('place', (values.place as string | undefined) ?? 'auto', [
@@ -269,13 +285,13 @@ function parseRows(values: Values): DatagramRow[] | undefined {
   return names.length > 0 ? names : undefined;
 }
 
-function parseContestants(values: Values): Contestant[] {
+function parseContestants(values: Values, otherwise: string): Contestant[] {
   const engine = text(values, 'engine', (name) => oneOf('engine', name, engines));
   const threshold = text(values, 'threshold', parseSize);
-  const all = split((values.contestants as string | undefined) ?? defaultContestants);
+  const all = split((values.contestants as string | undefined) ?? otherwise);
   const others = all.filter((name) => name === 'plain' || !isDatagramRow(name));
   // Only rows of datagram workloads: whatever else is measured is measured as always.
-  const names = others.length > 0 ? others : split(defaultContestants);
+  const names = others.length > 0 ? others : split(otherwise);
   return [...new Set(names)].map((name) => contestantOf(name, engine, threshold));
 }
 

@@ -15,6 +15,8 @@ export interface Place {
   readonly device: string;
   address(side: Side): string;
   start(side: Side, name: string, argv: readonly string[]): Child;
+  /** Starts a capture on the sender's device, which makes the kernel copy; absent where it would not. */
+  capture?(): Promise<{ stop(): Promise<void> }>;
   /** Schedstat files of the kernel threads on the sender's CPU that work for the sender. */
   readonly kernelThreads: string[];
   close(): void;
@@ -91,6 +93,7 @@ function openRig(options: BenchOptions): Place {
     device: sender.device,
     address: (side) => (options.family === 6 ? rig[side].address6 : rig[side].address4),
     start: (side, name, argv) => new Child(name, rig.spawn(side, [...argv], childOptions)),
+    capture: () => rig.capture('sender'),
     kernelThreads: kernelThreadsOf(sender.device, sender.cpu),
     close: () => rig.down(),
   };

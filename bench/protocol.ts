@@ -97,11 +97,44 @@ export interface ConnectionsOrder extends WindowOrder {
   connections: number;
 }
 
+/** Bodies of one size. */
+export interface BodyPart {
+  bytes: number;
+  /** Different ones, which are sent in turn. */
+  bodies: number;
+  /** How often they are sent, as a whole number beside those of the other parts. */
+  weight: number;
+}
+
 export interface ServerOrder extends WindowOrder {
   address: string;
-  size: number;
-  /** Bodies that are sent in turn. */
-  bodies: number;
+  parts: readonly BodyPart[];
+}
+
+/** Who is looked at while it works, for so many seconds. */
+export interface RecorderOrder {
+  contestant: Contestant;
+  address: string;
+  seconds: number;
+  everyMs: number;
+  /** A stream of writes of one size into a sink, or a server's answers. */
+  work: { kind: 'stream'; port: number; size: number } | { kind: 'http'; parts: BodyPart[] };
+}
+
+/** What a socket said at one time; sums since the start of the process. */
+export interface Moment {
+  /** Since the recording began. */
+  ms: number;
+  bytes: number;
+  /** CPU time of the process in µs. */
+  cpu: number;
+  /** Absent, as all below, for a contestant that knows no zero copy. */
+  engine?: string;
+  state?: string;
+  reason?: string;
+  /** Bytes; absent where no size goes zero-copy. */
+  streamThreshold?: number;
+  responseThreshold?: number;
 }
 
 export interface IdleServerOrder {

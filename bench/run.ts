@@ -17,14 +17,17 @@ import {
 } from './options';
 import { Places, type Place } from './place';
 import { formatReport } from './table';
+import { timelineChart } from './timeline-chart';
 import type { Report } from './trials';
 import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
 import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
+import { mix } from './workloads/mix';
 import { packet } from './workloads/packet';
 import { raw } from './workloads/raw';
 import { tcpLoopback, tcpSmall, tcpStream } from './workloads/tcp';
+import { tuning } from './workloads/tuning';
 import { udpReceive } from './workloads/udp-receive';
 import { udpSend } from './workloads/udp-send';
 
@@ -36,6 +39,8 @@ const workloads: Record<WorkloadName, Workload> = {
   'tcp-loopback': tcpLoopback,
   http,
   'http-latency': httpLatency,
+  mix,
+  tuning,
   memory,
   'memory-growth': memoryGrowth,
   'udp-send': udpSend,
@@ -101,8 +106,16 @@ function save(options: BenchOptions, facts: Facts, reports: readonly Report[]): 
   const file = options.json ?? path.join(packageRoot, `bench/results/${last.plan.workload}.json`);
   const content = options.json === undefined ? [last] : reports;
   write(file, `${JSON.stringify({ date, host: facts, reports: content }, undefined, 2)}\n`);
-  if (options.svg !== undefined) {
+  if (options.svg === undefined) return;
+  if (!last.timelines) {
     write(path.join(options.svg, `${last.plan.workload}.svg`), chartOf(last, facts));
+  }
+  for (const one of last.timelines ?? []) {
+    const name = `${last.plan.workload}-${one.label}-${one.contestant}`.replace(
+      /[^a-z0-9_+]+/gi,
+      '-',
+    );
+    write(path.join(options.svg, `${name}.svg`), timelineChart(one, facts));
   }
 }
 

@@ -1,12 +1,23 @@
 // A report as text for a terminal.
 import { median, type Spread } from './stats';
+import { changeRows } from './timeline';
 import { nameOf, type CaseReport, type ContestantSummary, type Figure } from './trials';
 import type { Plan, Report } from './trials';
 
-export function formatReport({ plan, cases }: Report): string {
+export function formatReport({ plan, cases, timelines = [] }: Report): string {
   const facts = Object.entries(plan.facts).map(([key, value]) => `${key}=${value}`);
   const rows = [headings(plan), ...cases.flatMap((one) => caseRows(plan, one))];
-  return [`\n${plan.workload}: ${plan.title}`, facts.join(' '), '', ...align(rows)].join('\n');
+  return [
+    `\n${plan.workload}: ${plan.title}`,
+    facts.join(' '),
+    '',
+    ...align(rows),
+    ...timelines.flatMap((one) => [
+      '',
+      `${one.label}, ${one.contestant}`,
+      ...align(changeRows(one)),
+    ]),
+  ].join('\n');
 }
 
 function headings(plan: Plan): string[] {

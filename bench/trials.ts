@@ -1,6 +1,7 @@
 // Trials and what is made of them: interleaving, medians, ratios within a round. Knows no workload.
 import type { Contestant } from './options';
 import { spread, type Spread } from './stats';
+import type { Timeline } from './timeline';
 
 /** How the bytes of one trial travelled, as the sender reports it. */
 export interface ZeroCopyUse {
@@ -98,6 +99,8 @@ export interface Report {
   cases: CaseReport[];
   /** Lines over time, where a workload has them. */
   series?: Series[];
+  /** What sockets said over time. */
+  timelines?: Timeline[];
 }
 
 export interface Series {

@@ -49,7 +49,23 @@ export function tunerFor({ engine, pooled, localAddress, loopback }: Pattern): T
 
 type Phase = 'idle' | 'settling' | 'measuring';
 
-class Tuning {
+/** What experiments measure with. */
+export interface Clock {
+  /** Milliseconds since any moment. */
+  nowMs(): number;
+  /** Nanoseconds of CPU that this thread has taken; 0 where that is not known. */
+  cpuNs(): number;
+}
+
+const threadClock: Clock = {
+  nowMs: () => performance.now(),
+  cpuNs: () => loadNative().native?.threadCpuNs() ?? 0,
+};
+
+/** Experiments with the classes of some tuners, one at a time. */
+export class Tuning {
+  readonly #tuners: ReadonlyMap<string, Tuner>;
+  readonly #clock: Clock;
   readonly #model = new CostModel();
   #phase: Phase = 'idle';
   #tuner: Tuner | undefined;
@@ -66,6 +82,11 @@ class Tuning {
   #nextLook = WRITES_BETWEEN_LOOKS;
   #began = { writes: 0, bytes: 0, ms: 0, cpu: 0 };
 
+  constructor(tuners: ReadonlyMap<string, Tuner>, clock: Clock) {
+    this.#tuners = tuners;
+    this.#clock = clock;
+  }
+
   /** How a write of a class goes now. */
   wayOf(sizeClass: SizeClass): Way {
     const { way } = sizeClass;
@@ -79,14 +100,14 @@ class Tuning {
   }
 
   #look(): void {
-    const now = performance.now();
+    const now = this.#clock.nowMs();
     if (this.#phase === 'idle') {
       this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
       if (now >= this.#idleUntil) this.#begin(now);
     } else if (this.#phase === 'settling') {
       this.#phase = 'measuring';
       this.#nextLook = this.#writes + MEASURED_WRITES;
-      this.#began = { writes: this.#writes, bytes: this.#bytes, ms: now, cpu: threadCpuNs() };
+      this.#began = { writes: this.#writes, bytes: this.#bytes, ms: now, cpu: this.#clock.cpuNs() };
     } else if (now - this.#began.ms < SHORTEST_STRETCH_MS) {
       this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS / 4;
     } else {
@@ -95,7 +116,7 @@ class Tuning {
   }
 
   #begin(now: number): void {
-    for (const tuner of tuners.values()) {
+    for (const tuner of this.#tuners.values()) {
       const due = tuner.mostDue(now);
       if (due === undefined) continue;
       this.#tuner = tuner;
@@ -119,7 +140,7 @@ class Tuning {
     // The traffic dried up meanwhile: what the thread did was something else.
     if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now);
     const work: Work = { writes: this.#writes - began.writes, bytes: this.#bytes - began.bytes };
-    const cost = threadCpuNs() - began.cpu;
+    const cost = this.#clock.cpuNs() - began.cpu;
     const expected = this.#model.predict(work);
     if (!this.#alternative) this.#model.learn(work, cost);
     if (this.#learning > 0 || expected === undefined) {
@@ -147,8 +168,4 @@ class Tuning {
 }
 
 /** This environment's. */
-export const tuning = new Tuning();
-
-function threadCpuNs(): number {
-  return loadNative().native?.threadCpuNs() ?? 0;
-}
+export const tuning = new Tuning(tuners, threadClock);

@@ -1,25 +1,28 @@
-// A keep-alive http server that answers every request with the same buffer, or with many in turn.
+// A keep-alive http server that answers every request with the same buffer, with many in turn, or with a
+// mix of sizes.
 import http from 'node:http';
 import type net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Result, ServerOrder, Snapshot } from '../protocol';
-import { makeBuffers } from './meter';
+import { Bodies } from './bodies';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
 
 async function main(): Promise<void> {
   const order = takeOrder<ServerOrder>();
-  const { size, bodies: count } = order;
-  const upgrade = await upgradeFor(order.contestant, { size, count });
-  const bodies = makeBuffers(size, count, upgrade.allocate);
+  const sources = order.parts.map(({ bytes: size, bodies: count }) => ({ size, count }));
+  const upgrade = await upgradeFor(order.contestant, ...sources);
+  const bodies = new Bodies(order.parts, upgrade.allocate);
   let requests = 0;
+  let bytes = 0;
   let onFirstRequest: () => void = () => undefined;
   const firstRequest = new Promise<void>((resolve) => (onFirstRequest = resolve));
   const server = http.createServer((_request, response) => {
     if (requests === 0) onFirstRequest();
-    const body = bodies[requests % count];
+    const body = bodies.next();
     requests++;
+    bytes += body.length;
     response.setHeader('Content-Type', 'application/octet-stream');
     response.end(body);
   });
@@ -29,11 +32,7 @@ async function main(): Promise<void> {
     say({ event: 'ready', port: (server.address() as net.AddressInfo).port } as { event: string });
   });
   const snapshot = (): Snapshot =>
-    takeSnapshot(
-      order.kernelThreads,
-      { bytes: requests * size, writes: requests },
-      upgrade.totals(),
-    );
+    takeSnapshot(order.kernelThreads, { bytes, writes: requests }, upgrade.totals());
   await firstRequest;
   await sleep(order.warmup * 1000);
   const start = snapshot();

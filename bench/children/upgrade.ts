@@ -36,11 +36,11 @@ const pageBytes = 4096;
 // The library stages headers in the pool.
 const poolSlackBytes = 4 * 1_048_576;
 
-/** @param source absent where the sources are no part of what is measured. */
-export async function upgradeFor(contestant: Contestant, source?: Source): Promise<Upgrade> {
+/** @param sources none where they are no part of what is measured. */
+export async function upgradeFor(contestant: Contestant, ...sources: Source[]): Promise<Upgrade> {
   if (contestant.kind !== 'upgraded') return plain;
   const library = await import('../../lib/index.js');
-  const pool = contestant.pool && new library.BufferPool({ bytes: poolBytesFor(source) });
+  const pool = contestant.pool && new library.BufferPool({ bytes: poolBytesFor(sources) });
   // An engine this build does not know is refused by the library, in its own words.
   const settings = { ...contestant.settings, ...(pool && { pool }) } as ZeroCopyOptions;
   const watched = new Set<net.Socket>();
@@ -80,13 +80,13 @@ export async function upgradeFor(contestant: Contestant, source?: Source): Promi
   };
 }
 
-function poolBytesFor(source: Source | undefined): number {
-  const { size, count } = source ?? { size: 0, count: 0 };
-  const pages =
-    size < pageBytes
-      ? Math.ceil(count / Math.floor(pageBytes / Math.max(1, size)))
-      : Math.ceil(size / pageBytes) * count;
-  return pages * pageBytes + poolSlackBytes;
+function poolBytesFor(sources: readonly Source[]): number {
+  return sources.reduce((sum, one) => sum + pagesOf(one) * pageBytes, poolSlackBytes);
+}
+
+function pagesOf({ size, count }: Source): number {
+  if (size >= pageBytes) return Math.ceil(size / pageBytes) * count;
+  return Math.ceil(count / Math.floor(pageBytes / Math.max(1, size)));
 }
 
 // Small ones share a page, so that they cover the memory that they are said to cover.
@@ -110,14 +110,17 @@ function allocatorOf(pool: BufferPool): (size: number) => Buffer {
   };
 }
 
+/** What a socket says of itself. */
 interface Control {
   engine: string;
   state: string;
   reason?: string;
   stats: object;
+  thresholds: { stream: number | undefined; response: number | undefined };
 }
 
-function controlOf(socket: net.Socket): Control | undefined {
+/** Undefined for a socket that was not upgraded. */
+export function controlOf(socket: net.Socket): Control | undefined {
   return (socket as net.Socket & { zeroCopy?: Control }).zeroCopy;
 }
 

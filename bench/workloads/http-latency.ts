@@ -4,7 +4,7 @@ import { costOf, trialOf } from '../cost';
 import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';
 import type { Places } from '../place';
 import { runCase, type Case, type Measured, type Plan, type Report } from '../trials';
-import { bodiesFact, bodiesOf, serveLoad, type LoadSetting } from './http-load';
+import { bodiesFact, oneSize, serveLoad, type LoadSetting } from './http-load';
 
 const kib = 1024;
 const defaultSizes = [1 * kib, 64 * kib];
@@ -44,8 +44,8 @@ export async function httpLatency(options: BenchOptions, places: Places): Promis
         bytes,
         target: { most: mostRatio },
       };
-      const bodies = bodiesOf(options, bytes);
-      const setting = { place, bytes, bodies, connections, requestRate, warmup, seconds };
+      const parts = oneSize(options, bytes);
+      const setting = { place, label: one.label, parts, connections, requestRate, warmup, seconds };
       cases.push(await runCase(plan, one, (contestant) => runTrial(setting, contestant)));
     }
   }

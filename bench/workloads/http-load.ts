@@ -4,7 +4,7 @@ import path from 'node:path';
 import { nativeProgram } from '../native';
 import { formatSize, type BenchOptions, type Contestant } from '../options';
 import type { Place } from '../place';
-import type { LoadResult, Result, ServerOrder } from '../protocol';
+import type { BodyPart, LoadResult, Result, ServerOrder } from '../protocol';
 
 const startMs = 15_000;
 const slackMs = 20_000;
@@ -14,9 +14,9 @@ const slackSeconds = 0.2;
 
 export interface LoadSetting {
   place: Place;
-  bytes: number;
-  /** Bodies that are sent in turn. */
-  bodies: number;
+  /** What the answers are. */
+  label: string;
+  parts: readonly BodyPart[];
   connections: number;
   /** Requests a second, whether or not earlier ones were answered; 0: as soon as they were. */
   requestRate: number;
@@ -25,8 +25,9 @@ export interface LoadSetting {
 }
 
 /** One body, unless --footprint asks for more. */
-export function bodiesOf({ footprint }: BenchOptions, bytes: number): number {
-  return footprint === undefined ? 1 : Math.max(1, Math.floor(footprint / bytes));
+export function oneSize({ footprint }: BenchOptions, bytes: number): BodyPart[] {
+  const bodies = footprint === undefined ? 1 : Math.max(1, Math.floor(footprint / bytes));
+  return [{ bytes, bodies, weight: 1 }];
 }
 
 export function bodiesFact({ footprint }: BenchOptions): string {
@@ -37,13 +38,12 @@ export async function serveLoad(
   setting: LoadSetting,
   contestant: Contestant,
 ): Promise<{ result: Result; load: LoadResult }> {
-  const { place, bytes, bodies, warmup, seconds } = setting;
+  const { place, label, parts, warmup, seconds } = setting;
   const address = place.address('sender');
   const order: ServerOrder = {
     contestant,
     address,
-    size: bytes,
-    bodies,
+    parts,
     warmup,
     seconds,
     kernelThreads: place.kernelThreads,
@@ -68,7 +68,7 @@ export async function serveLoad(
       const load = said as unknown as LoadResult;
       const result = (await server.next('result', slackMs)) as unknown as Result;
       if (!(await server.endedWithin(endMs))) {
-        console.error(`${what} ${formatSize(bytes)}: the server did not end by itself`);
+        console.error(`${what} ${label}: the server did not end by itself`);
       }
       return { result, load };
     } finally {

@@ -2,8 +2,16 @@
 import { costOf, trialOf, type Cost } from '../cost';
 import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';
 import type { Places } from '../place';
-import { runCase, type Case, type Measured, type Plan, type Report, type Target } from '../trials';
-import { bodiesFact, bodiesOf, serveLoad, type LoadSetting } from './http-load';
+import {
+  runCase,
+  type Case,
+  type Figure,
+  type Measured,
+  type Plan,
+  type Report,
+  type Target,
+} from '../trials';
+import { bodiesFact, oneSize, serveLoad, type LoadSetting } from './http-load';
 
 const kib = 1024;
 const defaultSizes = [1, 4, 16, 64, 256, 1024].map((size) => size * kib);
@@ -25,6 +33,19 @@ const saturatedFrom = 0.9;
 // A lost packet, for which TCP waits 200 ms, has nothing to do with what is measured.
 const stalledFromMs = 150;
 
+/** Of `runUnderLoad`. */
+export const underLoadFigures: readonly Figure[] = [
+  { key: 'proc', heading: 'proc µs/request', digits: 1 },
+  { key: 'user', heading: 'user', digits: 1 },
+  { key: 'softirq', heading: 'softirq', digits: 1 },
+  { key: 'sys', heading: 'sys', digits: 1 },
+  { key: 'rate', heading: 'requests/s', digits: 0 },
+  { key: 'gbit', heading: 'Gbit/s', digits: 1 },
+  { key: 'p99', heading: 'p99 ms', digits: 2 },
+  { key: 'busy', heading: 'CPU %', digits: 0 },
+  { key: 'load', heading: 'load %', digits: 0 },
+];
+
 export async function http(options: BenchOptions, places: Places): Promise<Report> {
   const place = places.preferred();
   // Shorter, and the compiler's threads, which share the server's CPU, are measured as well.
@@ -33,17 +54,7 @@ export async function http(options: BenchOptions, places: Places): Promise<Repor
     workload: 'http',
     title: 'CPU of the server process per request',
     facts: { place: place.name, warmup, bodies: bodiesFact(options) },
-    figures: [
-      { key: 'proc', heading: 'proc µs/request', digits: 1 },
-      { key: 'user', heading: 'user', digits: 1 },
-      { key: 'softirq', heading: 'softirq', digits: 1 },
-      { key: 'sys', heading: 'sys', digits: 1 },
-      { key: 'rate', heading: 'requests/s', digits: 0 },
-      { key: 'gbit', heading: 'Gbit/s', digits: 1 },
-      { key: 'p99', heading: 'p99 ms', digits: 2 },
-      { key: 'busy', heading: 'CPU %', digits: 0 },
-      { key: 'load', heading: 'load %', digits: 0 },
-    ],
+    figures: underLoadFigures,
     main: 'proc',
     alsoCompared: ['sys', 'rate'],
     compare: 'ratio',
@@ -60,10 +71,18 @@ export async function http(options: BenchOptions, places: Places): Promise<Repor
         bytes,
         targets: judged ? targetsOf(bytes, connections, plan.contestants) : {},
       };
-      const bodies = bodiesOf(options, bytes);
+      const parts = oneSize(options, bytes);
       const { seconds } = options;
-      const setting = { place, bytes, bodies, connections, requestRate: 0, warmup, seconds };
-      cases.push(await runCase(plan, one, (contestant) => runTrial(setting, contestant)));
+      const setting = {
+        place,
+        label: one.label,
+        parts,
+        connections,
+        requestRate: 0,
+        warmup,
+        seconds,
+      };
+      cases.push(await runCase(plan, one, (contestant) => runUnderLoad(setting, contestant)));
     }
   }
   return { plan, cases };
@@ -87,7 +106,11 @@ function targetsOf(
   );
 }
 
-async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<Measured> {
+/** One trial of a server that a saturated load generator asks. */
+export async function runUnderLoad(
+  setting: LoadSetting,
+  contestant: Contestant,
+): Promise<Measured> {
   const { result, load } = await serveLoad(setting, contestant);
   const figures = perRequest(costOf(result));
   const trial = trialOf(result, { ...figures, p99: load.p99 / 1000, load: load.busy * 100 });

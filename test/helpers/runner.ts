@@ -24,6 +24,7 @@ interface Modules {
   metrics: typeof import('../rig/programs/metrics');
   mutation: typeof import('../rig/programs/mutation');
   promises: typeof import('../rig/programs/promises');
+  routes: typeof import('../rig/programs/routes');
   teardown: typeof import('../rig/programs/teardown');
 }
 
