@@ -253,8 +253,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #send(chunks: readonly Chunk[], callback: WriteCallback): void {
     tuning.countWrite(sizeOfAll(chunks));
     const worth = worthBytes(chunks, this.options);
-    if (worth < Math.max(1, this.options.threshold))
-      return this.#copy(chunks, callback, 'below-threshold');
+    if (worth < this.options.floor) return this.#copy(chunks, callback, 'below-threshold');
     if (this.socket.connecting) {
       // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
       afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback));

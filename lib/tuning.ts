@@ -76,6 +76,7 @@ export class Tuning {
   /** Share of the expected cost that the present way took in the stretch before. */
   #present = 0;
   #experimentBegan = 0;
+  #turnedMs = 0;
   #idleUntil = 0;
   #writes = 0;
   #bytes = 0;
@@ -90,7 +91,14 @@ export class Tuning {
   /** How a write of a class goes now. */
   wayOf(sizeClass: SizeClass): Way {
     const { way } = sizeClass;
-    return this.#alternative && sizeClass === this.#subject ? otherWay(way) : way;
+    if (!this.#alternative || sizeClass !== this.#subject) return way;
+    const now = this.#clock.nowMs();
+    // The traffic dried up: what still trickles does not go the other way for minutes.
+    if (now - this.#turnedMs > LONGEST_STRETCH_MS) {
+      this.#rest(now, this.#turnedMs);
+      return way;
+    }
+    return otherWay(way);
   }
 
   /** A write is about to be made, of whatever size. */
@@ -130,6 +138,7 @@ export class Tuning {
   }
 
   #turn(to: 'present' | 'alternative'): void {
+    this.#turnedMs = this.#clock.nowMs();
     this.#alternative = to === 'alternative';
     this.#phase = 'settling';
     this.#nextLook = this.#writes + SETTLING_WRITES;
@@ -138,7 +147,7 @@ export class Tuning {
   #measured(now: number): void {
     const began = this.#began;
     // The traffic dried up meanwhile: what the thread did was something else.
-    if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now);
+    if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now, began.ms);
     const work: Work = { writes: this.#writes - began.writes, bytes: this.#bytes - began.bytes };
     const cost = this.#clock.cpuNs() - began.cpu;
     const expected = this.#model.predict(work);
@@ -155,14 +164,15 @@ export class Tuning {
     const verdict = this.#experiment.pair(this.#present, share);
     if (verdict === undefined) return this.#turn('present');
     this.#tuner?.settle(this.#subject as SizeClass, verdict, now);
-    this.#rest(now);
+    this.#rest(now, now);
   }
 
-  #rest(now: number): void {
+  /** @param endedMs when the last of it was done */
+  #rest(now: number, endedMs: number): void {
     this.#alternative = false;
     this.#subject = undefined;
     this.#phase = 'idle';
-    this.#idleUntil = now + (now - this.#experimentBegan) * REST;
+    this.#idleUntil = now + (endedMs - this.#experimentBegan) * REST;
     this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
   }
 }

@@ -30,7 +30,10 @@ uringSuite('io_uring', () => {
     it(`answers and then sleeps although the kernel's flag stays set, ${bytes} bytes`, async () => {
       const library = compiled('stale-taskrun', ['-shared', '-fPIC', '-ldl']);
       const given: AnswersArgument = { bytes, idleMs: IDLE_MS };
-      const program = startProgram('io-uring-answers', given, { env: { LD_PRELOAD: library } });
+      const program = startProgram('io-uring-answers', given, {
+        // Behind what is there: a sanitizer must come first.
+        env: { LD_PRELOAD: `${process.env['LD_PRELOAD'] ?? ''} ${library}` },
+      });
       const { port } = await program.next<{ port: number }>();
       const agent = new http.Agent({ keepAlive: true, maxSockets: 3 });
       const answers = await Promise.all(Array.from({ length: REQUESTS }, () => get(port, agent)));

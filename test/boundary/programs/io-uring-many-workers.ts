@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { connect } from '../../../lib/index';
+import { capabilities, connect } from '../../../lib/index';
 import { argument, print } from '../../helpers/program-side';
 
 export interface ManyWorkersArgument {
@@ -34,7 +34,11 @@ async function work({ port, ending }: { port: number; ending: Ending }): Promise
   await once(socket, 'connect');
   const body = Buffer.allocUnsafeSlow(BYTES).fill(7);
   await socket.send(body);
-  if (socket.zeroCopy.engine !== 'io_uring') throw new Error(`sent by ${socket.zeroCopy.engine}`);
+  const { engine, reason } = socket.zeroCopy;
+  if (engine !== 'io_uring') {
+    const { io_uring } = capabilities().tcp;
+    throw new Error(`sent by ${engine}: ${reason}; now: ${JSON.stringify(io_uring)}`);
+  }
   if (ending === 'terminate in flight') socket.write(body);
   parentPort?.postMessage('done');
   if (ending === 'process.exit') process.exit(0);
