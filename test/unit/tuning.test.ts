@@ -7,7 +7,6 @@ import { between, seededRandom } from '../helpers/prng';
 
 const KIB = 1024;
 const START = 64 * KIB;
-/** Until a turn is looked at: those in which things settle, and those that are measured. */
 
 /** Nanoseconds of a write. */
 type Cost = (bytes: number, way: Way) => number;
