@@ -18,7 +18,8 @@ import type { EngineHost, SendKind } from './engines/engine-host.js';
 import type { StreamEngine } from './engines/stream-engine.js';
 import { hasDetached } from './detached.js';
 import { bufferDetached } from './errors.js';
-import { heldCallbacks, runHandback } from './handbacks.js';
+import { runHandback } from './handbacks.js';
+import { HeldCallbacks } from './held-callbacks.js';
 import { firstOfLadder } from './ladder.js';
 import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
@@ -68,8 +69,16 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #bytesAnswered = 0;
   /** The peer has sent something. */
   #hears = false;
-  /** Held callbacks that were given to Node and not called yet. */
-  #heldByNode = 0;
+  readonly #held = new HeldCallbacks((callback, error, resource) => {
+    const engine = this.attachment?.latest;
+    // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
+    // stands for is released, and to queue once more would let later callbacks overtake.
+    if (engine !== undefined && !engine.handbacks.running) {
+      engine.handBack(callback, this.socket, error, resource);
+    } else {
+      runHandback({ callback, receiver: this.socket, error, resource });
+    }
+  });
   /** The kernel does not send this connection's bytes by the ring. */
   #ringRefused = false;
   /** The refusal that was announced last. */
@@ -205,27 +214,14 @@ export class TcpUpgrade implements EngineHost, ControlSource {
    * callback of an earlier write is still to come, which it must not overtake.
    */
   get quiet(): boolean {
-    if (this.#heldByNode > 0 || this.socket.writableLength > 0) return false;
+    if (this.#held.any || this.socket.writableLength > 0) return false;
     const engine = this.attachment?.latest;
     return engine === undefined || (engine.idle && engine.handbacks.size === 0);
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
   hold(callback: WriteCallback): WriteCallback {
-    const { socket } = this;
-    const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
-    this.#heldByNode++;
-    const held: WriteCallback = (...args) => {
-      this.#heldByNode--;
-      const engine = this.attachment?.latest;
-      // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
-      // stands for is released, and to queue once more would let later callbacks overtake.
-      const queued = engine !== undefined && !engine.handbacks.running;
-      if (queued) engine.handBack(callback, socket, args[0], resource);
-      else runHandback({ callback, receiver: socket, error: args[0], resource });
-    };
-    heldCallbacks.add(held);
-    return held;
+    return this.#held.hold(callback);
   }
 
   /** A write waits for the turn's end. One more would wait behind it, by reference: plain Node copies. */

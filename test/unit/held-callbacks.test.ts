@@ -1,0 +1,68 @@
+// Callbacks that Node calls out of write order are released in it.
+import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { heldCallbacks } from '../../lib/handbacks';
+import { HeldCallbacks } from '../../lib/held-callbacks';
+
+function held() {
+  const released: string[] = [];
+  const callbacks = new HeldCallbacks((callback, error) => callback(error));
+  const hold = (name: string) =>
+    callbacks.hold((error) => released.push(error ? `${name} ${error.message}` : name));
+  return { callbacks, released, hold };
+}
+
+const gone = new Error('failed');
+
+describe('held callbacks', () => {
+  it('are released at once where Node calls them in order', () => {
+    const { callbacks, released, hold } = held();
+    const [a, b] = [hold('a'), hold('b')];
+    assert.equal(callbacks.any, true);
+    a();
+    b(gone);
+    assert.deepEqual(released, ['a', 'b failed']);
+    assert.equal(callbacks.any, false);
+  });
+
+  it('that fail before the ticks of earlier ones come behind them', async () => {
+    const { released, hold } = held();
+    const [a, b, c, d] = [hold('a'), hold('b'), hold('c'), hold('d')];
+    process.nextTick(a);
+    process.nextTick(b);
+    c(gone);
+    d(gone);
+    assert.deepEqual(released, []);
+    await nextTurn();
+    assert.deepEqual(released, ['a', 'b', 'c failed', 'd failed']);
+  });
+
+  it('that fail behind one that waits for its tick wait, too', async () => {
+    const { released, hold } = held();
+    const [a, b, c] = [hold('a'), hold('b'), hold('c')];
+    process.nextTick(() => {
+      a();
+      c(gone);
+    });
+    b(gone);
+    await nextTurn();
+    assert.deepEqual(released, ['a', 'b failed', 'c failed']);
+  });
+
+  it('do not wait for ever for one that Node never calls', async () => {
+    const { released, hold } = held();
+    hold('never');
+    hold('b')(gone);
+    await nextTurn();
+    assert.deepEqual(released, ['b failed']);
+  });
+
+  it('are told apart from callbacks that are not', () => {
+    const { hold } = held();
+    assert.equal(heldCallbacks.has(hold('a')), true);
+    assert.equal(
+      heldCallbacks.has(() => undefined),
+      false,
+    );
+  });
+});
