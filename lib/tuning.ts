@@ -77,6 +77,8 @@ export class Tuning {
   #present = 0;
   #experimentBegan = 0;
   #turnedMs = 0;
+  /** Bytes of the subject's as of the last turn. */
+  #subjectBytes = 0;
   #idleUntil = 0;
   #writes = 0;
   #bytes = 0;
@@ -139,6 +141,7 @@ export class Tuning {
 
   #turn(to: 'present' | 'alternative'): void {
     this.#turnedMs = this.#clock.nowMs();
+    this.#subjectBytes = this.#subject?.bytes ?? 0;
     this.#alternative = to === 'alternative';
     this.#phase = 'settling';
     this.#nextLook = this.#writes + SETTLING_WRITES;
@@ -148,6 +151,8 @@ export class Tuning {
     const began = this.#began;
     // The traffic dried up meanwhile: what the thread did was something else.
     if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now, began.ms);
+    // None of its writes was asked about, as while zero copy pauses: nothing is to be learned of them.
+    if (this.#subject?.bytes === this.#subjectBytes) return this.#rest(now, now);
     const work: Work = { writes: this.#writes - began.writes, bytes: this.#bytes - began.bytes };
     const cost = this.#clock.cpuNs() - began.cpu;
     const expected = this.#model.predict(work);

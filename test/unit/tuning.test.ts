@@ -167,6 +167,37 @@ describe('tuning', () => {
     });
   }
 
+  it('gives an experiment up when nothing of its class is asked about any more', () => {
+    const tuner = new Tuner({ stream: START, response: START });
+    let ms = 0;
+    const tuning = new Tuning(new Map([['', tuner]]), { nowMs: () => ms, cpuNs: () => ms * 1e6 });
+    const sizeClass = tuner.classFor('response', 64 * KIB);
+    const settle = tuner.settle.bind(tuner);
+    let verdicts = 0;
+    tuner.settle = (...args) => {
+      verdicts++;
+      settle(...args);
+    };
+    const write = (times: number, asks: () => void): void => {
+      for (let i = 0; i < times; i++) {
+        tuning.countWrite(64 * KIB);
+        asks();
+        ms += 0.05;
+      }
+    };
+    const ask = (): void => {
+      sizeClass.bytes += 64 * KIB;
+      tuning.wayOf(sizeClass);
+    };
+    // Into the first experiment; then zero copy pauses, and copied writes go on.
+    write(400, ask);
+    assert.equal(verdicts, 0);
+    write(20_000, () => undefined);
+    assert.equal(verdicts, 0);
+    write(20_000, ask);
+    assert.ok(verdicts > 0, 'no experiment came to an end: this shows nothing');
+  });
+
   it('changes nothing where the CPU of the thread is not known', () => {
     const tuner = new Tuner({ stream: START, response: START });
     let ms = 0;
