@@ -12,11 +12,16 @@ export type Release = (
   resource: AsyncResource,
 ) => void;
 
+/** Callbacks that Node may call before an earlier one, which it is then not expected to call. */
+const MOST_CALLED = 100_000;
+
 export class HeldCallbacks {
   readonly #release: Release;
-  /** Numbers of those that Node has not called, lowest first. */
-  readonly #uncalled: number[] = [];
+  /** The number of the next one, and the lowest of those that Node has not called. */
   #next = 0;
+  #lowest = 0;
+  /** Numbers above the lowest that it has called. */
+  readonly #called = new Set<number>();
   /** Failures that wait for a tick. */
   #deferred = 0;
 
@@ -26,22 +31,29 @@ export class HeldCallbacks {
 
   /** Node has some that it did not call yet. */
   get any(): boolean {
-    return this.#uncalled.length > 0;
+    return this.#next - this.#lowest > this.#called.size;
   }
 
   hold(callback: WriteCallback): WriteCallback {
     const resource = new AsyncResource('MSG_ZEROCOPY_RELEASE');
     const number = this.#next++;
-    this.#uncalled.push(number);
     const held: WriteCallback = (...args) => {
-      const at = this.#uncalled.indexOf(number);
-      if (at >= 0) this.#uncalled.splice(at, 1);
+      const isLowest = number <= this.#lowest;
+      this.#strike(number);
       const [error] = args;
-      if (error && (at > 0 || this.#deferred > 0)) this.#defer(callback, error, resource);
+      if (error && (!isLowest || this.#deferred > 0)) this.#defer(callback, error, resource);
       else this.#release(callback, error, resource);
     };
     heldCallbacks.add(held);
     return held;
+  }
+
+  #strike(number: number): void {
+    if (number < this.#lowest) return;
+    this.#called.add(number);
+    // One that is never called, such as of a response that was cut off, is given up in the end.
+    if (this.#called.size > MOST_CALLED) this.#lowest++;
+    while (this.#called.delete(this.#lowest)) this.#lowest++;
   }
 
   // Of a destroyed stream Node fails what is buffered in the tick of the first write that was accepted,

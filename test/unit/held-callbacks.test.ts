@@ -57,6 +57,19 @@ describe('held callbacks', () => {
     assert.deepEqual(released, ['b failed']);
   });
 
+  it('are not held up by one that is never called, and know whether any is left', () => {
+    const { callbacks, released, hold } = held();
+    hold('never');
+    for (let i = 0; i < 100_001; i++) hold('x')();
+    assert.equal(released.length, 100_001);
+    assert.equal(callbacks.any, false);
+    const last = hold('last');
+    assert.equal(callbacks.any, true);
+    last(gone);
+    assert.equal(released.at(-1), 'last failed');
+    assert.equal(callbacks.any, false);
+  });
+
   it('are told apart from callbacks that are not', () => {
     const { hold } = held();
     assert.equal(heldCallbacks.has(hold('a')), true);
