@@ -2,7 +2,7 @@
 // at its end. No pointer is kept from write to submit: memory is looked up in between, when the
 // request is made.
 import { constants as osConstants } from 'node:os';
-import { channels, publish } from './diagnostics.js';
+import { channels, publish, warnOnce } from './diagnostics.js';
 import { errnoName } from './errors.js';
 import { rethrowLater } from './handbacks.js';
 import { isExiting } from './node-private.js';
@@ -38,6 +38,10 @@ export interface RingSender extends PortOwner {
   /** The same, but callbacks of users run in a later tick. */
   onResultsDoneQuietly(): void;
 }
+
+const RING_LOST_WARNING =
+  'The process changed its user after its io_uring was made, which is not used any more: connections go on ' +
+  'with MSG_ZEROCOPY. Remedy: change the user before the first large write';
 
 /** Writes of one socket that are sent one by one because it, or the process, ends. */
 const WRITES_AT_END = 10_000;
@@ -91,6 +95,7 @@ export class SubmitRing {
     this.#batch = queue.length;
     if (this.#lost === undefined && !this.reactor.native.ringUsable()) {
       this.#lost = 'the process changed its user';
+      warnOnce('ZC_RING_LOST', RING_LOST_WARNING);
     }
     this.#send(queue, calls);
     this.reactor.run(calls);
@@ -211,7 +216,8 @@ export function describeRefusal(errno: number, step: string): string {
     return `${failed}: kernel.io_uring_disabled, or a seccomp filter (containers have one)`;
   }
   if (errno === -ENOSYS) return `${failed}: not in this kernel, or hidden by a seccomp filter`;
-  if (errno === -ENOMEM) return `${failed}: RLIMIT_MEMLOCK, or memory, ran out`;
+  if (errno === -ENOMEM)
+    return `${failed}: RLIMIT_MEMLOCK, or memory, ran out (ulimit -l, LimitMEMLOCK=)`;
   if (step === 'opcode' || step === 'setup') return `${failed}: Linux 6.1 is needed`;
   return failed;
 }
@@ -225,7 +231,8 @@ export function registerPool(slab: ArrayBuffer): string | undefined {
   if (!(found instanceof SubmitRing)) return found.why;
   const error = found.reactor.native.registerSlab(slab);
   if (error === 0) return undefined;
-  if (error === -ENOMEM) return 'RLIMIT_MEMLOCK is too low: memory stays unregistered';
+  if (error === -ENOMEM)
+    return 'RLIMIT_MEMLOCK is too low: memory stays unregistered (ulimit -l, LimitMEMLOCK=)';
   if (error === -EBUSY) return 'the ring takes no more memory';
   return `registering memory failed with ${errnoName(error)}`;
 }

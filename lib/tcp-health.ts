@@ -9,8 +9,8 @@ import { Routes } from './policy/routes.js';
 const routes = new Routes();
 
 const LIMIT_WARNING =
-  'The kernel has no room for even one zero-copy send: RLIMIT_MEMLOCK or net.core.optmem_max is too low. ' +
-  'Bytes are copied. Remedy: ulimit -l unlimited (or LimitMEMLOCK= of the service), and sysctl ' +
+  'The kernel has no room for even one zero-copy send: RLIMIT_MEMLOCK or net.core.optmem_max is too low, ' +
+  'or other processes of this user have all of it. Bytes are copied. Remedy: ulimit -l unlimited (or LimitMEMLOCK= of the service), and sysctl ' +
   'net.core.optmem_max=131072';
 
 export class TcpHealth {

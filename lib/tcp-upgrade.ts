@@ -231,11 +231,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
 
   /** Small writes may go by the ring. */
   get mayStage(): boolean {
-    return (
-      LARGEST_STAGED_WRITE_BYTES > 0 &&
-      this.options.engine !== 'copy' &&
-      this.options.engine !== 'msg_zerocopy'
-    );
+    return this.options.engine !== 'copy' && this.options.engine !== 'msg_zerocopy';
   }
 
   /** Sends the chunks of a write, by the engine or by Node. */
