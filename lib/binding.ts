@@ -1,7 +1,7 @@
 // The door to the native addon: loads it, and declares the whole of its surface. Positional
 // arguments, checked by the callers here; results are values or -errno.
-import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { type Choice, chooseAddon, type Host } from './loader.js';
 
 /** Numbers that both sides share; native exports them so that none is written twice. */
 export interface NativeConstants {
@@ -172,6 +172,8 @@ export interface NativeRingTrial {
 }
 
 export interface Native {
+  /** Of the package that the addon was compiled from. */
+  readonly version: string;
   readonly constants: NativeConstants;
   readonly kernel: KernelConstants;
   /** Creates the reactor of this environment. `graceMs`: how long its end waits for releases. */
@@ -326,44 +328,50 @@ export interface Native {
   ringRevoke(port: number, first: number, count: number): void;
 }
 
-export type LoadResult =
-  { readonly native: Native } | { readonly native?: undefined; readonly why: string };
+export type LoadResult = Choice<Native>;
 
 let loaded: LoadResult | undefined;
 
-/**
- * Loads the addon, once. Order: the environment variable MSG_ZEROCOPY_ADDON (a path, or `off`), then
- * the local build.
- */
+/** Loads the addon, once; loader.ts says from where. */
 export function loadNative(): LoadResult {
-  loaded ??= tryLoad();
+  loaded ??= chooseAddon(thisHost(), { file, localBuild, installed });
   return loaded;
 }
 
-function tryLoad(): LoadResult {
-  const override = process.env['MSG_ZEROCOPY_ADDON'];
-  if (override === 'off') return { why: 'MSG_ZEROCOPY_ADDON=off' };
-  if (process.platform !== 'linux') return { why: `no MSG_ZEROCOPY on ${process.platform}` };
-  try {
-    if (override !== undefined && override !== '') {
-      // eslint-disable-next-line @typescript-eslint/no-require-imports
-      return { native: require(path.resolve(override)) as Native };
-    }
-    // eslint-disable-next-line @typescript-eslint/no-require-imports
-    const bindings = require('bindings') as (options: object) => Native;
-    return { native: bindings({ bindings: 'msg_zerocopy', module_root: packageRoot() }) };
-  } catch (error) {
-    return { why: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error) };
-  }
+function thisHost(): Host {
+  const { platform, arch, env } = process;
+  const isSetUid =
+    process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.();
+  return { platform, arch, libc, override: env['MSG_ZEROCOPY_ADDON'], isSetUid };
 }
+
+// Required where they are needed: a system without an addon does not pay for looking for one.
+/* eslint-disable @typescript-eslint/no-require-imports */
+function libc(): string | null {
+  return (require('detect-libc') as typeof import('detect-libc')).familySync();
+}
+
+function file(name: string): Native {
+  return require(path.resolve(name)) as Native;
+}
+
+function localBuild(): Native {
+  const bindings = require('bindings') as (options: object) => Native;
+  return bindings({
+    bindings: 'msg_zerocopy',
+    module_root: packageRoot(),
+    // One place. `bindings` itself knows a dozen, one of which the environment names.
+    try: [['module_root', 'build', 'Release', 'bindings']],
+  });
+}
+
+/** From this file's place, so that layouts without a common node_modules (pnpm, Yarn PnP) find it. */
+function installed(packageName: string): Native {
+  return require(packageName) as Native;
+}
+/* eslint-enable */
 
 // This file is <root>/dist/lib/binding.js when built.
 function packageRoot(): string {
-  let folder = __dirname;
-  while (!existsSync(path.join(folder, 'package.json'))) {
-    const parent = path.dirname(folder);
-    if (parent === folder) return __dirname;
-    folder = parent;
-  }
-  return folder;
+  return path.resolve(__dirname, '../..');
 }

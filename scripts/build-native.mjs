@@ -1,42 +1,167 @@
 // Builds the addon: node-gyp for the release build, cmake-js with --sanitize for debug +
 // AddressSanitizer + UndefinedBehaviorSanitizer. Headers come from the running Node's own include
-// folder where it has one, so that nothing is downloaded.
+// folder where it has one, so that nothing is downloaded. `npx msg-zerocopy build` is this program, too.
 import { spawnSync } from 'node:child_process';
-import { existsSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { findNodeGyp, REMEDY as NODE_GYP_REMEDY } from './native/node-gyp.mjs';
+import { headersFolder, missingPrograms, PACKAGES } from './native/toolchain.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const require = createRequire(import.meta.url);
 
-if (process.platform !== 'linux') {
-  console.log(`msg-zerocopy: no native part on ${process.platform}; the copy fallback is used`);
-  process.exit(0);
+const USAGE = `usage: msg-zerocopy build [--output FILE]
+
+Compiles the native part for this machine, into this package's folder (build/Release), where it is
+found before any binary that was installed. Needs a C++17 compiler, make and python3, and Node's headers:
+those beside this Node, or of the folder that npm_config_nodedir names, else node-gyp downloads them.
+
+  --output FILE   puts it there instead, for a node_modules that cannot be written to, and touches nothing
+                  else. Name it to programs by the environment variable MSG_ZEROCOPY_ADDON=FILE.`;
+
+const OPTIONS = {
+  sanitize: { type: 'boolean' },
+  // For those who work on it: a warning of the compiler is an error.
+  strict: { type: 'boolean' },
+  output: { type: 'string' },
+  help: { type: 'boolean', short: 'h' },
+};
+
+/** Something that the reader of the message can mend. */
+class Failure extends Error {
+  constructor(message, status = 1) {
+    super(message);
+    this.status = status;
+  }
 }
 
-const env = { ...process.env };
-const prefix = path.resolve(path.dirname(process.execPath), '..');
-if (!env.npm_config_nodedir && existsSync(path.join(prefix, 'include/node/node_api.h'))) {
-  env.npm_config_nodedir = prefix;
+function parse() {
+  try {
+    return parseArgs({ options: OPTIONS }).values;
+  } catch (error) {
+    throw new Failure(`${error.message}\n\n${USAGE}`, 2);
+  }
 }
 
-// The Makefile holds the list of sources as it was when it was made.
-function isConfigured() {
-  const made = statSync(path.join(root, 'build/Makefile'), { throwIfNoEntry: false });
-  const from = ['binding.gyp', 'scripts/sources.mjs'].map((file) => path.join(root, file));
-  return made !== undefined && from.every((file) => statSync(file).mtimeMs < made.mtimeMs);
+function environment(strict) {
+  const env = { ...process.env };
+  const headers = headersFolder(env);
+  if (headers === undefined) {
+    console.error(
+      'msg-zerocopy build: this Node has no headers beside it; node-gyp downloads them.',
+    );
+  } else {
+    env.npm_config_nodedir = headers;
+  }
+  // binding.gyp asks `node`, which is to be this one.
+  env.PATH = [path.dirname(process.execPath), env.PATH ?? ''].join(path.delimiter);
+  // Behind binding.gyp's own flags: compilers that are not born yet have warnings of their own.
+  if (!strict) env.CXXFLAGS = `${env.CXXFLAGS ?? ''} -Wno-error`.trim();
+  return env;
 }
 
-const sanitize = process.argv.includes('--sanitize');
-const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin/cmake-js');
-const nodeGyp = path.join(
-  path.dirname(require.resolve('node-gyp/package.json')),
-  'bin/node-gyp.js',
-);
-const command = sanitize
-  ? [cmakeJs, 'compile', '--debug', '--out', 'build-sanitize', '--CDMSG_ZEROCOPY_SANITIZE=ON']
-  : [nodeGyp, isConfigured() ? 'build' : 'rebuild', '--silent'];
-const result = spawnSync(process.execPath, command, { cwd: root, env, stdio: 'inherit' });
-if (result.error) throw result.error;
-process.exit(result.status ?? 1);
+// The Makefile holds the list of sources and the version as they were when it was made.
+function isConfigured(folder) {
+  const made = statSync(path.join(folder, 'build/Makefile'), { throwIfNoEntry: false });
+  if (made === undefined) return false;
+  const from = ['binding.gyp', 'package.json', 'scripts/sources.mjs'];
+  return from.every((file) => statSync(path.join(root, file)).mtimeMs < made.mtimeMs);
+}
+
+function run(command, folder, env) {
+  const result = spawnSync(process.execPath, command, { cwd: folder, env, stdio: 'inherit' });
+  if (result.error) throw result.error;
+  return result.status ?? 1;
+}
+
+function buildRelease(folder, env) {
+  const missing = missingPrograms(env);
+  if (missing.length > 0) {
+    throw new Failure(`${missing.join(', ')} not found. Install:\n${PACKAGES}`);
+  }
+  const nodeGyp = findNodeGyp(env, root);
+  if (nodeGyp === undefined) throw new Failure(NODE_GYP_REMEDY);
+  const steps = isConfigured(folder) ? ['build'] : ['configure', 'build'];
+  if (run([nodeGyp, ...steps, '--silent'], folder, env) === 0) return;
+  throw new Failure(`node-gyp failed. If headers or programs are missing, install:\n${PACKAGES}`);
+}
+
+/** Elsewhere: a copy of the sources is compiled, and the result moved. */
+function buildInto(file, strict) {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-build-'));
+  const fresh = `${file}.${process.pid}`;
+  try {
+    for (const part of ['binding.gyp', 'package.json', 'native', 'scripts/sources.mjs']) {
+      cpSync(path.join(root, part), path.join(folder, part), { recursive: true });
+    }
+    const modules = path.resolve(path.dirname(require.resolve('node-addon-api')), '..');
+    buildRelease(folder, { ...environment(strict), NODE_PATH: modules });
+    mkdirSync(path.dirname(file), { recursive: true });
+    // Renamed, not overwritten: a process that has the old one mapped keeps it.
+    copyFileSync(path.join(folder, 'build/Release/msg_zerocopy.node'), fresh);
+    renameSync(fresh, file);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    rmSync(fresh, { force: true });
+  }
+  console.log(`${file}\nName it to programs: MSG_ZEROCOPY_ADDON=${file}`);
+}
+
+function buildHere(strict) {
+  try {
+    accessSync(root, constants.W_OK);
+  } catch {
+    throw new Failure(
+      `${root} cannot be written to. Put the result elsewhere:\n` +
+        '  npx msg-zerocopy build --output /some/where/msg_zerocopy.node\n' +
+        'and name it to programs: MSG_ZEROCOPY_ADDON=/some/where/msg_zerocopy.node',
+    );
+  }
+  buildRelease(root, environment(strict));
+  console.log(path.join(root, 'build/Release/msg_zerocopy.node'));
+}
+
+function buildSanitized() {
+  const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin/cmake-js');
+  const flags = ['--debug', '--out', 'build-sanitize', '--CDMSG_ZEROCOPY_SANITIZE=ON'];
+  if (run([cmakeJs, 'compile', ...flags], root, environment(true)) !== 0) {
+    throw new Failure('cmake-js failed');
+  }
+}
+
+function main() {
+  const { help, output, sanitize, strict } = parse();
+  if (help) {
+    console.log(USAGE);
+  } else if (process.platform !== 'linux') {
+    console.log(`no native part on ${process.platform}; the copy fallback is used`);
+  } else if (sanitize) {
+    buildSanitized();
+  } else if (output !== undefined) {
+    buildInto(path.resolve(output), strict);
+  } else {
+    buildHere(strict);
+  }
+}
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof Failure)) throw error;
+  console.error(`msg-zerocopy build: ${error.message}`);
+  process.exitCode = error.status;
+}

@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 // `npx msg-zerocopy COMMAND`: finds the command and hands it the rest of the line.
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 
 interface Command {
   readonly summary: string;
@@ -10,6 +12,10 @@ interface Command {
 const EXIT_USAGE = 2;
 
 const commands: Readonly<Record<string, Command>> = {
+  build: {
+    summary: 'compiles the native part, where no binary was installed that fits',
+    run: (argv) => Promise.resolve(build(argv)),
+  },
   doctor: {
     summary: 'says whether zero copy works here and to a host, why not, and what to do',
     run: async (argv) => (await import('./doctor/main.js')).main(argv),
@@ -20,6 +26,14 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (argv) => (await import('./selftest/main.js')).main(argv),
   },
 };
+
+// The program that also builds a checkout, before anything here is compiled.
+function build(argv: readonly string[]): number {
+  const program = path.resolve(__dirname, '../../scripts/build-native.mjs');
+  const { status, error } = spawnSync(process.execPath, [program, ...argv], { stdio: 'inherit' });
+  if (error !== undefined) throw error;
+  return status ?? 1;
+}
 
 function usage(): string {
   const width = Math.max(...Object.keys(commands).map((name) => name.length));

@@ -21,6 +21,7 @@ const node = [
   'datagram',
   'env',
   'hash',
+  'old_glibc',
   'pieces',
   'port',
   'reactor',

@@ -1,5 +1,4 @@
 // What each kind of socket can do here: capabilities(), which tries it, as findings.
-import path from 'node:path';
 import type { Capabilities, Capability } from '../capabilities.js';
 import type { Finding, Remedy } from './finding.js';
 
@@ -49,8 +48,7 @@ function addonFinding({ capabilities, addon }: SocketFacts): Finding {
 function addonRemedy(platform: string, addon: string | undefined): Remedy | undefined {
   if (platform !== 'linux') return undefined;
   if (addon !== undefined) return { command: 'unset MSG_ZEROCOPY_ADDON' };
-  // This file is <root>/dist/lib/diagnosis/sockets.js when built.
-  return { command: `npm --prefix ${path.resolve(__dirname, '../../..')} run build:native` };
+  return { command: 'npx msg-zerocopy build' };
 }
 
 const ENGINES: readonly string[] = ['auto', 'msg_zerocopy', 'io_uring', 'copy'];

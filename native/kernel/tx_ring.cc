@@ -26,7 +26,7 @@ int TxRing::open(int fd, const RingShape& shape) {
   void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) return -errno;
   shape_ = shape;
-  memory_ = std::make_shared<RingMemory>(base, bytes);
+  memory_.reset(new RingMemory(base, bytes));  // not make_shared: see node/env.h
   return 0;
 }
 

@@ -13,6 +13,10 @@
 #include "node/arguments.h"
 #include "node/pieces.h"
 
+// package.json's, by binding.gyp and CMakeLists.txt.
+#define MSG_ZEROCOPY_QUOTED(version) #version
+#define MSG_ZEROCOPY_QUOTE(version) MSG_ZEROCOPY_QUOTED(version)
+
 namespace msg_zerocopy {
 namespace {
 
@@ -140,6 +144,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_ring(env, exports);
   export_routes(env, exports);
   export_submit_ring(env, exports);
+  exports["version"] = Napi::String::New(env, MSG_ZEROCOPY_QUOTE(MSG_ZEROCOPY_VERSION));
   exports["start"] = Napi::Function::New(env, start, "start");
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["send"] = Napi::Function::New(env, send, "send");

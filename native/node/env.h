@@ -44,7 +44,8 @@ class Env {
   int grace_ms_ = 0;
   int64_t pinned_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
-  std::shared_ptr<Slabs> slabs_ = std::make_shared<Slabs>();
+  // Not make_shared: without RTTI it needs a libstdc++ that is newer than Node does (GLIBCXX_3.4.26).
+  std::shared_ptr<Slabs> slabs_{new Slabs};
   std::unique_ptr<Reactor> reactor_;
   Napi::Reference<Napi::Uint32Array> envelope_words_;
   Napi::Reference<Napi::Uint32Array> arrival_words_;

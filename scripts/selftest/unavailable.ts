@@ -27,7 +27,7 @@ export function obstacleBehind(error: unknown, family: 4 | 6): Obstacle | undefi
     return { reason: 'raw and packet sockets need CAP_NET_RAW', remedy: PRIVILEGE };
   }
   if (code === 'ERR_ZC_UNAVAILABLE') {
-    return { reason: error.message, remedy: 'build the addon (npm run build:native), on Linux' };
+    return { reason: error.message, remedy: 'npx msg-zerocopy build, on Linux' };
   }
   if (code === 'EAFNOSUPPORT' || (code === 'EADDRNOTAVAIL' && /::1\b/.test(error.message))) {
     const remedy =

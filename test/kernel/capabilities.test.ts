@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import { capabilities, type Capabilities, type Capability } from '../../lib/index';
+import { VERSION } from '../../lib/version';
 import { isolated } from '../helpers/isolated';
 
 const { EACCES, EPERM } = constants.errno;
@@ -49,6 +50,7 @@ async function ofKernel(errnos: Readonly<Record<string, number>>): Promise<Capab
   // The native side in words: kernel.SO_ZEROCOPY is 'SO_ZEROCOPY', and so on.
   const source = `
     const errnos = ${JSON.stringify(errnos)};
+    exports.version = ${JSON.stringify(VERSION)};
     exports.kernel = new Proxy({}, { get: (_, name) => name });
     exports.describe = () => ({ kernelRelease: 'for this test' });
     exports.tryIoUring = () => ({ error: -(errnos.IO_URING ?? 0), step: 'setup' });
