@@ -11,6 +11,7 @@ export const ROOT = path.resolve(__dirname, '../../..');
 
 /** A folder of tarballs to test, instead of those made of the local build. */
 const GIVEN = process.env['MSG_ZEROCOPY_TEST_TARBALLS'];
+const GIVEN_FOLDER = GIVEN === undefined ? undefined : path.resolve(GIVEN);
 
 export interface Tarballs {
   readonly main: string;
@@ -55,7 +56,7 @@ function onlyFile(folder: string, pattern: RegExp): string {
 /** Packs everything into `folder`. Takes some seconds. */
 export function makeTarballs(folder: string): Tarballs {
   const own = ownPlatform();
-  const packed = GIVEN ?? path.join(folder, 'packed');
+  const packed = GIVEN_FOLDER ?? path.join(folder, 'packed');
   if (GIVEN === undefined) {
     const binary = `${own}=${path.join(ROOT, 'build/Release/msg_zerocopy.node')}`;
     const pack = path.join(ROOT, 'dist/scripts/pack.js');
