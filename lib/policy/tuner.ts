@@ -17,6 +17,11 @@ const CLASSES = LARGEST_CLASS - SMALLEST_CLASS + 1;
 /** Between two experiments with one class: first, and after many that changed nothing. */
 const FIRST_INTERVAL_MS = 500;
 const LONGEST_INTERVAL_MS = 60_000;
+/** What the interval grows by: a way that costs more is not tried again soon, one that costs the same may be. */
+const GROWTH: Readonly<Record<Exclude<Verdict, 'cheaper'>, number>> = {
+  dearer: 4,
+  'no difference': 2,
+};
 /** A class that took less of the bytes than this is not worth an experiment. */
 const LEAST_SHARE = 0.02;
 
@@ -43,9 +48,10 @@ export class SizeClass {
     this.judged ||= verdict !== 'no difference';
     const changed = verdict === 'cheaper';
     if (changed) this.way = otherWay(this.way);
-    this.#intervalMs = changed
-      ? FIRST_INTERVAL_MS
-      : Math.min(LONGEST_INTERVAL_MS, this.#intervalMs * 2);
+    this.#intervalMs =
+      verdict === 'cheaper'
+        ? FIRST_INTERVAL_MS
+        : Math.min(LONGEST_INTERVAL_MS, this.#intervalMs * GROWTH[verdict]);
     this.dueMs = nowMs + this.#intervalMs;
     return changed;
   }

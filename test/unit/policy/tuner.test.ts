@@ -235,11 +235,14 @@ describe('policy: tuner', () => {
       return one.dueMs - nowMs;
     };
 
-    it('double up to a minute while nothing changes', () => {
-      for (const verdict of ['dearer', 'no difference'] as const) {
+    it('grow up to a minute while nothing changes, faster where the other way costs more', () => {
+      const table: readonly [verdict: Verdict, intervals: number[]][] = [
+        ['no difference', [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]],
+        ['dearer', [2_000, 8_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000]],
+      ];
+      for (const [verdict, expected] of table) {
         const one = new SizeClass('copy');
-        const seen = Array.from({ length: 9 }, (_, i) => intervalAfter(one, verdict, i * 1e6));
-        const expected = [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000];
+        const seen = expected.map((_, i) => intervalAfter(one, verdict, i * 1e6));
         assert.deepEqual(seen, expected);
       }
     });
@@ -248,7 +251,7 @@ describe('policy: tuner', () => {
       const one = new SizeClass('copy');
       for (let i = 0; i < 8; i++) one.settle('dearer', 0);
       assert.equal(intervalAfter(one, 'cheaper', 5_000), 500);
-      assert.equal(intervalAfter(one, 'dearer', 9_000), 1_000);
+      assert.equal(intervalAfter(one, 'dearer', 9_000), 2_000);
     });
   });
 
