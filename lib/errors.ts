@@ -1,7 +1,7 @@
 // Every error this package makes: ours (`ERR_ZC_*`, and Node's own codes for bad arguments), and
 // system errors in Node's shape. Match on `code`.
 import { constants } from 'node:os';
-import { getSystemErrorMap, getSystemErrorName } from 'node:util';
+import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util';
 
 const { EPERM } = constants.errno;
 
@@ -36,11 +36,13 @@ export class ZeroCopyError extends Error {
   }
 }
 
+// In the words of lib/internal/errors.js:determineSpecificType.
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === 'function') return `function ${value.name}`;
   if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
-  return `type ${typeof value} (${String(value)})`;
+  const shown = inspect(value, { colors: false });
+  return `type ${typeof value} (${shown.length > 28 ? `${shown.slice(0, 25)}...` : shown})`;
 }
 
 export function invalidType(name: string, expected: string, actual: unknown): TypeError {
@@ -189,7 +191,8 @@ export function bufferSizeError(errno: number, syscall: string): Error {
   const [code, words] = getSystemErrorMap().get(errno) ?? [errnoName(errno), 'unknown'];
   const message = `Could not get or set buffer size: ${syscall} returned ${code} (${words})`;
   const error = nodeError('ERR_SOCKET_BUFFER_SIZE', message);
-  return Object.assign(error, { name: 'SystemError', errno, syscall });
+  const info = { errno, code, message: words, syscall };
+  return Object.assign(error, { name: 'SystemError', info, errno, syscall });
 }
 
 /** As Node's own for an address that a net.BlockList refuses. */

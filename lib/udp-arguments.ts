@@ -16,7 +16,7 @@ const MOST_PAYLOAD_BYTES = 65_507;
  * cutting here. */
 const MOST_SEGMENTS = 128;
 
-const BUFFER_TYPES = 'an instance of Buffer, TypedArray, or DataView or of type string';
+const BUFFER_TYPES = 'of type string or an instance of Buffer, TypedArray, or DataView';
 
 export interface SendArguments {
   readonly payloads: readonly Uint8Array[];

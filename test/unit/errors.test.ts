@@ -10,7 +10,7 @@ describe('errors', () => {
     assert.equal((type as NodeJS.ErrnoException).code, 'ERR_INVALID_ARG_TYPE');
     assert.equal(
       type.message,
-      'The "options.threshold" argument must be a number of bytes. Received type string (5)',
+      `The "options.threshold" argument must be a number of bytes. Received type string ('5')`,
     );
     const range = errors.outOfRange('options.threshold', '>= 0', -1);
     assert.ok(range instanceof RangeError);
@@ -26,7 +26,8 @@ describe('errors', () => {
     [Object.create(null), /Received an instance of Object$/],
     [function named() {}, /Received function named$/],
     [Symbol('s'), /Received type symbol \(Symbol\(s\)\)$/],
-    [10n, /Received type bigint \(10\)$/],
+    [10n, /Received type bigint \(10n\)$/],
+    ['x'.repeat(40), /Received type string \('x{24}\.\.\.\)$/],
   ];
   for (const [value, pattern] of received) {
     it(`describe what they got: ${pattern.source}`, () => {
