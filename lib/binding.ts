@@ -14,6 +14,7 @@ export interface NativeConstants {
   readonly RECORD_READABLE: number;
   readonly RECORD_RESULT: number;
   readonly RECORD_MORE: number;
+  readonly RECORD_LOST: number;
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
   readonly SEND_EOR: number;
@@ -207,6 +208,8 @@ export interface Native {
    */
   setEager(port: number, eager: boolean): number;
   setReferenced(port: number, referenced: boolean): void;
+  /** Another process has the connection: its end is not waited for, and it is never reset from here. */
+  abandon(port: number): void;
   /** Bytes that the peer has not acknowledged, or -errno. */
   unacknowledged(port: number): number;
   /** Adds to this environment's pinned bytes; the process's total. */

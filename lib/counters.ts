@@ -20,6 +20,8 @@ export interface Counters {
   partialSends: number;
   /** Notifications for ids that were not pending: somebody else sends on this socket. */
   strayNotifications: number;
+  /** Notifications that may have been lost (MSG_CTRUNC): what they named stays referenced for ever. */
+  lostNotifications: number;
   /** Buffers that were detached while the kernel referenced their memory. */
   detachedBuffers: number;
   /** Buffers that detectMutation found changed or detached before they were released. */
@@ -38,6 +40,7 @@ export function zeroCounters(): Counters {
     budgetCopies: 0,
     partialSends: 0,
     strayNotifications: 0,
+    lostNotifications: 0,
     detachedBuffers: 0,
     mutatedBuffers: 0,
   };

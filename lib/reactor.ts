@@ -16,6 +16,8 @@ export interface PortOwner {
   onHangup(): void;
   /** Data of the peer arrived after our side was destroyed. */
   onPeerData(): void;
+  /** Notifications were lost: what they named stays referenced. Must not run user code. */
+  onLost?(entries: number): void;
   /** All ranges of this wake-up are in. */
   onRangesDone(): void;
   /** Datagrams, or the socket's error, wait to be received. */
@@ -124,7 +126,7 @@ export class Reactor {
   }
 
   #read(count: number, calls: Calls): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_RESULT, RECORD_MORE } =
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_RESULT, RECORD_MORE, RECORD_LOST } =
       this.constants;
     const words = this.#words;
     for (let i = 0; i < count; i++) {
@@ -137,6 +139,8 @@ export class Reactor {
         owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0);
       } else if ((flags & RECORD_RESULT) !== 0) {
         owner.onResult?.(lo | 0, (flags & RECORD_MORE) !== 0);
+      } else if ((flags & RECORD_LOST) !== 0) {
+        owner.onLost?.(lo);
       }
       const last = calls[calls.length - 1];
       if (last !== undefined && last[0] === owner) last[1] |= flags;

@@ -121,10 +121,12 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get pendingBytes(): number {
+    this.account.refresh();
     return this.account.pendingBytes;
   }
 
   get pendingSends(): number {
+    this.account.refresh();
     return this.account.pendingSends;
   }
 
@@ -167,7 +169,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   refusal(): Reason | undefined {
-    return this.#health.refusal();
+    return this.refused ?? this.#health.refusal();
   }
 
   sent(): SendKind {
@@ -185,8 +187,9 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     tellFallback(this.socket, want);
   }
 
-  engineRefused(): void {
-    this.#ringRefused = true;
+  engineRefused(engine: EngineName): void {
+    if (engine === 'io_uring') this.#ringRefused = true;
+    else this.refused = this.#announced = 'kernel-unsupported';
     tellFallback(this.socket, 'kernel-unsupported');
   }
 

@@ -177,6 +177,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (channels.release.hasSubscribers) publish(channels.release, { socket: host.socket, bytes });
   }
 
+  onLost(entries: number): void {
+    this.#host.counters.lostNotifications += entries;
+  }
+
   onRangesDone(): void {
     this.#settle();
     if (this.#phase === 'closing') this.#closeIfReleased();

@@ -1,6 +1,6 @@
 // What an engine asks of the socket it works for, and tells it.
 import type { Counters } from '../counters.js';
-import type { Reason } from '../engine.js';
+import type { EngineName, Reason } from '../engine.js';
 import type { Want } from '../policy/adaptive.js';
 
 /** A probe finds out, after a pause, whether the kernel still copies. */
@@ -20,8 +20,8 @@ export interface EngineHost {
   /** A notification came; `kind`: whether it covers a probe. */
   completed(copied: boolean, kind: SendKind): void;
   outOfBuffers(want: Want): void;
-  /** The kernel does not send this connection's bytes by the present engine. */
-  engineRefused(): void;
+  /** The kernel does not send this connection's bytes by the engine of this name. */
+  engineRefused(engine: EngineName): void;
   /** Runs `settle`, which may end a job, so that user code hears of it in a later tick. */
   settlingQuietly(settle: () => void): void;
   /** Bytes moved: timeouts start anew. */

@@ -242,7 +242,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       return this.outOfBuffers();
     }
     if (error !== -EOPNOTSUPP && error !== -EINVAL) return undefined;
-    this.host.engineRefused();
+    this.host.engineRefused(this.name);
     return 'kernel-unsupported';
   }
 }

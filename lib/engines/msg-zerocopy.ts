@@ -6,7 +6,9 @@ import { bufferDetached, systemError } from '../errors.js';
 import type { JobCursor } from './job-cursor.js';
 import { StreamEngine } from './stream-engine.js';
 
-const { EAGAIN, EFAULT, ENOBUFS } = osConstants.errno;
+const { EAGAIN, EFAULT, ENOBUFS, EOPNOTSUPP } = osConstants.errno;
+/** The kernel's own ENOTSUPP, which TLS in the kernel lets out before Linux 5.5. */
+const ENOTSUPP = 524;
 /** UIO_MAXIOV: one sendmsg takes no more pieces. */
 const MAX_PIECES = 1024;
 /**
@@ -63,6 +65,13 @@ export class MsgZeroCopyEngine extends StreamEngine {
       copying === undefined
         ? this.#sendZeroCopy(cursor, wanted, more)
         : this.#send(cursor, wanted, more);
+    if (isRefusal(accepted) && copying === undefined) {
+      // Something took the sends of this connection over, and wants no MSG_ZEROCOPY: a protocol above
+      // TCP (TCP_ULP; net/tls/tls_sw.c:tls_sw_sendmsg). Everything goes by copy from here.
+      this.host.engineRefused(this.name);
+      copying = 'kernel-unsupported';
+      accepted = this.#send(cursor, wanted, more);
+    }
     if (accepted === -ENOBUFS) {
       // The socket stays writable, so waiting for space would spin: the same bytes go by copy.
       copying ??= this.outOfBuffers();
@@ -122,4 +131,8 @@ export class MsgZeroCopyEngine extends StreamEngine {
     this.#sendsSinceReap++;
     this.bookZeroCopy(accepted, true);
   }
+}
+
+function isRefusal(result: number): boolean {
+  return result === -EOPNOTSUPP || result === -ENOTSUPP;
 }

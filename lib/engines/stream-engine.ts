@@ -12,7 +12,7 @@ import type { Want } from '../policy/adaptive.js';
 import { roomBytes } from '../policy/budget.js';
 import type { MutationWatch } from '../mutation.js';
 import { Linger } from '../policy/linger.js';
-import { pinPieces, unpinPieces, type PoolPiece } from '../pool-pins.js';
+import { pinPieces, pinSegments, unpinPieces, type PoolPiece } from '../pool-pins.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import type { Lease } from '../staging.js';
 import { releaseLatency, type AbortReason } from '../totals.js';
@@ -138,6 +138,8 @@ export abstract class StreamEngine implements PortOwner {
     this.#failJob(reason);
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
+    // No linger clock: its end would reset a connection that is another's to end.
+    this.reactor.native.abandon(this.port);
     this.#setEager(true);
   }
 
@@ -158,6 +160,13 @@ export abstract class StreamEngine implements PortOwner {
   detach(): void {
     if (!this.idle) throw new Error('msg-zerocopy: detach of a busy port');
     this.#finish();
+  }
+
+  /** Learns what the kernel released so far. Callbacks that are due by then run in a later tick. */
+  refresh(): void {
+    if (this.inflight.pendingSends === 0 || this.#phase === 'closed') return;
+    this.reap();
+    if (this.handbacks.size > 0 || !this.open) process.nextTick(() => this.onRangesDone());
   }
 
   setReferenced(referenced: boolean): void {
@@ -195,6 +204,10 @@ export abstract class StreamEngine implements PortOwner {
     if (channels.release.hasSubscribers) {
       publish(channels.release, { socket: this.host.socket, bytes });
     }
+  }
+
+  onLost(entries: number): void {
+    this.host.counters.lostNotifications += entries;
   }
 
   onRangesDone(): void {
@@ -384,13 +397,4 @@ export abstract class StreamEngine implements PortOwner {
       else this.#scheduleLinger(wait);
     }, delayMs).unref();
   }
-}
-
-function pinSegments(segments: readonly Segment[]): readonly PoolPiece[] | undefined {
-  let pinned: readonly PoolPiece[] | undefined;
-  for (const { pieces } of segments) {
-    const more = pinPieces(pieces);
-    if (more !== undefined) pinned = pinned === undefined ? more : [...pinned, ...more];
-  }
-  return pinned;
 }

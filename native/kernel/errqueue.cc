@@ -28,9 +28,9 @@ Parsed parse_notice(const msghdr& message, Notice* notice) {
 }
 
 int read_notice(int fd, Notice* notice) {
-  // Room for the largest entries seen (a timestamp and an IPv6 error with its offender) several
-  // times over: a truncated entry is consumed and lost.
-  alignas(cmsghdr) char control[512];
+  // Room for the largest entries (two timestamps, an interface, the statistics of a connection and an
+  // IPv6 error with its offender: about 600 bytes), because a truncated entry is consumed and lost.
+  alignas(cmsghdr) char control[1024];
   msghdr message;
   std::memset(&message, 0, sizeof message);
   message.msg_control = control;

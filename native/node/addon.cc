@@ -103,6 +103,13 @@ Napi::Value set_referenced(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value abandon(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) reactor->abandon(port);
+  return info.Env().Undefined();
+}
+
 Napi::Value unacknowledged(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
@@ -156,6 +163,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["detach"] = Napi::Function::New(env, detach, "detach");
   exports["setEager"] = Napi::Function::New(env, set_eager, "setEager");
   exports["setReferenced"] = Napi::Function::New(env, set_referenced, "setReferenced");
+  exports["abandon"] = Napi::Function::New(env, abandon, "abandon");
   exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
   exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
   exports["threadCpuNs"] = Napi::Function::New(env, thread_cpu_ns, "threadCpuNs");

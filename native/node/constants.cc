@@ -41,6 +41,7 @@ constexpr Constant kOwn[] = {
     {"RECORD_READABLE", kReadable},
     {"RECORD_RESULT", kResult},
     {"RECORD_MORE", kMore},
+    {"RECORD_LOST", kLost},
     {"SEND_ZEROCOPY", kSendZeroCopy},
     {"SEND_MORE", kSendMore},
     {"SEND_EOR", kSendEor},

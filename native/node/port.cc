@@ -52,8 +52,9 @@ void Port::read_queue(Until until) {
     Notice notice;
     const int parsed = read_notice(fd_.get(), &notice);
     if (parsed < 0) break;
-    // Foreign entries are skipped. A truncated one is lost, and its memory then kept for ever, which is
-    // safe; read_notice() has room for several times the largest entry.
+    // Foreign entries are skipped. A truncated one may have been a notice: what it named is then kept,
+    // which is safe, and told. read_notice() has room for more than the largest entry.
+    if (parsed == static_cast<int>(Parsed::kTruncated) && issued_ != completed_) lost_++;
     if (parsed != static_cast<int>(Parsed::kNotice)) continue;
     completed_ += notice_count(notice);
     held_.push_back(notice);
@@ -63,6 +64,11 @@ void Port::read_queue(Until until) {
 }
 
 void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
+  if (lost_ > told_lost_ && limit > 0) {
+    records->push_back({index_, lost_ - told_lost_, 0, kLost});
+    told_lost_ = lost_;
+    limit--;
+  }
   const size_t count = std::min(limit, held_.size());
   for (size_t i = 0; i < count; i++) {
     const uint32_t flags = kRange | (held_[i].copied ? kCopied : 0u);
@@ -76,7 +82,7 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   drain();
   const bool only_notices = held_.size() > before && issued_ != completed_ && (events & EPOLLIN) == 0;
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
-  if (eager_ || writable || lingering_) deliver_ranges(records, SIZE_MAX);
+  if (eager_ || writable || lingering_ || lost_ > told_lost_) deliver_ranges(records, SIZE_MAX);
   if (writable) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});

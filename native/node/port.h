@@ -77,9 +77,16 @@ class Port {
 
   void set_eager(bool eager) { eager_ = eager; }
   void set_referenced(bool referenced) { referenced_ = referenced; }
+  // The connection is another process's from here: it is not waited for, and never reset.
+  void abandon() {
+    abandoned_ = true;
+    referenced_ = false;
+  }
+  bool abandoned() const { return abandoned_; }
   // Whether the event loop must stay alive for this port.
   bool holds_loop() const {
-    const bool sends = waiting_ || unanswered_ > 0 || issued_ != completed_;
+    // Behind a notice that was lost the end may never come.
+    const bool sends = waiting_ || unanswered_ > 0 || (issued_ != completed_ && lost_ == 0);
     // A send holds the loop in node:dgram also when the socket is unref'ed.
     return kind_ == PortKind::kDatagram ? sends || (referenced_ && reading_) : referenced_ && sends;
   }
@@ -117,8 +124,11 @@ class Port {
   bool reading_ = false;
   bool eager_ = false;  // somebody waits for a release: deliver every range at once
   bool referenced_ = true;
+  bool abandoned_ = false;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
+  uint32_t lost_ = 0;  // truncated entries, and how many of them were told
+  uint32_t told_lost_ = 0;
   uint32_t unanswered_ = 0;  // requests of the ring that have no result yet
   std::vector<Notice> held_;
 };

@@ -179,6 +179,12 @@ void Reactor::set_referenced(Port* port, bool referenced) {
   changed(*port, before);
 }
 
+void Reactor::abandon(Port* port) {
+  const Standing before = port->standing();
+  port->abandon();
+  changed(*port, before);
+}
+
 void Reactor::set_eager(Port* port, bool eager) {
   const Standing before = port->standing();
   port->set_eager(eager);
@@ -311,13 +317,14 @@ uint32_t Reactor::release_all(int grace_ms) {
   if (drain_until_released(grace_ms)) return 0;
   uint32_t aborted = 0;
   for (const auto& port : ports_) {
-    if (port == nullptr || port->pending_sends() == 0 || port->kind() == PortKind::kDatagram) continue;
+    if (port == nullptr || port->pending_sends() == 0) continue;
+    if (port->kind() == PortKind::kDatagram || port->abandoned()) continue;
     port->abort();
     aborted++;
   }
   // The streams' queues are purged; only clones inside a queueing discipline or a device remain.
-  // Datagrams cannot be called back: they leave a queue when it is their turn. Their memory is about
-  // to be used again, so its content now is kept for them.
+  // Datagrams cannot be called back: they leave a queue when it is their turn. Nor can a connection be
+  // that another process has. Their memory is about to be used again, so its content now is kept.
   if (!drain_until_released(kLateCloneMs)) freeze_pages();
   return aborted;
 }

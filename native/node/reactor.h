@@ -48,6 +48,7 @@ class Reactor final : private Ports {
   void detach(Port* port);
   int send(Port* port, const iovec* pieces, size_t count, int flags);
   void set_referenced(Port* port, bool referenced);
+  void abandon(Port* port);
   void set_eager(Port* port, bool eager);
 
   // Reads one port's error queue now; the number of records put into the shared words. Call again

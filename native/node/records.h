@@ -16,6 +16,7 @@ enum RecordFlag : uint32_t {
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
   kResult = 64,    // `lo` is what a send by the ring accepted, or -errno
   kMore = 128,     // with kResult: a range will say when its memory is released
+  kLost = 256,     // `lo` entries of the error queue were truncated: ids may never be released
 };
 
 // Flags of the exports that send.

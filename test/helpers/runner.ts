@@ -11,6 +11,7 @@ interface Modules {
   capture: typeof import('../rig/programs/capture');
   churn: typeof import('../rig/programs/churn');
   conformance: typeof import('../rig/programs/conformance');
+  'core-faults': typeof import('../rig/programs/core-faults');
   descriptors: typeof import('../rig/programs/descriptors');
   enobufs: typeof import('../rig/programs/enobufs');
   integrity: typeof import('../rig/programs/integrity');

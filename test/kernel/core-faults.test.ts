@@ -1,0 +1,60 @@
+// Refusals and losses that this machine's kernel may not give, by a preloaded library: a protocol above
+// TCP that takes no MSG_ZEROCOPY (TLS in the kernel), and a notification that was truncated.
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { compiled } from '../helpers/compiled';
+import { loopbackSuite, type Place } from '../helpers/place';
+
+/** As the kernel's TLS answers before Linux 5.5; in no table of names. */
+const ENOTSUPP = 524;
+
+const REFUSALS = [
+  ['EOPNOTSUPP from the first send on', constants.errno.EOPNOTSUPP, 0],
+  ['EOPNOTSUPP after two sends', constants.errno.EOPNOTSUPP, 2],
+  ['ENOTSUPP after one send', ENOTSUPP, 1],
+] as const;
+
+loopbackSuite('answers of other kernels', (getPlace) => {
+  async function withFaults<R>(
+    faults: Record<string, string>,
+    body: (runner: ReturnType<Place['startRunner']>) => Promise<R>,
+  ): Promise<R> {
+    const library = compiled('kernel-faults', ['-shared', '-fPIC', '-ldl']);
+    // Behind what is there: a sanitizer must come first.
+    const preload = `${process.env['LD_PRELOAD'] ?? ''} ${library}`;
+    const runner = getPlace().startRunner([], { ...faults, LD_PRELOAD: preload });
+    try {
+      return await body(runner);
+    } finally {
+      await runner.stop();
+    }
+  }
+
+  const params = () => ({
+    to: getPlace().to(),
+    senderHost: getPlace().senderHost,
+    zeroCopy: { engine: 'msg_zerocopy' as const },
+  });
+
+  for (const [what, errno, after] of REFUSALS) {
+    it(`${what}: everything goes by copy, and that is said once`, async () => {
+      const seen = await withFaults({ REFUSE_ZEROCOPY: `${errno},${after}` }, (runner) =>
+        runner.run('core-faults', 'refusedSends', params()),
+      );
+      const { engine, reason, state, report, zeroCopySends, told } = seen;
+      assert.deepEqual([engine, reason, state], ['copy', 'kernel-unsupported', 'unsupported']);
+      assert.deepEqual([report.copiedBytes, report.reason], [300_000, 'kernel-unsupported']);
+      assert.equal(zeroCopySends, after);
+      assert.deepEqual(told, ['kernel-unsupported']);
+    });
+  }
+
+  it('a truncated notification is counted, and everything arrives', async () => {
+    const seen = await withFaults({ TRUNCATE_NOTICE: '1' }, (runner) =>
+      runner.run('core-faults', 'lostNotification', params()),
+    );
+    assert.equal(seen.lost, 1);
+    assert.equal(seen.pendingSends, 1, 'what was named stays referenced');
+    assert.deepEqual([seen.report.wrong, seen.report.end], [0, 'end']);
+  });
+});
