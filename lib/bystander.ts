@@ -6,15 +6,18 @@ import type { ControlSource, Thresholds, ZeroCopyStats } from './control.js';
 import type { EngineName, Reason, State } from './engine.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend } from './send-arguments.js';
+import { accounts, type SocketAccount } from './totals.js';
 
 interface Countable {
   readonly bytesWritten: number;
 }
 
-export class Bystander implements ControlSource {
+export class Bystander implements ControlSource, SocketAccount {
   readonly engineName: EngineName = 'copy';
   readonly pendingBytes = 0;
   readonly pendingSends = 0;
+  readonly counters = undefined;
+  countedByNode = 0;
   readonly #socket: Duplex & Countable;
 
   constructor(
@@ -22,6 +25,13 @@ export class Bystander implements ControlSource {
     readonly reason: Reason,
   ) {
     this.#socket = socket;
+    if (socket.destroyed) return;
+    accounts.open(this);
+    socket.once('close', () => accounts.end(this));
+  }
+
+  get bytesByNode(): number {
+    return this.#socket.bytesWritten ?? 0;
   }
 
   get state(): State {
@@ -29,7 +39,7 @@ export class Bystander implements ControlSource {
   }
 
   stats(): ZeroCopyStats {
-    return Object.freeze({ ...zeroCounters(), copiedBytes: this.#socket.bytesWritten ?? 0 });
+    return Object.freeze({ ...zeroCounters(), copiedBytes: this.bytesByNode });
   }
 
   thresholds(): Thresholds {

@@ -56,7 +56,13 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     return this.#owner.attachment?.engines() ?? [];
   }
 
+  /** Notifications that nobody waits for are read late (architecture.md): who asks, waits for them. */
+  refresh(): void {
+    for (const engine of this.engines) engine.refresh();
+  }
+
   stats(): ZeroCopyStats {
+    this.refresh();
     const counters = this.#counters ?? zeroCounters();
     // What libuv wrote is what core counts; it costs the fast path nothing.
     const copiedBytes = counters.copiedBytes + this.bytesByNode;

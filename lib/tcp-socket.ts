@@ -363,9 +363,12 @@ function describeTls(socket: tls.TLSSocket): void {
   Object.defineProperty(socket, 'send', hidden(bystander.send.bind(bystander)));
 }
 
-/** Upgrades a connection that a server accepted; one that is upgraded already keeps its options. */
+/**
+ * Upgrades a connection that a server accepted; one that is upgraded already keeps its options. A program
+ * may emit 'connection' with any Duplex, which stays as it is.
+ */
 export function upgradeAccepted(socket: net.Socket, options: ResolvedOptions): void {
-  if (socket instanceof tls.TLSSocket || BRAND in socket) return;
+  if (!(socket instanceof net.Socket) || socket instanceof tls.TLSSocket || BRAND in socket) return;
   upgradeSocket(socket, options);
 }
 
