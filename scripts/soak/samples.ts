@@ -1,0 +1,64 @@
+// What a process holds at one moment, and whether it grows.
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { metrics } from '../../lib/index';
+import type { Memory } from './memory';
+import type { Sample } from './protocol';
+
+/** Collections until what is not referenced is gone: weak references outlive the turn they were read in. */
+const COLLECTIONS = 4;
+
+export async function collectGarbage(): Promise<void> {
+  for (let i = 0; i < COLLECTIONS; i++) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function descriptors(): string[] {
+  return readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // that of the folder being read
+    }
+  });
+}
+
+/** Means something after collectGarbage(). */
+export function takeSample(startedMs: number, memory: Memory): Sample {
+  const { heapUsed, rss, external } = process.memoryUsage();
+  const open = descriptors();
+  const maps = readFileSync('/proc/self/maps', 'utf8').split('\n');
+  const { openPorts, pinnedBytes } = metrics();
+  return {
+    seconds: (performance.now() - startedMs) / 1000,
+    heapBytes: heapUsed,
+    rssBytes: rss,
+    externalBytes: external,
+    sockets: open.filter((target) => target.startsWith('socket:')).length,
+    descriptors: open.length,
+    ringMappings: maps.filter((line) => /io_uring|socket:\[/.test(line)).length,
+    mappings: maps.length,
+    openPorts,
+    pinnedBytes,
+    retainedBuffers: memory.retained(),
+  };
+}
+
+/** Bytes a minute by which a value grows over the samples, by least squares. */
+export function slopePerMinute(
+  samples: readonly Sample[],
+  value: (sample: Sample) => number,
+): number {
+  const count = samples.length;
+  if (count < 2) return 0;
+  const meanX = samples.reduce((sum, { seconds }) => sum + seconds, 0) / count;
+  const meanY = samples.reduce((sum, sample) => sum + value(sample), 0) / count;
+  let over = 0;
+  let under = 0;
+  for (const sample of samples) {
+    over += (sample.seconds - meanX) * (value(sample) - meanY);
+    under += (sample.seconds - meanX) ** 2;
+  }
+  return under === 0 ? 0 : (over / under) * 60;
+}
