@@ -295,10 +295,8 @@ class Connection {
     const piece = this.#nextPiece();
     const controller = new AbortController();
     const told = this.#world.ledger.awaits(`tcp send with a signal of token ${this.#token}`);
-    const sent = this.#socket.send(piece.data, { signal: controller.signal });
-    if (this.#chance.odds(0.3)) await turn();
-    controller.abort();
-    await sent.then(
+    // Listened to at once: the connection may fail before the signal.
+    const settled = this.#socket.send(piece.data, { signal: controller.signal }).then(
       () => {
         this.#world.ledger.add('tcp sends that a signal came too late for');
         this.#least = this.#offset;
@@ -309,6 +307,9 @@ class Connection {
         this.#offset = before;
       },
     );
+    if (this.#chance.odds(0.3)) await turn();
+    controller.abort();
+    await settled;
     piece.handBack();
     told();
   }
