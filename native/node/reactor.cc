@@ -110,8 +110,9 @@ Port* Reactor::port(uint32_t index) {
   return index < ports_.size() ? ports_[index].get() : nullptr;
 }
 
-void Reactor::changed(const Port& port, Standing before) {
-  const Standing now = port.standing();
+void Reactor::changed(const Port& port, Standing before) { account(before, port.standing()); }
+
+void Reactor::account(Standing before, Standing now) {
   if (now.urgent != before.urgent) {
     urgent_ += now.urgent ? 1u : ~0u;
     if (now.urgent && urgent_ == 1) expect_notices();
@@ -192,9 +193,8 @@ void Reactor::set_eager(Port* port, bool eager) {
 }
 
 void Reactor::detach(Port* port) {
-  const Standing before = port->standing();
-  port->set_referenced(false);
-  changed(*port, before);
+  // Whatever it still waits for, space for a datagram that was given up among it: it is gone.
+  account(port->standing(), Standing{false, false});
   // Before the close: epoll keys on the open socket, which libuv's descriptor may keep open.
   port->unwatch(epoll_.get());
   const uint32_t index = port->index();

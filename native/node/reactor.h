@@ -80,6 +80,7 @@ class Reactor final : private Ports {
   void deliver();
   void call_javascript();
   void changed(const Port& port, Standing before) override;
+  void account(Standing before, Standing now);
   bool drain_until_released(int timeout_ms);
   void call_back(const Napi::FunctionReference& function, size_t argument);
 
