@@ -34,6 +34,7 @@ const SAMPLE_EVERY_MS = 5000;
 /** What the engine may keep of the last sends. */
 const RETAINED_BUFFERS = 2;
 const EXIT_CODE = 9;
+const NAMED_AFTER_MS = 4000;
 
 function tell(message: FromSender): void {
   if (process.connected) process.send?.(message);
@@ -207,9 +208,17 @@ class Sender implements World {
       event: 'result',
       result: { counts, failures, samples: this.#samples },
     };
-    // Nothing is to keep the process now.
+    // Nothing is to keep the process now. What does all the same is named; a timer that is not
+    // referenced does not.
+    setTimeout(nameWhatKeeps, NAMED_AFTER_MS).unref();
     process.send?.(result, () => process.disconnect());
   }
+}
+
+function nameWhatKeeps(): void {
+  const { libuv } = process.report.getReport() as { libuv: Record<string, unknown>[] };
+  const kept = libuv.filter((handle) => handle['is_active'] && handle['is_referenced']);
+  console.error(`soak: process ${process.pid} is kept by ${JSON.stringify(kept)}`);
 }
 
 let sender: Sender | undefined;

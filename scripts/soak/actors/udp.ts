@@ -7,6 +7,11 @@ import { DatagramTracker } from '../datagram-tracker';
 import { type Episode, turn, type World } from '../world';
 
 const MOST_DATAGRAM_BYTES = 60_000;
+/**
+ * The kernel answers ENOBUFS for a datagram whose fragments take more than twice the send buffer
+ * (net/ipv6/ip6_output.c:__ip6_append_data).
+ */
+const LEAST_SEND_BUFFER_BYTES = 64 * 1024;
 const MOST_SEGMENT_BYTES = 1400;
 const MOST_SEGMENTS = 40;
 /** Sends that may be under way, so that memory goes round. */
@@ -35,7 +40,9 @@ class UdpSender {
         ...(chance.odds(0.2) ? { source: 'pool' as const } : {}),
         ...(chance.odds(0.05) ? { detectMutation: 'throw' as const } : {}),
       },
-      ...(chance.odds(0.3) ? { sendBufferSize: chance.size(8192, 2 ** 21) } : {}),
+      ...(chance.odds(0.3)
+        ? { sendBufferSize: chance.size(LEAST_SEND_BUFFER_BYTES, 2 ** 21) }
+        : {}),
     });
     this.#socket.on('error', (error) => this.#tracker.judge(error));
   }
