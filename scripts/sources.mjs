@@ -1,7 +1,9 @@
 // The only list of native sources: binding.gyp and CMakeLists.txt both ask it.
-// Usage: node scripts/sources.mjs kernel|node|addon   (addon = kernel + node)
+// Usage: node scripts/sources.mjs kernel|node|addon|fuzz   (addon = kernel + node; fuzz: the targets of
+// test/fuzz, whose own sources are the lists fuzz:<target>)
 const kernel = [
   'datagram',
+  'datagram_control',
   'errqueue',
   'hash',
   'interface',
@@ -10,6 +12,7 @@ const kernel = [
   'pages',
   'probe',
   'route',
+  'route_answer',
   'sys',
   'tcp',
   'tx_ring',
@@ -33,7 +36,23 @@ const node = [
   'uring',
 ].map((name) => `native/node/${name}.cc`);
 
-const lists = { kernel, node, addon: [...kernel, ...node] };
+// What each fuzz target is linked with.
+const fuzz = {
+  arrival: ['datagram_control'],
+  envelope: ['datagram_control'],
+  errqueue: ['errqueue'],
+  features: ['route_answer'],
+  hash: ['hash'],
+  ranges: [],
+  route: ['route_answer'],
+  tx_ring: ['tx_ring', 'sys'],
+};
+
+const lists = { kernel, node, addon: [...kernel, ...node], fuzz: Object.keys(fuzz) };
+for (const [target, names] of Object.entries(fuzz)) {
+  const linked = names.map((name) => `native/kernel/${name}.cc`);
+  lists[`fuzz:${target}`] = [`test/fuzz/${target}.cc`, ...linked];
+}
 const wanted = process.argv[2] ?? 'addon';
 if (!(wanted in lists)) {
   console.error(`sources.mjs: unknown list '${wanted}', expected ${Object.keys(lists).join(', ')}`);

@@ -2,70 +2,23 @@
 
 #include <linux/filter.h>
 #include <linux/sock_diag.h>
-#include <netinet/ip.h>
-#include <netinet/udp.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "kernel/abi.h"
+#include "kernel/datagram_control.h"
 #include "kernel/sys.h"
 
 namespace msg_zerocopy {
 namespace {
-
-constexpr size_t kControlBytes = 128;
-static_assert(kControlBytes >= CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int)) +
-                                   CMSG_SPACE(sizeof(in6_pktinfo)),
-              "room for every control message of one datagram");
 
 // The largest IP datagram, a link header and a virtio header. The stride is an odd number of cache
 // lines: slots that start at equal offsets in their pages would share the sets of the cache.
 constexpr size_t kSlotBytes = 65'536 + 256;
 constexpr size_t kSlotStride = 65'536 + 64 * 5;
 static_assert(kSlotStride >= kSlotBytes, "slots do not overlap");
-
-struct ControlWriter {
-  char* buffer;
-  size_t used = 0;
-
-  void add(int level, int type, const void* data, size_t bytes) {
-    auto* header = reinterpret_cast<cmsghdr*>(buffer + used);
-    header->cmsg_level = level;
-    header->cmsg_type = type;
-    header->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(header), data, bytes);
-    used += CMSG_SPACE(bytes);
-  }
-};
-
-size_t write_control(const Envelope& envelope, char* buffer) {
-  ControlWriter control = {buffer};
-  if (envelope.segment_size != 0) {
-    const uint16_t size = static_cast<uint16_t>(envelope.segment_size);
-    control.add(SOL_UDP, UDP_SEGMENT, &size, sizeof size);
-  }
-  if (envelope.tos != kNoTos) {
-    const int tos = static_cast<int>(envelope.tos);
-    if (envelope.tos_version == 4) control.add(SOL_IP, IP_TOS, &tos, sizeof tos);
-    else control.add(SOL_IPV6, IPV6_TCLASS, &tos, sizeof tos);
-  }
-  if (envelope.source_version == 4) {
-    in_pktinfo info;
-    std::memset(&info, 0, sizeof info);
-    info.ipi_ifindex = static_cast<int>(envelope.interface_index);
-    std::memcpy(&info.ipi_spec_dst, envelope.source, sizeof info.ipi_spec_dst);
-    control.add(SOL_IP, IP_PKTINFO, &info, sizeof info);
-  } else if (envelope.source_version == 6) {
-    in6_pktinfo info;
-    std::memset(&info, 0, sizeof info);
-    info.ipi6_ifindex = envelope.interface_index;
-    std::memcpy(&info.ipi6_addr, envelope.source, sizeof info.ipi6_addr);
-    control.add(SOL_IPV6, IPV6_PKTINFO, &info, sizeof info);
-  }
-  return control.used;
-}
 
 int send_run(int fd, mmsghdr* messages, size_t count, int flags) {
   int sent;
@@ -78,37 +31,6 @@ int send_run(int fd, mmsghdr* messages, size_t count, int flags) {
     }
   } while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : sent;
-}
-
-void read_control(const cmsghdr& cmsg, Arrival* arrival) {
-  const auto* data = CMSG_DATA(&cmsg);
-  const size_t bytes = cmsg.cmsg_len - CMSG_LEN(0);
-  const auto is = [&cmsg](int level, int type) {
-    return cmsg.cmsg_level == level && cmsg.cmsg_type == type;
-  };
-  const auto number = [data, bytes]() {
-    int value = 0;  // the kernel gives some as one byte and some as an int (net/ipv4/ip_sockglue.c)
-    if (bytes == 1) return static_cast<int>(*data);
-    std::memcpy(&value, data, std::min(bytes, sizeof value));
-    return value;
-  };
-  if (is(SOL_UDP, UDP_GRO)) {
-    arrival->segment_size = static_cast<uint32_t>(number());
-  } else if (is(SOL_IP, IP_TOS) || is(SOL_IPV6, IPV6_TCLASS)) {
-    arrival->tos = static_cast<uint32_t>(number());
-  } else if (is(SOL_IP, IP_PKTINFO) && bytes >= sizeof(in_pktinfo)) {
-    in_pktinfo info;
-    std::memcpy(&info, data, sizeof info);
-    arrival->interface_index = static_cast<uint32_t>(info.ipi_ifindex);
-    arrival->destination_version = 4;
-    std::memcpy(arrival->destination, &info.ipi_addr, sizeof info.ipi_addr);
-  } else if (is(SOL_IPV6, IPV6_PKTINFO) && bytes >= sizeof(in6_pktinfo)) {
-    in6_pktinfo info;
-    std::memcpy(&info, data, sizeof info);
-    arrival->interface_index = info.ipi6_ifindex;
-    arrival->destination_version = 6;
-    std::memcpy(arrival->destination, &info.ipi6_addr, sizeof info.ipi6_addr);
-  }
 }
 
 int name_result(int failed, socklen_t bytes) {
@@ -179,16 +101,12 @@ void ReceiveBatch::take(uint8_t* into, size_t offset, Arrival* arrivals) const {
     const msghdr& header = messages_[i].msg_hdr;
     Arrival arrival;
     std::memset(&arrival, 0, sizeof arrival);
-    arrival.tos = kNoTos;
     arrival.offset = static_cast<uint32_t>(offset);
     arrival.bytes = messages_[i].msg_len;
     if ((header.msg_flags & MSG_TRUNC) != 0) arrival.flags |= kArrivalTruncated;
     arrival.name_bytes = std::min<uint32_t>(header.msg_namelen, kNameBytes);
     std::memcpy(arrival.name, &names_[i], arrival.name_bytes);
-    msghdr* walk = const_cast<msghdr*>(&header);
-    for (cmsghdr* cmsg = CMSG_FIRSTHDR(walk); cmsg != nullptr; cmsg = CMSG_NXTHDR(walk, cmsg)) {
-      read_control(*cmsg, &arrival);
-    }
+    read_control(header, &arrival);
     std::memcpy(into + offset, vectors_[i].iov_base, arrival.bytes);
     offset += arrival.bytes;
     arrivals[i] = arrival;

@@ -4,26 +4,28 @@
 #include <cstring>
 
 #include "kernel/abi.h"
+#include "kernel/control.h"
 
 namespace msg_zerocopy {
 
 Parsed parse_notice(const msghdr& message, Notice* notice) {
+  bool found = false;
   // A socket of family AF_INET6 reports at the IPv6 level, also for mapped IPv4 peers. Timestamps
   // put a SOL_SOCKET control message in front, so all are walked.
-  msghdr* walk = const_cast<msghdr*>(&message);
-  for (cmsghdr* cmsg = CMSG_FIRSTHDR(walk); cmsg != nullptr; cmsg = CMSG_NXTHDR(walk, cmsg)) {
-    const bool ipv4 = cmsg->cmsg_level == SOL_IP && cmsg->cmsg_type == IP_RECVERR;
-    const bool ipv6 = cmsg->cmsg_level == SOL_IPV6 && cmsg->cmsg_type == IPV6_RECVERR;
-    if (!ipv4 && !ipv6) continue;
-    if (cmsg->cmsg_len < CMSG_LEN(sizeof(sock_extended_err))) continue;
+  each_control(message, [&](int level, int type, const uint8_t* data, size_t bytes) {
+    const bool ipv4 = level == SOL_IP && type == IP_RECVERR;
+    const bool ipv6 = level == SOL_IPV6 && type == IPV6_RECVERR;
     sock_extended_err error;
-    std::memcpy(&error, CMSG_DATA(cmsg), sizeof error);
-    if (error.ee_errno != 0 || error.ee_origin != SO_EE_ORIGIN_ZEROCOPY) continue;
+    if ((!ipv4 && !ipv6) || bytes < sizeof error) return true;
+    std::memcpy(&error, data, sizeof error);
+    if (error.ee_errno != 0 || error.ee_origin != SO_EE_ORIGIN_ZEROCOPY) return true;
     notice->lo = error.ee_info;
     notice->hi = error.ee_data;
     notice->copied = (error.ee_code & SO_EE_CODE_ZEROCOPY_COPIED) != 0;
-    return Parsed::kNotice;
-  }
+    found = true;
+    return false;
+  });
+  if (found) return Parsed::kNotice;
   return (message.msg_flags & MSG_CTRUNC) != 0 ? Parsed::kTruncated : Parsed::kForeign;
 }
 

@@ -31,6 +31,11 @@ inline uint64_t notice_count(const Notice& notice) {
   return static_cast<uint64_t>(static_cast<uint32_t>(notice.hi - notice.lo)) + 1;
 }
 
+// Whether it covers the id whose low 32 bits are `id`.
+inline bool notice_covers(const Notice& notice, uint32_t id) {
+  return id - notice.lo <= notice.hi - notice.lo;
+}
+
 // Reads one entry. Answers a Parsed value, or -errno (-EAGAIN: the queue is empty).
 int read_notice(int fd, Notice* notice);
 

@@ -1,7 +1,6 @@
 #include "kernel/route.h"
 
 #include <linux/ethtool.h>
-#include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -10,10 +9,10 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/route_answer.h"
 #include "kernel/sys.h"
 
 namespace msg_zerocopy {
@@ -51,33 +50,6 @@ Request make_request(uint16_t type, const Fixed& fixed) {
   return request;
 }
 
-// Calls `take(type, data, bytes)` for each attribute in `bytes` bytes from `at`.
-template <typename Take>
-void each_attribute(const char* at, size_t bytes, Take take) {
-  while (bytes >= sizeof(rtattr)) {
-    rtattr attribute;
-    std::memcpy(&attribute, at, sizeof attribute);
-    if (attribute.rta_len < sizeof attribute || attribute.rta_len > bytes) return;
-    take(static_cast<uint16_t>(attribute.rta_type & NLA_TYPE_MASK), at + RTA_LENGTH(0),
-         attribute.rta_len - static_cast<size_t>(RTA_LENGTH(0)));
-    const size_t step = std::min<size_t>(RTA_ALIGN(attribute.rta_len), bytes);
-    at += step;
-    bytes -= step;
-  }
-}
-
-uint32_t word_of(const char* data, size_t bytes) {
-  uint32_t word = 0;
-  if (bytes >= sizeof word) std::memcpy(&word, data, sizeof word);
-  return word;
-}
-
-void copy_text(char* to, size_t room, const char* data, size_t bytes) {
-  const size_t length = std::min(room - 1, strnlen(data, bytes));
-  std::memcpy(to, data, length);
-  to[length] = '\0';
-}
-
 // Asks rtnetlink one question. The answer's size, or -errno; it is of `expected` type.
 ssize_t ask(Request* request, uint16_t expected, std::vector<char>* answer) {
   Fd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
@@ -89,27 +61,7 @@ ssize_t ask(Request* request, uint16_t expected, std::vector<char>* answer) {
   answer->resize(kAnswerBytes);
   const ssize_t size = recv(fd.get(), answer->data(), answer->size(), 0);
   if (size < 0) return -errno;
-  nlmsghdr header;
-  if (static_cast<size_t>(size) < sizeof header) return -EPROTO;
-  std::memcpy(&header, answer->data(), sizeof header);
-  if (header.nlmsg_len > static_cast<size_t>(size)) return -EMSGSIZE;
-  if (header.nlmsg_type == NLMSG_ERROR) {
-    if (header.nlmsg_len < NLMSG_LENGTH(sizeof(nlmsgerr))) return -EPROTO;
-    nlmsgerr refusal;
-    std::memcpy(&refusal, answer->data() + NLMSG_HDRLEN, sizeof refusal);
-    return refusal.error == 0 ? -EPROTO : refusal.error;
-  }
-  return header.nlmsg_type == expected ? static_cast<ssize_t>(header.nlmsg_len) : -EPROTO;
-}
-
-// Splits an answer into its fixed part and its attributes.
-template <typename Fixed, typename Take>
-int read_answer(const std::vector<char>& answer, ssize_t size, Fixed* fixed, Take take) {
-  const size_t start = NLMSG_SPACE(sizeof(Fixed));
-  if (static_cast<size_t>(size) < start) return -EPROTO;
-  std::memcpy(fixed, answer.data() + NLMSG_HDRLEN, sizeof(Fixed));
-  each_attribute(answer.data() + start, static_cast<size_t>(size) - start, take);
-  return 0;
+  return check_answer(answer->data(), static_cast<size_t>(size), expected);
 }
 
 // One ethtool command about `name`, whose structure starts at `command`.
@@ -162,23 +114,7 @@ int find_route(const uint8_t* address, size_t bytes, uint32_t device, Route* fou
   std::vector<char> answer;
   const ssize_t size = ask(&request, RTM_NEWROUTE, &answer);
   if (size < 0) return static_cast<int>(size);
-  std::memset(found, 0, sizeof *found);
-  found->address_bytes = static_cast<uint8_t>(bytes);
-  rtmsg route;
-  const int failed =
-      read_answer(answer, size, &route, [&](uint16_t type, const char* data, size_t length) {
-        if (type == RTA_OIF) found->device = word_of(data, length);
-        if (type == RTA_PREFSRC && length == bytes) {
-          found->has_source = true;
-          std::memcpy(found->source, data, length);
-        }
-        if (type == RTA_GATEWAY && length == bytes) {
-          found->has_gateway = true;
-          std::memcpy(found->gateway, data, length);
-        }
-      });
-  found->type = route.rtm_type;
-  return failed;
+  return read_route(answer.data(), static_cast<size_t>(size), bytes, found);
 }
 
 int describe_device(uint32_t index, Device* found) {
@@ -190,29 +126,8 @@ int describe_device(uint32_t index, Device* found) {
   std::vector<char> answer;
   const ssize_t size = ask(&request, RTM_NEWLINK, &answer);
   if (size < 0) return static_cast<int>(size);
-  std::memset(found, 0, sizeof *found);
-  bool lower_is_elsewhere = false;
-  ifinfomsg link;
-  const int failed =
-      read_answer(answer, size, &link, [&](uint16_t type, const char* data, size_t bytes) {
-        if (type == IFLA_IFNAME) copy_text(found->name, sizeof found->name, data, bytes);
-        if (type == IFLA_MTU) found->mtu = word_of(data, bytes);
-        if (type == IFLA_LINK) found->lower = word_of(data, bytes);
-        // Then IFLA_LINK is an index of another namespace's.
-        if (type == IFLA_LINK_NETNSID) lower_is_elsewhere = true;
-        if (type != IFLA_LINKINFO) return;
-        each_attribute(data, bytes, [&](uint16_t inner, const char* text, size_t length) {
-          if (inner == IFLA_INFO_KIND) copy_text(found->kind, sizeof found->kind, text, length);
-        });
-      });
+  const int failed = read_device(answer.data(), static_cast<size_t>(size), index, found);
   if (failed < 0) return failed;
-  found->index = index;
-  found->type = link.ifi_type;
-  found->flags = link.ifi_flags;
-  // A veth's IFLA_LINK is its other end, which lies beside it and not below.
-  if (lower_is_elsewhere || found->lower == index || std::strcmp(found->kind, "veth") == 0) {
-    found->lower = 0;
-  }
   read_driver(found);
   return 0;
 }
@@ -240,17 +155,7 @@ int device_features(const char* name, std::vector<DeviceFeature>* found) {
   if (failed < 0) return failed;
 
   const char* texts = reinterpret_cast<const char*>(names_memory.data()) + sizeof(ethtool_gstrings);
-  // Blocks that this kernel did not fill are zero: nothing is said of those features.
-  for (uint32_t i = 0; i < count; ++i) {
-    const ethtool_get_features_block& block = states->features[i / 32];
-    const uint32_t bit = uint32_t{1} << (i % 32);
-    DeviceFeature feature;
-    copy_text(feature.name, sizeof feature.name, texts + size_t{i} * ETH_GSTRING_LEN, ETH_GSTRING_LEN);
-    if (feature.name[0] == '\0') continue;
-    feature.active = (block.active & bit) != 0;
-    feature.changeable = (block.available & bit) != 0 && (block.never_changed & bit) == 0;
-    found->push_back(feature);
-  }
+  read_features(texts, states->features, count, found);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "kernel/sys.h"
 
@@ -25,9 +26,14 @@ int TxRing::open(int fd, const RingShape& shape) {
   const size_t bytes = static_cast<size_t>(request.tp_block_size) * request.tp_block_nr;
   void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) return -errno;
-  shape_ = shape;
-  memory_.reset(new RingMemory(base, bytes));  // not make_shared: see node/env.h
+  // Not make_shared: see node/env.h.
+  use(std::shared_ptr<RingMemory>(new RingMemory(base, bytes)), shape);
   return 0;
+}
+
+void TxRing::use(std::shared_ptr<RingMemory> memory, const RingShape& shape) {
+  memory_ = std::move(memory);
+  shape_ = shape;
 }
 
 size_t TxRing::data_offset() { return TPACKET2_HDRLEN - sizeof(sockaddr_ll); }

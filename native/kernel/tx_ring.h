@@ -35,6 +35,9 @@ class TxRing {
   // Turns `fd` into a ring sender. 0 or -errno.
   int open(int fd, const RingShape& shape);
 
+  // The same over memory that stands already.
+  void use(std::shared_ptr<RingMemory> memory, const RingShape& shape);
+
   // Where a frame's bytes start within its slot.
   static size_t data_offset();
 

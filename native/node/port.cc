@@ -36,7 +36,7 @@ bool Port::failed_send_took_id() {
   read_queue(Until::kEmpty);
   const uint32_t next = static_cast<uint32_t>(issued_);
   return std::any_of(held_.begin() + static_cast<ptrdiff_t>(before), held_.end(),
-                     [next](const Notice& notice) { return next - notice.lo <= notice.hi - notice.lo; });
+                     [next](const Notice& notice) { return notice_covers(notice, next); });
 }
 
 void Port::drain() {

@@ -1,0 +1,96 @@
+#include "kernel/datagram_control.h"
+
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernel/abi.h"
+#include "kernel/control.h"
+
+namespace msg_zerocopy {
+namespace {
+
+static_assert(kControlBytes >= CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int)) +
+                                   CMSG_SPACE(sizeof(in6_pktinfo)),
+              "room for every control message of one datagram");
+
+struct ControlWriter {
+  char* buffer;
+  size_t used = 0;
+
+  void add(int level, int type, const void* data, size_t bytes) {
+    // The padding too: the kernel is given all of it.
+    std::memset(buffer + used, 0, CMSG_SPACE(bytes));
+    auto* header = reinterpret_cast<cmsghdr*>(buffer + used);
+    header->cmsg_level = level;
+    header->cmsg_type = type;
+    header->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(header), data, bytes);
+    used += CMSG_SPACE(bytes);
+  }
+};
+
+}  // namespace
+
+size_t write_control(const Envelope& envelope, char* buffer) {
+  ControlWriter control = {buffer};
+  if (envelope.segment_size != 0) {
+    const uint16_t size = static_cast<uint16_t>(envelope.segment_size);
+    control.add(SOL_UDP, UDP_SEGMENT, &size, sizeof size);
+  }
+  if (envelope.tos != kNoTos) {
+    const int tos = static_cast<int>(envelope.tos);
+    if (envelope.tos_version == 4) control.add(SOL_IP, IP_TOS, &tos, sizeof tos);
+    else control.add(SOL_IPV6, IPV6_TCLASS, &tos, sizeof tos);
+  }
+  if (envelope.source_version == 4) {
+    in_pktinfo info;
+    std::memset(&info, 0, sizeof info);
+    info.ipi_ifindex = static_cast<int>(envelope.interface_index);
+    std::memcpy(&info.ipi_spec_dst, envelope.source, sizeof info.ipi_spec_dst);
+    control.add(SOL_IP, IP_PKTINFO, &info, sizeof info);
+  } else if (envelope.source_version == 6) {
+    in6_pktinfo info;
+    std::memset(&info, 0, sizeof info);
+    info.ipi6_ifindex = envelope.interface_index;
+    std::memcpy(&info.ipi6_addr, envelope.source, sizeof info.ipi6_addr);
+    control.add(SOL_IPV6, IPV6_PKTINFO, &info, sizeof info);
+  }
+  return control.used;
+}
+
+void read_control(const msghdr& message, Arrival* arrival) {
+  arrival->tos = kNoTos;
+  each_control(message, [arrival](int level, int type, const uint8_t* data, size_t bytes) {
+    const auto is = [level, type](int l, int t) { return level == l && type == t; };
+    const auto number = [data, bytes]() {
+      // The kernel gives some as one byte and some as an int (net/ipv4/ip_sockglue.c).
+      if (bytes == 1) return static_cast<int>(*data);
+      int value = 0;
+      std::memcpy(&value, data, std::min(bytes, sizeof value));
+      return value;
+    };
+    if (is(SOL_UDP, UDP_GRO)) {
+      arrival->segment_size = static_cast<uint32_t>(number());
+    } else if (is(SOL_IP, IP_TOS) || is(SOL_IPV6, IPV6_TCLASS)) {
+      arrival->tos = static_cast<uint32_t>(number());
+    } else if (is(SOL_IP, IP_PKTINFO) && bytes >= sizeof(in_pktinfo)) {
+      in_pktinfo info;
+      std::memcpy(&info, data, sizeof info);
+      arrival->interface_index = static_cast<uint32_t>(info.ipi_ifindex);
+      arrival->destination_version = 4;
+      std::memcpy(arrival->destination, &info.ipi_addr, sizeof info.ipi_addr);
+    } else if (is(SOL_IPV6, IPV6_PKTINFO) && bytes >= sizeof(in6_pktinfo)) {
+      in6_pktinfo info;
+      std::memcpy(&info, data, sizeof info);
+      arrival->interface_index = info.ipi6_ifindex;
+      arrival->destination_version = 6;
+      std::memcpy(arrival->destination, &info.ipi6_addr, sizeof info.ipi6_addr);
+    }
+    return true;
+  });
+}
+
+}  // namespace msg_zerocopy
