@@ -177,7 +177,7 @@ export interface Native {
   readonly version: string;
   readonly constants: NativeConstants;
   readonly kernel: KernelConstants;
-  /** Creates the reactor of this environment. `graceMs`: how long its end waits for releases. */
+  /** Creates the reactor of this environment, once. `graceMs`: how long its end waits for releases. */
   start(words: Uint32Array, onRecords: (count: number) => void, graceMs: number): number;
   /** Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before. */
   attach(fd: number, ours: boolean): number;
@@ -337,8 +337,26 @@ let loaded: LoadResult | undefined;
 
 /** Loads the addon, once; loader.ts says from where. */
 export function loadNative(): LoadResult {
-  loaded ??= chooseAddon(thisHost(), { file, localBuild, installed });
+  if (loaded !== undefined) return loaded;
+  loaded = chooseAddon(thisHost(), { file, localBuild, installed });
+  if (loaded.native !== undefined) loaded = { native: ownInstance(loaded.native) };
   return loaded;
+}
+
+const TAKEN = Symbol.for('msg-zerocopy.instance-taken');
+
+/**
+ * An instance of the addon serves one copy of this package. A second copy that is given the same (a module
+ * loaded anew, as test runners do for each file: Node's cache still has the addon) makes an instance of
+ * its own; where that cannot be, start() refuses.
+ */
+function ownInstance(native: Native): Native {
+  if (!(TAKEN in native)) return Object.defineProperty(native, TAKEN, { value: true });
+  const known = Object.values(require.cache).find((module) => module?.exports === native);
+  if (!known?.filename.endsWith('.node')) return native;
+  const own = { exports: {} as Native };
+  process.dlopen(own, known.filename);
+  return ownInstance(own.exports);
 }
 
 function thisHost(): Host {

@@ -62,6 +62,9 @@ export class Reactor {
     this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
     const onRecords = (count: number): void => this.#dispatch(count);
     const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
+    if (started === -os.constants.errno.EALREADY) {
+      throw new Error('another copy of the package has started this instance of the addon');
+    }
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
   }
 

@@ -1,6 +1,7 @@
 #include "node/env.h"
 
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
 
 namespace msg_zerocopy {
@@ -16,6 +17,8 @@ uint32_t aborted_at_exit() { return process_aborted.load(); }
 Env::~Env() { process_pinned -= pinned_; }
 
 int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms) {
+  // Its handles are in the loop, and its ports belong to the copy of lib/ that started it.
+  if (reactor_ != nullptr) return -EALREADY;
   auto reactor = std::make_unique<Reactor>(env_, words, on_records);
   const int started = reactor->start();
   if (started < 0) return started;

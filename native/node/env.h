@@ -20,7 +20,7 @@ class Env {
   ~Env();
 
   // Creates the reactor. `grace_ms`: how long the environment's end waits for the kernel to let go
-  // of memory before it aborts connections. 0 or -errno.
+  // of memory before it aborts connections. 0 or -errno; -EALREADY: there is one.
   int start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms);
 
   Reactor* reactor() { return reactor_.get(); }

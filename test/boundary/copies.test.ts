@@ -8,6 +8,8 @@ import path from 'node:path';
 import { isolated } from '../helpers/isolated';
 
 const ROOT = path.join(__dirname, '../../..');
+const ADDON =
+  process.env['MSG_ZEROCOPY_ADDON'] ?? path.join(ROOT, 'build/Release/msg_zerocopy.node');
 
 type Tools = Parameters<Parameters<typeof isolated>[0]>[0];
 
@@ -88,7 +90,31 @@ describe('two copies of the package', () => {
     const fine = { sent: true, stray: 0, right: true };
     assert.deepEqual(answer, [fine, fine, fine, fine], stderr);
   });
+
+  // As when a test runner loads the package anew for each file: Node's cache still has the addon.
+  it('work beside each other when both are given the same file of the addon', async () => {
+    const env = { SECOND: second, MSG_ZEROCOPY_ADDON: ADDON };
+    const { answer, stderr, code } = await isolated(besideEachOther, { env });
+    const fine = { sent: true, stray: 0, right: true };
+    assert.deepEqual([answer, stderr, code], [[fine, fine, fine, fine], '', 0]);
+  });
+
+  it('cannot start the same instance of the addon twice', async () => {
+    const { answer, stderr, code } = await isolated(startTwice, { env: { ADDON } });
+    const already = -os.constants.errno.EALREADY;
+    assert.deepEqual([answer, stderr, code], [[0, already], '', 0]);
+  });
 });
+
+/** Two reactors of one instance: the turns of the loop that follow would run the first one's handles. */
+async function startTwice({ turn }: Tools): Promise<number[]> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const native = require(process.env['ADDON'] ?? '') as import('../../lib/binding').Native;
+  const words = new Uint32Array(1024);
+  const started = [0, 1].map(() => native.start(words, () => undefined, 0));
+  await turn();
+  return started;
+}
 
 /** The first copy upgrades, the second gives new options; three writes under changing options. */
 async function onSocket({ zc, net, events }: Tools): Promise<object> {
