@@ -114,6 +114,10 @@ export function formatAddress(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
   const parsed = ipaddr.fromByteArray([...bytes]) as ipaddr.IPv6;
   if (parsed.isIPv4MappedAddress()) return `::ffff:${parsed.toIPv4Address().toString()}`;
+  // An IPv4-compatible address (libuv:src/inet.c, inet_ntop6: exactly six words of zeros in front).
+  if (bytes.subarray(0, 12).every((byte) => byte === 0) && bytes.subarray(12, 14).some(Boolean)) {
+    return `::${bytes.subarray(12).join('.')}`;
+  }
   return parsed.toRFC5952String();
 }
 
