@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'build/**', 'build-sanitize/**', 'node_modules/**'] },
+  { ignores: ['dist/**', 'build/**', 'build-*/**', 'node_modules/**'] },
   ...tseslint.configs.recommended,
   {
     rules: {
