@@ -1,6 +1,7 @@
-// Builds the addon: node-gyp for the release build, cmake-js with --sanitize for debug +
-// AddressSanitizer + UndefinedBehaviorSanitizer. Headers come from the running Node's own include
-// folder where it has one, so that nothing is downloaded. `npx msg-zerocopy build` is this program, too.
+// Builds the addon: node-gyp for the release build, cmake-js for debug builds: --sanitize with
+// AddressSanitizer + UndefinedBehaviorSanitizer, --thread with ThreadSanitizer, --debug with neither.
+// Headers come from the running Node's own include folder where it has one, so that nothing is downloaded.
+// `npx msg-zerocopy build` is this program, too.
 import { spawnSync } from 'node:child_process';
 import {
   accessSync,
@@ -35,6 +36,8 @@ those beside this Node, or of the folder that npm_config_nodedir names, else nod
 
 const OPTIONS = {
   sanitize: { type: 'boolean' },
+  thread: { type: 'boolean' },
+  debug: { type: 'boolean' },
   // For those who work on it: a warning of the compiler is an error.
   strict: { type: 'boolean' },
   output: { type: 'string' },
@@ -135,22 +138,27 @@ function buildHere(strict) {
   console.log(path.join(root, 'build/Release/msg_zerocopy.node'));
 }
 
-function buildSanitized() {
+/** By cmake-js, for those who work on it: build-<name>/Debug/msg_zerocopy.node. */
+function buildDebug(name, definitions = []) {
   const cmakeJs = path.join(path.dirname(require.resolve('cmake-js/package.json')), 'bin/cmake-js');
-  const flags = ['--debug', '--out', 'build-sanitize', '--CDMSG_ZEROCOPY_SANITIZE=ON'];
+  const flags = ['--debug', '--out', `build-${name}`, ...definitions];
   if (run([cmakeJs, 'compile', ...flags], root, environment(true)) !== 0) {
     throw new Failure('cmake-js failed');
   }
 }
 
 function main() {
-  const { help, output, sanitize, strict } = parse();
+  const { help, output, sanitize, thread, debug, strict } = parse();
   if (help) {
     console.log(USAGE);
   } else if (process.platform !== 'linux') {
     console.log(`no native part on ${process.platform}; the copy fallback is used`);
   } else if (sanitize) {
-    buildSanitized();
+    buildDebug('sanitize', ['--CDMSG_ZEROCOPY_SANITIZE=ON']);
+  } else if (thread) {
+    buildDebug('thread', ['--CDMSG_ZEROCOPY_THREAD=ON']);
+  } else if (debug) {
+    buildDebug('debug');
   } else if (output !== undefined) {
     buildInto(path.resolve(output), strict);
   } else {
