@@ -143,8 +143,9 @@ underAllConditions('upgraded servers', (getConditions) => {
     const [port = 0] = ends.ports;
     await ask(ends, { port, paths: paths(ALL, 2), how: 'http2' });
     const [said] = await say(ends);
-    const { zeroCopySends, engines } = said as Said;
-    assert.deepEqual({ zeroCopySends, engines }, { zeroCopySends: 0, engines: ['copy'] });
+    const { zeroCopySends, copiedBytes } = said as Said;
+    assert.equal(zeroCopySends, 0);
+    assert.ok(copiedBytes >= ALL.length * 2 * BODY_BYTES, `${copiedBytes} bytes were copied`);
     await finish(ends);
   });
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { isZeroCopy, metrics } from '../../../lib/index';
+import { metrics } from '../../../lib/index';
 import { argument, print } from '../../helpers/program-side';
 import { type Framework, frameworks, type Settings } from './frameworks';
 
@@ -26,8 +26,6 @@ export interface Said {
   readonly kernelCopiedSends: number;
   readonly copiedBytes: number;
   readonly pendingBytes: number;
-  /** `engine` of the connections so far, each once. */
-  readonly engines: readonly string[];
 }
 
 type Command = { readonly say: true } | { readonly stop: true };
@@ -35,16 +33,12 @@ type Command = { readonly say: true } | { readonly stop: true };
 const MEMBERS = 2;
 
 async function serve({ framework, ...settings }: ServerArgument) {
-  const engines = new Set<string>();
   const { server, close } = await frameworks[framework](settings);
-  server.on('connection', (socket: net.Socket) => {
-    socket.on('close', () => engines.add(isZeroCopy(socket) ? socket.zeroCopy.engine : 'none'));
-  });
   const say = (): Said => {
     const { totals, pendingBytes } = metrics();
     const { zeroCopySends, zeroCopyBytes, kernelCopiedSends, copiedBytes } = totals;
     const sent = { zeroCopySends, zeroCopyBytes, kernelCopiedSends, copiedBytes };
-    return { ...sent, pendingBytes, engines: [...engines] };
+    return { ...sent, pendingBytes };
   };
   return { port: (server.address() as net.AddressInfo).port, say, close };
 }
