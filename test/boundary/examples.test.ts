@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fillFrom } from '../helpers/keystream';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
+import { forEachTestNode } from '../helpers/test-nodes';
 import { until } from '../helpers/until';
 import type { FileServerArgument, Listening, Said } from './programs/example-file-server';
 
@@ -237,6 +238,59 @@ describe('examples/file-server', () => {
     for (const target of targets) {
       const { status, bytes } = await ask(port, target, agent);
       assert.deepEqual([status, bytes], [404, 0], target);
+    }
+  });
+});
+
+// What each example prints: one line for every upgraded end, with bytes that went zero-copy.
+const SELF_CHECKING = {
+  express: ['express'],
+  fastify: ['fastify'],
+  websocket: ['ws'],
+  undici: ['undici'],
+  'http-agent': ['http.Agent'],
+  pipeline: ['pipeline'],
+  cluster: ['cluster: worker 1', 'cluster: worker 2'],
+  'worker-threads': ['worker thread'],
+} as const;
+const EXAMPLES = path.join(__dirname, '../../examples');
+
+describe('examples that check themselves', () => {
+  const run = (node: string, name: string, env = {}): string =>
+    execFileSync(node, [path.join(EXAMPLES, `${name}.js`)], {
+      encoding: 'utf8',
+      env: { ...process.env, ...env },
+      timeout: 20_000,
+    });
+
+  it('are all of them', () => {
+    const files = readdirSync(EXAMPLES).filter((file) => file.endsWith('.js'));
+    const known = ['file-server', ...Object.keys(SELF_CHECKING)].map((name) => `${name}.js`);
+    assert.deepEqual(files.sort(), known.sort());
+  });
+
+  for (const [name, starts] of Object.entries(SELF_CHECKING)) {
+    it(`${name} says that bytes went zero-copy`, () => {
+      const lines = run(process.execPath, name).trimEnd().split('\n');
+      assert.equal(lines.length, starts.length, lines.join('\n'));
+      for (const [i, start] of starts.entries()) {
+        const line = lines[i] as string;
+        assert.ok(line.startsWith(start), line);
+        assert.ok(Number(/right, (\d+) bytes zero-copy/.exec(line)?.[1]) > 0, line);
+      }
+    });
+
+    it(`${name} runs without the addon`, () => {
+      const env = { MSG_ZEROCOPY_ADDON: 'off', MSG_ZEROCOPY_ENGINE: '' };
+      assert.match(run(process.execPath, name, env), /right, 0 bytes zero-copy/);
+    });
+  }
+
+  forEachTestNode((node, version) => {
+    for (const name of Object.keys(SELF_CHECKING)) {
+      it(`${name} runs under ${version}`, () => {
+        assert.match(run(node, name), /right, [1-9]\d* bytes zero-copy/);
+      });
     }
   });
 });
