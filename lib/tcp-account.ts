@@ -56,7 +56,7 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     return this.#owner.attachment?.engines() ?? [];
   }
 
-  /** Notifications that nobody waits for are read late (architecture.md): who asks, waits for them. */
+  /** Notifications that nobody waits for are read late (docs/architecture.md): who asks wants them. */
   refresh(): void {
     for (const engine of this.engines) engine.refresh();
   }

@@ -121,12 +121,10 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   get pendingBytes(): number {
-    this.account.refresh();
     return this.account.pendingBytes;
   }
 
   get pendingSends(): number {
-    this.account.refresh();
     return this.account.pendingSends;
   }
 

@@ -40,6 +40,12 @@ export class MsgZeroCopyEngine extends StreamEngine {
     // submit() left nothing but what waits for space.
   }
 
+  override refresh(): void {
+    if (this.idle) return;
+    this.reap();
+    process.nextTick(() => this.onRangesDone());
+  }
+
   protected override reap(): void {
     this.reactor.reap(this.port);
   }

@@ -162,12 +162,8 @@ export abstract class StreamEngine implements PortOwner {
     this.#finish();
   }
 
-  /** Learns what the kernel released so far. Callbacks that are due by then run in a later tick. */
-  refresh(): void {
-    if (this.inflight.pendingSends === 0 || this.#phase === 'closed') return;
-    this.reap();
-    if (this.handbacks.size > 0 || !this.open) process.nextTick(() => this.onRangesDone());
-  }
+  /** Learns what the kernel released, where that costs little. Callbacks due run in a later tick. */
+  refresh(): void {}
 
   setReferenced(referenced: boolean): void {
     if (this.#phase !== 'closed') this.reactor.native.setReferenced(this.port, referenced);
