@@ -63,7 +63,8 @@ export class Soak {
     this.#place = new SoakPlace(given.place);
     this.#far = new SoakProcess(this.#place, 'receiver', 'receiver', (m) => this.#onFar(m));
     this.#sender = new SoakProcess(this.#place, 'sender', 'sender', (m) => this.#onSender(m));
-    this.#weather = new Weather(this.#place, Chance.for(seed, WEATHER), names);
+    const fail = (reason: string): void => this.#fail(reason);
+    this.#weather = new Weather(this.#place, Chance.for(seed, WEATHER), names, fail);
     const chance = Chance.for(seed, CHILDREN);
     this.#children = new Children(this.#place, chance, names, this.#actors, {
       onMessage: (message) => this.#onSender(message),

@@ -11,6 +11,7 @@ const USUAL_OPTMEM = '131072';
 const OPTMEMS = ['2048', '4096', '8192', '20480', USUAL_OPTMEM];
 /** Of 1000 packets of up to 64 KiB. */
 const MOST_LOSS = 30;
+/** In the order in which they can be switched on: segmentation needs the ones before it. */
 const FEATURES = ['sg', 'tx', 'gso', 'tso'] as const satisfies readonly RigFeature[];
 const LEAST_CHANGE_MS = 150;
 const MOST_CHANGE_MS = 2000;
@@ -19,13 +20,20 @@ export class Weather {
   readonly #place: SoakPlace;
   readonly #chance: Chance;
   readonly #faults: readonly FaultName[];
+  readonly #fail: (reason: string) => void;
   readonly counts: Counts = {};
   #capture: RigCapture | undefined;
   #isOver = false;
   #changing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(place: SoakPlace, chance: Chance, names: ReadonlySet<Name>) {
+  constructor(
+    place: SoakPlace,
+    chance: Chance,
+    names: ReadonlySet<Name>,
+    fail: (reason: string) => void,
+  ) {
+    this.#fail = fail;
     this.#place = place;
     this.#chance = chance;
     this.#faults = place.rig === undefined ? [] : FAULTS.filter((name) => names.has(name));
@@ -35,7 +43,10 @@ export class Weather {
     if (this.#faults.length === 0 || this.#isOver) return;
     this.#timer = setTimeout(
       () => {
-        this.#changing = this.#change(this.#chance.pick(this.#faults)).then(() => this.begin());
+        this.#changing = this.#change(this.#chance.pick(this.#faults)).then(
+          () => this.begin(),
+          (error: Error) => this.#fail(error.message),
+        );
       },
       this.#chance.size(LEAST_CHANGE_MS, MOST_CHANGE_MS),
     );
@@ -51,7 +62,7 @@ export class Weather {
     await this.#capture?.stop();
     rig.setLoss(0);
     this.#place.set(OPTMEM, USUAL_OPTMEM);
-    for (const feature of FEATURES) rig.setFeature('sender', feature, 'on');
+    this.#restoreFeatures();
   }
 
   #add(what: string): void {
@@ -70,16 +81,19 @@ export class Weather {
         this.#place.set(OPTMEM, this.#chance.pick(OPTMEMS));
         break;
       case 'features':
-        rig.setFeature(
-          'sender',
-          this.#chance.pick(FEATURES),
-          this.#chance.pick(['on', 'on', 'off']),
-        );
+        this.#restoreFeatures();
+        if (this.#chance.odds(0.5)) {
+          rig.setFeature('sender', this.#chance.pick(FEATURES), 'off');
+        }
         break;
       case 'capture':
         await this.#toggleCapture();
         break;
     }
+  }
+
+  #restoreFeatures(): void {
+    for (const feature of FEATURES) this.#place.rig?.setFeature('sender', feature, 'on');
   }
 
   async #toggleCapture(): Promise<void> {
