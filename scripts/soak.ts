@@ -15,9 +15,11 @@ async function main(argv: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  // Listened to from the beginning: building the rig takes a while.
+  const interrupted = new Promise<void>((resolve) => process.on('SIGINT', () => resolve()));
   console.error(`soak: ${given.minutes} min over ${given.place}, seed ${given.seed}`);
   const soak = new Soak(given);
-  process.on('SIGINT', () => soak.stop());
+  void interrupted.then(() => soak.stop());
   const report = await soak.run();
   console.log(given.json ? JSON.stringify(report, undefined, 2) : render(report));
   return report.failures.length === 0 ? 0 : EXIT_FAILED;

@@ -10,12 +10,15 @@ export class DatagramTracker {
   readonly #world: World;
   readonly #channel: string;
   readonly #token: number;
+  readonly #expected: readonly string[];
   readonly #underWay = new Set<Promise<void>>();
   /** Taken for the send that is made next. */
   #taken: Piece[] = [];
   #sequence = 0;
 
-  constructor(world: World, channel: string, token: number) {
+  /** @param expected codes of errors that this socket may meet */
+  constructor(world: World, channel: string, token: number, expected: readonly string[] = []) {
+    this.#expected = expected;
     this.#world = world;
     this.#channel = channel;
     this.#token = token;
@@ -41,7 +44,7 @@ export class DatagramTracker {
   judge(error: Error): void {
     const code = codeOf(error);
     this.#world.ledger.add(`${this.#channel} error ${code}`);
-    if (ENDED.has(code) || isWant(this.#world, error)) return;
+    if (ENDED.has(code) || this.#expected.includes(code) || isWant(this.#world, error)) return;
     this.#world.ledger.fail(`${this.#channel}, token ${this.#token}: ${error.stack}`);
   }
 

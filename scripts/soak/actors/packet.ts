@@ -11,12 +11,14 @@ const WINDOW = 32;
 export const packetEpisode: Episode = async (world, chance, token) => {
   const frames = await Frames.towards(world, chance.pick(['raw', 'dgram']));
   const { options } = frames;
+  const qdiscBypass = chance.odds(0.3);
   const socket = createPacketSocket({
     interface: frames.device,
     type: frames.type,
-    qdiscBypass: chance.odds(0.3),
+    qdiscBypass,
   });
-  const tracker = new DatagramTracker(world, 'packet', token);
+  // Without a queue the device refuses what does not fit (net/packet/af_packet.c:packet_direct_xmit).
+  const tracker = new DatagramTracker(world, 'packet', token, qdiscBypass ? ['ENOBUFS'] : []);
   socket.on('error', (error) => tracker.judge(error));
   const frame = (): Uint8Array[] => {
     const piece = tracker.take(chance.size(DESCRIPTION_BYTES, MOST_PAYLOAD_BYTES), chance);
