@@ -12,6 +12,13 @@ export type Release = (
   resource: AsyncResource,
 ) => void;
 
+interface Deferred {
+  readonly number: number;
+  readonly callback: WriteCallback;
+  readonly error: Error;
+  readonly resource: AsyncResource;
+}
+
 /** Callbacks that Node may call before an earlier one, which it is then not expected to call. */
 const MOST_CALLED = 100_000;
 
@@ -22,8 +29,10 @@ export class HeldCallbacks {
   #lowest = 0;
   /** Numbers above the lowest that it has called. */
   readonly #called = new Set<number>();
-  /** Failures that wait for a tick. */
-  #deferred = 0;
+  /** Failures that wait for a tick, by their numbers. */
+  #deferred: Deferred[] = [];
+  /** Those in front of this one are told. */
+  #nextDeferred = 0;
 
   constructor(release: Release) {
     this.#release = release;
@@ -41,7 +50,8 @@ export class HeldCallbacks {
       const isLowest = number <= this.#lowest;
       this.#strike(number);
       const [error] = args;
-      if (error && (!isLowest || this.#deferred > 0)) this.#defer(callback, error, resource);
+      const overtakes = !isLowest || this.#deferred.length > 0;
+      if (error && overtakes) this.#defer({ number, callback, error, resource });
       else this.#release(callback, error, resource);
     };
     heldCallbacks.add(held);
@@ -57,12 +67,21 @@ export class HeldCallbacks {
   }
 
   // Of a destroyed stream Node fails what is buffered in the tick of the first write that was accepted,
-  // while the ticks of others are still to come (lib/internal/streams/writable.js: afterWrite). Those are
-  // in the queue by then. test/kernel/io-uring-ends.test.ts: churn.
-  #defer(callback: WriteCallback, error: Error, resource: AsyncResource): void {
-    this.#deferred++;
+  // while the ticks of others are still to come, that of the write which failed last of all
+  // (lib/internal/streams/writable.js: afterWrite, onwriteError). Those are in the queue by then, so that
+  // each tick tells the lowest. test/kernel/io-uring-ends.test.ts: churn.
+  #defer(failure: Deferred): void {
+    const deferred = this.#deferred;
+    let place = deferred.length;
+    while (place > this.#nextDeferred && (deferred[place - 1] as Deferred).number > failure.number)
+      place--;
+    deferred.splice(place, 0, failure);
     process.nextTick(() => {
-      this.#deferred--;
+      const { callback, error, resource } = deferred[this.#nextDeferred++] as Deferred;
+      if (this.#nextDeferred === deferred.length) {
+        deferred.length = 0;
+        this.#nextDeferred = 0;
+      }
       this.#release(callback, error, resource);
     });
   }

@@ -49,6 +49,21 @@ describe('held callbacks', () => {
     assert.deepEqual(released, ['a', 'b failed', 'c failed']);
   });
 
+  // A write that fails within the call, behind some that were accepted so.
+  it('that fail in front of an earlier failure, whose tick is still to come, come behind it', async () => {
+    const { released, hold } = held();
+    const [a, b, c, d, e] = [hold('a'), hold('b'), hold('c'), hold('d'), hold('e')];
+    process.nextTick(() => {
+      a();
+      d(gone);
+      e(gone);
+    });
+    process.nextTick(b);
+    process.nextTick(() => c(gone));
+    await nextTurn();
+    assert.deepEqual(released, ['a', 'b', 'c failed', 'd failed', 'e failed']);
+  });
+
   it('do not wait for ever for one that Node never calls', async () => {
     const { released, hold } = held();
     hold('never');
