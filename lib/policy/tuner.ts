@@ -19,7 +19,7 @@ const FIRST_INTERVAL_MS = 500;
 const LONGEST_INTERVAL_MS = 60_000;
 /** What the interval grows by: a way that costs more is not tried again soon, one that costs the same may be. */
 const GROWTH: Readonly<Record<Exclude<Verdict, 'cheaper'>, number>> = {
-  dearer: 4,
+  dearer: 8,
   'no difference': 2,
 };
 /** A class that took less of the bytes than this is not worth an experiment. */

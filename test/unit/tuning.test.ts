@@ -117,13 +117,13 @@ describe('tuning', () => {
         assert.equal(simulation.tuner.threshold('response'), 128 * KIB);
         simulation.cost = costing(0.8);
         // 30 µs each: a minute is the longest interval between two experiments.
-        simulation.write({ writes: 2_000_000, size: always(64 * KIB) });
+        simulation.write({ writes: 2_500_000, size: always(64 * KIB) });
         assert.equal(simulation.tuner.threshold('response'), 64 * KIB);
         assert.equal(simulation.tuner.changes, 2);
       });
 
-      // Each experiment sends some 800 writes the other way, and two seconds pass until the next, then
-      // eight, then thirty-two: the share falls with time.
+      // Each experiment sends some 800 writes the other way, and four seconds pass until the next, then
+      // thirty-two: the share falls with time.
       for (const [share, dearer] of [
         [1.2, 'zerocopy'],
         [0.8, 'copy'],

@@ -238,7 +238,7 @@ describe('policy: tuner', () => {
     it('grow up to a minute while nothing changes, faster where the other way costs more', () => {
       const table: readonly [verdict: Verdict, intervals: number[]][] = [
         ['no difference', [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]],
-        ['dearer', [2_000, 8_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000]],
+        ['dearer', [4_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000]],
       ];
       for (const [verdict, expected] of table) {
         const one = new SizeClass('copy');
@@ -251,7 +251,7 @@ describe('policy: tuner', () => {
       const one = new SizeClass('copy');
       for (let i = 0; i < 8; i++) one.settle('dearer', 0);
       assert.equal(intervalAfter(one, 'cheaper', 5_000), 500);
-      assert.equal(intervalAfter(one, 'dearer', 9_000), 2_000);
+      assert.equal(intervalAfter(one, 'dearer', 9_000), 4_000);
     });
   });
 
