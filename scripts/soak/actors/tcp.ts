@@ -40,11 +40,13 @@ function chooseManner(chance: Chance): Manner {
   return { reader, amount: chance.size(10, MOST_STALL_MS) };
 }
 
-function chooseOptions(world: World, chance: Chance): ZeroCopyOptions {
+function chooseOptions(world: World, chance: Chance, { reader }: Manner): ZeroCopyOptions {
+  const lingerTimeoutMs = chance.size(100, 3000);
   return {
     engine: chance.pick(['auto', 'msg_zerocopy', 'msg_zerocopy', 'io_uring', 'io_uring', 'copy']),
     threshold: chance.pick([0, 1, 4096, 32_768, 'auto'] as const),
-    lingerTimeoutMs: chance.size(100, 3000),
+    // Who ended its side first is not waited for: a lost packet may take longer than a short time.
+    ...(reader === 'ends' ? {} : { lingerTimeoutMs }),
     ...(chance.odds(0.2) ? { source: 'pool' as const } : {}),
     ...(chance.odds(0.2) ? { pool: world.memory.pool } : {}),
     ...(chance.odds(0.05) ? { detectMutation: 'throw' as const } : {}),
@@ -84,6 +86,8 @@ class Connection {
   #least = 0;
   #writes = 0;
   #lastHandback = -1;
+  /** What came back last, for a complaint. */
+  #trail: string[] = [];
   #failed: string | undefined;
 
   constructor(world: World, chance: Chance, token: number) {
@@ -102,7 +106,7 @@ class Connection {
     const { target } = this.#world.order;
     const family = this.#chance.pick([4, 6] as const);
     const to = { host: target.address[family], port: target.tcp[family], allowHalfOpen: true };
-    const zeroCopy = chooseOptions(this.#world, this.#chance);
+    const zeroCopy = chooseOptions(this.#world, this.#chance, this.#manner);
     if (this.#chance.odds(0.5)) return connect({ ...to, zeroCopy });
     return enableZeroCopy(net.connect({ ...to, noDelay: this.#chance.odds(0.5) }), zeroCopy);
   }
@@ -226,7 +230,12 @@ class Connection {
       handBack();
       told();
       settle();
-      if (number < this.#lastHandback) this.#fail(`handback ${number} came late`);
+      this.#trail = [...this.#trail.slice(-7), `${number} ${what} ${error ? codeOf(error) : 'ok'}`];
+      if (number < this.#lastHandback) {
+        const { engine, reason } = this.#socket.zeroCopy;
+        const how = `engine ${engine}, reason ${reason}, failed ${this.#failed}`;
+        this.#fail(`handback ${number} came late (${how}): ${this.#trail.join(', ')}`);
+      }
       this.#lastHandback = number;
       if (!error) this.#least = Math.max(this.#least, end);
     };

@@ -5,6 +5,7 @@ import { type Arrived, decodeManner, type Manner } from '../protocol';
 import type { Judge } from './judge';
 
 const KIB = 1024;
+const KEEPALIVE_MS = 1000;
 /** What a talking reader says now and then. */
 const WORDS = Buffer.alloc(64, 'a word ');
 const MOST_WORDS = 50;
@@ -23,6 +24,8 @@ class Stream {
   constructor(socket: net.Socket, judge: Judge, arrived: (arrived: Arrived) => void) {
     this.#socket = socket;
     this.#judge = judge;
+    // A reset that is lost is not sent again; a probe is answered by another.
+    socket.setKeepAlive(true, KEEPALIVE_MS);
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.once('end', () => this.#onEnd());
     socket.on('error', () => undefined);
