@@ -15,7 +15,7 @@ const env = {
   ...process.env,
   LD_PRELOAD: `${runtime('libasan.so')} ${runtime('libubsan.so')}`,
   // V8 and libuv leak by design at exit; leaks of the addon are counted by the tests themselves.
-  ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=1',
+  ASAN_OPTIONS: `detect_leaks=0:abort_on_error=1:suppressions=${path.join(root, 'test/asan.supp')}`,
   UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   MSG_ZEROCOPY_ADDON: path.join(root, 'build-sanitize/Debug/msg_zerocopy.node'),
 };

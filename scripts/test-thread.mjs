@@ -19,6 +19,9 @@ const TESTS = [
   'boundary/udp-memory.test.js',
 ].map((file) => path.join('dist/test', file));
 
+/** Debian's sh crashes with ThreadSanitizer preloaded, and the rig is set up by it. */
+const LEFT_OUT = 'on the rig';
+
 const logs = mkdtempSync(path.join(os.tmpdir(), 'thread-sanitizer-'));
 
 function run(files) {
@@ -37,7 +40,11 @@ function run(files) {
     MSG_ZEROCOPY_ADDON: ADDON,
   };
   // Without randomized addresses, some of which ThreadSanitizer cannot map.
-  const argv = ['-R', process.execPath, ...mochaArguments(files, 300_000)];
+  const argv = [
+    '-R',
+    process.execPath,
+    ...mochaArguments(files, 300_000, ['--grep', LEFT_OUT, '--invert']),
+  ];
   return spawnSync('setarch', argv, { cwd: root, env, stdio: 'inherit' });
 }
 
@@ -50,6 +57,7 @@ function reports() {
   );
 }
 
+console.log(`left out: tests ${LEFT_OUT}: sh cannot run with ThreadSanitizer preloaded`);
 const given = process.argv.slice(2);
 const result = run(given.length > 0 ? given : TESTS);
 const all = reports();
