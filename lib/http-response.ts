@@ -16,9 +16,15 @@ type Method = 'write' | 'end';
 
 const heldMessage = Symbol('msg-zerocopy.held-message');
 
-/** Whether the callbacks that users give to this message are held before the socket sees them. */
-export function isHeldMessage(message: object | undefined): boolean {
-  return message !== undefined && heldMessage in message;
+/**
+ * Whether a callback with the name of http's own, passed to the socket for this message, is http's own. Of
+ * a held message the socket sees no other. Of a client's request it is taken for http's: its 'finish' must
+ * not come behind the response, or the agent is given the connection twice (lib/_http_client.js:
+ * responseOnEnd and requestOnFinish; test/kernel/core.test.ts).
+ */
+export function isHttpsOwn(message: object | undefined): boolean {
+  if (message === undefined) return false;
+  return heldMessage in message || message instanceof http.ClientRequest;
 }
 
 function isResponseEvent(event: unknown): boolean {

@@ -6,7 +6,7 @@ import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
 import { heldCallbacks } from './handbacks.js';
-import { isHeldMessage } from './http-response.js';
+import { isHttpsOwn } from './http-response.js';
 import {
   bytesDispatched,
   handleOf,
@@ -111,7 +111,7 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
   if (heldCallbacks.has(callback)) return callback;
-  if (isHttpFinish(callback) && isHeldMessage(httpMessageOf(up.socket))) return callback;
+  if (isHttpFinish(callback) && isHttpsOwn(httpMessageOf(up.socket))) return callback;
   return up.hold(callback);
 }
 

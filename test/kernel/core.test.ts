@@ -7,7 +7,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import { enableZeroCopy, isZeroCopy, metrics, type ZeroCopyMembers } from '../../lib/index';
-import { isolated } from '../helpers/isolated';
+import { isolated, type Tools } from '../helpers/isolated';
 import { loopback } from '../helpers/loopback';
 
 /** Two ends of a stream in memory; neither has a _writev. */
@@ -87,6 +87,75 @@ describe('an upgraded http server', () => {
     assert.deepEqual(answer, { created: 1, measured: 1 }, stderr);
   });
 });
+
+describe('an upgraded http client', () => {
+  for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
+    it(`gives its connection back to the agent once for each request, ${engine}`, async () => {
+      const { answer, stderr } = await isolated(postThenGet, { env: { ENGINE: engine } });
+      assert.deepEqual(answer, { frees: 2, answers: ['POST', 'GET'], connections: 1 }, stderr);
+    });
+  }
+});
+
+/**
+ * One connection for two requests. The server answers the first before it has read it, so that the
+ * request and its response end at the same time.
+ */
+async function postThenGet({ zc, net: nodeNet, events }: Tools): Promise<object> {
+  const nodeHttp = (await import('node:http')) as typeof import('node:http');
+  const zeroCopy = { engine: process.env['ENGINE'] as 'io_uring', threshold: 1 } as const;
+  const sides = { frees: 0, connections: 0 };
+  let finishPost: () => void = () => undefined;
+  const server = nodeHttp.createServer((request, response) => {
+    if (request.method === 'GET') return void response.end('GET');
+    response.writeHead(200);
+    response.write('POST');
+    request.socket.once('pause', () => {
+      response.end();
+      finishPost();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await events.once(server, 'listening');
+  const { port } = server.address() as import('node:net').AddressInfo;
+  const agent = new nodeHttp.Agent({ keepAlive: true, maxSockets: 1 });
+  Object.assign(agent, {
+    createConnection: (options: import('node:net').TcpNetConnectOpts) => {
+      sides.connections++;
+      const socket = zc.enableZeroCopy(new nodeNet.Socket(), zeroCopy);
+      socket.on('free', () => sides.frees++);
+      return socket.connect(options);
+    },
+  });
+  const answers: string[] = [];
+  const ended = (request: import('node:http').ClientRequest): Promise<void> =>
+    new Promise((resolve, reject) => {
+      request.once('error', reject);
+      request.once('response', (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.once('end', () => {
+          answers.push(Buffer.concat(parts).toString());
+          resolve();
+        });
+      });
+    });
+  const to = { host: '127.0.0.1', port, agent };
+  const post = nodeHttp.request({ ...to, method: 'POST' });
+  post.once('response', () => {
+    // As much as the server's side takes without being read, and more.
+    post.write(Buffer.alloc(post.socket?.writableHighWaterMark ?? 65_536, 'X'));
+    finishPost = () => void post.end('something');
+  });
+  post.write('initial');
+  const get = nodeHttp.request(to);
+  get.end();
+  await Promise.all([ended(post), ended(get)]);
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  agent.destroy();
+  server.close();
+  return { frees: sides.frees, answers, connections: sides.connections };
+}
 
 describe('the counts of sockets', () => {
   const connections = loopback();
