@@ -177,7 +177,6 @@ export class Reactor {
 }
 
 let reactor: Reactor | undefined;
-let failure: string | undefined;
 
 /** This environment's reactor, if anybody asked for it yet. */
 export function startedReactor(): Reactor | undefined {
@@ -187,17 +186,13 @@ export function startedReactor(): Reactor | undefined {
 /** This environment's reactor, or why there is none. */
 export function getReactor(): Reactor | { readonly why: string } {
   if (reactor !== undefined) return reactor;
-  if (failure !== undefined) return { why: failure };
   const loaded = loadNative();
-  if (loaded.native === undefined) {
-    failure = loaded.why;
-    return { why: failure };
-  }
+  if (loaded.native === undefined) return { why: loaded.why };
   try {
     reactor = new Reactor(loaded.native);
     return reactor;
   } catch (error) {
-    failure = error instanceof Error ? error.message : String(error);
-    return { why: failure };
+    // Not remembered: a process that is out of descriptors now may have some later.
+    return { why: error instanceof Error ? error.message : String(error) };
   }
 }
