@@ -18,13 +18,16 @@ const heldMessage = Symbol('msg-zerocopy.held-message');
 
 /**
  * Whether a callback with the name of http's own, passed to the socket for this message, is http's own. Of
- * a held message the socket sees no other. Of a client's request it is taken for http's: its 'finish' must
- * not come behind the response, or the agent is given the connection twice (lib/_http_client.js:
- * responseOnEnd and requestOnFinish; test/kernel/core.test.ts).
+ * a held message the socket sees no other. Of a client's request http's own comes with a string (lib/
+ * _http_outgoing.js:OutgoingMessage.prototype.end), of which no memory is handed back, whoever's callback it
+ * is; its 'finish' must not come behind the response, or the agent is given the connection twice (lib/
+ * _http_client.js:responseOnEnd and requestOnFinish; test/kernel/core.test.ts).
  */
-export function isHttpsOwn(message: object | undefined): boolean {
+export function isHttpsOwn(message: object | undefined, chunk: unknown): boolean {
   if (message === undefined) return false;
-  return heldMessage in message || message instanceof http.ClientRequest;
+  return (
+    heldMessage in message || (typeof chunk === 'string' && message instanceof http.ClientRequest)
+  );
 }
 
 function isResponseEvent(event: unknown): boolean {

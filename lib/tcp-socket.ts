@@ -111,7 +111,7 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   if (size === 0) return callback;
   if (size < up.options.minimumChunk && up.quiet) return callback;
   if (heldCallbacks.has(callback)) return callback;
-  if (isHttpFinish(callback) && isHttpsOwn(httpMessageOf(up.socket))) return callback;
+  if (isHttpFinish(callback) && isHttpsOwn(httpMessageOf(up.socket), chunk)) return callback;
   return up.hold(callback);
 }
 

@@ -2,6 +2,7 @@
 // and not before, while 'finish' keeps Node's time. The client does not read at first, then slowly.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import { connect } from '../../lib/index';
 import { answers, BODY_BYTES, expectedNotes } from '../helpers/http-answers';
@@ -59,26 +60,46 @@ describePlaces('callbacks of a response, to a client that reads late', (getPlace
     check(getPlace(), 'write(chunk, callback) and end(chunk, callback)', '100-continue'));
 });
 
-describe('callbacks of a socket that has nothing to do with http', () => {
-  it('are held, whatever their name', async () => {
-    const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
-    const [far] = (await once(server, 'connection')) as [net.Socket];
-    let handedBack = false;
-    // As http's own function for the end of a message is called (lib/_http_outgoing.js).
-    function onFinish(): void {
-      handedBack = true;
-    }
-    socket.write(Buffer.alloc(BODY_BYTES, 1), onFinish.bind(undefined));
-    await until('the write is accepted', () => socket.writableLength === 0);
-    await someTurns();
-    const early = handedBack;
-    far.resume();
-    await until('the handback', () => handedBack);
-    socket.destroy();
-    far.destroy();
-    server.close();
+/** Writes to a peer that does not read; whether the callback came while the kernel had the memory. */
+async function firesEarly(
+  write: (socket: net.Socket, body: Buffer, callback: () => void) => void,
+): Promise<boolean> {
+  const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
+  const [far] = (await once(server, 'connection')) as [net.Socket];
+  let handedBack = false;
+  // As http's own function for the end of a message is called (lib/_http_outgoing.js).
+  function onFinish(): void {
+    handedBack = true;
+  }
+  write(socket, Buffer.alloc(BODY_BYTES, 1), onFinish.bind(undefined));
+  await until('the write is accepted', () => {
+    return socket.bytesWritten >= BODY_BYTES && socket.writableLength === 0;
+  });
+  await someTurns();
+  const early = handedBack;
+  far.resume();
+  await until('the handback', () => handedBack);
+  socket.destroy();
+  far.destroy();
+  server.close();
+  return early;
+}
+
+describe('callbacks that are named like one of http', () => {
+  it('are held by a socket that has nothing to do with http', async () => {
+    const early = await firesEarly((socket, body, callback) => socket.write(body, callback));
+    assert.equal(early, false, 'the callback fired while the kernel referenced the memory');
+  });
+
+  it("are held by a client's request", async () => {
+    const early = await firesEarly((socket, body, callback) => {
+      const headers = { 'Content-Length': 2 * body.length };
+      const request = http.request({ method: 'POST', headers, createConnection: () => socket });
+      request.on('error', () => undefined);
+      request.write(body, callback);
+    });
     assert.equal(early, false, 'the callback fired while the kernel referenced the memory');
   });
 });
