@@ -237,7 +237,9 @@ class Connection {
         this.#fail(`handback ${number} came late (${how}): ${this.#trail.join(', ')}`);
       }
       this.#lastHandback = number;
-      if (!error) this.#least = Math.max(this.#least, end);
+      // Node calls back without an error for a write that destroy() cancelled
+      // (lib/internal/stream_base_commons.js: onWriteComplete).
+      if (!error && !this.#socket.destroyed) this.#least = Math.max(this.#least, end);
     };
   }
 
@@ -286,7 +288,7 @@ class Connection {
     const sent = this.#socket.send(pieces.map(({ data }) => data)).then(
       (report) => {
         back();
-        this.#least = Math.max(this.#least, end);
+        if (!this.#socket.destroyed) this.#least = Math.max(this.#least, end);
         const { zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes } = report;
         const sum = zeroCopyBytes + copiedBytes + kernelCopiedBytes + unknownBytes;
         if (sum !== bytes || report.bytes !== bytes) {
@@ -308,7 +310,7 @@ class Connection {
     const settled = this.#socket.send(piece.data, { signal: controller.signal }).then(
       () => {
         this.#world.ledger.add('tcp sends that a signal came too late for');
-        this.#least = this.#offset;
+        if (!this.#socket.destroyed) this.#least = this.#offset;
       },
       (error: Error) => {
         if (error.name !== 'AbortError') return;
