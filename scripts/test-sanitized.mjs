@@ -9,7 +9,13 @@ import { mochaArguments, root } from './mocha.mjs';
 import { runtime } from './runtimes.mjs';
 
 /** Tests that cannot hold here: part of their full title, and why. */
-const LEFT_OUT = [];
+const LEFT_OUT = [
+  {
+    title: 'three hundred workers one after another',
+    because:
+      'AddressSanitizer keeps memory of every thread that ended: workers without the addon grow, too',
+  },
+];
 
 const env = {
   ...process.env,

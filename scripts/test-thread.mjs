@@ -36,6 +36,8 @@ function run(files) {
       // Programs are judged by their own status; reports by this script.
       'exitcode=0',
       'history_size=4',
+      // Tests measure how promptly programs end.
+      'atexit_sleep_ms=0',
     ].join(':'),
     MSG_ZEROCOPY_ADDON: ADDON,
   };
