@@ -1,9 +1,9 @@
 // Runs native code under valgrind's memcheck: the tests of native/kernel and the kept inputs of the fuzz
-// targets alone, then some tests of the addon in Node. There an error counts when one of its frames is the
-// addon's.
+// targets alone, then some tests of the addon in Node. There an error counts when it is in the addon, or in
+// what the addon calls beside Node.
 // Usage: npm run test:valgrind [-- file ...]   compiled test files instead of the usual ones
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { build, inputs, targets } from './fuzz-targets.mjs';
@@ -17,8 +17,7 @@ const TESTS = [
   'boundary/udp-arguments.test.js',
   'boundary/hash.test.js',
   'boundary/detached.test.js',
-  'boundary/buffer-pool.test.js',
-  'kernel/promises.test.js',
+  'boundary/udp-promises.test.js',
 ].map((file) => path.join('dist/test', file));
 
 const ERROR = /<error>.*?<\/error>/gs;
@@ -91,10 +90,21 @@ function runInNode(files) {
   return { status: run.status, errors };
 }
 
+/** V8 called by the addon is V8 still: it reads strings by words, and reuses memory that nobody set. */
+function isOfAddon(text) {
+  const objects = [...text.matchAll(/<obj>(.*?)<\/obj>/g)].map(([, file]) => file);
+  const first = objects.find((file) => file.includes('msg_zerocopy') || isNode(file));
+  return first !== undefined && !isNode(first);
+}
+
+function isNode(file) {
+  return file === realpathSync(process.execPath);
+}
+
 try {
   const clean = given.length > 0 || kernelIsClean();
   const { status, errors } = runInNode(given.length > 0 ? given : TESTS);
-  const ours = errors.filter((text) => text.includes('msg_zerocopy.node'));
+  const ours = errors.filter(isOfAddon);
   for (const text of ours) console.error(text);
   console.log(
     `valgrind: ${errors.length} errors in Node, ${ours.length} with a frame of the addon's`,
