@@ -268,7 +268,13 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   }
 
   #updateReading(): void {
-    this.withPort((native, port) => native.setReading(port, this.isReceiving));
+    if (this.#engine === undefined || this.#closed) return;
+    const set = this.native.setReading(this.#engine.port, this.isReceiving);
+    if (set >= 0) return;
+    // Without room in epoll nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
+    process.nextTick(() => {
+      if (!this.#closed) this.emitError(systemError(set, 'epoll_ctl'));
+    });
   }
 
   arrived(data: Buffer, slot: number): void {

@@ -25,7 +25,7 @@ export type Reason =
   | 'no-ring' // a packet socket without options.ring
   | 'not-reserved' // a frame that was not produced in the ring
   | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none
-  | 'fd-limit' // too few descriptors are left for a duplicate
+  | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable'
   | 'kernel-unsupported';

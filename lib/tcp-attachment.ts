@@ -14,7 +14,7 @@ import * as nodePrivate from './node-private.js';
 import type { Reactor } from './reactor.js';
 import { SubmitRing } from './submit-ring.js';
 
-const { EALREADY, EMFILE, EPROTONOSUPPORT } = osConstants.errno;
+const { EALREADY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants.errno;
 
 /** How long to wait before descriptors are tried again. */
 const DESCRIPTOR_RETRY_MS = 1_000;
@@ -183,7 +183,8 @@ export class TcpAttachment {
   #refused(errno: number): Reason {
     if (errno === -EALREADY) return 'foreign-owner';
     if (errno === -EPROTONOSUPPORT) return 'not-tcp';
-    if (errno !== -EMFILE) return 'kernel-unsupported';
+    // No room in epoll (fs.epoll.max_user_watches) passes, too.
+    if (![-EMFILE, -ENOSPC, -ENOMEM].includes(errno)) return 'kernel-unsupported';
     this.#descriptorsShort = true;
     this.#retryAt = performance.now() + DESCRIPTOR_RETRY_MS;
     sweepIdle();

@@ -126,11 +126,12 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     while (cursor.segment !== undefined && !this.waiting) {
       const { segment, left, piece, offset } = cursor;
       const more = cursor.hasMoreSegments ? constants.SEND_MORE : 0;
-      const accepted = native.send(this.port, segment.pieces, piece, offset, left, more);
-      if (accepted > 0) this.bookCopied(accepted, segment.reason ?? 'io_uring-refused');
-      else if (accepted === -EAGAIN || accepted === -ENOBUFS) this.waitForSpace();
-      else this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
-      if (this.#failure !== undefined) return;
+      let accepted = native.send(this.port, segment.pieces, piece, offset, left, more);
+      if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = this.waitForSpace();
+      else if (accepted > 0) this.bookCopied(accepted, segment.reason ?? 'io_uring-refused');
+      if (accepted >= 0) continue;
+      this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
+      return;
     }
   }
 

@@ -235,8 +235,9 @@ export abstract class StreamEngine implements PortOwner {
 
   /** Waits until the send buffer takes bytes again. 0 or -errno. */
   protected waitForSpace(): number {
-    this.waiting = true;
-    return this.reactor.native.arm(this.port);
+    const armed = this.reactor.native.arm(this.port);
+    this.waiting = armed >= 0;
+    return armed;
   }
 
   /** Bytes that may be pinned beyond what is, and beyond `asked` ones that will be. */

@@ -17,10 +17,16 @@ int Port::send(const iovec* pieces, size_t count, int flags) {
 
 int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count,
                          int flags) {
+  if ((flags & MSG_ZEROCOPY) == 0) {
+    return msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
+  }
+  // In front of the send: nothing may be pinned whose notice nobody would be woken for (ENOSPC at
+  // fs.epoll.max_user_watches, ENOMEM; test/kernel/core-faults.test.ts).
+  const int watching = watched_ ? 0 : add_to(epoll);
+  if (watching < 0) return watching;
   const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
-  if ((flags & MSG_ZEROCOPY) == 0) return sent;
   if (sent > 0) issued_ += static_cast<uint64_t>(sent);
-  if (sent > 0 && !watched_) watch(epoll);
+  else if (issued_ == completed_) watch(epoll);
   const bool failed = sent < 0 ? sent != -EAGAIN : static_cast<size_t>(sent) < count;
   if (!failed || !failed_send_took_id()) return sent;
   issued_++;
@@ -105,16 +111,18 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
 // socket that stands there is woken for each packet that leaves its send buffer, also for events that
 // it did not ask for (net/core/sock.c:sock_def_write_space; 60 ns each).
 int Port::watch(int epoll) {
-  const uint32_t events = (armed_ ? EPOLLOUT : 0u) | (lingering_ || reading_ ? EPOLLIN : 0u);
   const bool expects_notices = kind_ == PortKind::kDatagram && issued_ != completed_;
-  const bool wanted = kind_ == PortKind::kStream || events != 0 || expects_notices;
-  if (watched_ && wanted) return epoll_modify(epoll, fd_.get(), EPOLLET | events, index_);
+  const bool wanted = kind_ == PortKind::kStream || interest() != 0 || expects_notices;
+  if (watched_ && wanted) return epoll_modify(epoll, fd_.get(), EPOLLET | interest(), index_);
   if (watched_) {
     watched_ = false;
     return epoll_remove(epoll, fd_.get());
   }
-  if (!wanted) return 0;
-  const int added = epoll_add(epoll, fd_.get(), EPOLLET | events, index_);
+  return wanted ? add_to(epoll) : 0;
+}
+
+int Port::add_to(int epoll) {
+  const int added = epoll_add(epoll, fd_.get(), EPOLLET | interest(), index_);
   watched_ = added == 0;
   return added;
 }
@@ -149,7 +157,9 @@ void Port::disarm(int epoll) {
 int Port::set_reading(int epoll, bool reading) {
   if (reading == reading_) return 0;
   reading_ = reading;
-  return watch(epoll);
+  const int watching = watch(epoll);
+  if (watching < 0) reading_ = !reading;
+  return watching;
 }
 
 int Port::linger(int epoll) {

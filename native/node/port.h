@@ -111,7 +111,11 @@ class Port {
     if (kind_ != PortKind::kRingStream) return false;
     return (eager_ || lingering_) && issued_ != completed_;
   }
+  uint32_t interest() const {
+    return (armed_ ? EPOLLOUT : 0u) | (lingering_ || reading_ ? EPOLLIN : 0u);
+  }
   int watch(int epoll);
+  int add_to(int epoll);
 
   Fd fd_;
   const uint32_t index_;

@@ -31,6 +31,9 @@ const BAD_PORTS = [
   ' ',
 ];
 
+/** How late a refusal on loopback may be. */
+const REFUSAL_MS = 20;
+
 async function connecting(kit: DgramKit): Promise<unknown> {
   const log: unknown[] = [];
   const peer = await kit.bound();
@@ -151,7 +154,9 @@ async function refusedNext(kit: DgramKit): Promise<unknown> {
   await new Promise<void>((resolve) => {
     socket.send('first', (error) => {
       log.push(told(error));
-      // The refusal is there already, and the next system call of any kind is told.
+      // The refusal is there already, unless ksoftirqd has to bring it, and the next system call of any
+      // kind is told: so the loop does not turn meanwhile.
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, REFUSAL_MS);
       socket.send('second', (again, ...rest) => {
         log.push(told(again), rest.length);
         resolve();

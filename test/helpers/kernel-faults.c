@@ -2,6 +2,8 @@
 //   REFUSE_ZEROCOPY=<errno>,<n>  send(2) and sendmsg(2) with MSG_ZEROCOPY fail after the first n, as on a
 //                                socket whose protocol above TCP knows no such flag (net/tls/tls_sw.c:
 //                                tls_sw_sendmsg)
+//   REFUSE_WATCH=<errno>,<n>     epoll_ctl(2) adds no more of the addon's descriptors after the first n, as
+//                                at fs.epoll.max_user_watches; libuv's, not edge-triggered, it adds
 //   TRUNCATE_NOTICE=<n>          the n-th entry of an error queue, counted from 0, comes
 //                                without its control messages and with MSG_CTRUNC
 #define _GNU_SOURCE
@@ -10,36 +12,53 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-static int is_refused(int flags) {
-  static int left = -1;
-  static int refusal = 0;
-  if ((flags & MSG_ZEROCOPY) == 0) return 0;
-  if (left < 0) {
-    const char* given = getenv("REFUSE_ZEROCOPY");
-    left = 0;
-    if (given == NULL || sscanf(given, "%d,%d", &refusal, &left) != 2) refusal = 0;
+struct refusal {
+  const char* name;
+  int is_known;
+  int error;
+  int left;
+};
+
+static int is_refused(struct refusal* refusal) {
+  if (!refusal->is_known) {
+    const char* given = getenv(refusal->name);
+    if (given == NULL || sscanf(given, "%d,%d", &refusal->error, &refusal->left) != 2) {
+      refusal->error = 0;
+    }
+    refusal->is_known = 1;
   }
-  if (refusal == 0) return 0;
-  if (left > 0) {
-    left--;
-    return 0;
-  }
-  errno = refusal;
+  if (refusal->error == 0 || refusal->left-- > 0) return 0;
+  refusal->left = 0;
+  errno = refusal->error;
   return 1;
+}
+
+static int is_send_refused(int flags) {
+  static struct refusal sends = {.name = "REFUSE_ZEROCOPY"};
+  return (flags & MSG_ZEROCOPY) != 0 && is_refused(&sends);
+}
+
+int epoll_ctl(int epoll, int operation, int fd, struct epoll_event* event) {
+  static int (*real)(int, int, int, struct epoll_event*);
+  static struct refusal watches = {.name = "REFUSE_WATCH"};
+  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "epoll_ctl");
+  const int is_addons = operation == EPOLL_CTL_ADD && (event->events & EPOLLET) != 0;
+  return is_addons && is_refused(&watches) ? -1 : real(epoll, operation, fd, event);
 }
 
 ssize_t send(int fd, const void* bytes, size_t length, int flags) {
   static ssize_t (*real)(int, const void*, size_t, int);
   if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "send");
-  return is_refused(flags) ? -1 : real(fd, bytes, length, flags);
+  return is_send_refused(flags) ? -1 : real(fd, bytes, length, flags);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
   static ssize_t (*real)(int, const struct msghdr*, int);
   if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "sendmsg");
-  return is_refused(flags) ? -1 : real(fd, message, flags);
+  return is_send_refused(flags) ? -1 : real(fd, message, flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr* message, int flags) {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { compiled } from '../helpers/compiled';
 import { loopbackSuite, type Place } from '../helpers/place';
+import { UDP_FAMILIES, udpLoopbackSuite } from '../helpers/udp-place';
 
 /** As the kernel's TLS answers before Linux 5.5; in no table of names. */
 const ENOTSUPP = 524;
@@ -14,15 +15,33 @@ const REFUSALS = [
   ['ENOTSUPP after one send', ENOTSUPP, 1],
 ] as const;
 
+const NO_SPACE = constants.errno.ENOSPC;
+
+function preload(): string {
+  const library = compiled('kernel-faults', ['-shared', '-fPIC', '-ldl']);
+  // Behind what is there: a sanitizer must come first.
+  return `${process.env['LD_PRELOAD'] ?? ''} ${library}`;
+}
+
+udpLoopbackSuite('datagrams without room in epoll', (getPlace) => {
+  for (const type of UDP_FAMILIES) {
+    it(`go by copy, and a socket that will hear nothing says so (${type})`, async () => {
+      const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_WATCH=${NO_SPACE},0`];
+      const place = getPlace();
+      const seen = await place.runAlone('udp-failures', 'unwatched', place.params(type), prefix);
+      assert.deepEqual([seen.pendingSends, seen.zeroCopySends], [0, 0]);
+      assert.deepEqual(seen.errors, [['ENOSPC', 'epoll_ctl']]);
+      for (const report of seen.reports) assert.deepEqual(report, ['send-failed', true]);
+    });
+  }
+});
+
 loopbackSuite('answers of other kernels', (getPlace) => {
   async function withFaults<R>(
     faults: Record<string, string>,
     body: (runner: ReturnType<Place['startRunner']>) => Promise<R>,
   ): Promise<R> {
-    const library = compiled('kernel-faults', ['-shared', '-fPIC', '-ldl']);
-    // Behind what is there: a sanitizer must come first.
-    const preload = `${process.env['LD_PRELOAD'] ?? ''} ${library}`;
-    const runner = getPlace().startRunner([], { ...faults, LD_PRELOAD: preload });
+    const runner = getPlace().startRunner([], { ...faults, LD_PRELOAD: preload() });
     try {
       return await body(runner);
     } finally {
@@ -56,5 +75,24 @@ loopbackSuite('answers of other kernels', (getPlace) => {
     assert.equal(seen.lost, 1);
     assert.equal(seen.pendingSends, 1, 'what was named stays referenced');
     assert.deepEqual([seen.report.wrong, seen.report.end], [0, 'end']);
+  });
+
+  for (const [engine, reason] of [
+    ['msg_zerocopy', 'fd-limit'],
+    ['io_uring', 'io_uring-refused'],
+  ] as const) {
+    it(`without room in epoll everything goes by copy, and that is said (${engine})`, async () => {
+      const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},0` }, (runner) =>
+        runner.run('core-faults', 'unwatched', { ...params(), zeroCopy: { engine } }),
+      );
+      assert.deepEqual(seen, { engine: 'copy', reason, told: [reason] });
+    });
+  }
+
+  it('a connection that cannot wait for space fails with the reason', async () => {
+    const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},1` }, (runner) =>
+      runner.run('core-faults', 'unwatchedWait', { ...params(), zeroCopy: { engine: 'io_uring' } }),
+    );
+    assert.deepEqual(seen, { code: 'ENOSPC', syscall: 'write' });
   });
 });

@@ -1,6 +1,7 @@
 // Answers of the kernel's that a preloaded library gives (test/helpers/kernel-faults.c): what becomes of
 // the bytes, and what is said.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { metrics } from '../../../lib/index';
 import { Heard } from '../../helpers/heard';
 import { ReceiverClient } from '../../helpers/receiver-client';
@@ -46,4 +47,34 @@ export async function lostNotification(params: UringParams) {
   const report = await client.report(out);
   await client.close();
   return { lost: stats.lostNotifications, pendingSends, report };
+}
+
+/** Descriptors cannot be watched: every byte arrives, or the write says why not. */
+export async function unwatched(params: UringParams) {
+  const fallbacks = new Heard<{ reason: string }>('fallback');
+  const client = await ReceiverClient.open(params.to);
+  const out = await client.stream({}, { zeroCopy: { ...params.zeroCopy, threshold: 1 } });
+  await out.writeAll(SIZES);
+  const { engine, reason } = out.socket.zeroCopy;
+  out.end(50_000);
+  await assertComplete(client, out);
+  await client.close();
+  fallbacks.stop();
+  return { engine, reason, told: fallbacks.messages.map((message) => message.reason) };
+}
+
+/** The ring's descriptor can, and no connection's, so that none can wait for space. */
+export async function unwatchedWait(params: UringParams) {
+  const client = await ReceiverClient.open(params.to);
+  const out = await client.stream(
+    { stallAfter: 0 },
+    { zeroCopy: { ...params.zeroCopy, threshold: 1 } },
+  );
+  const failure = once(out.socket, 'error') as Promise<[NodeJS.ErrnoException]>;
+  const closed = new Promise((resolve) => out.socket.once('close', resolve));
+  out.socket.write(out.take(64 * 1024 * 1024));
+  const [{ code, syscall }] = await failure;
+  await closed;
+  await client.close();
+  return { code, syscall };
 }

@@ -2,9 +2,18 @@
 // callback comes once, and only what was accepted arrives.
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { createUdpSocket } from '../../../lib/index';
+import { portsClosed } from '../../helpers/remains';
+import { UdpOutgoing } from '../../helpers/udp-outgoing';
 import type { UdpParams } from '../../helpers/udp-place';
-import type { Target } from '../../helpers/udp-receiver';
-import { connectUdp, type Session, withSession } from '../../helpers/udp-session';
+import { type Target, UdpReceiver } from '../../helpers/udp-receiver';
+import {
+  closeUdp,
+  connectUdp,
+  FORCED,
+  type Session,
+  withSession,
+} from '../../helpers/udp-session';
 import { until } from '../../helpers/until';
 
 const ROUNDS = 30;
@@ -224,4 +233,30 @@ export async function untold(params: UdpParams): Promise<void> {
     await out.verify();
     assert.equal(socket.zeroCopy.stats.failedSends, 1);
   });
+}
+
+/**
+ * No room in epoll: nothing is sent zero-copy whose notification would wake nobody, and a socket that
+ * will never hear says so. Run with a preloaded library (test/helpers/kernel-faults.c).
+ */
+export async function unwatched(params: UdpParams) {
+  const receiver = await UdpReceiver.open(params.at);
+  const target = await receiver.target(params.type);
+  const socket = createUdpSocket({ type: params.type, zeroCopy: FORCED });
+  const errors: unknown[] = [];
+  socket.on('error', ({ code, syscall }: NodeJS.ErrnoException) => errors.push([code, syscall]));
+  const out = new UdpOutgoing();
+  const reports: unknown[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const parcel = out.take(target, 500 + i);
+    const { port, address } = target;
+    const report = await out.promised(parcel, socket.send(parcel.data, { port, address }));
+    reports.push([report?.reason, report?.copiedBytes === parcel.data.length]);
+  }
+  await out.verify();
+  const { pendingSends, stats } = socket.zeroCopy;
+  await closeUdp(socket);
+  await portsClosed();
+  await receiver.close();
+  return { errors, reports, pendingSends, zeroCopySends: stats.zeroCopySends };
 }
