@@ -1,6 +1,7 @@
 // What a worker of actors/worker.ts runs: connections, one after another, until it is told to end or is
 // ended.
 import { parentPort, workerData } from 'node:worker_threads';
+import { metrics } from '../../lib/index';
 import { tcpEpisode } from './actors/tcp';
 import {
   CONNECTIONS_OF_ONE,
@@ -19,9 +20,16 @@ function tell(message: FromWorker): void {
   parentPort?.postMessage(message);
 }
 
+function standing({ ledger, memory }: World): string {
+  const { pendingSends, pendingBytes, openPorts, openSockets } = metrics();
+  const open = { waiting: ledger.waiting, pendingSends, pendingBytes, openPorts, openSockets };
+  return `${JSON.stringify(open)}, ${ledger.missing()}, ${memory.remains().join(', ')}`;
+}
+
 async function work({ order, seed, episode, connections }: WorkerOrder): Promise<void> {
   const ledger = new Ledger((failure) => tell({ failure }));
   let stopping = false;
+  let next = 0;
   const world: World = {
     order,
     ledger,
@@ -33,10 +41,10 @@ async function work({ order, seed, episode, connections }: WorkerOrder): Promise
   };
   parentPort?.on('message', (command: WorkerCommand) => {
     if (command === 'exit') exitWorker();
+    if (command === 'say') return tell({ failure: `${standing(world)}, next ${next}` });
     stopping = true;
     parentPort?.unref();
   });
-  let next = 0;
   const one = async (): Promise<void> => {
     while (!stopping && next < CONNECTIONS_OF_ONE) {
       const number = next++;

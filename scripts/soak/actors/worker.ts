@@ -20,7 +20,7 @@ export interface WorkerOrder {
 }
 
 /** To the worker. */
-export type WorkerCommand = 'exit' | 'finish';
+export type WorkerCommand = 'exit' | 'finish' | 'say';
 
 export type FromWorker =
   { readonly sent: Sent } | { readonly failure: string } | { readonly counts: Counts };
@@ -28,6 +28,7 @@ export type FromWorker =
 /** Tokens that one worker's connections may take. */
 export const CONNECTIONS_OF_ONE = 64;
 const EXIT_CODE = 7;
+const LATE_MS = 45_000;
 /** As much as a worker's connections may have had in flight, in pieces that malloc keeps. */
 const AGAIN_BYTES = 96 * 1024;
 const AGAIN = 64;
@@ -49,7 +50,13 @@ export const workerEpisode: Episode = async (world, chance, token) => {
   await afterMs(chance.size(20, 1500));
   if (ending === 'terminate') void worker.terminate();
   else worker.postMessage(ending satisfies WorkerCommand);
+  const late = setTimeout(() => {
+    ledger.fail(`worker, token ${token}: told to ${ending} ${LATE_MS} ms ago`);
+    // One whose loop turns says what it waits for.
+    worker.postMessage('say' satisfies WorkerCommand);
+  }, LATE_MS);
   const [code] = await exit;
+  clearTimeout(late);
   useMemoryAgain();
   ledger.add(`workers ended: ${ending}`);
   const expected = ending === 'terminate' ? 1 : ending === 'exit' ? EXIT_CODE : 0;
