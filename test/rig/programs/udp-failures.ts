@@ -7,13 +7,7 @@ import { portsClosed } from '../../helpers/remains';
 import { UdpOutgoing } from '../../helpers/udp-outgoing';
 import type { UdpParams } from '../../helpers/udp-place';
 import { type Target, UdpReceiver } from '../../helpers/udp-receiver';
-import {
-  closeUdp,
-  connectUdp,
-  FORCED,
-  type Session,
-  withSession,
-} from '../../helpers/udp-session';
+import { closeUdp, connectUdp, FORCED, type Session, withSession } from '../../helpers/udp-session';
 import { until } from '../../helpers/until';
 
 const ROUNDS = 30;
