@@ -8,9 +8,9 @@ export type ZeroCopyStats = Readonly<Counters>;
 
 /** Bytes from which writes go zero-copy at present; undefined where none does. */
 export interface Thresholds {
-  /** Of writes that follow each other, and of datagrams. */
+  /** Of writes that follow each other, and of datagrams that are cut into segments. */
   readonly stream: number | undefined;
-  /** Of the first write after data of the peer. */
+  /** Of the first write after data of the peer, and of datagrams that go as they are. */
   readonly response: number | undefined;
 }
 

@@ -13,7 +13,6 @@ import { DatagramReceiver, type ArrivalSink } from './datagram-receiver.js';
 import { DatagramZeroCopy, type ZeroCopySubject } from './datagram-zero-copy.js';
 import { DatagramEngine } from './engines/datagram.js';
 import type { DatagramHost, DatagramSender } from './engines/datagram-host.js';
-import type { SendKind } from './engines/engine-host.js';
 import type { EngineName, Reason } from './engine.js';
 import { DatagramWords } from './envelope.js';
 import { bufferSizeError, nodeError, systemError, unavailable } from './errors.js';
@@ -92,7 +91,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     this.reactor = reactor;
     this.words = sharedWords ??= new DatagramWords(reactor.native);
     this.options = options;
-    this.zeroCopy = new DatagramZeroCopy(options.zeroCopy, this, refused, engine);
+    this.zeroCopy = new DatagramZeroCopy(options, this, refused, engine);
     this.#closeOnAbort(options.signal);
   }
 
@@ -180,7 +179,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   submit(shape: JobShape): DatagramJob {
     const job = new DatagramJob(shape);
-    this.zeroCopy.watch(job);
+    this.zeroCopy.expect(job);
     this.engine.submit(job);
     return job;
   }
@@ -327,9 +326,6 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   get counters(): DatagramCounters {
     return this.zeroCopy.counters;
   }
-  get threshold(): number {
-    return this.zeroCopy.threshold;
-  }
   get maxPendingBytes(): number {
     return this.zeroCopy.maxPendingBytes;
   }
@@ -343,24 +339,6 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     return this.#engine?.pendingSends ?? 0;
   }
 
-  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
-    return this.zeroCopy.copyReason(payloads, bytes);
-  }
-  sent(): SendKind {
-    return this.zeroCopy.sent();
-  }
-  completed(copied: boolean, kind: SendKind): void {
-    this.zeroCopy.completed(copied, kind);
-  }
-  outOfBuffers(): void {
-    this.zeroCopy.outOfBuffers();
-  }
-  strayed(): void {
-    this.zeroCopy.strayed();
-  }
-  detachedInFlight(): void {
-    this.zeroCopy.detachedInFlight();
-  }
   onReadable(): void {
     this.#receiver?.receive();
   }

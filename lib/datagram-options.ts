@@ -1,7 +1,7 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
 import { invalidType, outOfRange } from './errors.js';
 import { resolveOptions, type ResolvedOptions } from './options.js';
-import { DEFAULT_DATAGRAM_THRESHOLD_BYTES } from './policy/threshold.js';
+import type { DatagramProtocol } from './datagram-choice.js';
 
 /** Zero copy on a datagram socket. */
 export interface DatagramZeroCopyOptions {
@@ -12,8 +12,10 @@ export interface DatagramZeroCopyOptions {
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';
   /**
-   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default):
-   * 32 KiB; below about 22 KB a datagram costs less when it is copied. 0 or 1 forces everything.
+   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default) starts at
+   * 32 KiB and moves with what sends of each size are measured to cost in this process, never below
+   * 8 KiB; `socket.zeroCopy.thresholds` shows where it stands. 0 or 1 forces everything. The environment
+   * variable MSG_ZEROCOPY_THRESHOLD overrides `'auto'`; `static` keeps it where it starts.
    */
   threshold?: number | 'auto';
   /** Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate. */
@@ -49,6 +51,7 @@ export interface DatagramOptions extends QueueOptions {
 }
 
 export interface ResolvedDatagramOptions {
+  readonly protocol: DatagramProtocol;
   readonly zeroCopy: ResolvedOptions;
   readonly maxQueuedBytes: number;
   readonly recvBufferSize: number;
@@ -82,7 +85,10 @@ function bufferSize(name: string, value: unknown): number {
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-export function resolveDatagramOptions(options: DatagramOptions): ResolvedDatagramOptions {
+export function resolveDatagramOptions(
+  protocol: DatagramProtocol,
+  options: DatagramOptions,
+): ResolvedDatagramOptions {
   const { signal, whenQueueFull = 'reject', maxQueuedBytes } = options;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalidType('options.signal', 'an instance of AbortSignal', signal);
@@ -94,16 +100,13 @@ export function resolveDatagramOptions(options: DatagramOptions): ResolvedDatagr
   if (given !== undefined && (typeof given !== 'object' || given === null)) {
     throw invalidType('options.zeroCopy', 'an object', given);
   }
-  const threshold =
-    given?.threshold === undefined || given.threshold === 'auto'
-      ? DEFAULT_DATAGRAM_THRESHOLD_BYTES
-      : given.threshold;
   const most =
     maxQueuedBytes === undefined
       ? DEFAULT_MAX_QUEUED_BYTES
       : integer('options.maxQueuedBytes', maxQueuedBytes, 0, Number.MAX_SAFE_INTEGER);
   return {
-    zeroCopy: resolveOptions({ ...given, threshold }),
+    protocol,
+    zeroCopy: resolveOptions(given),
     maxQueuedBytes: whenQueueFull === 'wait' ? Infinity : most,
     recvBufferSize: bufferSize('options.recvBufferSize', options.recvBufferSize),
     sendBufferSize: bufferSize('options.sendBufferSize', options.sendBufferSize),

@@ -9,6 +9,8 @@ import type { EngineName, Reason, State } from './engine.js';
 import type { SendKind } from './engines/engine-host.js';
 import type { ZeroCopyError } from './errors.js';
 import { rememberCaller, watchPayloads, type MutationSubject } from './mutation.js';
+import { DatagramChoice } from './datagram-choice.js';
+import type { ResolvedDatagramOptions } from './datagram-options.js';
 import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
 import type { Reactor } from './reactor.js';
@@ -39,6 +41,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   readonly counters: DatagramCounters = zeroDatagramCounters();
   readonly control: SocketControl = new SocketControl(this);
   readonly #options: ResolvedOptions;
+  readonly #choice: DatagramChoice;
   readonly #subject: ZeroCopySubject;
   readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
@@ -50,13 +53,14 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
    * @param engine who sends where it may
    */
   constructor(
-    options: ResolvedOptions,
+    { protocol, zeroCopy: options }: ResolvedDatagramOptions,
     subject: ZeroCopySubject,
     refused: Reason | undefined,
     engine: EngineName,
   ) {
     this.#engine = engine;
     this.#options = options;
+    this.#choice = new DatagramChoice(protocol, options);
     this.#subject = subject;
     const isRing = engine === 'tx_ring';
     this.#refused = options.engine === 'copy' && !isRing ? 'disabled' : refused;
@@ -64,8 +68,8 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     this.#enabled = isRing;
   }
 
-  get threshold(): number {
-    return this.#options.threshold;
+  get floor(): number {
+    return this.#choice.floor;
   }
   get maxPendingBytes(): number {
     return this.#options.maxPendingBytes;
@@ -97,8 +101,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     return Object.freeze({ ...this.counters });
   }
   thresholds(): Thresholds {
-    const { threshold } = this.#options;
-    return { stream: threshold, response: threshold };
+    return this.#choice.thresholds;
   }
   flush(): Promise<void> {
     return this.#subject.flush();
@@ -138,23 +141,32 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     if (this.#options.detectMutation !== undefined) rememberCaller(payloads);
   }
 
-  /** Watches what of `job` may go zero-copy, where options.detectMutation asks for it. */
-  watch(job: DatagramJob): void {
-    const { detectMutation, threshold } = this.#options;
+  /** A job is about to be submitted: watches what may go zero-copy, where options.detectMutation asks. */
+  expect(job: DatagramJob): void {
     // A ring's frames move, and what is copied to it is free at once.
-    if (detectMutation === undefined || this.#engine === 'tx_ring') return;
-    if (!this.#enable()) return;
-    job.watch = watchPayloads(detectMutation, job, threshold, this, this.#subject.reactor);
+    if (this.#engine === 'tx_ring') return;
+    this.#choice.count(job.bytes);
+    const { detectMutation } = this.#options;
+    if (detectMutation === undefined || !this.#enable()) return;
+    job.watch = watchPayloads(detectMutation, job, this.floor, this, this.#subject.reactor);
   }
 
   // --- what an engine asks and tells ------------------------------------------------------------
 
-  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
-    if (bytes < this.#options.threshold) return 'below-threshold';
+  /** @param bytes at least the floor */
+  copyReason(
+    payloads: readonly Uint8Array[],
+    bytes: number,
+    segmentSize: number,
+  ): Reason | undefined {
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (!this.#enable()) return this.#refused;
-    if (this.#adaptive.state === 'active') return undefined;
+    if (this.#adaptive.state === 'active') {
+      return this.#choice.copies(bytes, segmentSize) ? 'below-threshold' : undefined;
+    }
+    // Nothing is learned of a kernel that copies.
+    if (bytes < this.#options.threshold) return 'below-threshold';
     return this.#adaptive.mayZeroCopy(performance.now()) ? undefined : this.#adaptive.reason;
   }
 

@@ -107,7 +107,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const { native } = reactor;
     this.#checked = check(options, native.kernel);
     this.#options = options;
-    this.core = new DatagramCore(this, reactor, resolveDatagramOptions(options), undefined);
+    this.core = new DatagramCore(this, reactor, resolveDatagramOptions('raw', options), undefined);
     this.#envelopes = new IpEnvelopes(this.#checked.version, native);
     this.#names = interfaceNames(native);
     this.#peers = new PeerNames(this.core.words, (name) =>

@@ -5,12 +5,23 @@ import type { Thresholds } from './control.js';
 import type { EngineName } from './engine.js';
 import { addressesOf } from './node-private.js';
 import type { ResolvedOptions } from './options.js';
-import { LARGEST_STAGED_WRITE_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
+import {
+  DEFAULT_THRESHOLD_BYTES,
+  LARGEST_STAGED_WRITE_BYTES,
+  RESPONSE_THRESHOLD_BYTES,
+} from './policy/threshold.js';
 import type { Tuner } from './policy/tuner.js';
 import { commonArea } from './staging.js';
-import { tunerFor, tuning, type Pattern } from './tuning.js';
+import { tunerFor, tuning } from './tuning.js';
 
-type Engine = Pattern['engine'];
+type Engine = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
+
+/** What writes have in common that cost the same. */
+interface Pattern {
+  readonly engine: Engine;
+  /** Memory that is registered is cheaper to send from. */
+  readonly pooled: boolean;
+}
 
 export class TcpChoice {
   readonly #socket: net.Socket;
@@ -63,9 +74,14 @@ export class TcpChoice {
     const known = this.#pattern;
     if (known === undefined || known.engine !== engine || known.pooled !== pooled) {
       const { local, remote } = addressesOf(this.#socket);
-      const loopback = isLoopback(local, remote);
-      this.#pattern = { engine, pooled, localAddress: local, loopback };
-      this.#tuner = tunerFor(this.#pattern);
+      // The local address stands for the interface. On loopback the kernel copies after all.
+      const where = isLoopback(local, remote) ? 'loopback' : local;
+      const starts = {
+        stream: DEFAULT_THRESHOLD_BYTES,
+        response: RESPONSE_THRESHOLD_BYTES[engine],
+      };
+      this.#pattern = { engine, pooled };
+      this.#tuner = tunerFor(`${engine} ${pooled} ${where}`, starts);
     }
     return this.#tuner as Tuner;
   }

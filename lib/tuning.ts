@@ -1,22 +1,9 @@
 // Finds out in this process, with its own traffic, whether sizes cost less copied or not: runs experiments
 // with one size class at a time, by the CPU time of this thread, and moves the thresholds.
 import { loadNative } from './binding.js';
-import type { EngineName } from './engine.js';
 import { CostModel, type Work } from './policy/cost-model.js';
 import { Experiment } from './policy/experiment.js';
-import { DEFAULT_THRESHOLD_BYTES, RESPONSE_THRESHOLD_BYTES } from './policy/threshold.js';
-import { otherWay, type SizeClass, Tuner, type Way } from './policy/tuner.js';
-
-/** What writes have in common that cost the same. */
-export interface Pattern {
-  readonly engine: EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
-  /** Memory that is registered is cheaper to send from. */
-  readonly pooled: boolean;
-  /** Stands for the interface. */
-  readonly localAddress: string;
-  /** On loopback the kernel copies after all. */
-  readonly loopback: boolean;
-}
+import { otherWay, type SizeClass, type Starts, Tuner, type Way } from './policy/tuner.js';
 
 /** A server has few addresses; a proxy with many of them learns the rest anew. */
 const MOST_TUNERS = 64;
@@ -35,15 +22,16 @@ const WRITES_BETWEEN_LOOKS = 64;
 
 const tuners = new Map<string, Tuner>();
 
-/** The tuner for a pattern, shared by its connections. */
-export function tunerFor({ engine, pooled, localAddress, loopback }: Pattern): Tuner {
-  const key = `${engine} ${pooled} ${loopback ? 'loopback' : localAddress}`;
-  const known = tuners.get(key);
+/**
+ * The tuner that sends share which cost the same.
+ * @param pattern names what they have in common
+ */
+export function tunerFor(pattern: string, starts: Starts): Tuner {
+  const known = tuners.get(pattern);
   if (known !== undefined) return known;
-  const starts = { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES[engine] };
   const tuner = new Tuner(starts);
   if (tuners.size >= MOST_TUNERS) tuners.delete(tuners.keys().next().value as string);
-  tuners.set(key, tuner);
+  tuners.set(pattern, tuner);
   return tuner;
 }
 

@@ -62,7 +62,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (options.gro !== 'whole') flag('options.gro', options.gro);
     checkBlockList('options.receiveBlockList', options.receiveBlockList);
     checkBlockList('options.sendBlockList', options.sendBlockList);
-    this.core = new DatagramCore(this, reactor, resolveDatagramOptions(options), undefined);
+    this.core = new DatagramCore(this, reactor, resolveDatagramOptions('udp', options), undefined);
     this.#sender = new UdpSender(this.core, this.version, this, options.sendBlockList);
     this.names = interfaceNames(reactor.native);
     this.#peers = new PeerNames(this.core.words, (name) =>

@@ -5,6 +5,24 @@ import type { Reason } from '../engine.js';
 import type { SegmentationRoutes } from '../policy/segmentation.js';
 import type { SendKind } from './engine-host.js';
 
+/** Whether datagrams go zero-copy, and what decides that. */
+export interface DatagramDecisions {
+  /** Datagrams of fewer bytes are copied. */
+  readonly floor: number;
+  /** Why a datagram of these buffers is copied; undefined when it may go zero-copy. */
+  copyReason(
+    payloads: readonly Uint8Array[],
+    bytes: number,
+    segmentSize: number,
+  ): Reason | undefined;
+  sent(): SendKind;
+  completed(copied: boolean, kind: SendKind): void;
+  outOfBuffers(): void;
+  detachedInFlight(): void;
+  /** Somebody else sends on this socket: ids cannot be told apart. */
+  strayed(): void;
+}
+
 /** What the engine asks of the socket it works for, and tells it. */
 export interface DatagramHost {
   readonly socket: object;
@@ -12,16 +30,7 @@ export interface DatagramHost {
   readonly maxPendingBytes: number;
   /** Bytes that may wait for space. */
   readonly maxQueuedBytes: number;
-  /** Datagrams of fewer bytes are copied. */
-  readonly threshold: number;
-  /** Why a datagram of these buffers is copied; undefined when it may go zero-copy. */
-  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined;
-  sent(): SendKind;
-  completed(copied: boolean, kind: SendKind): void;
-  outOfBuffers(): void;
-  detachedInFlight(): void;
-  /** Somebody else sends on this socket: ids cannot be told apart. */
-  strayed(): void;
+  readonly zeroCopy: DatagramDecisions;
   readonly routes: SegmentationRoutes;
   onReadable(): void;
   /** The descriptor is closed. */

@@ -164,16 +164,16 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       if (job === undefined) return;
       const fate = !isFirst ? 'unknown' : copied ? 'copied' : 'zerocopy';
       job.tracker?.released(entry.bytes, fate, 'msg_zerocopy');
-      for (const piece of entry.payloads) if (isDetached(piece)) host.detachedInFlight();
+      for (const piece of entry.payloads) if (isDetached(piece)) host.zeroCopy.detachedInFlight();
       job.pending--;
       if (job.isDone) this.#settler.schedule();
     });
     if (strays > 0) {
       counters.strayNotifications += strays;
-      host.strayed();
+      host.zeroCopy.strayed();
     }
     this.#reactor.addPinned(-bytes);
-    host.completed(copied, kind);
+    host.zeroCopy.completed(copied, kind);
     if (channels.release.hasSubscribers) publish(channels.release, { socket: host.socket, bytes });
   }
 
@@ -220,10 +220,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #copyReason(job: DatagramJob, index: number, described: number): Reason | undefined {
     if (index === job.next && job.copyNext !== undefined) return job.copyNext;
     const bytes = job.bytesOf(index);
-    if (bytes < this.#host.threshold) return 'below-threshold';
+    if (bytes < this.#host.zeroCopy.floor) return 'below-threshold';
     if (job.callback === undefined) return 'no-callback';
     const payloads = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
-    const reason = this.#host.copyReason(payloads, bytes);
+    const reason = this.#host.zeroCopy.copyReason(payloads, bytes, job.envelope.segmentSize);
     if (reason !== undefined) return reason;
     if (this.#room() >= described + bytes) return undefined;
     this.#reapNow();
@@ -248,7 +248,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       const first = job.copyNext ?? 'below-threshold';
       for (; left > 0 && !job.isSent; left--) {
         const bytes = job.bytesOf(job.next);
-        const reason = bytes < this.#host.threshold ? 'below-threshold' : first;
+        const reason = bytes < this.#host.zeroCopy.floor ? 'below-threshold' : first;
         counters.copiedBytes += bytes;
         this.#queue.bytes -= bytes;
         job.tracker?.copied(bytes, reason);
@@ -314,7 +314,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#host.counters.enobufs++;
       if (this.#inflight.pendingSends < before) sent = this.#trySend(count);
       if (sent === -ENOBUFS) {
-        this.#host.outOfBuffers();
+        this.#host.zeroCopy.outOfBuffers();
         head.copyNext = 'enobufs';
         return;
       }
@@ -347,7 +347,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const job = this.#queue.head;
     const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
     const bytes = job.bytesOf(job.next);
-    const kind = this.#host.sent();
+    const kind = this.#host.zeroCopy.sent();
     const id = this.#inflight.add({ bytes, job, payloads, kind, acceptedMs });
     this.#sendsSinceReap++;
     this.#reactor.addPinned(bytes);

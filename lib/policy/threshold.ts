@@ -1,8 +1,9 @@
 // Which writes are worth sending without copying. Pure.
 
 /**
- * Default threshold in bytes for a stream: writes that follow each other without data of the peer in
- * between. They share notifications and wake-ups (docs/performance.md).
+ * Default threshold in bytes for a stream, writes that follow each other without data of the peer in
+ * between: they share notifications and wake-ups. And for datagrams, before segmentation: what a device
+ * cuts up costs less from about 22 KB on (docs/performance.md).
  */
 export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
 
@@ -12,12 +13,6 @@ export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
  * the copy (docs/performance.md).
  */
 export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
-
-/**
- * Default threshold in bytes of one datagram, before segmentation: single datagrams always cost more
- * without copying, 64 KiB that a device cuts up cost less from about 22 KB on (docs/performance.md).
- */
-export const DEFAULT_DATAGRAM_THRESHOLD_BYTES = 32 * 1024;
 
 /**
  * Writes below the threshold and up to this many bytes go by the ring, where there is one: with those of

@@ -3,7 +3,7 @@
 import type dgram from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
 import { isolated, type Isolated, type Tools } from './isolated';
 
 export type DgramFactory = (
@@ -83,6 +83,7 @@ export interface Received {
 }
 
 const MOST_TURNS = 3;
+const SOFTIRQ_MS = 5;
 
 export class DgramKit {
   readonly flavour: Flavour;
@@ -180,8 +181,9 @@ export class DgramKit {
   }
 }
 
-/** Long enough for everything that is on its way within this machine. */
+/** Long enough for everything that is on its way within this machine, also by a busy ksoftirqd. */
 export async function someTurns(): Promise<void> {
+  await delay(SOFTIRQ_MS);
   for (let turn = 0; turn < MOST_TURNS; turn++) await nextTurn();
 }
 
