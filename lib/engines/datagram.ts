@@ -211,7 +211,12 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (reason === undefined) return this.#sendZeroCopy(head);
     head.copyNext = reason;
     const count = this.#batch.describe(this.#queue, 'copied');
-    const sent = this.#reactor.native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
+    const { native } = this.#reactor;
+    let sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
+    if (sent === -ENOBUFS && !this.#isFull()) {
+      // Space may have come free between the answer and the look.
+      sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
+    }
     if (sent >= 0) this.#bookCopied(sent);
     else this.#copyFailed(head, -sent);
   }

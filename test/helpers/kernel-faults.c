@@ -4,6 +4,7 @@
 //                                tls_sw_sendmsg)
 //   REFUSE_WATCH=<errno>,<n>     epoll_ctl(2) adds no more of the addon's descriptors after the first n, as
 //                                at fs.epoll.max_user_watches; libuv's, not edge-triggered, it adds
+//   REFUSE_COPY=<errno>,<n>      one datagram that is sent alone, copied, fails after the first n
 //   TRUNCATE_NOTICE=<n>          the n-th entry of an error queue, counted from 0, comes
 //                                without its control messages and with MSG_CTRUNC
 #define _GNU_SOURCE
@@ -55,10 +56,18 @@ ssize_t send(int fd, const void* bytes, size_t length, int flags) {
   return is_send_refused(flags) ? -1 : real(fd, bytes, length, flags);
 }
 
+// Of the addon's datagrams, which carry these flags.
+static int is_copy_refused(int flags) {
+  static struct refusal copies = {.name = "REFUSE_COPY"};
+  if (flags != (MSG_DONTWAIT | MSG_NOSIGNAL) || !is_refused(&copies)) return 0;
+  copies.error = 0;
+  return 1;
+}
+
 ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
   static ssize_t (*real)(int, const struct msghdr*, int);
   if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "sendmsg");
-  return is_send_refused(flags) ? -1 : real(fd, message, flags);
+  return is_send_refused(flags) || is_copy_refused(flags) ? -1 : real(fd, message, flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr* message, int flags) {

@@ -36,6 +36,17 @@ udpLoopbackSuite('datagrams without room in epoll', (getPlace) => {
   }
 });
 
+udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
+  it('goes when space came free before anybody could look', async () => {
+    const { ENOBUFS } = constants.errno;
+    const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_COPY=${ENOBUFS},7`];
+    const place = getPlace();
+    const seen = await place.runAlone('udp-failures', 'passingWant', place.params('udp4'), prefix);
+    assert.deepEqual(seen, { errors: [], copiedBytes: seen.copiedBytes });
+    assert.ok(seen.copiedBytes > 0);
+  });
+});
+
 loopbackSuite('answers of other kernels', (getPlace) => {
   async function withFaults<R>(
     faults: Record<string, string>,

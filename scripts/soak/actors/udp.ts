@@ -52,7 +52,10 @@ class UdpSender {
     const family = this.#family;
     if (this.#chance.odds(0.5)) {
       this.#socket.connect(target.udp[family], target.address[family]);
-      await once(this.#socket, 'connect');
+      await once(this.#socket, 'connect').catch((error: unknown) => {
+        this.#socket.close();
+        throw error;
+      });
       this.#connected = true;
     }
     const rounds = this.#chance.between(5, 200);

@@ -254,3 +254,20 @@ export async function unwatched(params: UdpParams) {
   await receiver.close();
   return { errors, reports, pendingSends, zeroCopySends: stats.zeroCopySends };
 }
+
+/** Sends one by one, by copy, one of which the kernel refuses at first (test/helpers/kernel-faults.c). */
+export async function passingWant(params: UdpParams) {
+  let copiedBytes = 0;
+  const errors: string[] = [];
+  await withSession(params, { zeroCopy: { engine: 'copy' } }, async ({ socket, out, target }) => {
+    const { port, address } = target;
+    for (let i = 0; i < ROUNDS; i++) {
+      const parcel = out.take(target, 500 + i);
+      await out.promised(parcel, socket.send(parcel.data, { port, address }));
+    }
+    await out.verify();
+    errors.push(...out.errors);
+    copiedBytes = socket.zeroCopy.stats.copiedBytes;
+  });
+  return { errors, copiedBytes };
+}
