@@ -1,6 +1,7 @@
 // A worker thread with connections of its own, which ends in the middle of sending: by terminate(), by
 // process.exit() or by itself. The memory that its end frees is used again at once.
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { OVERWRITTEN } from '../../selftest/pattern';
@@ -52,6 +53,7 @@ export const workerEpisode: Episode = async (world, chance, token) => {
   else worker.postMessage(ending satisfies WorkerCommand);
   const late = setTimeout(() => {
     ledger.fail(`worker, token ${token}: told to ${ending} ${LATE_MS} ms ago`);
+    console.error(`soak: threads of ${process.pid}: ${threads().join('; ')}`);
     // One whose loop turns says what it waits for.
     worker.postMessage('say' satisfies WorkerCommand);
   }, LATE_MS);
@@ -67,6 +69,22 @@ function take(world: World, message: FromWorker): void {
   if ('sent' in message) world.sent(message.sent);
   else if ('failure' in message) world.ledger.fail(`in a worker: ${message.failure}`);
   else world.ledger.addAll(message.counts);
+}
+
+/** What each thread of this process does: its state, and the system call with its arguments. */
+function threads(): string[] {
+  const folder = '/proc/self/task';
+  const read = (thread: string, file: string): string => {
+    try {
+      return readFileSync(`${folder}/${thread}/${file}`, 'utf8').trim();
+    } catch {
+      return '?'; // it ended, or only root may know
+    }
+  };
+  return readdirSync(folder).map((thread) => {
+    const [, name = '', state = ''] = /\((.*)\) (\S)/.exec(read(thread, 'stat')) ?? [];
+    return `${thread} ${name} ${state} ${read(thread, 'syscall')}`;
+  });
 }
 
 function useMemoryAgain(): void {
