@@ -41,7 +41,7 @@ export class DatagramChoice {
   copies(bytes: number, segmentSize: number): boolean {
     if (this.#tuner === undefined) return bytes < this.#threshold;
     const sizeClass = this.#tuner.classFor(segmentSize > 0 ? 'stream' : 'response', bytes);
-    sizeClass.bytes += bytes;
+    sizeClass.count(bytes);
     return tuning.wayOf(sizeClass) === 'copy';
   }
 }

@@ -23,6 +23,14 @@ export function forget(connection: Droppable): void {
   warm.delete(connection);
 }
 
+/** Gives back every duplicate with nothing pending: what it was taken for is copied from now on. */
+export function dropIdle(): void {
+  for (const connection of warm) {
+    // Once for having been used, once for being idle.
+    if (connection.dropIdle() || connection.dropIdle()) warm.delete(connection);
+  }
+}
+
 /** Looks at all connections once; also called when descriptors run short. */
 export function sweepIdle(): void {
   for (const connection of warm) if (connection.dropIdle()) warm.delete(connection);

@@ -65,7 +65,7 @@ export class TcpChoice {
     if (staged && situation === 'response') return true;
     if (!options.tuned) return situation === 'response' && bytes < RESPONSE_THRESHOLD_BYTES[engine];
     const sizeClass = this.#tunerFor(engine, options).classFor(situation, bytes);
-    sizeClass.bytes += bytes;
+    sizeClass.count(bytes);
     return tuning.wayOf(sizeClass) === 'copy';
   }
 

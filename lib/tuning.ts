@@ -1,6 +1,7 @@
 // Finds out in this process, with its own traffic, whether sizes cost less copied or not: runs experiments
 // with one size class at a time, by the CPU time of this thread, and moves the thresholds.
 import { loadNative } from './binding.js';
+import { dropIdle } from './idle-ports.js';
 import { CostModel, type Work } from './policy/cost-model.js';
 import { Experiment } from './policy/experiment.js';
 import { otherWay, type SizeClass, type Starts, Tuner, type Way } from './policy/tuner.js';
@@ -61,17 +62,21 @@ export class Tuning {
   #experiment = new Experiment();
   #alternative = false;
   #learning = 0;
+  // Fractions from the start, and counts that stay small: a field that changes its representation later
+  // would throw away the optimized code of every write.
   /** Share of the expected cost that the present way took in the stretch before. */
-  #present = 0;
-  #experimentBegan = 0;
-  #turnedMs = 0;
-  /** Bytes of the subject's as of the last turn. */
-  #subjectBytes = 0;
-  #idleUntil = 0;
+  #present = NaN;
+  #experimentBegan = -Infinity;
+  #turnedMs = -Infinity;
+  #idleUntil = -Infinity;
+  #measuringSince = -Infinity;
+  #cpuBefore = -Infinity;
+  /** What the subject had written as of the last turn. */
+  #subjectWritten = 0;
+  /** Since the present stretch began. */
   #writes = 0;
   #bytes = 0;
   #nextLook = WRITES_BETWEEN_LOOKS;
-  #began = { writes: 0, bytes: 0, ms: 0, cpu: 0 };
 
   constructor(tuners: ReadonlyMap<string, Tuner>, clock: Clock) {
     this.#tuners = tuners;
@@ -100,17 +105,23 @@ export class Tuning {
   #look(): void {
     const now = this.#clock.nowMs();
     if (this.#phase === 'idle') {
-      this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
+      this.#lookAfter(WRITES_BETWEEN_LOOKS);
       if (now >= this.#idleUntil) this.#begin(now);
     } else if (this.#phase === 'settling') {
       this.#phase = 'measuring';
-      this.#nextLook = this.#writes + MEASURED_WRITES;
-      this.#began = { writes: this.#writes, bytes: this.#bytes, ms: now, cpu: this.#clock.cpuNs() };
-    } else if (now - this.#began.ms < SHORTEST_STRETCH_MS) {
+      this.#lookAfter(MEASURED_WRITES);
+      this.#measuringSince = now;
+      this.#cpuBefore = this.#clock.cpuNs();
+    } else if (now - this.#measuringSince < SHORTEST_STRETCH_MS) {
       this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS / 4;
     } else {
       this.#measured(now);
     }
+  }
+
+  #lookAfter(writes: number): void {
+    this.#writes = this.#bytes = 0;
+    this.#nextLook = writes;
   }
 
   #begin(now: number): void {
@@ -129,20 +140,20 @@ export class Tuning {
 
   #turn(to: 'present' | 'alternative'): void {
     this.#turnedMs = this.#clock.nowMs();
-    this.#subjectBytes = this.#subject?.bytes ?? 0;
+    this.#subjectWritten = this.#subject?.kibibytes ?? 0;
     this.#alternative = to === 'alternative';
     this.#phase = 'settling';
-    this.#nextLook = this.#writes + SETTLING_WRITES;
+    this.#lookAfter(SETTLING_WRITES);
   }
 
   #measured(now: number): void {
-    const began = this.#began;
     // The traffic dried up meanwhile: what the thread did was something else.
-    if (now - began.ms > LONGEST_STRETCH_MS) return this.#rest(now, began.ms);
+    const since = this.#measuringSince;
+    if (now - since > LONGEST_STRETCH_MS) return this.#rest(now, since);
     // None of its writes was asked about, as while zero copy pauses: nothing is to be learned of them.
-    if (this.#subject?.bytes === this.#subjectBytes) return this.#rest(now, now);
-    const work: Work = { writes: this.#writes - began.writes, bytes: this.#bytes - began.bytes };
-    const cost = this.#clock.cpuNs() - began.cpu;
+    if (this.#subject?.kibibytes === this.#subjectWritten) return this.#rest(now, now);
+    const work: Work = { writes: this.#writes, bytes: this.#bytes };
+    const cost = this.#clock.cpuNs() - this.#cpuBefore;
     const expected = this.#model.predict(work);
     if (!this.#alternative) this.#model.learn(work, cost);
     if (this.#learning > 0 || expected === undefined) {
@@ -156,7 +167,10 @@ export class Tuning {
     }
     const verdict = this.#experiment.pair(this.#present, share);
     if (verdict === undefined) return this.#turn('present');
-    this.#tuner?.settle(this.#subject as SizeClass, verdict, now);
+    const subject = this.#subject as SizeClass;
+    this.#tuner?.settle(subject, verdict, now);
+    // Each duplicate is one more entry in epoll to be woken for.
+    if (subject.way === 'copy') dropIdle();
     this.#rest(now, now);
   }
 
@@ -166,7 +180,7 @@ export class Tuning {
     this.#subject = undefined;
     this.#phase = 'idle';
     this.#idleUntil = now + (endedMs - this.#experimentBegan) * REST;
-    this.#nextLook = this.#writes + WRITES_BETWEEN_LOOKS;
+    this.#lookAfter(WRITES_BETWEEN_LOOKS);
   }
 }
 

@@ -34,13 +34,18 @@ export class SizeClass {
   way: Way;
   /** An experiment said so. */
   judged = false;
-  /** Bytes written since classes were last compared. */
-  bytes = 0;
-  dueMs = 0;
+  /** KiB written since classes were last compared. */
+  kibibytes = 0;
+  dueMs = -Infinity;
   #intervalMs = FIRST_INTERVAL_MS;
 
   constructor(start: Way) {
     this.way = start;
+  }
+
+  /** A write of this class is asked about. */
+  count(bytes: number): void {
+    this.kibibytes += bytes >>> 10;
   }
 
   /** An experiment ended. True: the class goes the other way from now on. */
@@ -91,13 +96,13 @@ export class Tuner {
   /** The class with most bytes that an experiment is due for. Bytes are counted anew from here. */
   mostDue(nowMs: number): SizeClass | undefined {
     const classes = [...this.#classes.response, ...this.#classes.stream];
-    const whole = classes.reduce((sum, { bytes }) => sum + bytes, 0);
+    const whole = classes.reduce((sum, { kibibytes }) => sum + kibibytes, 0);
     let due: SizeClass | undefined;
     for (const one of classes) {
-      const heavy = one.bytes > whole * LEAST_SHARE && one.bytes > (due?.bytes ?? 0);
+      const heavy = one.kibibytes > whole * LEAST_SHARE && one.kibibytes > (due?.kibibytes ?? 0);
       if (heavy && nowMs >= one.dueMs) due = one;
     }
-    for (const one of classes) one.bytes = 0;
+    for (const one of classes) one.kibibytes = 0;
     return due;
   }
 

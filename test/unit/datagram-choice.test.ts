@@ -48,7 +48,7 @@ describe('how a datagram goes', () => {
     assert.equal(choice.copies(60 * KIB, 0), true);
     assert.deepEqual(new DatagramChoice('packet', automatic()).thresholds, STARTS);
     // What went is known to the tuner, which experiments with the sizes that carry the bytes.
-    assert.equal(rows.bytes, 16 * KIB);
-    assert.equal(single.bytes, 60 * KIB);
+    assert.equal(rows.kibibytes, 16);
+    assert.equal(single.kibibytes, 60);
   });
 });

@@ -65,7 +65,7 @@ class Simulation {
   #wayOf(situation: Situation, bytes: number): Way {
     if (bytes < SMALLEST_TUNED_BYTES) return 'copy';
     const sizeClass = this.tuner.classFor(situation, bytes);
-    sizeClass.bytes += bytes;
+    sizeClass.count(bytes);
     return this.tuning.wayOf(sizeClass);
   }
 }
@@ -187,7 +187,7 @@ describe('tuning', () => {
       }
     };
     const ask = (): void => {
-      sizeClass.bytes += 64 * KIB;
+      sizeClass.count(64 * KIB);
       tuning.wayOf(sizeClass);
     };
     // Into the first experiment; then zero copy pauses, and copied writes go on.
@@ -208,7 +208,7 @@ describe('tuning', () => {
     let otherWrites = 0;
     for (let i = 0; i < 50_000; i++) {
       tuning.countWrite(64 * KIB);
-      sizeClass.bytes += 64 * KIB;
+      sizeClass.count(64 * KIB);
       if (tuning.wayOf(sizeClass) !== sizeClass.way) otherWrites++;
       ms += 0.03;
     }

@@ -187,9 +187,9 @@ describe('policy: tuner', () => {
   describe('when an experiment is due', () => {
     it('takes the class with most bytes, and counts anew', () => {
       const tuner = tunerFrom(64 * KIB);
-      tuner.classFor('response', 64 * KIB).bytes = 400;
-      tuner.classFor('stream', 256 * KIB).bytes = 500;
-      tuner.classFor('response', MIB).bytes = 300;
+      tuner.classFor('response', 64 * KIB).kibibytes = 400;
+      tuner.classFor('stream', 256 * KIB).kibibytes = 500;
+      tuner.classFor('response', MIB).kibibytes = 300;
       assert.equal(tuner.mostDue(0), tuner.classFor('stream', 256 * KIB));
       assert.equal(tuner.mostDue(0), undefined);
     });
@@ -203,8 +203,8 @@ describe('policy: tuner', () => {
         [most.dueMs - 1, next],
         [most.dueMs, most],
       ] as const) {
-        most.bytes = 1_000;
-        next.bytes = 500;
+        most.kibibytes = 1_000;
+        next.kibibytes = 500;
         assert.equal(tuner.mostDue(nowMs), expected);
       }
     });
@@ -218,8 +218,8 @@ describe('policy: tuner', () => {
         [2_000, undefined],
         [2_001, light],
       ] as const) {
-        heavy.bytes = 100_000 - bytes;
-        light.bytes = bytes;
+        heavy.kibibytes = 100_000 - bytes;
+        light.kibibytes = bytes;
         assert.equal(tuner.mostDue(0), expected);
       }
     });
