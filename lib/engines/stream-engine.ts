@@ -18,6 +18,7 @@ import type { Lease } from '../staging.js';
 import { releaseLatency, type AbortReason } from '../totals.js';
 import type { EngineHost, SendKind } from './engine-host.js';
 import { JobCursor, type Share } from './job-cursor.js';
+import { UnrefGrace } from './unref-grace.js';
 
 interface Sent extends SentEntry {
   readonly pieces: readonly Uint8Array[];
@@ -49,12 +50,11 @@ export abstract class StreamEngine implements PortOwner {
   #eager = false;
   #linger: Linger | undefined;
   #timer: NodeJS.Timeout | undefined;
+  readonly #unrefGrace = new UnrefGrace();
   /** Set by every send; the idle sweep clears it. */
   touched = true;
 
-  /**
-   * @param firstId the id that the next zero-copy send of this port gets
-   */
+  /** @param firstId the id that the next zero-copy send of this port gets */
   constructor(
     readonly reactor: Reactor,
     readonly port: number,
@@ -166,7 +166,11 @@ export abstract class StreamEngine implements PortOwner {
   refresh(): void {}
 
   setReferenced(referenced: boolean): void {
-    if (this.#phase !== 'closed') this.reactor.native.setReferenced(this.port, referenced);
+    this.#unrefGrace.end();
+    if (this.#phase === 'closed') return;
+    const set = (): void => this.reactor.native.setReferenced(this.port, referenced);
+    if (referenced || this.handbacks.size === 0) set();
+    else this.#unrefGrace.begin(set);
   }
 
   // --- PortOwner ------------------------------------------------------------------------------
@@ -250,9 +254,7 @@ export abstract class StreamEngine implements PortOwner {
     );
   }
 
-  /**
-   * How much of `wanted` bytes may go zero-copy with `room` left; 0: too little for a send, so copy.
-   */
+  /** How much of `wanted` bytes may go zero-copy with `room` left; 0: too little, so copy. */
   protected withinRoom(wanted: number, room: number): number {
     if (room >= wanted) return wanted;
     if (room >= Math.max(1, this.host.threshold)) return room;
@@ -374,6 +376,7 @@ export abstract class StreamEngine implements PortOwner {
   #finish(): void {
     this.#phase = 'closed';
     clearTimeout(this.#timer);
+    this.#unrefGrace.end();
     this.reactor.release(this.port);
     this.handbacks.settle(Infinity);
     this.host.finished(this);
