@@ -4,12 +4,12 @@
 export type Verdict = 'cheaper' | 'dearer' | 'no difference';
 
 const FEWEST_PAIRS = 5;
-const MOST_PAIRS = 20;
+const MOST_PAIRS = 60;
 /** Standard errors that the mean difference must be away from nothing. */
 const CERTAINTY = 3;
 /** A difference below this share is not worth a change. */
 const WORTHWHILE = 0.01;
-/** Pairs that cannot come to a worthwhile difference any more are given up. */
+/** From so many pairs on one is given up whose difference, with its error, is not worth a change. */
 const HOPELESS_AFTER = 10;
 
 export class Experiment {
@@ -34,7 +34,7 @@ export class Experiment {
     const error = Math.sqrt(variance / (this.#pairs - 1));
     if (mean + CERTAINTY * error < -WORTHWHILE) return 'cheaper';
     if (mean - CERTAINTY * error > 0) return 'dearer';
-    if (this.#pairs >= HOPELESS_AFTER && mean > -WORTHWHILE) return 'no difference';
+    if (this.#pairs >= HOPELESS_AFTER && mean - error > -WORTHWHILE) return 'no difference';
     return this.#pairs >= MOST_PAIRS ? 'no difference' : undefined;
   }
 }
