@@ -7,7 +7,8 @@ import type { DatagramProtocol } from './datagram-choice.js';
 export interface DatagramZeroCopyOptions {
   /**
    * `'auto'` (default): MSG_ZEROCOPY where the kernel takes it for this kind of socket, else copies.
-   * `'msg_zerocopy'` by name goes on also where the kernel reports copies. `'copy'` is the off switch.
+   * `'msg_zerocopy'` by name, with a `threshold` that is a number, goes on also where the kernel reports
+   * copies. `'copy'` is the off switch.
    * The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';

@@ -177,8 +177,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   }
 
   completed(copied: boolean, kind: SendKind): void {
-    // An engine that was asked for by name does not pause on copies.
-    const counts = copied && this.#options.engine !== 'msg_zerocopy';
+    const counts = copied && !this.#options.insists;
     if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
     const changed = this.#adaptive.completed(counts, performance.now());
     if (changed === 'paused') this.#announce('kernel-copied');

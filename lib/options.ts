@@ -16,9 +16,9 @@ export type EngineOption = (typeof ENGINES)[number];
 export interface ZeroCopyOptions {
   /**
    * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
-   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name
-   * go on also where the kernel reports copies, instead of pausing; where they cannot be had, bytes
-   * are copied and `zeroCopy.reason` says why. `'copy'` is the runtime off switch. The environment
+   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name,
+   * with a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing;
+   * where they cannot be had, bytes are copied and `zeroCopy.reason` says why. `'copy'` is the runtime off switch. The environment
    * variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: EngineOption;
@@ -77,6 +77,8 @@ export interface ResolvedOptions {
   readonly fixed: boolean;
   /** The threshold moves with what is measured. */
   readonly tuned: boolean;
+  /** The program names engine and threshold: zero copy goes on where the kernel reports copies. */
+  readonly insists: boolean;
   /** Writes of fewer bytes are always copied. */
   readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
@@ -159,11 +161,13 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;
   const { callbackAt: at = 'release' } = given;
   const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
+  const engineName = engine(given.engine);
   return Object.freeze({
-    engine: engine(given.engine),
+    engine: engineName,
     threshold: start,
     fixed: fixed !== undefined,
     tuned: chosen === 'auto',
+    insists: engineName !== 'auto' && chosen !== 'auto',
     floor: chosen === 'auto' ? SMALLEST_TUNED_BYTES : Math.max(1, start),
     minimumChunk: minimumChunkBytes(start),
     source: source(given.source),

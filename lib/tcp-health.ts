@@ -1,8 +1,9 @@
 // Whether zero copy works for one connection at present: what its route shows, which it shares with
 // others, and what the kernel has room for on this socket.
+import type net from 'node:net';
 import { warnOnce } from './diagnostics.js';
-import type { EngineOption } from './options.js';
 import type { SendKind } from './engines/engine-host.js';
+import { addressesOf } from './node-private.js';
 import { Adaptive, type AdaptiveState, type PauseReason, type Want } from './policy/adaptive.js';
 import { Routes } from './policy/routes.js';
 
@@ -18,13 +19,13 @@ export class TcpHealth {
   #buffers: Adaptive | undefined;
 
   /**
-   * The next send goes by this engine. One that was asked for by name is not bound to what the route
-   * shows: it goes on where the kernel copies.
-   * @param addresses those of both ends, asked for once
+   * Another send. Who insists on zero copy is not bound to what the route shows: it goes on where the
+   * kernel copies.
+   * @param socket whose addresses are asked for once
    */
-  follow(engine: EngineOption, addresses: () => string): void {
-    if (engine !== 'auto') this.#route = undefined;
-    else if (this.#route === undefined) this.#route = routes.of(addresses());
+  follow(insists: boolean, socket: net.Socket): void {
+    if (insists) this.#route = undefined;
+    else this.#route ??= routeOf(socket);
   }
 
   /** Another connection begins. */
@@ -61,17 +62,17 @@ export class TcpHealth {
 
   /**
    * A notification came.
-   * @param engine one that was asked for by name does not pause on copies
+   * @param insists who does does not pause on copies
    * @returns the new state when this changed it
    */
-  completed(copied: boolean, kind: SendKind, engine: EngineOption): AdaptiveState | undefined {
+  completed(copied: boolean, kind: SendKind, insists: boolean): AdaptiveState | undefined {
     // Any notification answers a probe after a want of buffers.
     const buffers = this.#buffers;
     let changed: AdaptiveState | undefined;
     if (buffers?.state === 'probing' && kind === 'probe') {
       changed = buffers.completed(false, performance.now());
     }
-    if (engine !== 'auto') return changed;
+    if (insists) return changed;
     const route = (this.#route ??= new Adaptive());
     // A late notice of a send from before the pause is no verdict on the probe.
     if (route.state === 'probing' && kind === 'ordinary') return changed;
@@ -83,6 +84,11 @@ export class TcpHealth {
     (this.#buffers ??= new Adaptive()).outOfBuffers(want, performance.now());
     if (want === 'limit-too-low') warnOnce('ZC_LIMIT', LIMIT_WARNING);
   }
+}
+
+function routeOf(socket: net.Socket): Adaptive {
+  const { local, remote } = addressesOf(socket);
+  return routes.of(`${local} ${remote}`);
 }
 
 function refusalOf(adaptive: Adaptive | undefined): PauseReason | undefined {

@@ -175,7 +175,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   }
 
   completed(copied: boolean, kind: SendKind): void {
-    const changed = this.#health.completed(copied, kind, this.options.engine);
+    const changed = this.#health.completed(copied, kind, this.options.insists);
     if (changed === 'paused') tellFallback(this.socket, 'kernel-copied');
     if (changed === 'active') tellResume(this.socket);
   }
@@ -338,10 +338,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #means(): SubmitRing | Reactor | Reason {
     const means = this.#standing();
     if (typeof means === 'string') return this.#refuse(means);
-    this.#health.follow(this.options.engine, () => {
-      const { local, remote } = nodePrivate.addressesOf(this.socket);
-      return `${local} ${remote}`;
-    });
+    this.#health.follow(this.options.insists, this.socket);
     return this.refusal() ?? means;
   }
 

@@ -47,6 +47,18 @@ describe('options', () => {
     });
   }
 
+  for (const [given, insists] of [
+    [{ engine: 'msg_zerocopy' }, false],
+    [{ engine: 'io_uring', threshold: 'auto' }, false],
+    [{ engine: 'io_uring', threshold: 0 }, true],
+    [{ engine: 'msg_zerocopy', threshold: 65_536 }, true],
+    [{ threshold: 0 }, false],
+  ] as const) {
+    it(`${insists ? 'insist' : 'do not insist'} on zero copy with ${JSON.stringify(given)}`, () => {
+      withEngineVariable(undefined, () => assert.equal(resolve(given).insists, insists));
+    });
+  }
+
   it('refuse another MSG_ZEROCOPY_THRESHOLD', () => {
     for (const value of ['1.5', '-1', '64K', 'Static']) {
       withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
@@ -67,6 +79,7 @@ describe('options', () => {
           minimumChunk: 8192,
           source: undefined,
           holdCallbacks: true,
+          insists: false,
           maxPendingBytes: 16 * 1024 * 1024,
           lingerTimeoutMs: 30_000,
           detectMutation: undefined,
@@ -98,6 +111,7 @@ describe('options', () => {
       minimumChunk: 7,
       source,
       holdCallbacks: false,
+      insists: true,
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
       detectMutation: 'throw',

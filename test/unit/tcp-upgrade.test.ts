@@ -16,22 +16,32 @@ function withClock(body: (pass: (ms: number) => void) => void): void {
   }
 }
 
-function upgradeWith(engine: 'auto' | 'msg_zerocopy'): TcpUpgrade {
+function upgradeWith(engine: 'auto' | 'msg_zerocopy', threshold?: number): TcpUpgrade {
   const socket = new net.Socket();
-  return new TcpUpgrade(socket, socket as unknown as Base, resolveOptions({ engine }));
+  const options = resolveOptions({ engine, ...(threshold !== undefined && { threshold }) });
+  return new TcpUpgrade(socket, socket as unknown as Base, options);
 }
 
 describe('tcp-upgrade', () => {
-  it('pauses on copies when the engine was left to it, and not when it was asked for by name', () => {
-    for (const [engine, expected] of [
-      ['auto', 'kernel-copied'],
-      ['msg_zerocopy', undefined],
-    ] as const) {
-      const upgrade = upgradeWith(engine);
-      for (let i = 0; i < 8; i++) upgrade.completed(true, 'ordinary');
-      assert.equal(upgrade.refusal(), expected);
-    }
-  });
+  for (const [engine, threshold, expected] of [
+    ['auto', undefined, 'kernel-copied'],
+    ['auto', 0, 'kernel-copied'],
+    ['msg_zerocopy', undefined, 'kernel-copied'],
+    ['msg_zerocopy', 0, undefined],
+  ] as const) {
+    const title = `engine ${engine}, threshold ${threshold ?? 'auto'}`;
+    it(`${expected === undefined ? 'goes on' : 'pauses'} where the kernel copies, ${title}`, () => {
+      const given = process.env['MSG_ZEROCOPY_THRESHOLD'];
+      delete process.env['MSG_ZEROCOPY_THRESHOLD'];
+      try {
+        const upgrade = upgradeWith(engine, threshold);
+        for (let i = 0; i < 8; i++) upgrade.completed(true, 'ordinary');
+        assert.equal(upgrade.refusal(), expected);
+      } finally {
+        process.env['MSG_ZEROCOPY_THRESHOLD'] = given;
+      }
+    });
+  }
 
   // The pause for want of buffers holds for both; its probe must be judged for both.
   for (const engine of ['auto', 'msg_zerocopy'] as const) {
