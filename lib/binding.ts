@@ -18,6 +18,7 @@ export interface NativeConstants {
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
   readonly SEND_EOR: number;
+  readonly MOST_TEXT: number;
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;
   readonly PIECES_PER_BATCH: number;
@@ -190,6 +191,8 @@ export interface Native {
     length: number,
     flags: number,
   ): number;
+  /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters of latin1, then `body`; bytes, or -errno. */
+  sendNow(fd: number, text: string, body: Uint8Array | undefined): number;
   /** Asks for one RECORD_WRITABLE. */
   arm(port: number): number;
   /** Takes arm() back: nothing is waited for. */
@@ -202,10 +205,7 @@ export interface Native {
   abort(port: number): number;
   /** Closes the duplicate. Only when nothing is pending. */
   detach(port: number): void;
-  /**
-   * Whether every range is reported at once, because somebody waits for it. Answers how many ranges
-   * are held already; reap() fetches them.
-   */
+  /** Whether every range is reported at once. Answers how many are held already; reap() fetches them. */
   setEager(port: number, eager: boolean): number;
   setReferenced(port: number, referenced: boolean): void;
   /** Another process has the connection: its end is not waited for, and it is never reset from here. */

@@ -21,7 +21,10 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   countedByNode = 0;
   readonly #owner: Owner;
   #counters: Counters | undefined;
-  /** What libuv wrote of the connections before the present one, and of all as it was asked last. */
+  /**
+   * What was copied past libuv, and what libuv wrote of the connections before the present one; all of
+   * these and of the present one, as it was asked last.
+   */
   #bytesBefore = 0;
   #bytesByNode = 0;
 
@@ -54,6 +57,11 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   }
   get engines(): StreamEngine[] {
     return this.#owner.attachment?.engines() ?? [];
+  }
+
+  /** Bytes were copied past libuv. */
+  copiedNow(bytes: number): void {
+    this.#bytesBefore += bytes;
   }
 
   /** Notifications that nobody waits for are read late (docs/architecture.md): who asks wants them. */

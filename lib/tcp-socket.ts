@@ -2,6 +2,7 @@
 // prototype, so that `instanceof`, http's parser and every library keep what they know.
 import net from 'node:net';
 import tls from 'node:tls';
+import { copyAll, copyOne } from './copy-now.js';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
@@ -138,8 +139,7 @@ function _write(
   // A buffer without bytes may be a detached one.
   if (size > 0 && size < up.options.floor && !up.trackers.any && !up.mayStage) {
     tuning.countWrite(size);
-    if (up.base._write === nodeWriteChunk) nodeWriteChunk.call(this, chunk, encoding, callback);
-    else up.base._write.call(this, chunk, encoding, callback);
+    copyOne(up, chunk, encoding, callback);
     return;
   }
   up.write([{ chunk, encoding }], callback);
@@ -150,7 +150,7 @@ function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): vo
   const size = up.trackers.any || up.mayStage ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
   if (size < 0) return up.write(chunks, callback);
   tuning.countWrite(size);
-  up.base._writev.call(this, chunks as Parameters<Base['_writev']>[0], callback);
+  copyAll(up, chunks, callback);
 }
 
 // The bytes of chunks that are all to be copied; -1 when one may not be, or may be detached.

@@ -11,6 +11,7 @@ import {
   type Thresholds,
   type ZeroCopyStats,
 } from './control.js';
+import { copyAll, type CopyHost } from './copy-now.js';
 import type { Counters } from './counters.js';
 import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
@@ -53,7 +54,7 @@ export interface Base {
   readonly unref: net.Socket['unref'];
 }
 
-export class TcpUpgrade implements EngineHost, ControlSource {
+export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   options: ResolvedOptions;
   readonly socket: net.Socket;
   readonly base: Base;
@@ -235,7 +236,16 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     return this.options.engine !== 'copy' && this.options.engine !== 'msg_zerocopy';
   }
 
-  /** Sends the chunks of a write, by the engine or by Node. */
+  get leavesCopiesToNode(): boolean {
+    return this.options.engine === 'copy' || this.refused !== undefined;
+  }
+
+  copiedNow(bytes: number): void {
+    this.#dispatched += bytes;
+    this.account.copiedNow(bytes);
+  }
+
+  /** Sends the chunks of a write, by the engine or by copy. */
   write(chunks: readonly Chunk[], callback: WriteCallback): void {
     const wanted = this.trackers.withoutCancelled(chunks);
     if (wanted.length === 0) callback();
@@ -266,7 +276,7 @@ export class TcpUpgrade implements EngineHost, ControlSource {
   #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
     this.trackers.copied(chunks, reason);
     if (reason === 'below-threshold' && this.mayStage && this.#stages(chunks, callback)) return;
-    this.#writeByNode(chunks, callback);
+    copyAll(this, chunks, callback);
   }
 
   // Takes a small write over: it is copied now, and sent with what others write in this turn.
@@ -309,14 +319,6 @@ export class TcpUpgrade implements EngineHost, ControlSource {
     const job: Job = { segments, bytes, lease: staging.lease, watch, accepted: callback };
     this.#dispatched += bytes;
     engine.submit(job, newWriteResource);
-  }
-
-  #writeByNode(chunks: readonly Chunk[], callback: WriteCallback): void {
-    const { socket, base } = this;
-    const single = chunks.length === 1 ? chunks[0] : undefined;
-    if (single !== undefined) base._write.call(socket, single.chunk, single.encoding, callback);
-    else
-      base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
   }
 
   // --- the engine -------------------------------------------------------------------------------

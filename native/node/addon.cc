@@ -9,6 +9,7 @@
 #include <climits>
 
 #include "kernel/abi.h"
+#include "kernel/sys.h"
 #include "kernel/tcp.h"
 #include "node/arguments.h"
 #include "node/pieces.h"
@@ -47,6 +48,23 @@ Napi::Value send(const Napi::CallbackInfo& info) {
   const int flags = ((wanted & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0) |
                     ((wanted & kSendMore) != 0 ? MSG_MORE : 0);
   return number(info, reactor->send(port, iov, count, flags));
+}
+
+// sendNow(fd, text, body) -> bytes accepted, or -errno. `text`: latin1, at most kMostText characters, or
+// empty; `body`: a view, or undefined.
+Napi::Value send_now(const Napi::CallbackInfo& info) {
+  char text[kMostText + 1];
+  iovec iov[2];
+  size_t count = 0;
+  size_t length = 0;
+  // Raw Node-API, as in gather(): every small write passes here.
+  napi_get_value_string_latin1(info.Env(), info[1], text, sizeof text, &length);
+  if (length > 0) iov[count++] = {text, length};
+  void* data = nullptr;
+  size_t size = 0;
+  napi_get_typedarray_info(info.Env(), info[2], nullptr, &size, &data, nullptr, nullptr);
+  if (size > 0) iov[count++] = {data, size};
+  return number(info, count == 0 ? 0 : send_message(int_at(info, 0), iov, count, 0));
 }
 
 Napi::Value arm(const Napi::CallbackInfo& info) {
@@ -155,6 +173,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["start"] = Napi::Function::New(env, start, "start");
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["send"] = Napi::Function::New(env, send, "send");
+  exports["sendNow"] = Napi::Function::New(env, send_now, "sendNow");
   exports["arm"] = Napi::Function::New(env, arm, "arm");
   exports["disarm"] = Napi::Function::New(env, disarm, "disarm");
   exports["reap"] = Napi::Function::New(env, reap, "reap");

@@ -45,6 +45,7 @@ constexpr Constant kOwn[] = {
     {"SEND_ZEROCOPY", kSendZeroCopy},
     {"SEND_MORE", kSendMore},
     {"SEND_EOR", kSendEor},
+    {"MOST_TEXT", kMostText},
     {"BATCH", kBatch},
     {"PIECES_PER_BATCH", kPiecesPerBatch},
     {"ENVELOPE_WORDS", sizeof(Envelope) / 4},

@@ -24,6 +24,9 @@ constexpr uint32_t kSendZeroCopy = 1;
 constexpr uint32_t kSendMore = 2;
 constexpr uint32_t kSendEor = 4;
 
+// Characters of the text that sendNow() takes: an HTTP header.
+constexpr uint32_t kMostText = 4096;
+
 struct Record {
   uint32_t port;
   uint32_t lo;
