@@ -68,7 +68,6 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
 }
 
 const nodeWrite = net.Socket.prototype.write;
-const nodeWriteChunk = net.Socket.prototype._write;
 
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
 
@@ -244,11 +243,13 @@ function resetAndDestroy(this: net.Socket): net.Socket {
   return upgrade(this).base.resetAndDestroy.call(this);
 }
 
-function setSocketTimeout(this: net.Socket, ...args: unknown[]): net.Socket {
-  const result = upgrade(this).base.setTimeout.apply(this, args as [number]);
+// Twice for each request of http: no rest parameters, they would allocate.
+function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): net.Socket {
+  const up = upgrade(this);
+  const result = up.base.setTimeout.call(this, ms, callback);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
-  if (args[0] === 0) upgrade(this).attachment?.handleMayBeGone();
+  if (ms === 0) up.attachment?.handleMayBeGone();
   return result;
 }
 
