@@ -10,25 +10,21 @@ import {
   LARGEST_STAGED_WRITE_BYTES,
   RESPONSE_THRESHOLD_BYTES,
 } from './policy/threshold.js';
-import type { Tuner } from './policy/tuner.js';
+import { SMALL_WRITE_BYTES, type Tuner } from './policy/tuner.js';
 import { commonArea } from './staging.js';
 import { tunerFor, tuning } from './tuning.js';
 
 type Engine = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
 
-/** What writes have in common that cost the same. */
-interface Pattern {
-  readonly engine: Engine;
-  /** Memory that is registered is cheaper to send from. */
-  readonly pooled: boolean;
-}
-
 export class TcpChoice {
   readonly #socket: net.Socket;
   /** bytesRead of the socket at the last write that was asked about. */
   #bytesRead = 0;
-  #pattern: Pattern | undefined;
   #tuner: Tuner | undefined;
+  /** What it is the tuner of. */
+  #engine: Engine | undefined;
+  /** Memory that is registered is cheaper to send from. */
+  #pooled = false;
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -36,13 +32,13 @@ export class TcpChoice {
 
   /** Another connection begins. */
   leave(): void {
-    this.#pattern = undefined;
+    this.#tuner = undefined;
   }
 
   /** Where the thresholds stand; before the first large write, where they start. */
   thresholds(engine: EngineName, { fixed, tuned, threshold }: ResolvedOptions): Thresholds {
     if (fixed) return { stream: threshold, response: threshold };
-    const tuner = tuned && this.#pattern !== undefined ? this.#tuner : undefined;
+    const tuner = tuned ? this.#tuner : undefined;
     if (tuner !== undefined) {
       return { stream: tuner.threshold('stream'), response: tuner.threshold('response') };
     }
@@ -69,10 +65,17 @@ export class TcpChoice {
     return tuning.wayOf(sizeClass) === 'copy';
   }
 
+  /** Whether an answer that is copied waits for the end of the turn, to be sent with those of others. */
+  waits(bytes: number, options: ResolvedOptions): boolean {
+    if (!options.tuned) return true;
+    const sizeClass = this.#tunerFor('io_uring', options).smallClassFor(bytes);
+    sizeClass.count(bytes + SMALL_WRITE_BYTES);
+    return tuning.wayOf(sizeClass) === 'batch';
+  }
+
   #tunerFor(engine: Engine, options: ResolvedOptions): Tuner {
     const pooled = options.staging !== commonArea;
-    const known = this.#pattern;
-    if (known === undefined || known.engine !== engine || known.pooled !== pooled) {
+    if (this.#tuner === undefined || this.#engine !== engine || this.#pooled !== pooled) {
       const { local, remote } = addressesOf(this.#socket);
       // The local address stands for the interface. On loopback the kernel copies after all.
       const where = isLoopback(local, remote) ? 'loopback' : local;
@@ -80,10 +83,11 @@ export class TcpChoice {
         stream: DEFAULT_THRESHOLD_BYTES,
         response: RESPONSE_THRESHOLD_BYTES[engine],
       };
-      this.#pattern = { engine, pooled };
+      this.#engine = engine;
+      this.#pooled = pooled;
       this.#tuner = tunerFor(`${engine} ${pooled} ${where}`, starts);
     }
-    return this.#tuner as Tuner;
+    return this.#tuner;
   }
 }
 

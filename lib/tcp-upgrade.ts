@@ -281,7 +281,8 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
 
   // Takes a small write over: it is copied now, and sent with what others write in this turn.
   #stages(chunks: readonly Chunk[], callback: WriteCallback): boolean {
-    if (sizeOfAll(chunks) > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
+    const size = sizeOfAll(chunks);
+    if (size > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
     // Answers only, from the second on: one does not pay for a duplicate of the descriptor.
     const { bytesRead } = this.socket;
     if (bytesRead === this.#bytesAnswered) return false;
@@ -289,7 +290,7 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
     this.#bytesAnswered = bytesRead;
     if (isFirst) return false;
     const means = this.#standing();
-    if (!(means instanceof SubmitRing)) return false;
+    if (!(means instanceof SubmitRing) || !this.#choice.waits(size, this.options)) return false;
     const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
     if (attachment.attach(means) !== undefined) return false;
     const engine = attachment.engine as StreamEngine;

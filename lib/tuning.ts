@@ -4,7 +4,7 @@ import { loadNative } from './binding.js';
 import { dropIdle } from './idle-ports.js';
 import { CostModel, type Work } from './policy/cost-model.js';
 import { Experiment } from './policy/experiment.js';
-import { otherWay, type SizeClass, type Starts, Tuner, type Way } from './policy/tuner.js';
+import { type SizeClass, type Starts, Tuner, type Way } from './policy/tuner.js';
 
 /** A server has few addresses; a proxy with many of them learns the rest anew. */
 const MOST_TUNERS = 64;
@@ -93,7 +93,7 @@ export class Tuning {
       this.#rest(now, this.#turnedMs);
       return way;
     }
-    return otherWay(way);
+    return sizeClass.otherWay;
   }
 
   /** A write is about to be made, of whatever size. */

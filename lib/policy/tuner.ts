@@ -1,11 +1,15 @@
-// From which size on writes go zero-copy. Sizes fall into classes of powers of two; each goes one way, and
-// an experiment may show that the other costs less. A class that had none follows its neighbours: zero copy
-// pays from a size on, never up to one. Pure.
+// From which size on writes go zero-copy, and up to which small answers wait for each other. Sizes fall into
+// classes of powers of two; each goes one way, and an experiment may show that the other costs less. A class
+// that had none follows its neighbours: zero copy pays from a size on, waiting up to one. Pure.
 import type { Verdict } from './experiment.js';
 
 /** Writes that follow each other, or the first one after data of the peer. */
 export type Situation = 'stream' | 'response';
-export type Way = 'copy' | 'zerocopy';
+/**
+ * 'copy': copied at once. 'zerocopy': not copied. 'batch': copied by us, and sent at the end of the turn with
+ * what others write in it, in one system call.
+ */
+export type Way = 'copy' | 'zerocopy' | 'batch';
 
 /** The smallest size that is ever worth trying: below it pinning a page costs more than copying it. */
 export const SMALLEST_TUNED_BYTES = 8 * 1024;
@@ -13,6 +17,10 @@ const SMALLEST_CLASS = Math.log2(SMALLEST_TUNED_BYTES);
 /** 2 MiB and more. */
 const LARGEST_CLASS = 21;
 const CLASSES = LARGEST_CLASS - SMALLEST_CLASS + 1;
+/** Of answers that may wait for others: below 8 KiB, below 16 KiB, and up to 32 KiB. */
+const SMALL_CLASSES = 3;
+/** What a small write weighs beside its bytes: its system call costs what copying so many does. */
+export const SMALL_WRITE_BYTES = 16 * 1024;
 
 /** Between two experiments with one class: first, and after many that changed nothing. */
 const FIRST_INTERVAL_MS = 500;
@@ -25,13 +33,11 @@ const GROWTH: Readonly<Record<Exclude<Verdict, 'cheaper'>, number>> = {
 /** A class that took less of the bytes than this is not worth an experiment. */
 const LEAST_SHARE = 0.02;
 
-export function otherWay(way: Way): Way {
-  return way === 'copy' ? 'zerocopy' : 'copy';
-}
-
 /** One size class of one situation. */
 export class SizeClass {
   way: Way;
+  /** What competes with copying at once. */
+  readonly #rival: Way;
   /** An experiment said so. */
   judged = false;
   /** KiB written since classes were last compared. */
@@ -39,8 +45,13 @@ export class SizeClass {
   dueMs = -Infinity;
   #intervalMs = FIRST_INTERVAL_MS;
 
-  constructor(start: Way) {
+  constructor(start: Way, rival: Exclude<Way, 'copy'>) {
     this.way = start;
+    this.#rival = rival;
+  }
+
+  get otherWay(): Way {
+    return this.way === 'copy' ? this.#rival : 'copy';
   }
 
   /** A write of this class is asked about. */
@@ -52,7 +63,7 @@ export class SizeClass {
   settle(verdict: Verdict, nowMs: number): boolean {
     this.judged ||= verdict !== 'no difference';
     const changed = verdict === 'cheaper';
-    if (changed) this.way = otherWay(this.way);
+    if (changed) this.way = this.otherWay;
     this.#intervalMs =
       verdict === 'cheaper'
         ? FIRST_INTERVAL_MS
@@ -69,12 +80,13 @@ export class Tuner {
   /** Times that a class went over to the other way. */
   changes = 0;
   readonly #classes: Readonly<Record<Situation, readonly SizeClass[]>>;
+  readonly #small = Array.from({ length: SMALL_CLASSES }, () => new SizeClass('batch', 'batch'));
 
   constructor(starts: Starts) {
     const from = (threshold: number): SizeClass[] =>
       Array.from(
         { length: CLASSES },
-        (_, index) => new SizeClass(boundOf(index) >= threshold ? 'zerocopy' : 'copy'),
+        (_, index) => new SizeClass(boundOf(index) >= threshold ? 'zerocopy' : 'copy', 'zerocopy'),
       );
     this.#classes = { stream: from(starts.stream), response: from(starts.response) };
   }
@@ -83,6 +95,12 @@ export class Tuner {
   classFor(situation: Situation, bytes: number): SizeClass {
     const exponent = Math.min(LARGEST_CLASS, 31 - Math.clz32(bytes));
     return this.#classes[situation][exponent - SMALLEST_CLASS] as SizeClass;
+  }
+
+  /** The class of an answer that may wait for others. @param bytes at most LARGEST_STAGED_WRITE_BYTES */
+  smallClassFor(bytes: number): SizeClass {
+    const exponent = Math.max(SMALLEST_CLASS - 1, 31 - Math.clz32(bytes));
+    return this.#small[Math.min(SMALL_CLASSES - 1, exponent - SMALLEST_CLASS + 1)] as SizeClass;
   }
 
   /** Bytes from which every write goes zero-copy; undefined where none does. */
@@ -95,7 +113,7 @@ export class Tuner {
 
   /** The class with most bytes that an experiment is due for. Bytes are counted anew from here. */
   mostDue(nowMs: number): SizeClass | undefined {
-    const classes = [...this.#classes.response, ...this.#classes.stream];
+    const classes = [...this.#small, ...this.#classes.response, ...this.#classes.stream];
     const whole = classes.reduce((sum, { kibibytes }) => sum + kibibytes, 0);
     let due: SizeClass | undefined;
     for (const one of classes) {
@@ -110,15 +128,17 @@ export class Tuner {
   settle(subject: SizeClass, verdict: Verdict, nowMs: number): void {
     if (!subject.settle(verdict, nowMs)) return;
     this.changes++;
-    for (const classes of Object.values(this.#classes)) spread(classes, subject);
+    for (const classes of [this.#small, ...Object.values(this.#classes)]) spread(classes, subject);
   }
 }
 
-// Zero copy that pays here pays for more, and copying that is cheaper here is so for less.
+// Zero copy that pays here pays for more, and copying that is cheaper than it here is so for less. Waiting,
+// which copies once more, is the other way round.
 function spread(classes: readonly SizeClass[], changed: SizeClass): void {
   const at = classes.indexOf(changed);
   if (at < 0) return;
-  const step = changed.way === 'zerocopy' ? 1 : -1;
+  const { way, otherWay } = changed;
+  const step = way === 'zerocopy' || otherWay === 'batch' ? 1 : -1;
   for (let index = at + step; ; index += step) {
     const neighbour = classes[index];
     if (neighbour === undefined || neighbour.judged) return;

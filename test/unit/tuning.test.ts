@@ -48,7 +48,7 @@ class Simulation {
   /** @returns how many writes went each way */
   write(traffic: Traffic, situation: Situation = 'response'): Record<Way, number> {
     const { writes, size, load = 1 } = traffic;
-    const went = { copy: 0, zerocopy: 0 };
+    const went = { copy: 0, zerocopy: 0, batch: 0 };
     for (let i = 0; i < writes; i++) {
       const bytes = size();
       const varied = 1 + this.#noise * (2 * this.#random() - 1);
