@@ -1,7 +1,7 @@
 // The members of an upgraded socket on one that is left untouched (TLS): its own write does the work,
 // and the control says why.
 import type { Duplex } from 'node:stream';
-import { zeroCounters } from './counters.js';
+import { snapshotOf, zeroCounters } from './counters.js';
 import type { ControlSource, Thresholds, ZeroCopyStats } from './control.js';
 import type { EngineName, Reason, State } from './engine.js';
 import { SendTracker, type SendReport } from './report.js';
@@ -39,7 +39,7 @@ export class Bystander implements ControlSource, SocketAccount {
   }
 
   stats(): ZeroCopyStats {
-    return Object.freeze({ ...zeroCounters(), copiedBytes: this.bytesByNode });
+    return snapshotOf({ ...zeroCounters(), copiedBytes: this.bytesByNode });
   }
 
   thresholds(): Thresholds {

@@ -1,6 +1,6 @@
 // What `socket.zeroCopy` shows, and metrics() sums, of a datagram socket that Node itself sends for.
 import type { ControlSource, Thresholds } from './control.js';
-import { zeroDatagramCounters } from './counters.js';
+import { snapshotOf, zeroDatagramCounters } from './counters.js';
 import type { DatagramStats } from './datagram-zero-copy.js';
 import type { Reason, State } from './engine.js';
 import { accounts, type SocketAccount } from './totals.js';
@@ -20,7 +20,7 @@ export class CopyingSource implements ControlSource, SocketAccount {
   ) {}
 
   stats(): DatagramStats {
-    return Object.freeze({ ...this.counters });
+    return snapshotOf(this.counters);
   }
 
   thresholds(): Thresholds {

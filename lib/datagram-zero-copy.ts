@@ -1,7 +1,7 @@
 // Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
 // what `socket.zeroCopy` shows.
 import { SocketControl, type ControlSource, type Thresholds } from './control.js';
-import { zeroDatagramCounters, type DatagramCounters } from './counters.js';
+import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from './counters.js';
 import type { DatagramJob } from './datagram-job.js';
 import { warnDetachedInFlight } from './detached.js';
 import { tellFallback, tellResume } from './diagnostics.js';
@@ -98,7 +98,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   }
   stats(): DatagramStats {
     this.#subject.countDrops();
-    return Object.freeze({ ...this.counters });
+    return snapshotOf(this.counters);
   }
   thresholds(): Thresholds {
     return this.#choice.thresholds;

@@ -1,5 +1,5 @@
 // What this environment (the main thread, or one worker) did so far, for monitoring.
-import type { DatagramCounters } from './counters.js';
+import { snapshotOf, type DatagramCounters } from './counters.js';
 import type { Reason } from './engine.js';
 import type { Histogram } from './histogram.js';
 import { startedReactor } from './reactor.js';
@@ -41,7 +41,7 @@ export function metrics(): ProcessMetrics {
   accounts.sweep();
   const reactor = startedReactor();
   return Object.freeze({
-    totals: Object.freeze(accounts.sums()),
+    totals: snapshotOf(accounts.sums()),
     openSockets: accounts.size,
     ...accounts.pending(),
     pinnedBytes: reactor?.native.addPinned(0) ?? 0,

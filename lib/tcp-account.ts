@@ -1,7 +1,7 @@
 // What one upgraded socket counts, and how it takes part in the sums of its environment.
 import type net from 'node:net';
 import type { ZeroCopyStats } from './control.js';
-import { zeroCounters, type Counters } from './counters.js';
+import { NO_BYTES, snapshotOf, zeroCounters, type Counters } from './counters.js';
 import { warnDetachedInFlight } from './detached.js';
 import type { StreamEngine } from './engines/stream-engine.js';
 import type { MutationSubject } from './mutation.js';
@@ -18,15 +18,15 @@ interface Owner {
 
 export class TcpAccount implements SocketAccount, MutationSubject {
   counted: Readonly<Counters> | undefined;
-  countedByNode = 0;
+  countedByNode = NO_BYTES;
   readonly #owner: Owner;
   #counters: Counters | undefined;
   /**
    * What was copied past libuv, and what libuv wrote of the connections before the present one; all of
    * these and of the present one, as it was asked last.
    */
-  #bytesBefore = 0;
-  #bytesByNode = 0;
+  #bytesBefore = NO_BYTES;
+  #bytesByNode = NO_BYTES;
 
   constructor(owner: Owner) {
     this.#owner = owner;
@@ -74,7 +74,7 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     const counters = this.#counters ?? zeroCounters();
     // What libuv wrote is what core counts; it costs the fast path nothing.
     const copiedBytes = counters.copiedBytes + this.bytesByNode;
-    return Object.freeze({ ...counters, copiedBytes });
+    return snapshotOf({ ...counters, copiedBytes });
   }
 
   detachedInFlight(): void {

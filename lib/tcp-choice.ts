@@ -2,6 +2,7 @@
 // found out for its size, situation, engine and interface.
 import type net from 'node:net';
 import type { Thresholds } from './control.js';
+import { NO_BYTES } from './counters.js';
 import type { EngineName } from './engine.js';
 import { addressesOf } from './node-private.js';
 import type { ResolvedOptions } from './options.js';
@@ -19,7 +20,7 @@ type Engine = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
 export class TcpChoice {
   readonly #socket: net.Socket;
   /** bytesRead of the socket at the last write that was asked about. */
-  #bytesRead = 0;
+  #bytesRead = NO_BYTES;
   #tuner: Tuner | undefined;
   /** What it is the tuner of. */
   #engine: Engine | undefined;

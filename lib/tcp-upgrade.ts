@@ -12,7 +12,7 @@ import {
   type ZeroCopyStats,
 } from './control.js';
 import { copyAll, type CopyHost } from './copy-now.js';
-import type { Counters } from './counters.js';
+import { NO_BYTES, type Counters } from './counters.js';
 import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Job, Reason, State } from './engine.js';
 import type { EngineHost, SendKind } from './engines/engine-host.js';
@@ -65,9 +65,9 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   readonly #choice: TcpChoice;
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
-  #dispatched = 0;
+  #dispatched = NO_BYTES;
   /** bytesRead of the socket at the last small write. */
-  #bytesAnswered = 0;
+  #bytesAnswered = NO_BYTES;
   /** The peer has sent something. */
   #hears = false;
   readonly #held = new HeldCallbacks((callback, error, resource) => {
@@ -371,7 +371,7 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   /** The socket got another handle: core counts from 0 again, and had `bytesBefore` by the last one. */
   handleReplaced(bytesBefore: number): void {
     this.account.connected(bytesBefore);
-    this.#dispatched = 0;
+    this.#dispatched = NO_BYTES;
     this.refused = undefined;
     this.#ringRefused = false;
     this.#hears = false;
