@@ -4,7 +4,8 @@
 export type Verdict = 'cheaper' | 'dearer' | 'no difference';
 
 const FEWEST_PAIRS = 5;
-const MOST_PAIRS = 60;
+/** While the other way seems to cost less, going on with it half of the time costs nothing. */
+const MOST_PAIRS = 200;
 /** Standard errors that the mean difference must be away from nothing. */
 const CERTAINTY = 3;
 /** A difference below this share is not worth a change. */

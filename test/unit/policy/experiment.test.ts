@@ -5,7 +5,7 @@ import { Experiment, type Verdict } from '../../../lib/policy/experiment';
 import { seededRandom } from '../../helpers/prng';
 
 const EXPERIMENTS = 500;
-const MOST_PAIRS = 60;
+const MOST_PAIRS = 200;
 
 interface Outcome {
   verdict: Verdict;
