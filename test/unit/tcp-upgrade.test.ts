@@ -38,7 +38,7 @@ describe('tcp-upgrade', () => {
         for (let i = 0; i < 8; i++) upgrade.completed(true, 'ordinary');
         assert.equal(upgrade.refusal(), expected);
       } finally {
-        process.env['MSG_ZEROCOPY_THRESHOLD'] = given;
+        if (given !== undefined) process.env['MSG_ZEROCOPY_THRESHOLD'] = given;
       }
     });
   }
