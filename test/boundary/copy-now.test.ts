@@ -23,7 +23,8 @@ const ENGINES: readonly ZeroCopyOptions[] = [
 /** Puts `instead` in the place of the addon's call, for the present test. */
 function replacing(): (instead: (real: SendNow) => SendNow) => void {
   const { native } = loadNative() as { native: Native };
-  const real = native.sendNow;
+  let real: SendNow;
+  before(() => (real = native.sendNow));
   afterEach(() => Object.assign(native, { sendNow: real }));
   return (instead) => Object.assign(native, { sendNow: instead(real) });
 }

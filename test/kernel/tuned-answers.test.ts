@@ -23,20 +23,25 @@ function fill(body: Buffer, number: number): Buffer {
   return body;
 }
 
-/** Counts calls of the addon, for the present test. */
-function counting<Name extends 'sendNow' | 'prepareSend' | 'send'>(...names: Name[]) {
+type Counted = 'sendNow' | 'prepareSend';
+
+/** Counts calls of the addon while the present suite runs. */
+function counting(...names: Counted[]): Record<Counted, number> {
   const { native } = loadNative() as { native: Native };
-  const counts = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
-  for (const name of names) {
-    const real = native[name] as (...args: unknown[]) => number;
-    Object.assign(native, {
-      [name]: (...args: unknown[]) => {
+  const counts = { sendNow: 0, prepareSend: 0 };
+  const real = new Map<Counted, unknown>();
+  before(() => {
+    for (const name of names) {
+      const call = native[name] as (...args: unknown[]) => number;
+      real.set(name, call);
+      const counted = (...args: unknown[]): number => {
         counts[name]++;
-        return real(...args);
-      },
-    });
-    after(() => Object.assign(native, { [name]: real }));
-  }
+        return call(...args);
+      };
+      Object.assign(native, { [name]: counted });
+    }
+  });
+  after(() => Object.assign(native, Object.fromEntries(real)));
   return counts;
 }
 
