@@ -25,8 +25,9 @@ export interface ZeroCopyOptions {
   /**
    * Bytes from which a write goes zero-copy. `'auto'` (default): from where it costs less than copying,
    * found out by experiments with the traffic of this process, apart for responses (the first write after
-   * data of the peer) and streams, engines and interfaces. It starts at 32 KiB, for a response at
-   * 128 KiB, and never goes below 8 KiB; `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`
+   * data of the peer) and streams, engines and interfaces. It starts at 32 KiB, for a response at 64 KiB
+   * with io_uring and 128 KiB with MSG_ZEROCOPY, and never goes below 8 KiB; `socket.zeroCopy.thresholds`
+   * shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`
    * for no experiments.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.

@@ -15,7 +15,7 @@ import { SMALL_WRITE_BYTES, type Tuner } from './policy/tuner.js';
 import { commonArea } from './staging.js';
 import { tunerFor, tuning } from './tuning.js';
 
-type Engine = EngineName & ('io_uring' | 'msg_zerocopy');
+type Engine = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
 
 export class TcpChoice {
   readonly #socket: net.Socket;
@@ -37,13 +37,14 @@ export class TcpChoice {
   }
 
   /** Where the thresholds stand; before the first large write, where they start. */
-  thresholds({ fixed, tuned, threshold }: ResolvedOptions): Thresholds {
+  thresholds(engine: EngineName, { fixed, tuned, threshold }: ResolvedOptions): Thresholds {
     if (fixed) return { stream: threshold, response: threshold };
     const tuner = tuned ? this.#tuner : undefined;
     if (tuner !== undefined) {
       return { stream: tuner.threshold('stream'), response: tuner.threshold('response') };
     }
-    return { stream: threshold, response: RESPONSE_THRESHOLD_BYTES };
+    const ring = engine === 'io_uring' ? 'io_uring' : 'msg_zerocopy';
+    return { stream: threshold, response: RESPONSE_THRESHOLD_BYTES[ring] };
   }
 
   /**
@@ -59,7 +60,7 @@ export class TcpChoice {
     // Answers as small as that go by the ring together, copied.
     const staged = engine === 'io_uring' && bytes <= LARGEST_STAGED_WRITE_BYTES;
     if (staged && situation === 'response') return true;
-    if (!options.tuned) return situation === 'response' && bytes < RESPONSE_THRESHOLD_BYTES;
+    if (!options.tuned) return situation === 'response' && bytes < RESPONSE_THRESHOLD_BYTES[engine];
     const sizeClass = this.#tunerFor(engine, options).classFor(situation, bytes);
     sizeClass.count(bytes);
     return tuning.wayOf(sizeClass) === 'copy';
@@ -79,7 +80,10 @@ export class TcpChoice {
       const { local, remote } = addressesOf(this.#socket);
       // The local address stands for the interface. On loopback the kernel copies after all.
       const where = isLoopback(local, remote) ? 'loopback' : local;
-      const starts = { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES };
+      const starts = {
+        stream: DEFAULT_THRESHOLD_BYTES,
+        response: RESPONSE_THRESHOLD_BYTES[engine],
+      };
       this.#engine = engine;
       this.#pooled = pooled;
       this.#tuner = tunerFor(`${engine} ${pooled} ${where}`, starts);

@@ -134,7 +134,7 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   }
 
   thresholds(): Thresholds {
-    return this.#choice.thresholds(this.options);
+    return this.#choice.thresholds(this.engineName, this.options);
   }
 
   /** Settles when what is written so far has gone to the kernel and been released. */

@@ -8,11 +8,11 @@
 export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
 
 /**
- * Default threshold in bytes for a response: the first write after data of the peer. It pays for a notification
- * alone, with MSG_ZEROCOPY for a wake-up as well: at 64 KiB that is more than the copy, unless many connections
- * share the system call of a ring, or the bytes come from beyond the caches (docs/performance.md).
+ * Default thresholds in bytes for a response: the first write after data of the peer, by what it is sent
+ * with. It pays for a notification alone, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that is more than
+ * the copy (docs/performance.md).
  */
-export const RESPONSE_THRESHOLD_BYTES = 128 * 1024;
+export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
 
 /**
  * Writes below the threshold and up to this many bytes go by the ring, where there is one: with those of

@@ -34,8 +34,8 @@ function waysOf(tuner: Tuner, situation: Situation = 'response'): string {
 describe('policy: tuner', () => {
   describe('at the start', () => {
     const starts = [
-      { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES },
-      { stream: 64 * KIB, response: 16 * KIB },
+      { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES.io_uring },
+      { stream: DEFAULT_THRESHOLD_BYTES, response: RESPONSE_THRESHOLD_BYTES.msg_zerocopy },
     ];
     for (const { stream, response } of starts) {
       it(`stands at the static thresholds ${stream} and ${response}`, () => {
