@@ -59,10 +59,12 @@ export function copyOne(
 
 /** Copies the chunks of one write to the kernel, or has Node do so. */
 export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: WriteCallback): void {
-  const [first, second] = chunks;
+  if (chunks.length > 3) return writeByNode(host, chunks, callback);
+  const first = chunks[0];
+  const second = chunks[1];
   if (first === undefined) return callback();
   if (second === undefined) return copyOne(host, first.chunk, first.encoding, callback);
-  if (!isAnswer(chunks)) return writeByNode(host, chunks, callback);
+  if (!isAnswer(first, second, chunks[2])) return writeByNode(host, chunks, callback);
   const text = first.chunk as string;
   const body = second.chunk as Uint8Array;
   const accepted = send(host, text, body);
@@ -72,9 +74,7 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
 }
 
 // What http writes for most responses: a header, a body, and on Node 20 and 22 an empty chunk.
-function isAnswer(chunks: readonly Chunk[]): boolean {
-  if (chunks.length > 3) return false;
-  const [head, body, end] = chunks as [Chunk, Chunk, Chunk?];
+function isAnswer(head: Chunk, body: Chunk, end: Chunk | undefined): boolean {
   if (typeof head.chunk !== 'string' || head.encoding !== 'latin1') return false;
   return typeof body.chunk !== 'string' && (end === undefined || end.chunk.length === 0);
 }
