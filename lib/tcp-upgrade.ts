@@ -272,7 +272,7 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
     else this.#copy(chunks, callback, refused);
   }
 
-  // Small answers go together, by the ring; everything else as Node sends it.
+  // Small answers may go together, by the ring; everything else at once.
   #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
     this.trackers.copied(chunks, reason);
     if (reason === 'below-threshold' && this.mayStage && this.#stages(chunks, callback)) return;
