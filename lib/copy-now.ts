@@ -52,7 +52,7 @@ export function copyOne(
   let accepted = 0;
   if (typeof chunk !== 'string') accepted = send(host, '', chunk);
   else if (encoding === 'latin1') accepted = send(host, chunk, undefined);
-  if (accepted === chunk.length) callback();
+  if (accepted > 0 && accepted === chunk.length) callback();
   else if (accepted < 0) callback(systemError(accepted, 'write'));
   else host.base._write.call(host.socket, restOf(chunk, accepted), encoding, callback);
 }
@@ -68,7 +68,7 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
   const text = first.chunk as string;
   const body = second.chunk as Uint8Array;
   const accepted = send(host, text, body);
-  if (accepted === text.length + body.length) callback();
+  if (accepted > 0 && accepted === text.length + body.length) callback();
   else if (accepted < 0) callback(systemError(accepted, 'write'));
   else writeByNode(host, restOfAnswer(first, second, accepted), callback);
 }
@@ -98,7 +98,8 @@ function writeByNode(host: CopyHost, chunks: readonly Chunk[], callback: WriteCa
     base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
 }
 
-// The bytes that the kernel took, 0 where Node is to send all of them; or the error of the connection.
+// The bytes that the kernel took, 0 where Node is to send all of them, which may be none: an empty write waits
+// for the connection, too; or the error of the connection.
 function send(host: CopyHost, text: string, body: Uint8Array | undefined): number {
   if (host.leavesCopiesToNode) return 0;
   const { socket } = host;

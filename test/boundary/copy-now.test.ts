@@ -2,9 +2,11 @@
 // refuses. The addon's call is made to answer so; bytes go to a real socket, and each buffer is overwritten
 // when it is handed back.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { constants as osConstants } from 'node:os';
 import { loadNative, type Native } from '../../lib/binding';
-import type { ZeroCopyOptions } from '../../lib/index';
+import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { gather, loopback, sha256, type Upgraded } from '../helpers/loopback';
 import { randomBytes } from '../helpers/mixed-chunks';
 import { seededRandom } from '../helpers/prng';
@@ -146,6 +148,30 @@ for (const zeroCopy of ENGINES) {
       internal._handle = null;
       sender.destroy();
       assert.equal((await arrived).bytes, ANSWER_BYTES);
+    });
+  });
+}
+
+for (const zeroCopy of [...ENGINES, { engine: 'copy' }] as const) {
+  describe(`an empty write while the socket connects, ${JSON.stringify(zeroCopy)}`, () => {
+    it('calls back behind the connection, as in plain Node', async () => {
+      const server = net.createServer((peer) => peer.resume().on('end', () => peer.end()));
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as net.AddressInfo;
+      const order: string[] = [];
+      const socket = connect({ port, host: '127.0.0.1', zeroCopy });
+      socket.once('connect', () => order.push('connect'));
+      await new Promise<void>((resolve) =>
+        socket.write('', 'latin1', () => {
+          order.push('callback');
+          resolve();
+        }),
+      );
+      assert.deepEqual(order, ['connect', 'callback']);
+      socket.end();
+      await once(socket, 'close');
+      server.close();
     });
   });
 }
