@@ -62,7 +62,7 @@ export class TcpHealth {
 
   /**
    * A notification came.
-   * @param insists who does does not pause on copies
+   * @param insists whether zero copy goes on where the kernel copies
    * @returns the new state when this changed it
    */
   completed(copied: boolean, kind: SendKind, insists: boolean): AdaptiveState | undefined {
