@@ -1,116 +1,8 @@
 // The door to the native addon: loads it, and declares the whole of its surface. Positional
 // arguments, checked by the callers here; results are values or -errno.
 import path from 'node:path';
+import type { KernelConstants, NativeConstants } from './binding-constants.js';
 import { type Choice, chooseAddon, type Host } from './loader.js';
-
-/** Numbers that both sides share; native exports them so that none is written twice. */
-export interface NativeConstants {
-  readonly RECORD_WORDS: number;
-  readonly RECORD_RANGE: number;
-  readonly RECORD_COPIED: number;
-  readonly RECORD_WRITABLE: number;
-  readonly RECORD_PEER_DATA: number;
-  readonly RECORD_HANGUP: number;
-  readonly RECORD_READABLE: number;
-  readonly RECORD_RESULT: number;
-  readonly RECORD_MORE: number;
-  readonly RECORD_LOST: number;
-  readonly SEND_ZEROCOPY: number;
-  readonly SEND_MORE: number;
-  readonly SEND_EOR: number;
-  readonly MOST_TEXT: number;
-  /** Datagrams for one call, and buffers that they may consist of. */
-  readonly BATCH: number;
-  readonly PIECES_PER_BATCH: number;
-  readonly ENVELOPE_WORDS: number;
-  readonly ARRIVAL_WORDS: number;
-  readonly ARRIVAL_TRUNCATED: number;
-  readonly NO_TOS: number;
-  /** What a failed zero-copy datagram that took an id is less by. */
-  readonly ID_TAKEN: number;
-}
-
-/** Numbers of the kernel's, under its own names. */
-export interface KernelConstants {
-  readonly AF_INET: number;
-  readonly AF_INET6: number;
-  readonly AF_PACKET: number;
-  readonly SOCK_STREAM: number;
-  readonly SOCK_DGRAM: number;
-  readonly SOCK_RAW: number;
-  readonly IPPROTO_TCP: number;
-  readonly IPPROTO_UDP: number;
-  readonly IPPROTO_ICMP: number;
-  readonly IPPROTO_ICMPV6: number;
-  readonly IPPROTO_RAW: number;
-  readonly SOL_SOCKET: number;
-  readonly SOL_IP: number;
-  readonly SOL_IPV6: number;
-  readonly SOL_UDP: number;
-  readonly SOL_RAW: number;
-  readonly SOL_PACKET: number;
-  readonly SO_ZEROCOPY: number;
-  readonly SO_REUSEADDR: number;
-  readonly SO_REUSEPORT: number;
-  readonly SO_BROADCAST: number;
-  readonly SO_RCVBUF: number;
-  readonly SO_SNDBUF: number;
-  readonly SO_SNDBUFFORCE: number;
-  readonly SO_BINDTODEVICE: number;
-  readonly SO_DETACH_FILTER: number;
-  readonly SO_DOMAIN: number;
-  readonly SO_PROTOCOL: number;
-  readonly SO_TYPE: number;
-  readonly IP_HDRINCL: number;
-  readonly IP_TTL: number;
-  readonly IP_PKTINFO: number;
-  readonly IP_RECVTOS: number;
-  readonly IP_MULTICAST_TTL: number;
-  readonly IP_MULTICAST_LOOP: number;
-  readonly IP_MULTICAST_IF: number;
-  readonly IP_ADD_MEMBERSHIP: number;
-  readonly IP_DROP_MEMBERSHIP: number;
-  readonly IP_ADD_SOURCE_MEMBERSHIP: number;
-  readonly IP_DROP_SOURCE_MEMBERSHIP: number;
-  readonly IPV6_V6ONLY: number;
-  readonly IPV6_HDRINCL: number;
-  readonly IPV6_CHECKSUM: number;
-  readonly IPV6_UNICAST_HOPS: number;
-  readonly IPV6_MULTICAST_HOPS: number;
-  readonly IPV6_MULTICAST_LOOP: number;
-  readonly IPV6_MULTICAST_IF: number;
-  readonly IPV6_ADD_MEMBERSHIP: number;
-  readonly IPV6_DROP_MEMBERSHIP: number;
-  readonly IPV6_RECVPKTINFO: number;
-  readonly IPV6_RECVTCLASS: number;
-  readonly MCAST_JOIN_SOURCE_GROUP: number;
-  readonly MCAST_LEAVE_SOURCE_GROUP: number;
-  readonly UDP_SEGMENT: number;
-  readonly UDP_GRO: number;
-  readonly ICMP_FILTER: number;
-  readonly ICMPV6_FILTER: number;
-  readonly PACKET_VERSION: number;
-  readonly PACKET_VNET_HDR: number;
-  readonly PACKET_QDISC_BYPASS: number;
-  readonly PACKET_IGNORE_OUTGOING: number;
-  readonly PACKET_ADD_MEMBERSHIP: number;
-  readonly PACKET_MR_PROMISC: number;
-  readonly PACKET_STATISTICS: number;
-  readonly PACKET_HOST: number;
-  readonly PACKET_BROADCAST: number;
-  readonly PACKET_MULTICAST: number;
-  readonly PACKET_OTHERHOST: number;
-  readonly PACKET_OUTGOING: number;
-  readonly ARPHRD_ETHER: number;
-  readonly ARPHRD_LOOPBACK: number;
-  readonly ETH_P_ALL: number;
-  readonly RTN_LOCAL: number;
-  readonly VIRTIO_NET_HDR_F_NEEDS_CSUM: number;
-  readonly VIRTIO_NET_HDR_GSO_NONE: number;
-  readonly VIRTIO_NET_HDR_GSO_TCPV4: number;
-  readonly VIRTIO_NET_HDR_GSO_TCPV6: number;
-  readonly VIRTIO_NET_HDR_GSO_UDP_L4: number;
-}
 
 /** A network interface. */
 export interface NativeInterface {
@@ -247,7 +139,8 @@ export interface Native {
   ringUsable(): boolean;
   /**
    * Prepares one send of pieces[first..] from `offset`, at most `length` bytes. One for each port until
-   * submitRing(). 0; -EBUSY: submit first; -EFAULT: the memory is gone.
+   * submitRing(). `slot`: of the registered memory that they lie in; -1: none, or a slab.
+   * 0; -EBUSY: submit first; -EFAULT: the memory is gone.
    */
   prepareSend(
     port: number,
@@ -256,6 +149,7 @@ export interface Native {
     offset: number,
     length: number,
     flags: number,
+    slot: number,
   ): number;
   /** Submits, and reads completions; how many records are in the shared words. */
   submitRing(): number;
@@ -266,6 +160,11 @@ export interface Native {
   openSlab(bytes: number, pages: 0 | 1 | 2): ArrayBuffer | number;
   /** Registers a slab with the ring: sends from it pin nothing. 0 or -errno. */
   registerSlab(slab: ArrayBuffer): number;
+  /** Registers the pages of other memory, which must stay where they are; a slot, or -errno. */
+  registerMemory(memory: ArrayBuffer): number;
+  unregisterMemory(slot: number): number;
+  /** Adds to what this environment has registered by registerMemory(); the process's total. */
+  addRegistered(delta: number): number;
 
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see envelope.ts. */

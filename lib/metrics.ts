@@ -14,8 +14,13 @@ export interface ProcessMetrics {
   /** What the kernel references for these sockets at present. */
   readonly pendingBytes: number;
   readonly pendingSends: number;
-  /** Bytes that the whole process has pinned at present, those of other threads included. */
+  /** Bytes that sends of the whole process have pinned at present, those of other threads included. */
   readonly pinnedBytes: number;
+  /**
+   * Bytes of the program's own memory that the whole process has registered with io_uring, because they
+   * are sent again and again. Given back some ten seconds after the last send. Those of pools are not in it.
+   */
+  readonly registeredBytes: number;
   /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
@@ -40,11 +45,13 @@ export interface ProcessMetrics {
 export function metrics(): ProcessMetrics {
   accounts.sweep();
   const reactor = startedReactor();
+  const registeredBytes = reactor?.native.addRegistered(0) ?? 0;
   return Object.freeze({
     totals: snapshotOf(accounts.sums()),
     openSockets: accounts.size,
     ...accounts.pending(),
-    pinnedBytes: reactor?.native.addPinned(0) ?? 0,
+    pinnedBytes: (reactor?.native.addPinned(0) ?? 0) - registeredBytes,
+    registeredBytes,
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,
     fallbacks: fallbacks.snapshot(),

@@ -1,7 +1,7 @@
 // Raw sockets: IP datagrams past the transport protocols, with or without their IP header.
 import { constants } from 'node:os';
 import { addExtras } from './arrival-extras.js';
-import type { KernelConstants } from './binding.js';
+import type { KernelConstants } from './binding-constants.js';
 import { bytesOf, checkItems, messagePayloads, type DatagramItem } from './datagram-arguments.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
 import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';

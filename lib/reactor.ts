@@ -2,7 +2,8 @@
 // owner of its port. One call for each wake-up of the event loop.
 import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
-import { loadNative, type Native, type NativeConstants } from './binding.js';
+import type { NativeConstants } from './binding-constants.js';
+import { loadNative, type Native } from './binding.js';
 import { rethrowLater } from './handbacks.js';
 import { memlockOf, processBudgetBytes } from './policy/budget.js';
 import { WorkingBudget } from './policy/working-budget.js';
@@ -102,6 +103,12 @@ export class Reactor {
   /** Bytes of a zero-copy send were accepted, or, negative, released. */
   addPinned(delta: number): void {
     this.processPinned = this.native.addPinned(delta);
+  }
+
+  /** Memory was registered with the ring, which pins it, or, negative, given back. */
+  addRegistered(delta: number): void {
+    this.addPinned(delta);
+    this.native.addRegistered(delta);
   }
 
   /** Reads a port's error queue now. Runs no user code: onRangesDone() is left to the caller. */

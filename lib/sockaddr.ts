@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
-import type { KernelConstants } from './binding.js';
+import type { KernelConstants } from './binding-constants.js';
 
 export interface SocketAddress {
   readonly address: string;

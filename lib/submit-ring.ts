@@ -7,6 +7,7 @@ import { errnoName } from './errors.js';
 import { rethrowLater } from './handbacks.js';
 import { isExiting } from './node-private.js';
 import { getReactor, Reactor, RECORDS, type Calls, type PortOwner } from './reactor.js';
+import { RegisteredMemory } from './registered-memory.js';
 
 const { EACCES, EBUSY, ENOMEM, ENOSYS, EPERM } = osConstants.errno;
 
@@ -50,12 +51,15 @@ export class SubmitRing {
   #queue: RingSender[] = [];
   /** Why the ring is not used any more. */
   #lost: string | undefined;
+  /** Memory of the program's that sends need not pin. */
+  readonly memory: RegisteredMemory;
   /** Zero-copy bytes that are asked for in the present submit. */
   askedBytes = 0;
   /** Senders of the last turn. */
   #batch = 0;
 
   constructor(readonly reactor: Reactor) {
+    this.memory = new RegisteredMemory(reactor.native, reactor);
     // process.exit() must not lose what plain Node hands to the kernel in write().
     process.on('exit', () => this.#flushAtExit());
   }

@@ -166,6 +166,9 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   get threshold(): number {
     return this.options.threshold;
   }
+  get minimumChunk(): number {
+    return this.options.minimumChunk;
+  }
 
   refusal(): Reason | undefined {
     return this.refused ?? this.#health.refusal();

@@ -1,7 +1,7 @@
 // struct virtio_net_hdr, which PACKET_VNET_HDR puts before every frame: what a device is to do to it.
 // Source: include/uapi/linux/virtio_net.h; in the machine's byte order (net/packet/af_packet.c:vio_le).
 import { endianness } from 'node:os';
-import type { KernelConstants } from './binding.js';
+import type { KernelConstants } from './binding-constants.js';
 import { integer } from './datagram-options.js';
 import { outOfRange } from './errors.js';
 import type { Offload } from './headers.js';

@@ -1,19 +1,23 @@
-// Fails when what lib/binding.ts declares and what the addon exports are not the same set of names.
+// Fails when what lib/binding.ts and lib/binding-constants.ts declare and what the addon exports are not the same set of names.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 import { loadNative } from '../lib/binding.js';
 
 const root = path.resolve(__dirname, '../..');
-const file = path.join(root, 'lib/binding.ts');
-const source = ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
+const sources = ['lib/binding.ts', 'lib/binding-constants.ts'].map((name) => {
+  const file = path.join(root, name);
+  return ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
+});
 
 function declaredMembers(name: string): string[] {
   const members: string[] = [];
-  source.forEachChild((node) => {
-    if (!ts.isInterfaceDeclaration(node) || node.name.text !== name) return;
-    for (const member of node.members) if (member.name) members.push(member.name.getText(source));
-  });
+  for (const source of sources) {
+    source.forEachChild((node) => {
+      if (!ts.isInterfaceDeclaration(node) || node.name.text !== name) return;
+      for (const member of node.members) if (member.name) members.push(member.name.getText(source));
+    });
+  }
   return members.sort();
 }
 

@@ -11,6 +11,8 @@ export interface EngineHost {
   readonly maxPendingBytes: number;
   readonly lingerTimeoutMs: number;
   readonly threshold: number;
+  /** Pieces of fewer bytes ride in front of others, and may as well be copied. */
+  readonly minimumChunk: number;
   readonly counters: Counters;
   /** Why the next send may not go zero-copy; undefined when it may. */
   refusal(): Reason | undefined;

@@ -5,6 +5,7 @@ import { constants as osConstants } from 'node:os';
 import type { Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
 import { cadenceBytes } from '../policy/cadence.js';
+import { NO_SLOT } from '../registered-memory.js';
 import type { Prepared, RingSender, SubmitRing } from '../submit-ring.js';
 import type { EngineHost } from './engine-host.js';
 import type { JobCursor } from './job-cursor.js';
@@ -60,7 +61,12 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       this.#failure = bufferDetached();
       return 'nothing';
     }
-    const asked = this.#plan(cursor, segment);
+    let asked = this.#plan(cursor, segment);
+    const slot = asked.copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
+    if (slot !== NO_SLOT && cursor.piece < segment.pieces.length - 1) {
+      if (!this.#sendHead(cursor, segment)) return 'nothing';
+      asked = this.#plan(cursor, segment);
+    }
     const { SEND_ZEROCOPY, SEND_MORE, SEND_EOR } = this.reactor.constants;
     const isLast = !cursor.hasMoreSegments && asked.wanted === cursor.left;
     const flags =
@@ -69,7 +75,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       (asked.endsRecord ? SEND_EOR : 0);
     const { native } = this.reactor;
     const { piece, offset } = cursor;
-    const error = native.prepareSend(this.port, segment.pieces, piece, offset, asked.wanted, flags);
+    const { pieces } = segment;
+    const error = native.prepareSend(this.port, pieces, piece, offset, asked.wanted, flags, slot);
     if (error === -EBUSY) {
       this.#unsettled = false;
       return 'full';
@@ -193,6 +200,32 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const cadence = cadenceBytes(this.reactor.processBudget, busyEngines);
     const endsRecord = this.#sinceMark + allowed >= cadence;
     return { wanted: allowed, copying: undefined, isHead, endsRecord };
+  }
+
+  // The slot of the registered memory that the next request goes from: of a body at the end of its
+  // segment, with nothing or a head in front of it.
+  #slotFor({ piece, offset }: JobCursor, { pieces }: Segment): number {
+    const last = pieces.length - 1;
+    if (last - piece > 1) return NO_SLOT;
+    if (piece < last && (pieces[piece] as Uint8Array).length >= this.host.minimumChunk)
+      return NO_SLOT;
+    const body = pieces[last] as Uint8Array;
+    const { memory } = this.#ring;
+    // What goes on was counted when it began.
+    return piece < last || offset === 0 ? memory.slotFor(body) : memory.slotOf(body);
+  }
+
+  // One request names one slot, so what is in front of a body is copied by a call of its own. What the
+  // socket does not take of it goes with the body, as if there were no slot. False: the job has failed.
+  #sendHead(cursor: JobCursor, { pieces }: Segment): boolean {
+    const { native, constants } = this.reactor;
+    const { piece, offset } = cursor;
+    const length = (pieces[piece] as Uint8Array).length - offset;
+    const accepted = native.send(this.port, pieces, piece, offset, length, constants.SEND_MORE);
+    if (accepted > 0) this.bookCopied(accepted, 'below-threshold');
+    if (accepted >= 0 || [EAGAIN, EINTR, ENOBUFS, ENOMEM].includes(-accepted)) return true;
+    this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
+    return false;
   }
 
   #roomFor(wanted: number): number {

@@ -8,13 +8,17 @@ namespace msg_zerocopy {
 namespace {
 
 std::atomic<int64_t> process_pinned{0};
+std::atomic<int64_t> process_registered{0};
 std::atomic<uint32_t> process_aborted{0};
 
 }  // namespace
 
 uint32_t aborted_at_exit() { return process_aborted.load(); }
 
-Env::~Env() { process_pinned -= pinned_; }
+Env::~Env() {
+  process_pinned -= pinned_;
+  process_registered -= registered_;
+}
 
 int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms) {
   // Its handles are in the loop, and its ports belong to the copy of lib/ that started it.
@@ -39,6 +43,11 @@ void Env::share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array ar
 double Env::add_pinned(double delta) {
   pinned_ += static_cast<int64_t>(delta);
   return static_cast<double>(process_pinned += static_cast<int64_t>(delta));
+}
+
+double Env::add_registered(double delta) {
+  registered_ += static_cast<int64_t>(delta);
+  return static_cast<double>(process_registered += static_cast<int64_t>(delta));
 }
 
 // Runs before the environment's memory is freed, and not at all in process.exit() of the main thread

@@ -36,6 +36,8 @@ class Env {
 
   // Adds to the bytes that this environment has pinned; answers the process's total.
   double add_pinned(double delta);
+  // The same for the bytes of the program's that it has registered with its ring; they are pinned, too.
+  double add_registered(double delta);
 
  private:
   static void cleanup(napi_async_cleanup_hook_handle handle, void* data);
@@ -43,6 +45,7 @@ class Env {
   Napi::Env env_;
   int grace_ms_ = 0;
   int64_t pinned_ = 0;
+  int64_t registered_ = 0;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   // Not make_shared: without RTTI it needs a libstdc++ that is newer than Node does (GLIBCXX_3.4.26).
   std::shared_ptr<Slabs> slabs_{new Slabs};

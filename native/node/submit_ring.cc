@@ -43,14 +43,20 @@ iovec* SubmitRing::space(size_t* limit) {
   return pieces_.data() + pieces_used_;
 }
 
-int SubmitRing::prepare(Port* port, size_t count, int flags, SendMode mode) {
+// The slot that a zero-copy send of these pieces may name, or -1.
+int SubmitRing::named_slot(const iovec* pieces, size_t count, int slot) const {
+  if (count > 1 && !vectored_slots_) return -1;
+  if (slot >= 0 && slabs_->holds(slot, pieces, count)) return slot;
+  return slabs_->slot_of(pieces, count);
+}
+
+int SubmitRing::prepare(Port* port, size_t count, int flags, SendMode mode, int slot) {
   uring::Sqe* sqe = ring_.prepare();
   if (sqe == nullptr) return -EBUSY;
   const iovec* pieces = pieces_.data() + pieces_used_;
-  const bool may_name_slot = mode == SendMode::kZeroCopy && (count == 1 || vectored_slots_);
-  const int slot = may_name_slot ? slabs_->slot_of(pieces, count) : -1;
+  const int named = mode == SendMode::kZeroCopy ? named_slot(pieces, count, slot) : -1;
   const auto id = static_cast<uint32_t>(port->next_ring_id());
-  fill_stream_send(sqe, {port->fd(), pieces, count, flags, mode, slot, tag(port->index(), id)},
+  fill_stream_send(sqe, {port->fd(), pieces, count, flags, mode, named, tag(port->index(), id)},
                    &messages_[messages_used_]);
   pieces_used_ += count;
   messages_used_++;

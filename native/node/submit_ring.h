@@ -46,7 +46,8 @@ class SubmitRing {
   // Pieces live in iovecs of ours until submitted: space for at most `limit` of them.
   iovec* space(size_t* limit);
   // Prepares a send of the first `count` pieces in that space. 0, or -EBUSY: submit first.
-  int prepare(Port* port, size_t count, int flags, SendMode mode);
+  // `slot`: the registered memory that they lie in; -1: a pool's, if they do.
+  int prepare(Port* port, size_t count, int flags, SendMode mode, int slot);
   // Submits what is prepared and takes completions out, until `limit` records or nothing is left.
   bool submit(std::vector<Record>* records, size_t limit);
   bool has_completions() const { return ring_.holds_completions(); }
@@ -63,6 +64,7 @@ class SubmitRing {
   RingEntries entries() const { return ring_.entries(); }
 
  private:
+  int named_slot(const iovec* pieces, size_t count, int slot) const;
   void take(const uring::Cqe& completion, std::vector<Record>* records);
   void revoke(int error, std::vector<Record>* records);
 

@@ -56,7 +56,7 @@ Napi::Value ring_usable(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), ring->usable());
 }
 
-// prepareSend(port, pieces, first, offset, length, flags) -> 0, or -errno: EBUSY when requests or
+// prepareSend(port, pieces, first, offset, length, flags, slot) -> 0, or -errno: EBUSY when requests or
 // pieces are too many for one submit, EFAULT when the memory is gone.
 Napi::Value prepare_send(const Napi::CallbackInfo& info) {
   SubmitRing* ring = submit_ring_of(info);
@@ -77,7 +77,7 @@ Napi::Value prepare_send(const Napi::CallbackInfo& info) {
   const int flags =
       ((wanted & kSendMore) != 0 ? MSG_MORE : 0) | ((wanted & kSendEor) != 0 ? MSG_EOR : 0);
   const SendMode mode = (wanted & kSendZeroCopy) != 0 ? SendMode::kZeroCopy : SendMode::kCopy;
-  return number(info, ring->prepare(port, count, flags, mode));
+  return number(info, ring->prepare(port, count, flags, mode, int_at(info, 6)));
 }
 
 // submitRing() -> records in the shared words
@@ -118,6 +118,23 @@ Napi::Value register_slab(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->slabs()->register_slab(info[0].As<Napi::ArrayBuffer>().Data()));
 }
 
+// registerMemory(memory) -> slot, or -errno; EINVAL for what is no ArrayBuffer, or detached.
+Napi::Value register_memory(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) return number(info, -EINVAL);
+  auto memory = info[0].As<Napi::ArrayBuffer>();
+  return number(info, env_of(info)->slabs()->register_memory(memory.Data(), memory.ByteLength()));
+}
+
+// unregisterMemory(slot) -> 0 or -errno
+Napi::Value unregister_memory(const Napi::CallbackInfo& info) {
+  return number(info, env_of(info)->slabs()->unregister_memory(int_at(info, 0)));
+}
+
+// addRegistered(delta) -> the process's total
+Napi::Value add_registered(const Napi::CallbackInfo& info) {
+  return number(info, env_of(info)->add_registered(info[0].As<Napi::Number>().DoubleValue()));
+}
+
 }  // namespace
 
 void export_submit_ring(Napi::Env env, Napi::Object exports) {
@@ -129,6 +146,9 @@ void export_submit_ring(Napi::Env env, Napi::Object exports) {
   exports["prepareSend"] = Napi::Function::New(env, prepare_send, "prepareSend");
   exports["submitRing"] = Napi::Function::New(env, submit, "submitRing");
   exports["openSlab"] = Napi::Function::New(env, open_slab, "openSlab");
+  exports["registerMemory"] = Napi::Function::New(env, register_memory, "registerMemory");
+  exports["unregisterMemory"] = Napi::Function::New(env, unregister_memory, "unregisterMemory");
+  exports["addRegistered"] = Napi::Function::New(env, add_registered, "addRegistered");
   exports["registerSlab"] = Napi::Function::New(env, register_slab, "registerSlab");
 }
 

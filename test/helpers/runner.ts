@@ -20,6 +20,7 @@ interface Modules {
   'io-uring-mixed': typeof import('../rig/programs/io-uring-mixed');
   'io-uring-pointers': typeof import('../rig/programs/io-uring-pointers');
   'io-uring-refused': typeof import('../rig/programs/io-uring-refused');
+  'io-uring-registered': typeof import('../rig/programs/io-uring-registered');
   'io-uring-staging': typeof import('../rig/programs/io-uring-staging');
   linger: typeof import('../rig/programs/linger');
   metrics: typeof import('../rig/programs/metrics');
