@@ -11,9 +11,11 @@ export interface Counters {
   /** Sends with MSG_ZEROCOPY that the kernel accepted, and their bytes. */
   zeroCopySends: number;
   zeroCopyBytes: number;
-  /** Of those: the kernel said that it copied after all. */
+  /** Of those sends: from memory that is registered with io_uring because it is sent again and again. */
+  registeredSends: number;
+  /** Of zeroCopySends: the kernel said that it copied after all. */
   kernelCopiedSends: number;
-  /** Of those: reported together with an earlier send, so that nobody can tell. */
+  /** Of zeroCopySends: reported together with an earlier send, so that nobody can tell. */
   unknownSends: number;
   /** Bytes copied by choice. */
   copiedBytes: number;
@@ -39,6 +41,7 @@ export function zeroCounters(): Counters {
   return {
     zeroCopySends: 0,
     zeroCopyBytes: NO_BYTES,
+    registeredSends: 0,
     kernelCopiedSends: 0,
     unknownSends: 0,
     copiedBytes: NO_BYTES,

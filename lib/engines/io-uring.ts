@@ -23,6 +23,8 @@ interface Asked {
   /** No earlier send shares a packet with it. */
   readonly isHead: boolean;
   readonly endsRecord: boolean;
+  /** Of the registered memory that it goes from; NO_SLOT: of none, or a pool's. */
+  readonly slot: number;
 }
 
 /** Engines with bytes in flight: what one may leave unmarked shrinks with their number. */
@@ -61,12 +63,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       this.#failure = bufferDetached();
       return 'nothing';
     }
-    let asked = this.#plan(cursor, segment);
-    const slot = asked.copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
-    if (slot !== NO_SLOT && cursor.piece < segment.pieces.length - 1) {
-      if (!this.#sendHead(cursor, segment)) return 'nothing';
-      asked = this.#plan(cursor, segment);
-    }
+    const asked = this.#ask(cursor, segment);
+    if (asked === undefined) return 'nothing';
     const { SEND_ZEROCOPY, SEND_MORE, SEND_EOR } = this.reactor.constants;
     const isLast = !cursor.hasMoreSegments && asked.wanted === cursor.left;
     const flags =
@@ -76,7 +74,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const { native } = this.reactor;
     const { piece, offset } = cursor;
     const { pieces } = segment;
-    const error = native.prepareSend(this.port, pieces, piece, offset, asked.wanted, flags, slot);
+    const { wanted, slot } = asked;
+    const error = native.prepareSend(this.port, pieces, piece, offset, wanted, flags, slot);
     if (error === -EBUSY) {
       this.#unsettled = false;
       return 'full';
@@ -187,19 +186,31 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   // --- sending --------------------------------------------------------------------------------
 
-  // What the next request is to be.
-  #plan(cursor: JobCursor, segment: Segment): Asked {
+  // The next request; undefined: the job has failed.
+  #ask(cursor: JobCursor, segment: Segment): Asked | undefined {
+    const asked = this.#plan(cursor, segment, NO_SLOT);
+    if (asked.copying !== undefined) return asked;
+    const slot = this.#slotFor(cursor, segment);
+    if (slot === NO_SLOT) return asked;
+    const last = segment.pieces.length - 1;
+    if (cursor.piece < last && !this.#sendHead(cursor, segment)) return undefined;
+    return this.#plan(cursor, segment, cursor.piece === last ? slot : NO_SLOT);
+  }
+
+  #plan(cursor: JobCursor, segment: Segment, slot: number): Asked {
     const wanted = cursor.left;
     let copying = segment.zeroCopy ? (this.#fallback ?? this.host.refusal()) : segment.reason;
     if (!segment.zeroCopy) copying ??= 'below-threshold';
-    if (copying !== undefined) return { wanted, copying, isHead: false, endsRecord: false };
+    if (copying !== undefined)
+      return { wanted, copying, isHead: false, endsRecord: false, slot: NO_SLOT };
     const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
-    if (allowed === 0) return { wanted, copying: 'budget', isHead: false, endsRecord: false };
+    if (allowed === 0)
+      return { wanted, copying: 'budget', isHead: false, endsRecord: false, slot: NO_SLOT };
     const isHead = this.#marked || this.inflight.pendingSends === 0;
     if (isHead) this.#sinceMark = 0;
     const cadence = cadenceBytes(this.reactor.processBudget, busyEngines);
     const endsRecord = this.#sinceMark + allowed >= cadence;
-    return { wanted: allowed, copying: undefined, isHead, endsRecord };
+    return { wanted: allowed, copying: undefined, isHead, endsRecord, slot };
   }
 
   // The slot of the registered memory that the next request goes from: of a body at the end of its
@@ -238,6 +249,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   #bookSent(accepted: number, asked: Asked): void {
     this.bookZeroCopy(accepted, asked.isHead);
+    if (asked.slot !== NO_SLOT) this.host.counters.registeredSends++;
     if (!this.#busy) {
       this.#busy = true;
       busyEngines++;

@@ -15,11 +15,15 @@ export interface Piece {
   accepted(): void;
 }
 
-export const KINDS = ['plain', 'small', 'pool', 'huge'] as const;
+export const KINDS = ['plain', 'small', 'pool', 'huge', 'kept'] as const;
 export type Kind = (typeof KINDS)[number];
 
 const POOL_BYTES = 24 * 1024 * 1024;
 const HUGE_POOL_BYTES = 8 * 1024 * 1024;
+/** Memory that is sent again as soon as it is handed back, in full or in part: io_uring registers it. */
+const KEPT_BUFFERS = 4;
+export const KEPT_BYTES = 256 * 1024;
+
 /** One of so many buffers is watched until it is collected. */
 const WATCH_EVERY = 16;
 const ATTEMPTS = 10;
@@ -27,17 +31,36 @@ const ATTEMPTS = 10;
 export class Memory {
   readonly pool = openPool({ bytes: POOL_BYTES });
   readonly #huge = openPool({ bytes: HUGE_POOL_BYTES, hugePages: 'try' });
+  readonly #kept: Buffer[] = Array.from({ length: KEPT_BUFFERS }, () =>
+    Buffer.allocUnsafeSlow(KEPT_BYTES),
+  );
   #watched: WeakRef<Buffer>[] = [];
   #taken = 0;
 
   take(bytes: number, kind: Kind): Piece {
     if (kind === 'pool') return fromPool(this.pool, bytes);
     if (kind === 'huge') return fromPool(this.#huge, bytes);
+    const kept = kind === 'kept' && bytes <= KEPT_BYTES ? this.#kept.pop() : undefined;
+    if (kept !== undefined) return this.#fromKept(kept, bytes);
     const data = kind === 'small' ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
     if (this.#taken++ % WATCH_EVERY === 0) this.#watched.push(new WeakRef(data));
     return {
       data,
       handBack: () => void data.fill(OVERWRITTEN),
+      accepted: () => undefined,
+    };
+  }
+
+  #fromKept(kept: Buffer, bytes: number): Piece {
+    let ours = true;
+    return {
+      data: kept.subarray(KEPT_BYTES - bytes),
+      handBack: () => {
+        if (!ours) return;
+        ours = false;
+        kept.fill(OVERWRITTEN);
+        this.#kept.push(kept);
+      },
       accepted: () => undefined,
     };
   }

@@ -12,6 +12,7 @@ const SCENARIOS = {
   resizable: 'that may change its size is never registered',
   shared: 'that threads share is never registered',
   spawned: 'stays what the program sees when it starts other programs',
+  forked: 'stays what the program sees when it forks',
   givenBack: 'may be given back while the kernel still sends from it',
   ended: 'may be given back when its connection is reset',
   refused: 'that cannot be registered is sent as before',

@@ -8,7 +8,7 @@ import {
 } from '../../../lib/index';
 import { fill } from '../../selftest/pattern';
 import type { Chance } from '../chance';
-import { anyKind, type Piece } from '../memory';
+import { anyKind, KEPT_BYTES, type Piece } from '../memory';
 import { cuts, encodeManner, type Manner } from '../protocol';
 import { codeOf, type Episode, isWant, turn, type World } from '../world';
 
@@ -214,7 +214,11 @@ class Connection {
   }
 
   #nextPiece(): Piece {
-    const piece = this.#world.memory.take(this.#nextSize(), anyKind(this.#chance));
+    // A reader that does not read holds what others would send again.
+    const kept = this.#chance.odds(this.#manner.reader === 'fast' ? 0.4 : 0.02);
+    const piece = kept
+      ? this.#world.memory.take(KEPT_BYTES, 'kept')
+      : this.#world.memory.take(this.#nextSize(), anyKind(this.#chance));
     this.#fillNext(piece.data);
     return piece;
   }

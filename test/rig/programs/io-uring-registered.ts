@@ -7,6 +7,7 @@ import { loadNative, type Native } from '../../../lib/binding';
 import { metrics } from '../../../lib/index';
 import { NO_SLOT } from '../../../lib/registered-memory';
 import { getSubmitRing, SubmitRing } from '../../../lib/submit-ring';
+import { compiled } from '../../helpers/compiled';
 import { fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import type { Outgoing } from '../../helpers/outgoing';
 import type { ReceiverClient } from '../../helpers/receiver-client';
@@ -91,6 +92,7 @@ async function ends(client: ReceiverClient, out: Outgoing): Promise<void> {
 export const alone = registering(async (out, client) => {
   const requests = await requestsIn(() => writeUntilRegistered(out, BODY));
   assert.ok(requests.named > ROUNDS / 4, `${requests.named} of ${requests.all} name a slot`);
+  assert.ok(out.socket.zeroCopy.stats.registeredSends > ROUNDS / 4, 'and are counted');
   await ends(client, out);
 });
 
@@ -98,6 +100,7 @@ export const behindHead = registering(async (out, client) => {
   const before = out.socket.zeroCopy.stats.copiedBytes;
   const requests = await requestsIn(() => writeUntilRegistered(out, HEAD, BODY));
   assert.ok(requests.named > ROUNDS / 4, `${requests.named} of ${requests.all} name a slot`);
+  assert.ok(out.socket.zeroCopy.stats.registeredSends > ROUNDS / 4, 'and are counted');
   const { copiedBytes } = out.socket.zeroCopy.stats;
   assert.ok((copiedBytes - before) % HEAD === 0 && copiedBytes > before, `${copiedBytes} copied`);
   await ends(client, out);
@@ -199,6 +202,38 @@ export const spawned = registering(async (out, client) => {
     }
   });
   assert.equal(requests.named, 5);
+  await ends(client, out);
+});
+
+interface Forks {
+  forkSleeper(): number;
+  endSleeper(): number;
+}
+
+function loadForks(): Forks {
+  const loaded = { exports: {} as Forks };
+  process.dlopen(loaded, compiled('forks', ['-shared', '-fPIC']));
+  return loaded.exports;
+}
+
+// A page that parent and child share is copied for whoever writes first: never for one that is pinned.
+export const forked = registering(async (out, client) => {
+  const forks = loadForks();
+  const view = await registeredView(out);
+  const requests = await requestsIn(async () => {
+    for (let i = 0; i < 5; i++) {
+      const pid = forks.forkSleeper();
+      assert.ok(pid > 0);
+      try {
+        await writeView(out, view);
+        await writeView(out, view);
+      } finally {
+        assert.equal(forks.endSleeper(), pid);
+      }
+      await writeView(out, view);
+    }
+  });
+  assert.equal(requests.named, 15);
   await ends(client, out);
 });
 
