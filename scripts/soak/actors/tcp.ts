@@ -16,6 +16,8 @@ type Upgraded = net.Socket & ZeroCopyMembers;
 
 const MIB = 1024 * 1024;
 const MOST_STALL_MS = 2500;
+/** A peer's reset may be lost, where the device's ring is full: then a probe is answered by another. */
+const KEEPALIVE = { keepAlive: true, keepAliveInitialDelay: 1000 };
 const MOST_QUEUED_BYTES = 8 * MIB;
 const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_DESTROYED', 'ECANCELED']);
 const ON_PURPOSE = 'ERR_SOAK_ON_PURPOSE';
@@ -105,7 +107,8 @@ class Connection {
   #connect(): Upgraded {
     const { target } = this.#world.order;
     const family = this.#chance.pick([4, 6] as const);
-    const to = { host: target.address[family], port: target.tcp[family], allowHalfOpen: true };
+    const host = target.address[family];
+    const to = { host, port: target.tcp[family], allowHalfOpen: true, ...KEEPALIVE };
     const zeroCopy = chooseOptions(this.#world, this.#chance, this.#manner);
     if (this.#chance.odds(0.5)) return connect({ ...to, zeroCopy });
     return enableZeroCopy(net.connect({ ...to, noDelay: this.#chance.odds(0.5) }), zeroCopy);
