@@ -33,7 +33,7 @@ export function evenByBytes(): BodyPart[] {
   return partsOf(weightByBytes);
 }
 
-/** Shares of plain Node's CPU per request where at least half of the bytes are in large bodies. */
+/** Shares of plain Node's CPU per request where more than half of the bytes are in large bodies. */
 const targetsOfLarge: Readonly<Record<string, number>> = {
   auto: 0.75,
   io_uring: 0.75,
@@ -121,7 +121,7 @@ function targetsOf(
   judgedByBytes: boolean,
   contestants: readonly Contestant[],
 ): Record<string, Target> {
-  const large = judgedByBytes && parts.length > 1 && shareOfLarge(parts) >= 0.5;
+  const large = judgedByBytes && parts.length > 1 && shareOfLarge(parts) > 0.5;
   const upgraded = contestants.filter(
     ({ kind, settings }) => kind === 'upgraded' && settings?.engine !== 'copy',
   );
