@@ -41,14 +41,14 @@ interface Candidate {
   since: number;
 }
 
-/** What the table is filled by. Bytes count as pinned from enter() to leave(). */
+/** The ring's table, as the addon fills it. */
 export interface Table {
   /** A slot, or -errno. */
   registerMemory(memory: ArrayBuffer): number;
   unregisterMemory(slot: number): number;
 }
 
-/** What may be pinned, and who is told. */
+/** What may be pinned, and who is told of what is. */
 export interface PinAccount {
   readonly processBudget: number;
   /** Bytes were registered, or, negative, given back. */
@@ -59,7 +59,7 @@ type Resizable = ArrayBufferLike & { readonly resizable?: boolean };
 
 export class RegisteredMemory {
   readonly #entries = new Map<ArrayBufferLike, Entry>();
-  #candidates = new WeakMap<ArrayBufferLike, Candidate>();
+  readonly #candidates = new WeakMap<ArrayBufferLike, Candidate>();
   #bytes = 0;
   #sweeps = 0;
   #refusedUntil = 0;
@@ -101,7 +101,7 @@ export class RegisteredMemory {
     if (this.#bytes > registrationBudget(this.account.processBudget)) this.#dropIdle(0);
     const stirred = this.#stirred;
     this.#stirred = false;
-    if (stirred || this.#entries.size > 0) return;
+    if (stirred || this.#entries.size > 0 || this.#sweeps < this.#refusedUntil) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

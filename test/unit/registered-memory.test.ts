@@ -189,6 +189,40 @@ describe('registered memory', () => {
     });
   }
 
+  it('is swept by a timer for as long as there is something to wait for', () => {
+    const { setInterval: realSet, clearInterval: realClear } = globalThis;
+    let tick: (() => void) | undefined;
+    const timer = { unref: () => timer };
+    const fakes = {
+      setInterval: (sweep: () => void) => ((tick = sweep), timer),
+      clearInterval: () => (tick = undefined),
+    };
+    const ticks = (most: number): number => {
+      let count = 0;
+      for (; tick !== undefined && count < most; count++) tick();
+      return count;
+    };
+    Object.assign(globalThis, fakes);
+    try {
+      send(Buffer.allocUnsafeSlow(MIB), 1);
+      assert.equal(ticks(10), 2, 'a candidate');
+      const view = registered(MIB);
+      assert.equal(ticks(10), 5, 'registered, and given back');
+      table.error = -ENOMEM;
+      send(view, LOOKS);
+      for (let i = 0; i < 3; i++) {
+        assert.equal(ticks(1), 1);
+        send(view, LOOKS);
+      }
+      assert.ok(ticks(10) > 0, 'refused');
+      table.error = undefined;
+      assert.notEqual(send(view, LOOKS), NO_SLOT, 'the refusal is over');
+      assert.equal(ticks(10), 5);
+    } finally {
+      Object.assign(globalThis, { setInterval: realSet, clearInterval: realClear });
+    }
+  });
+
   it('is not tried again when the kernel does not want this memory', () => {
     table.error = -EINVAL;
     const view = Buffer.allocUnsafeSlow(MIB);
