@@ -4,7 +4,7 @@
 //
 // The start time is there because pids are used again: a rig whose owner is dead must be collected
 // even when another process has the number by now.
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
 /** Whether a rig ends with the process that made it, or stays until it is taken down by name. */
@@ -36,9 +36,10 @@ export function generateSides(lifetime: RigLifetime): Record<RigSideName, RigSid
   // 198.18.0.0/15 is set aside for benchmarks (RFC 2544), fd00::/8 for local use (RFC 4193).
   const network = randomInt(2 ** 15) * 4;
   const prefix4 = `198.${18 + (network >> 16)}.${(network >> 8) & 255}`;
-  const prefix6 = `fd${randomBytes(5)
-    .toString('hex')
-    .replace(/^(..)(....)(....)$/, '$1:$2:$3')}`;
+  // As the kernel and Node write them: without zeros in front, and without groups of zero, which they
+  // would leave out.
+  const group = (): string => randomInt(1, 2 ** 16).toString(16);
+  const prefix6 = `${(0xfd00 + randomInt(2 ** 8)).toString(16)}:${group()}:${group()}`;
   const side = (letter: 's' | 'r', cpu: number, host: number): RigSide => ({
     netns: `zcrig-${owner}-${id}-${letter}`,
     cpu,
