@@ -1,4 +1,5 @@
-// Fails when what lib/binding.ts and lib/binding-constants.ts declare and what the addon exports are not the same set of names.
+// Fails when what lib/binding.ts and lib/binding-constants.ts declare and what the addon exports are not
+// the same set of names.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';

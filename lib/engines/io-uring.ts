@@ -188,19 +188,21 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   // The next request; undefined: the job has failed.
   #ask(cursor: JobCursor, segment: Segment): Asked | undefined {
-    const asked = this.#plan(cursor, segment, NO_SLOT);
-    if (asked.copying !== undefined) return asked;
-    const slot = this.#slotFor(cursor, segment);
-    if (slot === NO_SLOT) return asked;
+    const copying = this.#whyCopied(segment);
+    const slot = copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
+    if (slot === NO_SLOT) return this.#plan(cursor, copying, NO_SLOT);
     const last = segment.pieces.length - 1;
     if (cursor.piece < last && !this.#sendHead(cursor, segment)) return undefined;
-    return this.#plan(cursor, segment, cursor.piece === last ? slot : NO_SLOT);
+    return this.#plan(cursor, copying, cursor.piece === last ? slot : NO_SLOT);
   }
 
-  #plan(cursor: JobCursor, segment: Segment, slot: number): Asked {
+  #whyCopied({ zeroCopy, reason }: Segment): Reason | undefined {
+    if (!zeroCopy) return reason ?? 'below-threshold';
+    return this.#fallback ?? this.host.refusal();
+  }
+
+  #plan(cursor: JobCursor, copying: Reason | undefined, slot: number): Asked {
     const wanted = cursor.left;
-    let copying = segment.zeroCopy ? (this.#fallback ?? this.host.refusal()) : segment.reason;
-    if (!segment.zeroCopy) copying ??= 'below-threshold';
     if (copying !== undefined)
       return { wanted, copying, isHead: false, endsRecord: false, slot: NO_SLOT };
     const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
