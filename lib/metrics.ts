@@ -3,7 +3,14 @@ import { snapshotOf, type DatagramCounters } from './counters.js';
 import type { Reason } from './engine.js';
 import type { Histogram } from './histogram.js';
 import { startedReactor } from './reactor.js';
-import { accounts, aborts, fallbacks, releaseLatency, type AbortReason } from './totals.js';
+import {
+  accounts,
+  aborts,
+  fallbacks,
+  refusedRegistrations,
+  releaseLatency,
+  type AbortReason,
+} from './totals.js';
 
 /** Counts of one environment since it loaded this package. A snapshot. */
 export interface ProcessMetrics {
@@ -21,6 +28,11 @@ export interface ProcessMetrics {
    * are sent again and again. Given back some ten seconds after the last send. Those of pools are not in it.
    */
   readonly registeredBytes: number;
+  /**
+   * How often such memory was refused, by errno, and is pinned for each send as before. ENOMEM:
+   * RLIMIT_MEMLOCK is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 buffers are registered.
+   */
+  readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
   /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
@@ -52,6 +64,7 @@ export function metrics(): ProcessMetrics {
     ...accounts.pending(),
     pinnedBytes: (reactor?.native.addPinned(0) ?? 0) - registeredBytes,
     registeredBytes,
+    refusedRegistrations: refusedRegistrations.snapshot(),
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,
     fallbacks: fallbacks.snapshot(),

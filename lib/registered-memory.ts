@@ -6,6 +6,7 @@
 // itself, which it keeps alive: no other memory can come to its address. One that may change its size
 // is never registered; one that is detached has no views of any length, so that nothing finds it.
 import { constants as osConstants } from 'node:os';
+import { errnoName } from './errors.js';
 import {
   earnsRegistration,
   fitsRegistration,
@@ -14,6 +15,7 @@ import {
   registrationBudget,
 } from './policy/registration.js';
 import { isPoolMemory } from './pool-pins.js';
+import { refusedRegistrations } from './totals.js';
 
 const { ENOBUFS, ENOMEM } = osConstants.errno;
 
@@ -144,6 +146,7 @@ export class RegisteredMemory {
     if (this.#bytes + bytes > most) return NO_SLOT;
     const slot = this.table.registerMemory(memory as ArrayBuffer);
     if (slot < 0) {
+      refusedRegistrations.add(errnoName(slot));
       // Others are what they are: shared memory, a mapping that may not be written.
       if (slot === -ENOMEM || slot === -ENOBUFS) this.#refusedUntil = this.#sweeps + REFUSED_SWEEPS;
       else this.#candidates.set(memory, { sentBytes: -Infinity, since: Infinity });
@@ -158,8 +161,9 @@ export class RegisteredMemory {
   #dropIdle(sweeps: number): void {
     for (const [memory, { slot, bytes, used }] of this.#entries) {
       if (this.#sweeps - used < sweeps) continue;
+      // Where the kernel has no memory for it the pages stay pinned, and are tried again with the next sweep.
+      if (this.table.unregisterMemory(slot) < 0) continue;
       this.#entries.delete(memory);
-      this.table.unregisterMemory(slot);
       this.#count(-bytes);
     }
   }

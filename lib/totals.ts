@@ -106,5 +106,7 @@ class CountsByName<Name extends string> {
 export const accounts = new Accounts();
 export const fallbacks = new CountsByName<Reason>();
 export const aborts = new CountsByName<AbortReason>();
+/** By the name of the errno. */
+export const refusedRegistrations = new CountsByName<string>();
 /** Time from a zero-copy send's acceptance to its release. */
 export const releaseLatency = new LatencyHistogram();

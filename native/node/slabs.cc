@@ -73,7 +73,7 @@ int Slabs::unregister_memory(int slot) {
   if (slot < 0 || slot >= static_cast<int>(kSlots)) return -EINVAL;
   if (ring_ == nullptr) return 0;
   const int emptied = ring_->update_buffer(static_cast<uint32_t>(slot), nullptr, 0);
-  // One that could not be emptied is never used again.
+  // One that could not be emptied still holds its pages.
   if (emptied == 0) slots_[slot] = {nullptr, 0};
   return emptied;
 }

@@ -173,6 +173,18 @@ describe('registered memory', () => {
     assert.equal(table.registered.size, 0);
   });
 
+  it('stays registered, and is counted, when the kernel could not give it back', () => {
+    const view = registered(MIB);
+    const real = table.unregisterMemory.bind(table);
+    table.unregisterMemory = () => -ENOMEM;
+    for (let i = 0; i < 8; i++) memory.sweep();
+    assert.equal(account.pinned, MIB + 4096);
+    table.unregisterMemory = real;
+    memory.sweep();
+    assert.equal(account.pinned, 0);
+    assert.equal(memory.slotOf(view), NO_SLOT);
+  });
+
   for (const error of [-ENOMEM, -ENOBUFS]) {
     it(`is tried again some sweeps after the kernel answered ${error}`, () => {
       table.error = error;

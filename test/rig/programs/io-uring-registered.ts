@@ -303,6 +303,7 @@ export const refused = registering(async (out, client) => {
     for (let i = 0; i < ROUNDS; i++) await write(out, HEAD, BODY);
   });
   assert.equal(tries, 1);
+  assert.equal(metrics().refusedRegistrations['ENOMEM'], 1);
   assert.equal(out.socket.zeroCopy.stats.enobufs, 0);
   await ends(client, out);
 });
