@@ -1,6 +1,7 @@
 /* Asks an http server for the same URL again and again over keep-alive connections. Bodies are dropped
  * without copying, so that the server is saturated before this is.
- * Usage: load ADDRESS PORT CONNECTIONS RATE WARMUP SECONDS
+ * Usage: load ADDRESS PORT CONNECTIONS RATE WARMUP SECONDS [reads|discards]
+ * `reads`: bodies are copied, as a client's are.
  * RATE 0: every connection asks again as soon as it was answered. Otherwise so many requests a second,
  * evenly spaced over all connections, whether or not earlier ones were answered; a latency counts from
  * the moment a request was due. Says {"event":"load",...} at the end: what was asked within SECONDS
@@ -15,7 +16,7 @@
 
 #include "cwindow.h"
 
-enum { head_room = 2048, body_at_once = 1 << 20, events_at_once = 256, drain_seconds = 5 };
+enum { head_room = 2048, body_at_once = 1 << 20, read_at_once = 1 << 16, events_at_once = 256, drain_seconds = 5 };
 enum { sub_bits = 7, sub_buckets = 1 << sub_bits, buckets = 64 * sub_buckets };
 
 static const uint64_t second = 1000000000;
@@ -45,6 +46,8 @@ struct load {
   struct queue idle, waiting;
   uint64_t interval, next_due; /* 0: no rate */
   int open;
+  size_t room;
+  int flags;
   uint64_t from, until;
   uint64_t latencies[buckets], requests;
 };
@@ -173,8 +176,8 @@ static void receive(struct load *load, struct connection *connection) {
     ssize_t count;
     if (connection->in_body) {
       size_t left = connection->body_left;
-      count = recv(connection->fd, unused, left < body_at_once ? left : body_at_once,
-                   MSG_TRUNC | MSG_DONTWAIT);
+      count = recv(connection->fd, unused, left < load->room ? left : load->room,
+                   load->flags | MSG_DONTWAIT);
       if (count > 0) connection->body_left -= (size_t)count;
     } else {
       size_t length = connection->head_length;
@@ -247,14 +250,17 @@ static double cpu_seconds(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    fprintf(stderr, "usage: load ADDRESS PORT CONNECTIONS RATE WARMUP SECONDS\n");
+  if (argc != 7 && argc != 8) {
+    fprintf(stderr, "usage: load ADDRESS PORT CONNECTIONS RATE WARMUP SECONDS [reads|discards]\n");
     return 2;
   }
   double rate = atof(argv[4]), warmup = atof(argv[5]), seconds = atof(argv[6]);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm((unsigned)(warmup + seconds) + slack_seconds);
   static struct load load;
+  int reads = argc == 8 && strcmp(argv[7], "reads") == 0;
+  load.room = reads ? read_at_once : body_at_once;
+  load.flags = reads ? 0 : MSG_TRUNC;
   load.epoll = epoll_create1(0);
   load.timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   if (load.epoll < 0 || load.timer < 0) fail("epoll_create1, timerfd_create");

@@ -11,6 +11,8 @@ export const workloadNames = [
   'http-latency',
   'mix',
   'tuning',
+  'floor-stream',
+  'floor-http',
   'memory',
   'memory-growth',
   'udp-send',
@@ -23,6 +25,7 @@ export type WorkloadName = (typeof workloadNames)[number];
 const groups: Record<string, readonly WorkloadName[]> = {
   tcp: ['tcp-stream', 'tcp-small', 'tcp-loopback'],
   udp: ['udp-send', 'udp-receive'],
+  floor: ['floor-stream', 'floor-http'],
 };
 
 /** Those with rows of their own; `--contestants` names some of them. */
@@ -33,7 +36,7 @@ export const datagramWorkloads: ReadonlySet<WorkloadName> = new Set<WorkloadName
   'packet',
 ]);
 
-export const contestantKinds = ['plain', 'upgraded', 'c-copy', 'c-zerocopy'] as const;
+export const contestantKinds = ['plain', 'upgraded', 'floor', 'c-copy', 'c-zerocopy'] as const;
 export type ContestantKind = (typeof contestantKinds)[number];
 
 const engines = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
@@ -44,6 +47,8 @@ export interface Contestant {
   name: string;
   kind: ContestantKind;
   settings?: { engine?: EngineName; threshold?: number };
+  /** How a floor sends. */
+  floor?: 'msg_zerocopy' | 'io_uring';
   /** Its memory comes from a BufferPool, which the library is given as well. */
   pool?: true;
   /** Why it cannot take part here, and what would change that: shown in its row. */
@@ -69,6 +74,14 @@ export const datagramRows = [
   'c-ring',
 ] as const;
 export type DatagramRow = (typeof datagramRows)[number];
+
+/** When, in the life of the process that is measured. */
+export const phases = ['cold', 'early', 'warm'] as const;
+export type Phase = (typeof phases)[number];
+
+/** What the other end does with the bytes: copies them into its memory, as a client does, or not. */
+export const receivers = ['reads', 'discards'] as const;
+export type Receiver = (typeof receivers)[number];
 
 export const patterns = ['burst', 'corked'] as const;
 export type Pattern = (typeof patterns)[number];
@@ -96,6 +109,10 @@ export interface BenchOptions {
   family: 4 | 6;
   rate?: string;
   patterns: Pattern[];
+  phases: Phase[];
+  receivers: Receiver[];
+  /** Ends with 1 when a target is missed by more than a tenth and nothing disturbed the trials. */
+  check: boolean;
   /** Absent: each workload has its own default. */
   connections?: number[];
   /** Requests a second of an open loop. */
@@ -122,6 +139,9 @@ Workloads (default: tcp http)
                   in inverse proportion to it, of one body each or of many; and of single sizes
   tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on
                   loopback, the mix, and a stream beside a capture; with --svg a chart of each
+  floor           floor-stream and floor-http: against the least that a send from Node can cost (a
+                  throw-away addon), in the first second of a process, in the second one, and warm,
+                  with receivers that read and that discard
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive
@@ -137,7 +157,7 @@ Options
   --size LIST        sizes, e.g. 4K,64K,1M; mix: single ones
   --footprint SIZE   memory the buffers of a stream (4M) or the bodies of an http server (one body)
                      cover together; mix: its many bodies (512M)
-  --contestants LIST of plain, upgraded, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
+  --contestants LIST of plain, upgraded, floor, floor:io_uring, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
                      io_uring, copy (plain,upgraded; mix alone: plain and all engines but copy;
                      tuning alone: auto). Upgraded ones may end in +pool: buffers and bodies come from a BufferPool. The C contestants take part in tcp-stream (of
                      one socket) and tcp-loopback.
@@ -145,6 +165,9 @@ Options
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
   --threshold SIZE   threshold of every upgraded contestant (the library's default)
   --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
+  --phase LIST       floor: cold, early, warm (all)
+  --receiver LIST    floor: reads, discards (both)
+  --check            exit code 1 when a target is missed by more than a tenth
   --connections LIST tcp-stream: sockets that write in turn, e.g. 1,1000 (one socket alone);
                      http, mix: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
   --request-rate N   http-latency: requests a second (200)
@@ -174,6 +197,9 @@ const flags = {
   engine: { type: 'string' },
   threshold: { type: 'string' },
   pattern: { type: 'string' },
+  phase: { type: 'string' },
+  receiver: { type: 'string' },
+  check: { type: 'boolean' },
   connections: { type: 'string' },
   'request-rate': { type: 'string' },
   minutes: { type: 'string' },
@@ -191,6 +217,8 @@ const flags = {
 const ownContestants: Partial<Record<WorkloadName, string>> = {
   mix: 'plain,auto,msg_zerocopy,io_uring',
   tuning: 'auto',
+  'floor-stream': 'floor,plain,c-zerocopy,auto,msg_zerocopy,io_uring+pool',
+  'floor-http': 'plain,floor,floor:io_uring,auto,msg_zerocopy,io_uring,io_uring+pool',
 };
 
 function defaultContestantsOf([first, ...others]: readonly WorkloadName[]): string {
@@ -222,6 +250,13 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     patterns: text(values, 'pattern', (list) =>
       split(list).map((name) => oneOf('pattern', name, patterns)),
     ) ?? [...patterns],
+    phases: text(values, 'phase', (list) =>
+      split(list).map((name) => oneOf('phase', name, phases)),
+    ) ?? [...phases],
+    receivers: text(values, 'receiver', (list) =>
+      split(list).map((name) => oneOf('receiver', name, receivers)),
+    ) ?? [...receivers],
+    check: values.check === true,
     requestRate: integer(values, 'request-rate', 200, 100_000),
     minutes: decimal(values, 'minutes', 3, 10_000),
   };
@@ -301,6 +336,7 @@ function contestantOf(
   threshold: number | undefined,
 ): Contestant {
   const base = name.replace(/\+pool$/, '');
+  if (base === 'floor:io_uring' && base === name) return { name, kind: 'floor', floor: 'io_uring' };
   const own = engines.find((known) => base === known || base === `upgraded:${known}`);
   const kind = own ? 'upgraded' : oneOf('contestant', base, contestantKinds);
   if (kind !== 'upgraded') {
@@ -325,7 +361,7 @@ function parseConnections(value: string): number {
 
 /** The C programs exist for streams of one socket only. */
 export function nodeOnly(contestants: readonly Contestant[]): Contestant[] {
-  return contestants.filter(({ kind }) => kind === 'plain' || kind === 'upgraded');
+  return contestants.filter(({ kind }) => !kind.startsWith('c-'));
 }
 
 function split(list: string): string[] {

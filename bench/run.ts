@@ -18,7 +18,8 @@ import {
 import { Places, type Place } from './place';
 import { formatReport } from './table';
 import { timelineChart } from './timeline-chart';
-import type { Report } from './trials';
+import { missedTargets, type Report } from './trials';
+import { floorHttp, floorStream } from './workloads/floor';
 import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
 import { httpLatency } from './workloads/http-latency';
@@ -41,6 +42,8 @@ const workloads: Record<WorkloadName, Workload> = {
   'http-latency': httpLatency,
   mix,
   tuning,
+  'floor-stream': floorStream,
+  'floor-http': floorHttp,
   memory,
   'memory-growth': memoryGrowth,
   'udp-send': udpSend,
@@ -70,15 +73,15 @@ async function main(): Promise<number> {
   process.once('SIGINT', () => leave(130));
   process.once('SIGTERM', () => leave(143));
   try {
-    await runAll(options, places);
-    return 0;
+    const reports = await runAll(options, places);
+    return options.check ? checked(reports) : 0;
   } finally {
     endAll();
     places.close();
   }
 }
 
-async function runAll(options: BenchOptions, places: Places): Promise<void> {
+async function runAll(options: BenchOptions, places: Places): Promise<Report[]> {
   const host = await hostFacts(placeOf(options, places));
   const facts = { ...host, ...optionFacts(options) };
   console.log(formatFacts(facts));
@@ -90,6 +93,16 @@ async function runAll(options: BenchOptions, places: Places): Promise<void> {
     // After every workload: a later failure must not take the earlier results with it.
     save(options, facts, reports);
   }
+  return reports;
+}
+
+// Says which targets are missed, noise left aside.
+function checked(reports: readonly Report[]): number {
+  const missed = reports.flatMap(({ plan, cases }) =>
+    missedTargets(plan, cases).map((line) => `${plan.workload}: ${line}`),
+  );
+  for (const line of missed) console.error(line);
+  return missed.length > 0 ? 1 : 0;
 }
 
 /** What the header speaks of. */

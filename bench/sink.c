@@ -1,6 +1,6 @@
 /* Receives TCP connections and drops what comes without copying, so that the receiver is no
- * bottleneck.
- * Usage: sink ADDRESS [CONNECTIONS]. Says {"event":"ready","port":N} and, when so many connections
+ * bottleneck; or reads it, as a client does.
+ * Usage: sink ADDRESS [CONNECTIONS [reads|discards]]. Says {"event":"ready","port":N} and, when so many connections
  * (1) came and ended, {"event":"received","bytes":N}. Dies with its parent. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -15,9 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { at_once = 1 << 20, events_at_once = 256, longest_life_seconds = 4 * 3600 };
+enum { at_once = 1 << 20, read_at_once = 1 << 16, events_at_once = 256, longest_life_seconds = 4 * 3600 };
 
 static char unused[at_once];
+static size_t room = at_once;
+static int flags = MSG_TRUNC;
 
 static void fail(const char *what) {
   perror(what);
@@ -53,7 +55,7 @@ static unsigned long long receive_one(int listener) {
   close(listener);
   unsigned long long bytes = 0;
   for (;;) {
-    ssize_t count = recv(fd, unused, sizeof unused, MSG_TRUNC);
+    ssize_t count = recv(fd, unused, room, flags);
     if (count > 0) {
       bytes += (unsigned long long)count;
       continue;
@@ -84,7 +86,7 @@ static unsigned long long receive_many(int listener, int left) {
         watch(epoll, accepted);
         continue;
       }
-      ssize_t count = recv(fd, unused, sizeof unused, MSG_TRUNC | MSG_DONTWAIT);
+      ssize_t count = recv(fd, unused, room, flags | MSG_DONTWAIT);
       if (count > 0) bytes += (unsigned long long)count;
       if (count > 0 || (count < 0 && (errno == EINTR || errno == EAGAIN))) continue;
       close(fd);
@@ -95,10 +97,14 @@ static unsigned long long receive_many(int listener, int left) {
 }
 
 int main(int argc, char **argv) {
-  int connections = argc == 3 ? atoi(argv[2]) : 1;
-  if ((argc != 2 && argc != 3) || connections < 1) {
-    fprintf(stderr, "usage: sink ADDRESS [CONNECTIONS]\n");
+  int connections = argc >= 3 ? atoi(argv[2]) : 1;
+  if (argc < 2 || argc > 4 || connections < 1) {
+    fprintf(stderr, "usage: sink ADDRESS [CONNECTIONS [reads|discards]]\n");
     return 2;
+  }
+  if (argc == 4 && strcmp(argv[3], "reads") == 0) {
+    room = read_at_once;
+    flags = 0;
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(longest_life_seconds);

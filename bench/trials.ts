@@ -113,6 +113,7 @@ const partlyCopiedFromHereOn = 0.02;
 // A few probes of an engine that has seen that the kernel copies do not claim zero copy.
 const claimFromHereOn = 0.02;
 const disturbedFromHereOn = 0.1;
+const checkSlack = 0.1;
 
 /** One trial of every contestant per round, in an order that turns around every round. */
 export async function runCase(
@@ -211,6 +212,26 @@ function compare(plan: Plan, own: Trial[], baseline: Trial[], key: string): Spre
 
 function figure(trial: Trial, key: string): number {
   return trial.figures[key] ?? NaN;
+}
+
+/** What `--check` is about: targets missed by more than the slack, where nothing disturbed the trials. */
+export function missedTargets(plan: Plan, cases: readonly CaseReport[]): string[] {
+  return cases.flatMap((one) =>
+    one.contestants.flatMap(({ contestant, target, compared, trials }) => {
+      const value = compared?.[plan.main]?.median ?? NaN;
+      if (!target || meets(value, slackened(target))) return [];
+      if (trials.some(({ disturbed = 0 }) => disturbed >= disturbedFromHereOn)) return [];
+      const bound = target.most ?? target.least;
+      return [`${nameOf(one)}, ${contestant}: ${value.toFixed(2)}, the target is ${bound}`];
+    }),
+  );
+}
+
+function slackened({ most, least }: Target): Target {
+  return {
+    ...(most !== undefined && { most: most * (1 + checkSlack) }),
+    ...(least !== undefined && { least: least * (1 - checkSlack) }),
+  };
 }
 
 function meets(value: number, { most, least }: Target): boolean {

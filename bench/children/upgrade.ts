@@ -1,10 +1,11 @@
 // The only place of the bench that knows the library: its public contract and nothing else. It is
 // loaded by upgraded contestants alone, so that plain ones pay for none of it.
-import type net from 'node:net';
+import net from 'node:net';
 
 import type { BufferPool, ZeroCopyOptions } from '../../lib/index.js';
 import type { Contestant } from '../options';
 import type { Result, ZeroCopyTotals } from '../protocol';
+import { openFloor } from './floor';
 
 export interface Upgrade {
   /** Upgrades a socket, or the later connections of a server. */
@@ -38,6 +39,7 @@ const poolSlackBytes = 4 * 1_048_576;
 
 /** @param sources none where they are no part of what is measured. */
 export async function upgradeFor(contestant: Contestant, ...sources: Source[]): Promise<Upgrade> {
+  if (contestant.kind === 'floor') return floorFor(contestant);
   if (contestant.kind !== 'upgraded') return plain;
   const library = await import('../../lib/index.js');
   const pool = contestant.pool && new library.BufferPool({ bytes: poolBytesFor(sources) });
@@ -76,6 +78,19 @@ export async function upgradeFor(contestant: Contestant, ...sources: Source[]): 
         ...(reason !== undefined && { reason }),
         ...(missed && { poolReason: pool.reason ?? 'not registered' }),
       };
+    },
+  };
+}
+
+// Its sockets take part once they are connected.
+function floorFor({ floor = 'msg_zerocopy' }: Contestant): Upgrade {
+  const lower = openFloor(floor);
+  return {
+    ...plain,
+    apply: <T extends net.Socket | net.Server>(target: T): T => {
+      if (target instanceof net.Server) target.prependListener('connection', lower);
+      else target.prependOnceListener('connect', () => lower(target));
+      return target;
     },
   };
 }

@@ -75,10 +75,14 @@ async function runTrial(
   const what = `${contestant.name}, ${nameOfCount(connections)}`;
   const windowMs = (warmup + seconds) * 1000;
   const script = path.join(__dirname, '../children/connections-sender.js');
-  const result = await sendIntoSink(place, connections, windowMs, what, (address, port) => {
-    const { kernelThreads } = place;
-    const order: ConnectionsOrder = { contestant, address, port, kernelThreads, ...setting };
-    return [process.execPath, script, JSON.stringify(order)];
-  });
+  const result = await sendIntoSink(
+    { place, connections, receiver: 'discards', windowMs },
+    what,
+    (address, port) => {
+      const { kernelThreads } = place;
+      const order: ConnectionsOrder = { contestant, address, port, kernelThreads, ...setting };
+      return [process.execPath, script, JSON.stringify(order)];
+    },
+  );
   return trialOf(result, perGigabyte.figuresOf(costOf(result)));
 }

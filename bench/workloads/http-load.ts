@@ -2,7 +2,7 @@
 import path from 'node:path';
 
 import { nativeProgram } from '../native';
-import { formatSize, type BenchOptions, type Contestant } from '../options';
+import { formatSize, type BenchOptions, type Contestant, type Receiver } from '../options';
 import type { Place } from '../place';
 import type { BodyPart, LoadResult, Result, ServerOrder } from '../protocol';
 
@@ -22,6 +22,8 @@ export interface LoadSetting {
   requestRate: number;
   warmup: number;
   seconds: number;
+  /** Absent: discards. */
+  receiver?: Receiver;
 }
 
 /** One body, unless --footprint asks for more. */
@@ -56,7 +58,7 @@ export async function serveLoad(
     const port = Number((await server.next('ready', startMs))['port']);
     const { connections, requestRate } = setting;
     const numbers = [port, connections, requestRate, warmup, seconds + slackSeconds].map(String);
-    const command = [nativeProgram('load'), address, ...numbers];
+    const command = [nativeProgram('load'), address, ...numbers, setting.receiver ?? 'discards'];
     const generator = place.start('receiver', 'load', command);
     try {
       const patience = (warmup + seconds) * 1000 + slackMs;

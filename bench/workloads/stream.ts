@@ -3,7 +3,13 @@ import path from 'node:path';
 
 import { costOf, trialOf, type Cost } from '../cost';
 import { nativeProgram } from '../native';
-import { formatSize, type BenchOptions, type Contestant, type Pattern } from '../options';
+import {
+  formatSize,
+  type BenchOptions,
+  type Contestant,
+  type Pattern,
+  type Receiver,
+} from '../options';
 import { withDescriptors, type Place } from '../place';
 import type { Result, StreamOrder } from '../protocol';
 import { runCase, type Case, type Measured, type Plan, type Report, type Target } from '../trials';
@@ -18,6 +24,10 @@ export interface StreamSettings {
   options: BenchOptions;
   cases: StreamCase[];
   warmup: number;
+  /** Measured; absent: as the options say. */
+  seconds?: number;
+  /** Absent: discards. */
+  receiver?: Receiver;
   figuresOf: (cost: Cost) => Record<string, number>;
 }
 
@@ -75,10 +85,16 @@ async function runTrial(
   one: StreamCase,
   contestant: Contestant,
 ): Promise<Measured> {
-  const { place, options, warmup } = settings;
+  const { place, options, warmup, seconds = options.seconds } = settings;
   const what = `${contestant.name} ${one.label}`;
-  const { seconds, footprint = defaultFootprint } = options;
-  const result = await sendIntoSink(place, 1, (warmup + seconds) * 1000, what, (address, port) =>
+  const { footprint = defaultFootprint } = options;
+  const sink: SinkSetting = {
+    place,
+    connections: 1,
+    receiver: settings.receiver ?? 'discards',
+    windowMs: (warmup + seconds) * 1000,
+  };
+  const result = await sendIntoSink(sink, what, (address, port) =>
     senderCommand({
       contestant,
       address,
@@ -94,16 +110,22 @@ async function runTrial(
   return trialOf(result, settings.figuresOf(costOf(result)));
 }
 
+/** Where a sender's bytes go, and for how long at the most. */
+export interface SinkSetting {
+  place: Place;
+  connections: number;
+  receiver: Receiver;
+  windowMs: number;
+}
+
 /** One sender and the sink of its connections; fails if what it claims to have sent did not arrive. */
 export async function sendIntoSink(
-  place: Place,
-  connections: number,
-  windowMs: number,
+  { place, connections, receiver, windowMs }: SinkSetting,
   what: string,
   command: (address: string, port: number) => readonly string[],
 ): Promise<Result> {
   const address = place.address('receiver');
-  const argv = [nativeProgram('sink'), address, String(connections)];
+  const argv = [nativeProgram('sink'), address, String(connections), receiver];
   const sink = place.start('receiver', 'sink', withDescriptors(argv));
   try {
     const port = Number((await sink.next('ready', startMs))['port']);
@@ -131,7 +153,7 @@ export async function sendIntoSink(
 
 function senderCommand(order: StreamOrder): string[] {
   const { kind } = order.contestant;
-  if (kind === 'plain' || kind === 'upgraded') {
+  if (!kind.startsWith('c-')) {
     const script = path.join(__dirname, '../children/stream-sender.js');
     return [process.execPath, script, JSON.stringify(order)];
   }
