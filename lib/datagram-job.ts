@@ -1,5 +1,7 @@
 // One send of a datagram socket: one datagram, or many that settle together.
 import { AsyncResource } from 'node:async_hooks';
+import { bytesOf } from './datagram-arguments.js';
+import { isDetached } from './detached.js';
 import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
 import type { MutationWatch } from './mutation.js';
@@ -85,6 +87,12 @@ export class DatagramJob {
 
   get isDone(): boolean {
     return this.pending === 0 && this.next >= this.count;
+  }
+
+  /** A payload was detached, or resized, since it was given. */
+  get hasChanged(): boolean {
+    if (this.payloads.some(isDetached)) return true;
+    return this.#gathered && bytesOf(this.payloads) !== this.bytes;
   }
 
   /** Bytes of the datagram `index`. */

@@ -15,6 +15,7 @@ import type { ResolvedOptions } from './options.js';
 import { Adaptive } from './policy/adaptive.js';
 import type { Reactor } from './reactor.js';
 import { accounts, type SocketAccount } from './totals.js';
+import { isUnpinnable } from './unpinnable.js';
 
 /** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
 export type DatagramStats = Readonly<DatagramCounters>;
@@ -162,6 +163,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (!this.#enable()) return this.#refused;
+    for (const payload of payloads) if (isUnpinnable(payload)) return 'unpinnable-memory';
     if (this.#adaptive.state === 'active') {
       return this.#choice.copies(bytes, segmentSize) ? 'below-threshold' : undefined;
     }

@@ -16,6 +16,7 @@ export type Reason =
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
   | 'below-threshold'
   | 'no-callback' // nobody would be told when the memory is free
+  | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping
   | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory
   | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'

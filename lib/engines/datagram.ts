@@ -15,6 +15,7 @@ import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import { releaseLatency } from '../totals.js';
+import { copiedUnpinnable } from '../unpinnable.js';
 import { DatagramBatch } from './datagram-batch.js';
 import type { DatagramHost, DatagramSender } from './datagram-host.js';
 import type { SendKind } from './engine-host.js';
@@ -255,6 +256,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
         const bytes = job.bytesOf(job.next);
         const reason = bytes < this.#host.zeroCopy.floor ? 'below-threshold' : first;
         counters.copiedBytes += bytes;
+        if (reason === 'unpinnable-memory') copiedUnpinnable(this.#host, job);
         this.#queue.bytes -= bytes;
         job.tracker?.copied(bytes, reason);
         job.advance();
@@ -276,10 +278,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       return;
     }
     const { address, port } = job.envelope;
-    this.#failHead(
-      job,
-      errno === EFAULT ? bufferDetached() : addressError(-errno, 'send', address, port),
-    );
+    const isGone = errno === EFAULT && job.hasChanged;
+    this.#failHead(job, isGone ? bufferDetached() : addressError(-errno, 'send', address, port));
   }
 
   // A raw socket without IP_HDRINCL says ENOBUFS where others say EAGAIN (net/ipv4/ip_output.c:
@@ -324,7 +324,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
         return;
       }
     }
-    if (sent === -EAGAIN || sent === -EFAULT) this.#copyFailed(head, -sent);
+    if (sent === -EAGAIN) this.#copyFailed(head, -sent);
+    // What was detached is told apart by the copy, which fails as well.
+    else if (sent === -EFAULT) head.copyNext = 'unpinnable-memory';
     // More pages than fragments (EMSGSIZE), or what a copy will be told as well.
     else if (sent < 0) head.copyNext = 'send-failed';
   }

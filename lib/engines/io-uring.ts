@@ -7,6 +7,7 @@ import { bufferDetached, systemError } from '../errors.js';
 import { cadenceBytes } from '../policy/cadence.js';
 import { NO_SLOT } from '../registered-memory.js';
 import type { Prepared, RingSender, SubmitRing } from '../submit-ring.js';
+import { alikeBytes, foundUnpinnable, whyCopied } from '../unpinnable.js';
 import type { EngineHost } from './engine-host.js';
 import type { JobCursor } from './job-cursor.js';
 import { StreamEngine } from './stream-engine.js';
@@ -45,6 +46,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   #busy = false;
   /** Why the next request copies, whatever its segment says: the last one could not go without. */
   #fallback: Reason | undefined;
+  /** What the last request may have failed for with EFAULT: the next one goes through it and no further. */
+  #suspect: Uint8Array | undefined;
 
   constructor(ring: SubmitRing, port: number, host: EngineHost) {
     super(ring.reactor, port, host, 0);
@@ -136,7 +139,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = this.waitForSpace();
       else if (accepted > 0) this.bookCopied(accepted, segment.reason ?? 'io_uring-refused');
       if (accepted >= 0) continue;
-      this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
+      const isGone = accepted === -EFAULT && cursor.changedLength;
+      this.#failure = isGone ? bufferDetached() : systemError(accepted, 'write');
       return;
     }
   }
@@ -144,6 +148,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   // --- StreamEngine ---------------------------------------------------------------------------
 
   protected override start(): void {
+    this.#suspect = undefined;
     if (this.#ring.sendsAtOnce) {
       this.#ring.sendNow(this);
       this.onResultsDone();
@@ -188,7 +193,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   // The next request; undefined: the job has failed.
   #ask(cursor: JobCursor, segment: Segment): Asked | undefined {
-    const copying = this.#whyCopied(segment);
+    const copying = this.#whyCopied(cursor, segment);
     const slot = copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
     if (slot === NO_SLOT) return this.#plan(cursor, copying, NO_SLOT);
     const last = segment.pieces.length - 1;
@@ -196,13 +201,16 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     return this.#plan(cursor, copying, cursor.piece === last ? slot : NO_SLOT);
   }
 
-  #whyCopied({ zeroCopy, reason }: Segment): Reason | undefined {
+  #whyCopied(cursor: JobCursor, { zeroCopy, reason }: Segment): Reason | undefined {
     if (!zeroCopy) return reason ?? 'below-threshold';
-    return this.#fallback ?? this.host.refusal();
+    return this.#fallback ?? whyCopied(this.host, cursor);
   }
 
   #plan(cursor: JobCursor, copying: Reason | undefined, slot: number): Asked {
-    const wanted = cursor.left;
+    const wanted =
+      this.#suspect === undefined
+        ? alikeBytes(cursor, this.host.minimumChunk)
+        : cursor.bytesThrough(this.#suspect);
     if (copying !== undefined)
       return { wanted, copying, isHead: false, endsRecord: false, slot: NO_SLOT };
     const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
@@ -237,7 +245,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const accepted = native.send(this.port, pieces, piece, offset, length, constants.SEND_MORE);
     if (accepted > 0) this.bookCopied(accepted, 'below-threshold');
     if (accepted >= 0 || [EAGAIN, EINTR, ENOBUFS, ENOMEM].includes(-accepted)) return true;
-    this.#failure = accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write');
+    this.#failure = systemError(accepted, 'write');
     return false;
   }
 
@@ -265,7 +273,16 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   // Draws the consequences of a result. False: the job is settled.
   #accept(asked: Asked, cursor: JobCursor): boolean {
     const accepted = this.#accepted;
-    this.#fallback = undefined;
+    const suspect = this.#suspect;
+    this.#fallback = this.#suspect = undefined;
+    if (accepted === -EFAULT && asked.copying === undefined) {
+      this.#suspect = cursor.nextLarge(this.host.minimumChunk);
+      if (asked.wanted <= cursor.bytesThrough(this.#suspect)) this.#fallback = 'unpinnable-memory';
+      return true;
+    }
+    if (accepted > 0 && asked.copying === 'unpinnable-memory' && suspect !== undefined) {
+      foundUnpinnable(this.host, suspect);
+    }
     if (accepted < 0 && accepted !== -EAGAIN && accepted !== -EINTR) {
       this.#fallback = this.#fallbackFor(accepted, asked);
       if (this.#fallback !== undefined) return true;

@@ -29,6 +29,22 @@ export class JobCursor {
     return this.#index + 1 < this.#segments.length;
   }
 
+  /** The next piece of `large` bytes or more in the present segment; the last where there is none. */
+  nextLarge(large: number): Uint8Array {
+    const { pieces } = this.segment as Segment;
+    return (pieces.find((piece, i) => i >= this.piece && piece.length >= large) ??
+      pieces[pieces.length - 1]) as Uint8Array;
+  }
+
+  /** The bytes up to the end of that piece. */
+  bytesThrough(piece: Uint8Array): number {
+    const { pieces } = this.segment as Segment;
+    const last = pieces.indexOf(piece, this.piece);
+    let bytes = -this.offset;
+    for (let i = this.piece; i <= last; i++) bytes += (pieces[i] as Uint8Array).length;
+    return bytes;
+  }
+
   /**
    * Moves past `accepted` bytes of the present segment.
    * @param copying why they were copied; undefined when they were not

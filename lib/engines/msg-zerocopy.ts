@@ -3,6 +3,7 @@
 import { constants as osConstants } from 'node:os';
 import type { Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
+import { alikeBytes, foundUnpinnable, whyCopied } from '../unpinnable.js';
 import type { JobCursor } from './job-cursor.js';
 import { StreamEngine } from './stream-engine.js';
 
@@ -27,8 +28,8 @@ export class MsgZeroCopyEngine extends StreamEngine {
     while (cursor.segment !== undefined) {
       const accepted = this.#sendSome(cursor, cursor.segment);
       if (accepted < 0) {
-        // EFAULT: no readable piece is left, which only a detached buffer brings about.
-        this.settleJob(accepted === -EFAULT ? bufferDetached() : systemError(accepted, 'write'));
+        const isGone = accepted === -EFAULT && cursor.changedLength;
+        this.settleJob(isGone ? bufferDetached() : systemError(accepted, 'write'));
         return;
       }
       if (this.waiting) return;
@@ -58,34 +59,57 @@ export class MsgZeroCopyEngine extends StreamEngine {
   // One sendmsg of what is left of the segment. Answers bytes, or -errno for a dead connection; sets
   // `waiting` when the send buffer is full.
   #sendSome(cursor: JobCursor, segment: Segment): number {
-    const { SEND_MORE } = this.reactor.constants;
     let wanted = cursor.left;
-    let copying = segment.zeroCopy ? this.host.refusal() : (segment.reason ?? 'below-threshold');
+    let copying = segment.zeroCopy
+      ? whyCopied(this.host, cursor)
+      : (segment.reason ?? 'below-threshold');
+    if (segment.zeroCopy) wanted = alikeBytes(cursor, this.host.minimumChunk);
     if (copying === undefined) {
       const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
       if (allowed === 0) copying = 'budget';
       else wanted = allowed;
     }
-    const more = cursor.hasMoreSegments || wanted < cursor.left ? SEND_MORE : 0;
-    let accepted =
-      copying === undefined
-        ? this.#sendZeroCopy(cursor, wanted, more)
-        : this.#send(cursor, wanted, more);
-    if (isRefusal(accepted) && copying === undefined) {
+    if (copying !== undefined) return this.#copy(cursor, wanted, copying);
+    const accepted = this.#sendZeroCopy(cursor, wanted);
+    if (accepted !== -EFAULT || cursor.changedLength) {
+      return this.#conclude(accepted, cursor, wanted, undefined);
+    }
+    // One of the pieces can be read and not pinned: which one shows when the next large one goes alone.
+    const suspect = cursor.nextLarge(this.host.minimumChunk);
+    const through = cursor.bytesThrough(suspect);
+    const alone = through < wanted ? this.#sendZeroCopy(cursor, through) : accepted;
+    if (alone !== -EFAULT) return this.#conclude(alone, cursor, through, undefined);
+    const copied = this.#copy(cursor, Math.min(through, wanted), 'unpinnable-memory');
+    if (copied > 0) foundUnpinnable(this.host, suspect);
+    return copied;
+  }
+
+  #copy(cursor: JobCursor, wanted: number, why: Reason): number {
+    return this.#conclude(this.#send(cursor, wanted, 0), cursor, wanted, why);
+  }
+
+  // Draws the consequences of a send of `wanted` bytes, and answers as #sendSome() does.
+  // @param copying why they were copied, undefined when they were not
+  #conclude(
+    result: number,
+    cursor: JobCursor,
+    wanted: number,
+    copying: Reason | undefined,
+  ): number {
+    if (isRefusal(result) && copying === undefined) {
       // Something took the sends of this connection over, and wants no MSG_ZEROCOPY: a protocol above
       // TCP (TCP_ULP; net/tls/tls_sw.c:tls_sw_sendmsg). Everything goes by copy from here.
       this.host.engineRefused(this.name);
-      copying = 'kernel-unsupported';
-      accepted = this.#send(cursor, wanted, more);
+      return this.#copy(cursor, wanted, 'kernel-unsupported');
     }
-    if (accepted === -ENOBUFS) {
+    if (result === -ENOBUFS && copying === undefined) {
       // The socket stays writable, so waiting for space would spin: the same bytes go by copy.
-      copying ??= this.outOfBuffers();
-      accepted = this.#send(cursor, wanted, more);
+      return this.#copy(cursor, wanted, this.outOfBuffers());
     }
-    if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = 0;
+    const accepted = result === -EAGAIN || result === -ENOBUFS ? 0 : result;
     if (accepted < 0) return accepted;
-    const piecesFit = segment.pieces.length - cursor.piece <= MAX_PIECES;
+    const { pieces } = cursor.segment as Segment;
+    const piecesFit = pieces.length - cursor.piece <= MAX_PIECES;
     if (accepted > 0) this.#book(accepted, copying);
     // Short: full. Sending again before there is space would charge memlock once more for nothing.
     if (accepted < wanted && (piecesFit || accepted === 0)) {
@@ -112,8 +136,8 @@ export class MsgZeroCopyEngine extends StreamEngine {
     if (this.handbacks.size > 0) process.nextTick(() => this.onRangesDone());
   }
 
-  #sendZeroCopy(cursor: JobCursor, wanted: number, more: number): number {
-    const flags = more | this.reactor.constants.SEND_ZEROCOPY;
+  #sendZeroCopy(cursor: JobCursor, wanted: number): number {
+    const flags = this.reactor.constants.SEND_ZEROCOPY;
     let accepted = this.#send(cursor, wanted, flags);
     if (accepted === -ENOBUFS) {
       // Unread notifications hold optmem: read them, then try once more.
@@ -127,8 +151,9 @@ export class MsgZeroCopyEngine extends StreamEngine {
 
   #send(cursor: JobCursor, wanted: number, flags: number): number {
     const { pieces } = cursor.segment as Segment;
-    const { native } = this.reactor;
-    return native.send(this.port, pieces, cursor.piece, cursor.offset, wanted, flags);
+    const { native, constants } = this.reactor;
+    const more = cursor.hasMoreSegments || wanted < cursor.left ? constants.SEND_MORE : 0;
+    return native.send(this.port, pieces, cursor.piece, cursor.offset, wanted, flags | more);
   }
 
   // Books accepted bytes. `copying`: why they were copied, undefined when they were not.
