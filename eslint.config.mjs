@@ -1,5 +1,18 @@
 import tseslint from 'typescript-eslint';
 
+const CLOCK = 'Take it from lib/clock.ts: there it is real also under the fake timers of a test.';
+const FAKED = [
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'setImmediate',
+  'clearImmediate',
+  'queueMicrotask',
+  'performance',
+  'Date',
+];
+
 export default tseslint.config(
   { ignores: ['dist/**', 'build/**', 'build-*/**', 'node_modules/**'] },
   ...tseslint.configs.recommended,
@@ -7,6 +20,28 @@ export default tseslint.config(
     rules: {
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/no-this-alias': 'off',
+    },
+  },
+  {
+    files: ['lib/**/*.ts', 'lib/**/*.mts'],
+    ignores: ['lib/clock.ts'],
+    rules: {
+      'no-restricted-globals': ['error', ...FAKED.map((name) => ({ name, message: CLOCK }))],
+      'no-restricted-imports': [
+        'error',
+        ...['timers', 'node:timers', 'perf_hooks', 'node:perf_hooks'].map((name) => ({
+          name,
+          message: CLOCK,
+        })),
+      ],
+      'no-restricted-properties': [
+        'error',
+        ...[
+          ['process', 'nextTick'],
+          ['process', 'hrtime'],
+          ...FAKED.map((property) => ['globalThis', property]),
+        ].map(([object, property]) => ({ object, property, message: CLOCK })),
+      ],
     },
   },
 );

@@ -3,6 +3,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import type { EventEmitter } from 'node:events';
+import { nextTick, nowMs } from './clock.js';
 import { AbortJobs } from './abort-jobs.js';
 import type { Native, NativeInterface } from './binding.js';
 import type { DatagramCounters } from './counters.js';
@@ -61,7 +62,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   readonly words: DatagramWords;
   readonly options: ResolvedDatagramOptions;
   readonly zeroCopy: DatagramZeroCopy;
-  readonly routes = new SegmentationRoutes(() => performance.now());
+  readonly routes = new SegmentationRoutes(nowMs);
   readonly socket: DatagramOwner<Info>;
   readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
   readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
@@ -271,7 +272,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     const set = this.native.setReading(this.#engine.port, this.isReceiving);
     if (set >= 0) return;
     // Without room in epoll nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
-    process.nextTick(() => {
+    nextTick(() => {
       if (!this.#closed) this.emitError(systemError(set, 'epoll_ctl'));
     });
   }
@@ -371,7 +372,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   }
 
   finished(): void {
-    process.nextTick(() => {
+    nextTick(() => {
       for (const iterator of this.#iterators) iterator.end();
       this.zeroCopy.closed();
       this.socket.emit('close');

@@ -1,6 +1,7 @@
 // Receives the datagrams of one socket in batches (recvmmsg), and hands them over one by one.
 // Datagrams of one batch share memory, as small Buffers of Node's share its pool.
 import { constants } from 'node:os';
+import { setImmediate } from './clock.js';
 import type { DatagramWords } from './envelope.js';
 
 const { EAGAIN } = constants.errno;

@@ -1,5 +1,6 @@
 // Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
 // what `socket.zeroCopy` shows.
+import { nowMs } from './clock.js';
 import { SocketControl, type ControlSource, type Thresholds } from './control.js';
 import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from './counters.js';
 import type { DatagramJob } from './datagram-job.js';
@@ -169,26 +170,26 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     }
     // Nothing is learned of a kernel that copies.
     if (bytes < this.#options.threshold) return 'below-threshold';
-    return this.#adaptive.mayZeroCopy(performance.now()) ? undefined : this.#adaptive.reason;
+    return this.#adaptive.mayZeroCopy(nowMs()) ? undefined : this.#adaptive.reason;
   }
 
   sent(): SendKind {
     if (this.#adaptive.state !== 'probing') return 'ordinary';
-    this.#adaptive.sent(performance.now());
+    this.#adaptive.sent(nowMs());
     return 'probe';
   }
 
   completed(copied: boolean, kind: SendKind): void {
     const counts = copied && !this.#options.insists;
     if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
-    const changed = this.#adaptive.completed(counts, performance.now());
+    const changed = this.#adaptive.completed(counts, nowMs());
     if (changed === 'paused') this.#announce('kernel-copied');
     if (changed === 'active') tellResume(this.#subject.socket);
   }
 
   outOfBuffers(): void {
     // What other processes of the user have pinned is not known here: it may pass.
-    this.#adaptive.outOfBuffers('enobufs', performance.now());
+    this.#adaptive.outOfBuffers('enobufs', nowMs());
     this.#announce('enobufs');
   }
 

@@ -1,6 +1,7 @@
 // The diagnostics channels, which cost a property read while nobody listens. Each message is a plain
 // object; what it holds is written beside its publisher.
 import { channel, type Channel } from 'node:diagnostics_channel';
+import { nextTick } from './clock.js';
 import type { Reason } from './engine.js';
 import { aborts, fallbacks, type AbortReason } from './totals.js';
 
@@ -26,7 +27,7 @@ export const channels = {
  * the records of one wake-up.
  */
 export function publish(to: Channel, message: object): void {
-  if (to.hasSubscribers) process.nextTick(() => to.publish(message));
+  if (to.hasSubscribers) nextTick(() => to.publish(message));
 }
 
 // Where nobody listens no message is made.

@@ -2,6 +2,7 @@
 // send(), flush(). Pure but for the async context that each callback keeps, and for the watch on memory
 // that is about to be handed back.
 import { AsyncResource } from 'node:async_hooks';
+import { nextTick } from './clock.js';
 import { compareReleased } from './mutation.js';
 
 type Callback = (error?: Error | null) => void;
@@ -83,7 +84,7 @@ export function runHandback(handback: Omit<Handback, 'barrier'>): void {
 
 /** Lets `thrown` surface as an uncaught exception after the present batch is done. */
 export function rethrowLater(thrown: unknown): void {
-  process.nextTick(() => {
+  nextTick(() => {
     throw thrown;
   });
 }

@@ -1,6 +1,7 @@
 // Callbacks that were given to Node with data, each wrapped so that it waits for its release when Node
 // calls it. Sees to it that they come in write order where Node's own come in another.
 import { AsyncResource } from 'node:async_hooks';
+import { nextTick } from './clock.js';
 import { heldCallbacks } from './handbacks.js';
 
 type WriteCallback = (error?: Error | null) => void;
@@ -76,7 +77,7 @@ export class HeldCallbacks {
     while (place > this.#nextDeferred && (deferred[place - 1] as Deferred).number > failure.number)
       place--;
     deferred.splice(place, 0, failure);
-    process.nextTick(() => {
+    nextTick(() => {
       const { callback, error, resource } = deferred[this.#nextDeferred++] as Deferred;
       if (this.#nextDeferred === deferred.length) {
         deferred.length = 0;

@@ -1,5 +1,6 @@
 // Gives duplicates of idle connections back: a server with thousands of quiet keep-alive connections
 // should not hold two descriptors for each.
+import { clearInterval, setInterval } from './clock.js';
 
 interface Droppable {
   /** Gives the duplicate back when nothing used it since the last call; true when it is gone. */

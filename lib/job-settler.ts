@@ -1,5 +1,6 @@
 // Who is to be told that a job is done: callbacks run in the order of their sends, at the end of a turn,
 // because no user code runs inside a submit.
+import { nextTick } from './clock.js';
 import type { DatagramJob } from './datagram-job.js';
 import { rethrowLater } from './handbacks.js';
 import { compareReleased } from './mutation.js';
@@ -43,7 +44,7 @@ export class JobSettler {
   schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    process.nextTick(() => {
+    nextTick(() => {
       this.#isScheduled = false;
       this.#onTick();
     });

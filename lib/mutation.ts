@@ -2,6 +2,7 @@
 // hash of each is taken when an engine gets it, and compared when the kernel has let go of all of it,
 // just before that is told.
 import path from 'node:path';
+import { nextTick } from './clock.js';
 import type { Native } from './binding.js';
 import type { Counters } from './counters.js';
 import type { DatagramJob } from './datagram-job.js';
@@ -138,7 +139,7 @@ export class MutationWatch {
   /** A send was released, or the job ended; behind the last of them it is due to be compared. */
   release(): void {
     if (--this.#holders > 0) return;
-    if (due.push(this) === 1) process.nextTick(compareReleased);
+    if (due.push(this) === 1) nextTick(compareReleased);
   }
 
   /** Compares, and counts what changed. Runs no user code. */
@@ -148,7 +149,7 @@ export class MutationWatch {
       if (kind === undefined) continue;
       this.subject.counting.mutatedBuffers++;
       // Telling runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
-      process.nextTick(() => this.#tell(watched, kind));
+      nextTick(() => this.#tell(watched, kind));
     }
     if (this.#pinned !== undefined) unpinPieces(this.#pinned);
   }

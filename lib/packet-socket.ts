@@ -1,6 +1,7 @@
 // Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
 // without being copied.
 import { constants } from 'node:os';
+import { nextTick } from './clock.js';
 import type { Native, NativeInterface } from './binding.js';
 import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
 import { DatagramCore } from './datagram-core.js';
@@ -77,7 +78,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       if (event === 'message') this.core.startReceiving();
     });
     if (typeof onMessage === 'function') this.on('message', onMessage);
-    process.nextTick(() => {
+    nextTick(() => {
       if (!this.core.isClosed) this.emit('listening');
     });
   }

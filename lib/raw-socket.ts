@@ -1,5 +1,6 @@
 // Raw sockets: IP datagrams past the transport protocols, with or without their IP header.
 import { constants } from 'node:os';
+import { nextTick } from './clock.js';
 import { addExtras } from './arrival-extras.js';
 import type { KernelConstants } from './binding-constants.js';
 import { bytesOf, checkItems, messagePayloads, type DatagramItem } from './datagram-arguments.js';
@@ -191,7 +192,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.#isBound = true;
     if (typeof callback === 'function') this.once('listening', callback as () => void);
     const failed = this.core.withPort((native, port) => native.bind(port, name));
-    process.nextTick(() => {
+    nextTick(() => {
       if (this.core.isClosed) return;
       if (failed < 0) {
         this.#isBound = false;
@@ -212,7 +213,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const failed = this.core.withPort((native, port) => native.connect(port, name));
     const error = failed < 0 ? addressError(failed, 'connect', address) : undefined;
     this.#isConnected = error === undefined;
-    process.nextTick(() => {
+    nextTick(() => {
       if (this.core.isClosed) return;
       if (typeof callback === 'function') {
         if (error !== undefined) return void (callback as (error: Error) => void)(error);

@@ -2,6 +2,7 @@
 // owner of its port. One call for each wake-up of the event loop.
 import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
+import { nowMs } from './clock.js';
 import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
 import { rethrowLater } from './handbacks.js';
@@ -77,17 +78,17 @@ export class Reactor {
   /** Bytes that the process may pin. */
   get processBudget(): number {
     const budget = this.#budget;
-    return budget.shrunk ? budget.bytes(performance.now()) : budget.most;
+    return budget.shrunk ? budget.bytes(nowMs()) : budget.most;
   }
 
   /** The kernel refused to pin more, although completions were read. */
   outOfBuffers(): void {
-    this.#budget.refused(this.processPinned, performance.now());
+    this.#budget.refused(this.processPinned, nowMs());
   }
 
   /** As performance.now(), but looked at once for all records that are read together. */
   get nowMs(): number {
-    return this.#readingMs ?? performance.now();
+    return this.#readingMs ?? nowMs();
   }
 
   adopt(port: number, owner: PortOwner): void {
@@ -127,7 +128,7 @@ export class Reactor {
    */
   read(count: number, calls: Calls): void {
     if (count === 0) return;
-    this.#readingMs = performance.now();
+    this.#readingMs = nowMs();
     try {
       this.#read(count, calls);
     } finally {

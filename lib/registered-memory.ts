@@ -6,6 +6,7 @@
 // itself, which it keeps alive: no other memory can come to its address. One that may change its size
 // is never registered; one that is detached has no views of any length, so that nothing finds it.
 import { constants as osConstants } from 'node:os';
+import { clearInterval, setInterval } from './clock.js';
 import { errnoName } from './errors.js';
 import {
   earnsRegistration,

@@ -2,6 +2,7 @@
 // at its end. No pointer is kept from write to submit: memory is looked up in between, when the
 // request is made.
 import { constants as osConstants } from 'node:os';
+import { nextTick } from './clock.js';
 import { channels, publish, warnOnce } from './diagnostics.js';
 import { errnoName } from './errors.js';
 import { rethrowLater } from './handbacks.js';
@@ -134,7 +135,7 @@ export class SubmitRing {
   }
 
   #runLater(calls: Calls): void {
-    if (calls.length > 0) process.nextTick(() => this.reactor.run(calls));
+    if (calls.length > 0) nextTick(() => this.reactor.run(calls));
   }
 
   #send(queue: readonly RingSender[], calls: Calls): void {

@@ -3,6 +3,7 @@
 // that the kernel's counter of sends is never lost from sight.
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
+import { nowMs } from './clock.js';
 import type { Reason } from './engine.js';
 import type { EngineHost } from './engines/engine-host.js';
 import { IoUringEngine } from './engines/io-uring.js';
@@ -58,8 +59,7 @@ export class TcpAttachment {
 
   /** Too few descriptors are left; tried again after a while. */
   get short(): boolean {
-    if (this.#descriptorsShort && performance.now() >= this.#retryAt)
-      this.#descriptorsShort = false;
+    if (this.#descriptorsShort && nowMs() >= this.#retryAt) this.#descriptorsShort = false;
     return this.#descriptorsShort;
   }
 
@@ -186,7 +186,7 @@ export class TcpAttachment {
     // No room in epoll (fs.epoll.max_user_watches) passes, too.
     if (![-EMFILE, -ENOSPC, -ENOMEM].includes(errno)) return 'kernel-unsupported';
     this.#descriptorsShort = true;
-    this.#retryAt = performance.now() + DESCRIPTOR_RETRY_MS;
+    this.#retryAt = nowMs() + DESCRIPTOR_RETRY_MS;
     sweepIdle();
     return 'fd-limit';
   }

@@ -1,6 +1,7 @@
 // Whether zero copy works for one connection at present: what its route shows, which it shares with
 // others, and what the kernel has room for on this socket.
 import type net from 'node:net';
+import { nowMs } from './clock.js';
 import { warnOnce } from './diagnostics.js';
 import type { SendKind } from './engines/engine-host.js';
 import { addressesOf } from './node-private.js';
@@ -54,7 +55,7 @@ export class TcpHealth {
     const route = this.#route?.state === 'probing';
     const buffers = this.#buffers?.state === 'probing';
     if (!route && !buffers) return 'ordinary';
-    const now = performance.now();
+    const now = nowMs();
     if (route) this.#route?.sent(now);
     if (buffers) this.#buffers?.sent(now);
     return 'probe';
@@ -70,18 +71,18 @@ export class TcpHealth {
     const buffers = this.#buffers;
     let changed: AdaptiveState | undefined;
     if (buffers?.state === 'probing' && kind === 'probe') {
-      changed = buffers.completed(false, performance.now());
+      changed = buffers.completed(false, nowMs());
     }
     if (insists) return changed;
     const route = (this.#route ??= new Adaptive());
     // A late notice of a send from before the pause is no verdict on the probe.
     if (route.state === 'probing' && kind === 'ordinary') return changed;
-    return route.completed(copied, performance.now()) ?? changed;
+    return route.completed(copied, nowMs()) ?? changed;
   }
 
   /** The kernel refused a zero-copy send for want of room. */
   outOfBuffers(want: Want): void {
-    (this.#buffers ??= new Adaptive()).outOfBuffers(want, performance.now());
+    (this.#buffers ??= new Adaptive()).outOfBuffers(want, nowMs());
     if (want === 'limit-too-low') warnOnce('ZC_LIMIT', LIMIT_WARNING);
   }
 }
@@ -93,5 +94,5 @@ function routeOf(socket: net.Socket): Adaptive {
 
 function refusalOf(adaptive: Adaptive | undefined): PauseReason | undefined {
   if (adaptive === undefined || adaptive.state === 'active') return undefined;
-  return adaptive.mayZeroCopy(performance.now()) ? undefined : adaptive.reason;
+  return adaptive.mayZeroCopy(nowMs()) ? undefined : adaptive.reason;
 }

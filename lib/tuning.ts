@@ -1,5 +1,6 @@
 // Finds out in this process, with its own traffic, whether sizes cost less copied or not: runs experiments
 // with one size class at a time, by the CPU time of this thread, and moves the thresholds.
+import { nowMs } from './clock.js';
 import { loadNative } from './binding.js';
 import { dropIdle } from './idle-ports.js';
 import { CostModel, type Work } from './policy/cost-model.js';
@@ -47,7 +48,7 @@ export interface Clock {
 }
 
 const threadClock: Clock = {
-  nowMs: () => performance.now(),
+  nowMs,
   cpuNs: () => loadNative().native?.threadCpuNs() ?? 0,
 };
 

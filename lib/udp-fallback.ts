@@ -2,6 +2,7 @@
 // events and errors of dgram are Node's; what dgram has no way to do is refused by name.
 import dgram from 'node:dgram';
 import { isIP } from 'node:net';
+import { nextTick, setImmediate } from './clock.js';
 import { SocketControl } from './control.js';
 import { CopyingSource } from './copying-source.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from './datagram-arguments.js';
@@ -169,7 +170,7 @@ export class FallbackUdpSocket extends NodesSocket {
     if (this.#corked !== undefined || full !== undefined) this.#checkRunning();
     if (full !== undefined) {
       if (tell === undefined) this.#source.counters.failedSends++;
-      else process.nextTick(tell, full);
+      else nextTick(tell, full);
       return;
     }
     const outgoing = this.#expect(message, tell);
@@ -335,7 +336,7 @@ export class FallbackUdpSocket extends NodesSocket {
 
   // In ticks of their own: a callback that throws loses no other.
   #settleLater(all: Iterable<Outgoing>, error: Error | null): void {
-    for (const outgoing of all) process.nextTick(() => this.#settle(outgoing, error));
+    for (const outgoing of all) nextTick(() => this.#settle(outgoing, error));
   }
 
   // As dgram: a lookup that failed is the socket's 'error', a send that failed is nobody's.

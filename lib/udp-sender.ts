@@ -3,6 +3,7 @@
 import type { BlockList } from 'node:net';
 import { constants } from 'node:os';
 import type { AsyncResource } from 'node:async_hooks';
+import { nextTick } from './clock.js';
 import type { DatagramCore } from './datagram-core.js';
 import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import type { Envelope } from './envelope.js';
@@ -142,7 +143,7 @@ export class UdpSender {
   uncork(): void {
     const corked = (this.#corked ?? []).filter(({ part, to }) => {
       if (to.signal?.aborted === true)
-        process.nextTick(() => part.settle?.(abortError(to.signal as AbortSignal), undefined));
+        nextTick(() => part.settle?.(abortError(to.signal as AbortSignal), undefined));
       return to.signal?.aborted !== true;
     });
     this.#corked = undefined;
@@ -154,7 +155,7 @@ export class UdpSender {
         part.settle?.(error, report);
       }
     };
-    if (this.#core.isClosed) return process.nextTick(settle, notRunning());
+    if (this.#core.isClosed) return nextTick(settle, notRunning());
     const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
     const options = { ...NO_OPTIONS, ...first.to, signal: undefined };
     const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
@@ -316,7 +317,7 @@ export class UdpSender {
     callback: SendCallback | undefined,
     resource: AsyncResource | undefined,
   ): void {
-    process.nextTick(() => {
+    nextTick(() => {
       if (callback === undefined || resource === undefined) {
         const isTold = error === this.#bindError;
         const isSends = (error as NodeJS.ErrnoException).syscall === 'send';

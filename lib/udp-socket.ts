@@ -4,6 +4,7 @@ import { channel } from 'node:diagnostics_channel';
 import dns from 'node:dns';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
+import { nextTick } from './clock.js';
 import { addExtras } from './arrival-extras.js';
 import { DatagramCore, interfaceNames } from './datagram-core.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
@@ -247,11 +248,11 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (error === null) {
       this.#connectState = 'connected';
       this.core.routes.forget();
-      process.nextTick(() => this.emit('connect'));
+      nextTick(() => this.emit('connect'));
       return;
     }
     this.#connectState = 'disconnected';
-    process.nextTick(() => {
+    nextTick(() => {
       if (listener === null) return this.emit('error', error);
       this.off('connect', listener);
       listener(error);
@@ -284,7 +285,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     let returned = false;
     this.resolve(host, (error, ip) => {
       if (returned) done(error, ip);
-      else process.nextTick(done, error, ip);
+      else nextTick(done, error, ip);
     });
     returned = true;
   }

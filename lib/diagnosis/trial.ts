@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
+import { clearTimeout, setTimeout } from '../clock.js';
 import { DEFAULT_THRESHOLD_BYTES } from '../policy/threshold.js';
 import type { SendReport } from '../report.js';
 import { getSubmitRing } from '../submit-ring.js';

@@ -1,6 +1,7 @@
 // The MSG_ZEROCOPY engine: sends a job in submit(), by sendmsg(2) on a duplicate of the socket's
 // descriptor; notifications come by the error queue.
 import { constants as osConstants } from 'node:os';
+import { nextTick } from '../clock.js';
 import type { Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
 import { alikeBytes, foundUnpinnable, whyCopied } from '../unpinnable.js';
@@ -44,7 +45,7 @@ export class MsgZeroCopyEngine extends StreamEngine {
   override refresh(): void {
     if (this.idle) return;
     this.reap();
-    process.nextTick(() => this.onRangesDone());
+    nextTick(() => this.onRangesDone());
   }
 
   protected override reap(): void {
@@ -133,7 +134,7 @@ export class MsgZeroCopyEngine extends StreamEngine {
     this.#sendsSinceReap = 0;
     this.reap();
     // No user code inside a submit.
-    if (this.handbacks.size > 0) process.nextTick(() => this.onRangesDone());
+    if (this.handbacks.size > 0) nextTick(() => this.onRangesDone());
   }
 
   #sendZeroCopy(cursor: JobCursor, wanted: number): number {

@@ -1,8 +1,8 @@
-// What every engine of a TCP connection has in common: it keeps the memory of sends until the kernel's
-// notifications, hands buffers back in write order, and outlives the socket for as long as that takes.
-// Knows nothing of net.Socket; what it may not decide it asks its host. How bytes get to the kernel is
-// the business of the engines that extend it.
+// Common to every engine of a TCP connection: keeps the memory of sends until the kernel's notifications,
+// hands buffers back in write order, outlives the socket for as long as that takes. Knows nothing of
+// net.Socket; asks its host what it may not decide. How bytes reach the kernel is its heirs' business.
 import type { AsyncResource } from 'node:async_hooks';
+import { clearTimeout, nextTick, nowMs, setImmediate, setTimeout } from '../clock.js';
 import { channels, publish, tellAbort } from '../diagnostics.js';
 import type { EngineName, Job, Reason, Segment } from '../engine.js';
 import { bufferDetached } from '../errors.js';
@@ -153,7 +153,7 @@ export abstract class StreamEngine implements PortOwner {
     this.reactor.native.abort(this.port);
     this.reap();
     // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
-    process.nextTick(() => this.onRangesDone());
+    nextTick(() => this.onRangesDone());
   }
 
   /** Closes the duplicate of a connection that stays open. Only when idle. */
@@ -332,7 +332,7 @@ export abstract class StreamEngine implements PortOwner {
     const done = this.#job !== undefined && this.cursor?.segment === undefined;
     const accepted = this.#takeJob();
     if (accepted === undefined) return;
-    if (done) process.nextTick(accepted);
+    if (done) nextTick(accepted);
     else setImmediate(accepted, reason);
   }
 
@@ -384,15 +384,15 @@ export abstract class StreamEngine implements PortOwner {
 
   #startLinger(): void {
     const unacknowledged = this.reactor.native.unacknowledged(this.port);
-    this.#linger = new Linger(this.host.lingerTimeoutMs, performance.now(), unacknowledged);
-    this.#scheduleLinger(this.#linger.check(performance.now(), unacknowledged));
+    this.#linger = new Linger(this.host.lingerTimeoutMs, nowMs(), unacknowledged);
+    this.#scheduleLinger(this.#linger.check(nowMs(), unacknowledged));
   }
 
   #scheduleLinger(delayMs: number): void {
     // Unreferenced: the port itself keeps the loop alive, unless the socket was unref'ed.
     this.#timer = setTimeout(() => {
       const linger = this.#linger as Linger;
-      const wait = linger.check(performance.now(), this.reactor.native.unacknowledged(this.port));
+      const wait = linger.check(nowMs(), this.reactor.native.unacknowledged(this.port));
       if (wait === 0) this.abort(new Error('linger timeout'), 'linger-timeout');
       else this.#scheduleLinger(wait);
     }, delayMs).unref();

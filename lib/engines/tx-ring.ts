@@ -1,6 +1,7 @@
 // Sends the frames of a packet socket from its transmit ring (PACKET_TX_RING): what is produced there
 // is never copied on its way to the device; what is not is copied to it once.
 import { constants } from 'node:os';
+import { clearTimeout, nowMs, setTimeout } from '../clock.js';
 import type { DatagramJob } from '../datagram-job.js';
 import { DatagramQueue } from '../datagram-queue.js';
 import { channels, publish } from '../diagnostics.js';
@@ -255,7 +256,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   #took(count: number): void {
     const { counters } = this.#host;
-    const acceptedMs = performance.now();
+    const acceptedMs = nowMs();
     this.#progressMs = acceptedMs;
     this.#slots.taken(count, (frame) => {
       const bytes = frame.length - this.#ring.headroom;
@@ -282,7 +283,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   #congest(run: RingRun, taken: number): void {
-    const now = performance.now();
+    const now = nowMs();
     if (this.#progressMs === 0 || taken > 0) this.#progressMs = now;
     if (now - this.#progressMs > STALL_MS) {
       this.#drop(run.count - taken, () => systemError(-ENOBUFS, 'send'));
@@ -299,7 +300,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (pending === 0) return this.#closeIfReleased();
     const count = this.#reactor.native.ringReleased(this.port, oldest, pending);
     if (count > 0) {
-      this.#progressMs = performance.now();
+      this.#progressMs = nowMs();
       const before = this.#pendingBytes;
       this.#slots.gaveBack(count, (frame) => this.#settle(frame, undefined));
       this.#settler.schedule();

@@ -2,6 +2,7 @@
 // otherwise a process ends in the middle of an `await`. An http.Agent unref's a connection as soon as the
 // answer is there, which may be before the release (test/boundary/exit.test.ts); in plain Node the callback
 // came at acceptance. A peer that stalls does not keep the process.
+import { clearTimeout, setTimeout } from '../clock.js';
 
 /** As long as the end of the process waits for releases (EXIT_GRACE_MS of lib/reactor.ts). */
 const UNREF_GRACE_MS = 500;

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { inspect } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { loadNative } from '../../lib/binding';
+import * as clock from '../../lib/clock';
 import { channels, tellAbort, tellFallback, tellResume } from '../../lib/diagnostics';
 import {
   BufferPool,
@@ -145,15 +146,15 @@ describe('channels that nobody listens to', () => {
   it('cost no message: nothing is put into a later tick', async () => {
     for (const one of Object.values(channels))
       assert.equal(one.hasSubscribers, false, String(one.name));
-    const nextTick = process.nextTick;
+    const { nextTick } = clock;
     let ticks = 0;
-    process.nextTick = () => void ticks++;
+    Object.assign(clock, { nextTick: () => void ticks++ });
     try {
       tellFallback({}, 'budget');
       tellResume({});
       tellAbort({}, 'reset', 5);
     } finally {
-      process.nextTick = nextTick;
+      Object.assign(clock, { nextTick });
     }
     assert.equal(ticks, 0);
     const heard = new Heard<{ reason: string }>('fallback');

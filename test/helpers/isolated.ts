@@ -12,6 +12,10 @@ export interface Tools {
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
   /** A turn of the event loop, so that warnings and notices arrive. */
   turn(): Promise<void>;
+  /** Replaces timers and clocks by some that stand still, as fake timers do until a test moves them. */
+  freezeTime(): void;
+  /** The same for process.nextTick and queueMicrotask, without which Node's own streams stand still, too. */
+  freezeTicks(): void;
 }
 
 export interface Isolated<T> {
@@ -24,18 +28,36 @@ export interface Isolated<T> {
 const PRELUDE = `
 const warnings = [];
 process.on('warning', ({ code, message }) => warnings.push({ code, message }));
+const { setImmediate: immediately } = globalThis;
+const never = () => ({ ref() { return this; }, unref() { return this; }, refresh() { return this; } });
 const tools = {
   zc: require(process.argv[1]), net: require('node:net'), events: require('node:events'), warnings,
-  turn: () => new Promise((resolve) => setImmediate(() => setImmediate(resolve))),
+  turn: () => new Promise((resolve) => immediately(() => immediately(resolve))),
+  freezeTime() {
+    const names = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate'];
+    for (const owner of [globalThis, require('node:timers')])
+      for (const name of names) owner[name] = never;
+    globalThis.performance = { now: () => 0 };
+    globalThis.Date = class { static now() { return 0; } };
+  },
+  freezeTicks() {
+    process.nextTick = globalThis.queueMicrotask = never;
+  },
 };
 `;
+
+interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  /** Runs before this package is loaded. */
+  readonly before?: () => void;
+}
 
 /** @param body uses its parameter only: its source text is run */
 export function isolated<T>(
   body: (tools: Tools) => T | Promise<T>,
-  options: { readonly env?: Readonly<Record<string, string>> } = {},
+  options: Surroundings = {},
 ): Promise<Isolated<T>> {
-  const script = `${PRELUDE}
+  const script = `(${(options.before ?? (() => undefined)).toString()})();${PRELUDE}
 Promise.resolve((${body.toString()})(tools)).then((answer) => {
   process.stdout.write(JSON.stringify({ answer }));
 });`;

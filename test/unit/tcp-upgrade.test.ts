@@ -2,17 +2,19 @@
 // test's own.
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import * as clock from '../../lib/clock';
 import { resolveOptions } from '../../lib/options';
 import { TcpUpgrade, type Base } from '../../lib/tcp-upgrade';
 
-/** Runs `body` with performance.now() in its hands. */
+/** Runs `body` with the time in its hands. */
 function withClock(body: (pass: (ms: number) => void) => void): void {
   let now = 5_000;
-  performance.now = () => now;
+  const { nowMs } = clock;
+  Object.assign(clock, { nowMs: () => now });
   try {
     body((ms) => (now += ms));
   } finally {
-    delete (performance as { now?: unknown }).now;
+    Object.assign(clock, { nowMs });
   }
 }
 
