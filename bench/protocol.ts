@@ -97,6 +97,15 @@ export interface ConnectionsOrder extends WindowOrder {
   connections: number;
 }
 
+/** One message to every connection, so often. */
+export interface BroadcastOrder extends WindowOrder {
+  address: string;
+  port: number;
+  size: number;
+  connections: number;
+  everyMs: number;
+}
+
 /** Bodies of one size. */
 export interface BodyPart {
   bytes: number;

@@ -10,7 +10,6 @@ import { packageRoot } from './native';
 import {
   datagramWorkloads,
   parseOptions,
-  usage,
   UsageError,
   type BenchOptions,
   type WorkloadName,
@@ -19,6 +18,8 @@ import { Places, type Place } from './place';
 import { formatReport } from './table';
 import { timelineChart } from './timeline-chart';
 import { missedTargets, type Report } from './trials';
+import { usage } from './usage';
+import { broadcast } from './workloads/broadcast';
 import { floorHttp, floorStream } from './workloads/floor';
 import { memoryGrowth } from './workloads/growth';
 import { http } from './workloads/http';
@@ -42,6 +43,7 @@ const workloads: Record<WorkloadName, Workload> = {
   'http-latency': httpLatency,
   mix,
   tuning,
+  broadcast,
   'floor-stream': floorStream,
   'floor-http': floorHttp,
   memory,

@@ -1,31 +1,14 @@
 // Many sockets of one process that write in turn: each its next buffer when its last was taken, so
 // that one write of each is outstanding. The buffers are never changed.
-import { once } from 'node:events';
-import net from 'node:net';
+import type net from 'node:net';
 
 import type { ConnectionsOrder, Result, Snapshot } from '../protocol';
 import { buffersIn, makeBuffers } from './meter';
 import { say, takeOrder, takeSnapshot } from './session';
+import { connectAll } from './sockets';
 import { upgradeFor, type Upgrade } from './upgrade';
 
 const checkEveryBytes = 1_048_576;
-const connectedTogether = 100;
-
-async function connectAll(order: ConnectionsOrder, upgrade: Upgrade): Promise<net.Socket[]> {
-  const sockets: net.Socket[] = [];
-  while (sockets.length < order.connections) {
-    const count = Math.min(connectedTogether, order.connections - sockets.length);
-    const fresh = Array.from({ length: count }, () => {
-      const socket = net.connect(order.port, order.address);
-      upgrade.apply(socket);
-      upgrade.watch(socket);
-      return socket;
-    });
-    await Promise.all(fresh.map((socket) => once(socket, 'connect')));
-    sockets.push(...fresh);
-  }
-  return sockets;
-}
 
 function run(
   sockets: readonly net.Socket[],

@@ -1,0 +1,48 @@
+// One message to many sockets in one turn of the event loop, again and again. A socket whose peer is slow is
+// left out, as chat servers do. The message is never changed.
+import type net from 'node:net';
+
+import type { BroadcastOrder, Result, Snapshot } from '../protocol';
+import { say, takeOrder, takeSnapshot } from './session';
+import { connectAll } from './sockets';
+import { upgradeFor } from './upgrade';
+
+/** Messages that may wait in a socket. */
+const mostWaiting = 4;
+
+function waitingIn(sockets: readonly net.Socket[]): number {
+  return sockets.reduce((sum, socket) => sum + socket.writableLength, 0);
+}
+
+async function main(): Promise<void> {
+  const order = takeOrder<BroadcastOrder>();
+  const { size, everyMs, warmup, seconds } = order;
+  const upgrade = await upgradeFor(order.contestant, { size, count: 1 });
+  const sockets = await connectAll(order, upgrade);
+  const message = upgrade.allocate(size).fill('m');
+  for (const socket of sockets) socket.setNoDelay(true);
+  let writes = 0;
+  const snapshot = (): Snapshot => {
+    const bytes = writes * size - waitingIn(sockets);
+    return takeSnapshot(order.kernelThreads, { bytes, writes: bytes / size }, upgrade.totals());
+  };
+  const startAt = performance.now() + warmup * 1000;
+  let start: Snapshot | undefined;
+  const timer = setInterval(() => {
+    for (const socket of sockets) {
+      if (socket.writableLength > size * mostWaiting) continue;
+      socket.write(message);
+      writes++;
+    }
+    const now = performance.now();
+    if (now < startAt) return;
+    start ??= snapshot();
+    if (now < start.at + seconds * 1000) return;
+    const result: Result = { event: 'result', start, end: snapshot(), ...upgrade.verdict() };
+    say(result);
+    clearInterval(timer);
+    for (const socket of sockets) socket.destroy();
+  }, everyMs);
+}
+
+void main();
