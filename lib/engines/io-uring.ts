@@ -37,6 +37,8 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   #asked: Asked | undefined;
   /** What the last request accepted, or -errno. */
   #accepted = 0;
+  /** The last request has its result. */
+  #answered = false;
   #failure: Error | undefined;
   /** The ring asked for a request, and nobody drew the consequences yet. */
   #unsettled = false;
@@ -88,6 +90,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
       return 'nothing';
     }
     this.#asked = asked;
+    this.#answered = false;
     if (asked.copying === undefined) this.#ring.askedBytes += asked.wanted;
     return 'prepared';
   }
@@ -96,6 +99,7 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     const asked = this.#asked;
     if (asked === undefined) return;
     this.#accepted = accepted;
+    this.#answered = true;
     if (asked.copying === undefined) this.#ring.askedBytes -= asked.wanted;
     if (asked.copying !== undefined) {
       if (accepted > 0) this.bookCopied(accepted, asked.copying);
@@ -109,10 +113,11 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   onResultsDone(): void {
     // A write of a neighbour's callback settled it already.
     if (!this.#unsettled) return;
+    const asked = this.#asked;
+    if (asked !== undefined && !this.#answered) return;
     this.#unsettled = false;
     this.queued = false;
     const failure = this.#failure;
-    const asked = this.#asked;
     this.#failure = undefined;
     this.#asked = undefined;
     if (failure !== undefined) return this.settleJob(failure);

@@ -79,21 +79,27 @@ bool SubmitRing::submit(std::vector<Record>* records, size_t limit) {
     }
     if (records->size() >= limit) return took_any;
     if (ring_.prepared() == 0) {
-      if (!ring_.holds_completions()) return took_any;
       // The flag may be stale: the kernel sets it after it added the work, which may be done by then
       // (io_uring/io_uring.c: io_req_local_work_add), and clears it with the next work only.
-      if (entered && !took) return took_any;
+      if (!ring_.holds_completions() || (entered && !took)) break;
     }
     const int error = ring_.enter();
-    if (error < 0) revoke(error, records);
+    // Of a part that the kernel took before, the results are there all the same.
+    if (error < 0) revoke(error);
     prepared_.clear();
     pieces_used_ = messages_used_ = 0;
-    if (error < 0) return took_any;
+    if (error >= 0) continue;
+    while (records->size() < limit && ring_.pop(&completion)) {
+      take(completion, records);
+      took_any = true;
+    }
+    break;
   }
+  return tell_refused(records, limit) || took_any;
 }
 
 // The kernel took none of what is left: it would find other memory behind those pointers later.
-void SubmitRing::revoke(int error, std::vector<Record>* records) {
+void SubmitRing::revoke(int error) {
   const uint32_t count = ring_.revoke();
   for (size_t i = prepared_.size() - count; i < prepared_.size(); i++) {
     unanswered_--;
@@ -102,8 +108,17 @@ void SubmitRing::revoke(int error, std::vector<Record>* records) {
     const Standing before = port->standing();
     port->ring_answered();
     ports_->changed(*port, before);
-    records->push_back({prepared_[i], static_cast<uint32_t>(error == -EBUSY ? -EAGAIN : error), 0, kResult});
+    const int told = error == -EBUSY ? -EAGAIN : error;
+    refused_.push_back({prepared_[i], static_cast<uint32_t>(told), 0, kResult});
   }
+}
+
+bool SubmitRing::tell_refused(std::vector<Record>* records, size_t limit) {
+  const size_t count = std::min(limit - records->size(), refused_.size());
+  const auto end = refused_.begin() + static_cast<ptrdiff_t>(count);
+  records->insert(records->end(), refused_.begin(), end);
+  refused_.erase(refused_.begin(), end);
+  return count > 0;
 }
 
 void SubmitRing::take(const uring::Cqe& completion, std::vector<Record>* records) {

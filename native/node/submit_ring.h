@@ -66,7 +66,8 @@ class SubmitRing {
  private:
   int named_slot(const iovec* pieces, size_t count, int slot) const;
   void take(const uring::Cqe& completion, std::vector<Record>* records);
-  void revoke(int error, std::vector<Record>* records);
+  void revoke(int error);
+  bool tell_refused(std::vector<Record>* records, size_t limit);
 
   Ports* const ports_;
   std::shared_ptr<Slabs> slabs_;
@@ -82,6 +83,7 @@ class SubmitRing {
   size_t messages_used_ = 0;
   size_t pieces_used_ = 0;
   std::vector<uint32_t> prepared_;  // ports, in the order of their requests
+  std::vector<Record> refused_;     // results of requests that the kernel did not take
 };
 
 }  // namespace msg_zerocopy
