@@ -3,6 +3,7 @@
 // business of pool-pins.ts, which pages are free that of page-runs.ts.
 import { constants } from 'node:buffer';
 import { constants as system } from 'node:os';
+import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from './binding.js';
 import { warnOnce } from './diagnostics.js';
 import { foreignBuffer, invalidType, outOfRange, systemError } from './errors.js';
@@ -203,8 +204,7 @@ export class BufferPool {
       return;
     }
     if (this.#ordinary.delete(buffer)) return;
-    if (!((buffer as unknown) instanceof Uint8Array))
-      throw invalidType('buffer', 'a Buffer', buffer);
+    if (!isUint8Array(buffer)) throw invalidType('buffer', 'a Buffer', buffer);
     throw foreignBuffer();
   }
 

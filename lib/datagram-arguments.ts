@@ -1,4 +1,5 @@
 // What the send methods of every datagram socket take: messages and lists of them.
+import { isUint8Array } from 'node:util/types';
 import { rejectDetached } from './detached.js';
 import { invalidType } from './errors.js';
 
@@ -24,7 +25,7 @@ export function joinExcess(payloads: readonly Uint8Array[]): readonly Uint8Array
 export function messagePayloads(message: unknown): readonly Uint8Array[] {
   const list = (Array.isArray(message) ? message : [message]) as unknown[];
   for (const item of list) {
-    if (!(item instanceof Uint8Array)) {
+    if (!isUint8Array(item)) {
       throw invalidType('message', 'a Buffer, a Uint8Array or an array of them', item);
     }
     if (item.length === 0) rejectDetached(item);
@@ -36,7 +37,7 @@ export function messagePayloads(message: unknown): readonly Uint8Array[] {
 export function checkItems<Options>(value: unknown): readonly DatagramItem<Options>[] {
   if (!Array.isArray(value)) throw invalidType('datagrams', 'an array', value);
   for (const item of value as unknown[]) {
-    if (item instanceof Uint8Array) {
+    if (isUint8Array(item)) {
       if (item.length === 0) rejectDetached(item);
     } else if (typeof item !== 'object' || item === null || !('data' in item)) {
       throw invalidType('datagrams', 'Uint8Arrays or objects with a `data` property', item);

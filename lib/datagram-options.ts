@@ -1,6 +1,7 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
 import { invalidType, outOfRange } from './errors.js';
 import { resolveOptions, type ResolvedOptions } from './options.js';
+import { isAbortSignal } from './send-arguments.js';
 import type { DatagramProtocol } from './datagram-choice.js';
 
 /** Zero copy on a datagram socket. */
@@ -91,7 +92,7 @@ export function resolveDatagramOptions(
   options: DatagramOptions,
 ): ResolvedDatagramOptions {
   const { signal, whenQueueFull = 'reject', maxQueuedBytes } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isAbortSignal(signal)) {
     throw invalidType('options.signal', 'an instance of AbortSignal', signal);
   }
   if (whenQueueFull !== 'reject' && whenQueueFull !== 'wait') {

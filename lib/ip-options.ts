@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { integer } from './datagram-options.js';
 import { invalidType, outOfRange } from './errors.js';
+import { isAbortSignal } from './send-arguments.js';
 
 export interface CheckedIpOptions {
   readonly tos: number | undefined;
@@ -18,7 +19,7 @@ export function checkText(name: string, value: unknown): string | undefined {
 
 /** Throws: ERR_INVALID_ARG_TYPE. */
 export function checkSignal(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  if (signal === undefined || isAbortSignal(signal)) return signal;
   throw invalidType('options.signal', 'an instance of AbortSignal', signal);
 }
 

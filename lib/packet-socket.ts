@@ -1,6 +1,7 @@
 // Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
 // without being copied.
 import { constants } from 'node:os';
+import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
 import type { Native, NativeInterface } from './binding.js';
 import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
@@ -179,7 +180,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const groups: JobGroup[] = [];
     let run: (JobGroup & { payloads: Uint8Array[]; bytes: number }) | undefined;
     for (const item of checkItems<PacketSendOptions>(frames)) {
-      if (!(item instanceof Uint8Array)) {
+      if (!isUint8Array(item)) {
         run = undefined;
         groups.push(this.#group(item.data, { ...common, ...item }));
         continue;
@@ -319,7 +320,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     let ascending = true;
     for (let i = 0; i < frames.length; i++) {
       const frame = frames[i];
-      const slot = frame instanceof Uint8Array ? ring.slotOf(frame) : undefined;
+      const slot = isUint8Array(frame) ? ring.slotOf(frame) : undefined;
       if (slot === undefined) {
         const expected = 'frames that this socket reserved and did not send yet';
         throw invalidType('frames', expected, frame);

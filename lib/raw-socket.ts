@@ -1,5 +1,6 @@
 // Raw sockets: IP datagrams past the transport protocols, with or without their IP header.
 import { constants } from 'node:os';
+import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
 import { addExtras } from './arrival-extras.js';
 import type { KernelConstants } from './binding-constants.js';
@@ -269,7 +270,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     let run:
       { payloads: Uint8Array[]; bytes: number; kind: 'each'; envelope: Envelope } | undefined;
     for (const item of checkItems<RawSendOptions>(datagrams) as DatagramItem<RawSendOptions>[]) {
-      if (!(item instanceof Uint8Array)) {
+      if (!isUint8Array(item)) {
         run = undefined;
         const { data, ...own } = item;
         groups.push(this.#group(data, { ...common, ...own }));

@@ -1,4 +1,5 @@
 // What send() accepts, on every kind of socket.
+import { isUint8Array } from 'node:util/types';
 import { invalidType } from './errors.js';
 import { rejectDetached } from './detached.js';
 
@@ -13,7 +14,7 @@ export function checkSend(data: unknown, options: unknown): SendArguments {
   const list = (Array.isArray(data) ? data : [data]) as readonly Uint8Array[];
   let bytes = 0;
   for (const item of list) {
-    if (!(item instanceof Uint8Array)) {
+    if (!isUint8Array(item)) {
       throw invalidType('data', 'a Buffer, a Uint8Array or an array of them', item);
     }
     rejectDetached(item);
@@ -23,10 +24,15 @@ export function checkSend(data: unknown, options: unknown): SendArguments {
     throw invalidType('options', 'an object', options);
   }
   const signal = (options as { signal?: AbortSignal } | undefined)?.signal;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  if (signal !== undefined && !isAbortSignal(signal)) {
     throw invalidType('options.signal', 'an AbortSignal', signal);
   }
   return { list, bytes, signal };
+}
+
+/** Whether `value` is an AbortSignal, of whatever realm: as Node's own check. */
+export function isAbortSignal(value: unknown): value is AbortSignal {
+  return typeof value === 'object' && value !== null && 'aborted' in value;
 }
 
 /** As Node's own for an aborted operation. */

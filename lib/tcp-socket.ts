@@ -2,6 +2,7 @@
 // prototype, so that `instanceof`, http's parser and every library keep what they know.
 import net from 'node:net';
 import tls from 'node:tls';
+import { isUint8Array } from 'node:util/types';
 import { copyAll, copyOne } from './copy-now.js';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
@@ -93,7 +94,7 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
 
 // Remembers who writes a chunk: _write may be called in a later turn.
 function watched(chunk: unknown): unknown {
-  if (!(chunk instanceof Uint8Array)) return chunk;
+  if (!isUint8Array(chunk)) return chunk;
   // Streams make a Buffer of another view, which would not be recognised.
   const { buffer, byteOffset, byteLength } = chunk;
   const view = Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, byteLength);

@@ -1,6 +1,7 @@
 // What UDP sockets are called with: node:dgram's signatures of send(), and the options of ours.
 import { fstatSync } from 'node:fs';
 import { BlockList } from 'node:net';
+import { isUint8Array } from 'node:util/types';
 import { joinExcess } from './datagram-arguments.js';
 import type { SendCallback } from './datagram-job.js';
 import { integer } from './datagram-options.js';
@@ -49,7 +50,7 @@ function describePort(value: unknown): string {
 
 function view(value: unknown): Uint8Array | undefined {
   if (typeof value === 'string') return Buffer.from(value);
-  if (value instanceof Uint8Array) return value;
+  if (isUint8Array(value)) return value;
   if (!ArrayBuffer.isView(value)) return undefined;
   rejectDetached(value);
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength);

@@ -2,6 +2,7 @@
 // events and errors of dgram are Node's; what dgram has no way to do is refused by name.
 import dgram from 'node:dgram';
 import { isIP } from 'node:net';
+import { isUint8Array } from 'node:util/types';
 import { nextTick, setImmediate } from './clock.js';
 import { SocketControl } from './control.js';
 import { CopyingSource } from './copying-source.js';
@@ -192,7 +193,7 @@ export class FallbackUdpSocket extends NodesSocket {
     const { signal, ...common } = check(given);
     let refused: string | undefined;
     const messages = itemsOf().map((item): Message => {
-      const { data, ...own } = item instanceof Uint8Array ? { data: item } : item;
+      const { data, ...own } = isUint8Array(item) ? { data: item } : item;
       const options = data === item ? common : check({ ...given, ...own, signal: undefined });
       const payloads = udpArguments.payloadsOf(data);
       const { segmentSize, address } = options;

@@ -3,6 +3,7 @@
 import type { BlockList } from 'node:net';
 import { constants } from 'node:os';
 import type { AsyncResource } from 'node:async_hooks';
+import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
 import type { DatagramCore } from './datagram-core.js';
 import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
@@ -194,13 +195,13 @@ export class UdpSender {
     const plans: Plan[] = [];
     let run: Plan | undefined;
     for (const datagram of datagrams) {
-      if (datagram instanceof Uint8Array && common.segmentSize === 0) {
+      if (isUint8Array(datagram) && common.segmentSize === 0) {
         if (run === undefined) plans.push((run = { kind: 'each', payloads: [], options: common }));
         run.payloads.push(datagram);
         continue;
       }
       run = undefined;
-      const own = datagram instanceof Uint8Array ? { data: datagram } : datagram;
+      const own = isUint8Array(datagram) ? { data: datagram } : datagram;
       const { data, ...rest } = own;
       const options = this.#checkOptions({ ...given, ...rest, signal: undefined });
       const payloads = [...payloadsOf(data)];
