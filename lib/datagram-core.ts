@@ -224,10 +224,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
         const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
         reject(Object.assign(failure, { sentDatagrams }));
       };
-      for (const { kind, payloads, bytes, envelope, prefix } of groups) {
+      for (const { payloads, bytes, lengths, envelope, prefix } of groups) {
         // Written out: V8 makes a new hidden class for every spread object.
         const resource = undefined;
-        jobs.push(submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker }));
+        jobs.push(
+          submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker }),
+        );
       }
     });
   }

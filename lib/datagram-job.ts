@@ -1,7 +1,6 @@
 // One send of a datagram socket: one datagram, or many that settle together.
 import { AsyncResource } from 'node:async_hooks';
 import { bytesOf } from './datagram-arguments.js';
-import { isDetached } from './detached.js';
 import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
 import type { MutationWatch } from './mutation.js';
@@ -16,10 +15,11 @@ export function sendContext(): AsyncResource {
 }
 
 export interface JobShape {
-  /** `gathered`: the payloads make up one datagram. `each`: every payload is one. */
-  readonly kind: 'gathered' | 'each';
   readonly payloads: readonly Uint8Array[];
+  /** As they were when the payloads were given: one that is detached since is noticed. */
   readonly bytes: number;
+  /** Likewise, of each payload, where every payload is a datagram. Undefined: they make up one. */
+  readonly lengths: readonly number[] | undefined;
   readonly envelope: Envelope;
   /** Goes before every datagram and is none of the caller's bytes: a virtio header. Immutable. */
   readonly prefix?: Uint8Array | undefined;
@@ -30,7 +30,7 @@ export interface JobShape {
 }
 
 /** Datagrams of one promise that go the same way. */
-export type JobGroup = Pick<JobShape, 'kind' | 'payloads' | 'bytes' | 'envelope' | 'prefix'>;
+export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'envelope' | 'prefix'>;
 
 export class DatagramJob {
   payloads: readonly Uint8Array[];
@@ -40,7 +40,7 @@ export class DatagramJob {
   readonly callback: SendCallback | undefined;
   readonly resource: AsyncResource | undefined;
   readonly tracker: SendTracker | undefined;
-  #gathered: boolean;
+  #lengths: readonly number[] | undefined;
   /** The next datagram to send. */
   next = 0;
   /** Datagrams that went out, as the caller counts them. */
@@ -64,16 +64,16 @@ export class DatagramJob {
     this.callback = shape.callback;
     this.resource = shape.resource;
     this.tracker = shape.tracker;
-    this.#gathered = shape.kind === 'gathered';
+    this.#lengths = shape.lengths;
   }
 
   get gathered(): boolean {
-    return this.#gathered;
+    return this.#lengths === undefined;
   }
 
   /** How many datagrams are handed to the kernel in all. */
   get count(): number {
-    return this.#gathered ? 1 : this.payloads.length;
+    return this.#lengths === undefined ? 1 : this.#lengths.length;
   }
 
   get isSent(): boolean {
@@ -89,15 +89,16 @@ export class DatagramJob {
     return this.pending === 0 && this.next >= this.count;
   }
 
-  /** A payload was detached, or resized, since it was given. */
+  /** Memory of the next datagram was detached, or resized, since it was given. */
   get hasChanged(): boolean {
-    if (this.payloads.some(isDetached)) return true;
-    return this.#gathered && bytesOf(this.payloads) !== this.bytes;
+    const { next } = this;
+    const payloads = this.gathered ? this.payloads : this.payloads.slice(next, next + 1);
+    return bytesOf(payloads) !== this.bytesOf(next);
   }
 
   /** Bytes of the datagram `index`. */
   bytesOf(index: number): number {
-    return this.#gathered ? this.bytes : (this.payloads[index] as Uint8Array).length;
+    return this.#lengths === undefined ? this.bytes : (this.#lengths[index] as number);
   }
 
   advance(): void {
@@ -126,9 +127,11 @@ export class DatagramJob {
    */
   stage(): void {
     if (this.isSent) return;
-    this.payloads = this.#gathered
-      ? [Buffer.concat(this.payloads)]
-      : this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
+    if (this.#lengths === undefined) this.payloads = [Buffer.concat(this.payloads)];
+    else {
+      this.payloads = this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
+      this.#lengths = this.#lengths.slice(this.next);
+    }
     this.next = 0;
   }
 
@@ -138,21 +141,28 @@ export class DatagramJob {
    */
   splitIntoSegments(): number {
     const { segmentSize, ...envelope } = this.envelope;
-    const whole = this.#gathered ? [joined(this.payloads)] : this.payloads.slice(this.next);
+    const whole = this.gathered ? [joined(this.payloads)] : this.payloads.slice(this.next);
     const segments: Uint8Array[] = [];
-    for (const payload of whole) {
-      for (let at = 0; at === 0 || at < payload.length; at += segmentSize) {
-        segments.push(payload.subarray(at, at + segmentSize));
+    const lengths: number[] = [];
+    whole.forEach((payload, index) => {
+      const bytes = this.bytesOf(this.next + index);
+      // One that changed since is left to whoever hands it over: the lengths do not fit.
+      const isIntact = payload.length === bytes;
+      for (let at = 0; at === 0 || at < bytes; at += segmentSize) {
+        segments.push(isIntact ? payload.subarray(at, at + segmentSize) : NOTHING);
+        lengths.push(Math.min(segmentSize, bytes - at));
       }
-    }
-    this.#segmentsOfOne = this.#gathered || whole.length === 1 ? segments.length : 0;
+    });
+    this.#segmentsOfOne = whole.length === 1 ? segments.length : 0;
     this.payloads = segments;
     this.next = 0;
-    this.#gathered = false;
+    this.#lengths = lengths;
     this.envelope = Object.freeze({ ...envelope, segmentSize: 0 });
     return segments.length;
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
@@ -160,7 +170,7 @@ function joined(payloads: readonly Uint8Array[]): Uint8Array {
 
 /** A job of nothing, which is done when all before it are sent: when who sends calls passed(). */
 export function barrier(callback: () => void): DatagramJob {
-  const job = new DatagramJob({ kind: 'each', payloads: [], bytes: 0, envelope: PLAIN, callback });
+  const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], envelope: PLAIN, callback });
   job.pending = 1;
   return job;
 }

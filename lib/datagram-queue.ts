@@ -5,7 +5,7 @@ import type { DatagramJob } from './datagram-job.js';
 const CUT_AFTER = 1024;
 
 export class DatagramQueue {
-  #jobs: DatagramJob[] = [];
+  #jobs: (DatagramJob | undefined)[] = [];
   #first = 0;
   /** Bytes that are not handed to the kernel yet; those who send keep it. */
   bytes = 0;
@@ -31,7 +31,7 @@ export class DatagramQueue {
   /** Takes the head out, all of which is handed over. */
   shift(): DatagramJob {
     const job = this.head;
-    this.#first++;
+    this.#jobs[this.#first++] = undefined;
     if (this.#first === this.#jobs.length) {
       this.#jobs.length = 0;
       this.#first = 0;
@@ -53,7 +53,7 @@ export class DatagramQueue {
 
   /** Takes all out. */
   clear(): DatagramJob[] {
-    const jobs = this.#jobs.slice(this.#first);
+    const jobs = this.#jobs.slice(this.#first) as DatagramJob[];
     this.#jobs = [];
     this.#first = 0;
     this.bytes = 0;

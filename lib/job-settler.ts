@@ -9,7 +9,7 @@ import { compareReleased } from './mutation.js';
 const CUT_AFTER = 1024;
 
 export class JobSettler {
-  #expected: DatagramJob[] = [];
+  #expected: (DatagramJob | undefined)[] = [];
   #first = 0;
   /** Jobs that wait for no other. */
   #finished: DatagramJob[] = [];
@@ -56,7 +56,8 @@ export class JobSettler {
     while (this.#first < this.#expected.length) {
       const job = this.#expected[this.#first] as DatagramJob;
       if (!job.isDone) return;
-      this.#first++;
+      // What was told must not live on behind what was not.
+      this.#expected[this.#first++] = undefined;
       if (this.#first === this.#expected.length) {
         this.#expected = [];
         this.#first = 0;

@@ -45,6 +45,13 @@ const VLAN_TAG_BYTES = 4;
 /** What a device can be given to cut up. */
 const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
+/** Frames that go alike, while they are gathered. */
+interface Run {
+  payloads: Uint8Array[];
+  bytes: number;
+  lengths: number[];
+}
+
 export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   #interface: PacketInterface;
   readonly #virtio: VirtioHeaders;
@@ -167,10 +174,10 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       throw invalidType('callback', 'a function, or options', second);
     }
     const callback = second as SendCallback | undefined;
-    const { kind, payloads, bytes, envelope, prefix } = this.#group(frame, {});
+    const { payloads, bytes, lengths, envelope, prefix } = this.#group(frame, {});
     const resource = callback === undefined ? undefined : sendContext();
     const tracker = undefined;
-    this.core.submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker });
+    this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
     return undefined;
   }
 
@@ -178,7 +185,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const common = optionsObject(given) as PacketSendOptions;
     const signal = checkSignal(common.signal);
     const groups: JobGroup[] = [];
-    let run: (JobGroup & { payloads: Uint8Array[]; bytes: number }) | undefined;
+    let run: (JobGroup & Run) | undefined;
     for (const item of checkItems<PacketSendOptions>(frames)) {
       if (!isUint8Array(item)) {
         run = undefined;
@@ -187,11 +194,12 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       }
       const prefix = this.#prefix(common, item.length);
       if (run === undefined || run.prefix !== prefix) {
-        run = { kind: 'each', payloads: [], bytes: 0, envelope: this.#envelope(common), prefix };
+        run = { payloads: [], bytes: 0, lengths: [], envelope: this.#envelope(common), prefix };
         groups.push(run);
       }
       run.payloads.push(item);
       run.bytes += item.length;
+      run.lengths.push(item.length);
     }
     this.core.checkRunning();
     return this.core.report(groups, signal);
@@ -203,7 +211,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const prefix = this.#prefix(options, bytes);
     const envelope = this.#envelope(options);
     this.core.checkRunning();
-    return { kind: 'gathered', payloads, bytes, envelope, prefix };
+    return { payloads, bytes, lengths: undefined, envelope, prefix };
   }
 
   // Checks a frame's length and offload; answers its virtio header, where the socket has them.
@@ -290,18 +298,18 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
     const slots = this.#slotsOf(ring, list);
     const envelope = this.#envelope(options);
-    const jobs: { slots: number[]; group: JobGroup & { payloads: Uint8Array[]; bytes: number } }[] =
-      [];
+    const jobs: { slots: number[]; group: JobGroup & Run }[] = [];
     list.forEach((frame, index) => {
       const prefix = this.#prefix(options, frame.length);
       let last = jobs.at(-1);
       if (last === undefined || last.group.prefix !== prefix) {
-        last = { slots: [], group: { kind: 'each', payloads: [], bytes: 0, envelope, prefix } };
+        last = { slots: [], group: { payloads: [], bytes: 0, lengths: [], envelope, prefix } };
         jobs.push(last);
       }
       last.slots.push(slots[index] as number);
       last.group.payloads.push(frame);
       last.group.bytes += frame.length;
+      last.group.lengths.push(frame.length);
     });
     let next = 0;
     return this.core.reportJobs(

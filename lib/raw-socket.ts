@@ -256,10 +256,10 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     }
     const group = this.#group(message, address === undefined ? {} : { address });
     const resource = callback === undefined ? undefined : sendContext();
-    const { kind, payloads, bytes, envelope } = group;
+    const { payloads, bytes, lengths, envelope } = group;
     const prefix = undefined;
     const tracker = undefined;
-    this.core.submit({ kind, payloads, bytes, envelope, prefix, callback, resource, tracker });
+    this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
     return undefined;
   }
 
@@ -268,7 +268,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const { signal } = checkIpOptions(common, this.#checked.version);
     const groups: JobGroup[] = [];
     let run:
-      { payloads: Uint8Array[]; bytes: number; kind: 'each'; envelope: Envelope } | undefined;
+      { payloads: Uint8Array[]; bytes: number; lengths: number[]; envelope: Envelope } | undefined;
     for (const item of checkItems<RawSendOptions>(datagrams) as DatagramItem<RawSendOptions>[]) {
       if (!isUint8Array(item)) {
         run = undefined;
@@ -278,11 +278,12 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
       }
       this.#checkLength(item.length);
       if (run === undefined) {
-        run = { kind: 'each', payloads: [], bytes: 0, envelope: this.#envelope(common) };
+        run = { payloads: [], bytes: 0, lengths: [], envelope: this.#envelope(common) };
         groups.push(run);
       }
       run.payloads.push(item);
       run.bytes += item.length;
+      run.lengths.push(item.length);
     }
     this.core.checkRunning();
     return this.core.report(groups, signal);
@@ -294,7 +295,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.#checkLength(bytes);
     const envelope = this.#envelope(options);
     this.core.checkRunning();
-    return { kind: 'gathered', payloads, bytes, envelope, prefix: undefined };
+    return { payloads, bytes, lengths: undefined, envelope, prefix: undefined };
   }
 
   #checkLength(bytes: number): void {

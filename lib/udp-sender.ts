@@ -38,8 +38,10 @@ export interface UdpRouting {
 
 /** Datagrams of one sendMany() that go the same way. */
 interface Plan {
-  readonly kind: 'gathered' | 'each';
   readonly payloads: Uint8Array[];
+  bytes: number;
+  /** Undefined: the payloads make up one datagram. */
+  readonly lengths: number[] | undefined;
   readonly options: CheckedSendOptions;
 }
 
@@ -89,21 +91,21 @@ export class UdpSender {
     this.#core.checkRunning();
     this.#core.zeroCopy.rememberCaller(payloads);
     const resource = callback === undefined ? undefined : sendContext();
+    const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
     if (this.#corked !== undefined) {
-      const bytes = bytesOf(payloads);
       const part = callbackPart(payloads, bytes, callback, resource, this.#core.socket);
       this.#corked.push({ part, to: { address, port: connected ? undefined : port } });
       return;
     }
     if (connected) {
-      this.#submit(payloads, this.#envelopes.connected(), callback, resource);
+      this.#submit(payloads, bytes, this.#envelopes.connected(), callback, resource);
       return;
     }
     let kept = payloads;
     let isRouted = false;
     this.#route(address, port, (error, envelope) => {
       isRouted = true;
-      if (envelope !== undefined) this.#submit(kept, envelope, callback, resource);
+      if (envelope !== undefined) this.#submit(kept, bytes, envelope, callback, resource);
       else this.#fail(error as Error, callback, resource);
     });
     // Nobody is told when a message without callback is sent, so it is the caller's again now.
@@ -116,22 +118,24 @@ export class UdpSender {
   sendReported(message: unknown, given: unknown): Promise<SendReport> {
     const options = this.#checkOptions(given);
     const payloads = payloadsOf(message);
-    checkSegments(bytesOf(payloads), options.segmentSize);
-    const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
+    const bytes = bytesOf(payloads);
+    checkSegments(bytes, options.segmentSize);
+    const plan: Plan = { payloads: [...payloads], bytes, lengths: undefined, options };
     this.#checkDestination(options);
     this.#core.checkRunning();
     this.#core.zeroCopy.rememberCaller(payloads);
     if (this.#corked === undefined) return this.#report([plan], options.signal);
-    return this.#gather(this.#corked, payloads, options);
+    return this.#gather(this.#corked, payloads, bytes, options);
   }
 
   // A promise's part of a corked datagram.
   #gather(
     corked: Corked[],
     payloads: readonly Uint8Array[],
+    bytes: number,
     to: CheckedSendOptions,
   ): Promise<SendReport> {
-    const { part, promise } = promisePart(payloads, bytesOf(payloads));
+    const { part, promise } = promisePart(payloads, bytes);
     corked.push({ part, to });
     return promise;
   }
@@ -159,7 +163,9 @@ export class UdpSender {
     if (this.#core.isClosed) return nextTick(settle, notRunning());
     const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
     const options = { ...NO_OPTIONS, ...first.to, signal: undefined };
-    const plan: Plan = { kind: 'gathered', payloads: [...payloads], options };
+    // As they were when they were sent: what was detached since is noticed.
+    const bytes = corked.reduce((sum, { part }) => sum + part.bytes, 0);
+    const plan: Plan = { payloads: [...payloads], bytes, lengths: undefined, options };
     this.#report([plan], undefined).then((report) => settle(null, report), settle);
   }
 
@@ -172,7 +178,7 @@ export class UdpSender {
     for (const { payloads } of plans) this.#core.zeroCopy.rememberCaller(payloads);
     if (this.#corked === undefined) return this.#report(plans, common.signal);
     const all = plans.flatMap((plan) => plan.payloads);
-    return this.#gather(this.#corked, all, {
+    return this.#gather(this.#corked, all, bytesOf(all), {
       ...(plans[0]?.options ?? common),
       signal: common.signal,
     });
@@ -193,11 +199,16 @@ export class UdpSender {
     given: UdpSendOptions,
   ): Plan[] {
     const plans: Plan[] = [];
-    let run: Plan | undefined;
+    let run: (Plan & { lengths: number[] }) | undefined;
     for (const datagram of datagrams) {
       if (isUint8Array(datagram) && common.segmentSize === 0) {
-        if (run === undefined) plans.push((run = { kind: 'each', payloads: [], options: common }));
+        if (run === undefined) {
+          run = { payloads: [], bytes: 0, lengths: [], options: common };
+          plans.push(run);
+        }
         run.payloads.push(datagram);
+        run.bytes += datagram.length;
+        run.lengths.push(datagram.length);
         continue;
       }
       run = undefined;
@@ -205,8 +216,9 @@ export class UdpSender {
       const { data, ...rest } = own;
       const options = this.#checkOptions({ ...given, ...rest, signal: undefined });
       const payloads = [...payloadsOf(data)];
-      checkSegments(bytesOf(payloads), options.segmentSize);
-      plans.push({ kind: 'gathered', payloads, options });
+      const bytes = bytesOf(payloads);
+      checkSegments(bytes, options.segmentSize);
+      plans.push({ payloads, bytes, lengths: undefined, options });
     }
     return plans;
   }
@@ -248,17 +260,16 @@ export class UdpSender {
     failure: Error,
   ): Promise<never> {
     const routed = groups.filter((group) => group !== undefined);
-    const count = ({ kind, payloads }: JobGroup): number =>
-      kind === 'gathered' ? 1 : payloads.length;
+    const count = ({ lengths }: JobGroup): number => lengths?.length ?? 1;
     // Rejects with what the kernel says, where it says something.
     await this.#core.report(routed, signal);
     const sentDatagrams = routed.reduce((sum, group) => sum + count(group), 0);
     throw Object.assign(failure, { sentDatagrams });
   }
 
-  #group({ kind, payloads, options }: Plan, destination: Envelope): JobGroup {
+  #group({ payloads, bytes, lengths, options }: Plan, destination: Envelope): JobGroup {
     const envelope = this.#envelopes.with(destination, options);
-    return { kind, payloads, bytes: bytesOf(payloads), envelope, prefix: undefined };
+    return { payloads, bytes, lengths, envelope, prefix: undefined };
   }
 
   // Finds the envelope of a destination, when the socket is bound and the host name resolved.
@@ -291,6 +302,7 @@ export class UdpSender {
 
   #submit(
     payloads: readonly Uint8Array[],
+    bytes: number,
     envelope: Envelope,
     callback: SendCallback | undefined,
     resource: AsyncResource | undefined,
@@ -299,11 +311,10 @@ export class UdpSender {
       this.#fail(notRunning(), callback, resource);
       return;
     }
-    const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
     this.#core.submit({
-      kind: 'gathered',
       payloads,
       bytes,
+      lengths: undefined,
       envelope,
       prefix: undefined,
       callback,

@@ -5,11 +5,15 @@ import type { DatagramQueue } from '../datagram-queue.js';
 import type { Reason } from '../engine.js';
 import type { DatagramWords } from '../envelope.js';
 
+const NOTHING = new Uint8Array(0);
+
 /** Why datagram `index` of `job` is copied; `described`: bytes of the batch so far. */
 type AskWhy = (job: DatagramJob, index: number, described: number) => Reason | undefined;
 
 export class DatagramBatch {
   readonly pieces: Uint8Array[] = [];
+  /** Pieces that are described, or were since release(). */
+  #used = 0;
   readonly #words: DatagramWords;
   readonly #mostPieces: number;
   readonly #whyCopied: AskWhy;
@@ -42,9 +46,16 @@ export class DatagramBatch {
         else pieces[used++] = payloads[index] as Uint8Array;
         const size = job.bytesOf(index);
         words.write(slots++, envelope, parts, size + (prefix?.length ?? 0));
+        if (used > this.#used) this.#used = used;
         bytes += size;
       }
     }
     return slots;
+  }
+
+  /** Lets go of what is sent: a socket that is idle keeps nobody's memory alive. */
+  release(): void {
+    for (let i = 0; i < this.#used; i++) this.pieces[i] = NOTHING;
+    this.#used = 0;
   }
 }

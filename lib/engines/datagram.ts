@@ -100,8 +100,11 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   #admits(job: DatagramJob): boolean {
+    // A barrier is behind what is full, not in it.
     const fits = (): boolean =>
-      this.#queue.size === 0 || this.#queue.bytes + job.bytes <= this.#host.maxQueuedBytes;
+      this.#queue.size === 0 ||
+      job.count === 0 ||
+      this.#queue.bytes + job.bytes <= this.#host.maxQueuedBytes;
     if (fits()) return true;
     // What only waits for the end of the turn is no backlog.
     if (!this.#waiting) this.flush();
@@ -115,6 +118,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       if (this.#queue.head.isSent) this.#finishHead();
       else this.#sendBatch();
     }
+    this.#batch.release();
   }
 
   whenReleased(callback: () => void): void {
@@ -139,6 +143,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     for (const job of this.#queue.clear()) {
       const { address, port } = job.envelope;
       job.fail(addressError(-ECANCELED, 'send', address, port));
+      job.passed();
       if (job.isDone) this.#settler.schedule();
     }
     this.#phase = 'closing';
@@ -351,6 +356,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   #bookZeroCopy(acceptedMs: number): void {
+    // A flush() between two sends is in front of the second.
+    while (this.#queue.head.isSent) this.#finishHead();
     const job = this.#queue.head;
     const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
     const bytes = job.bytesOf(job.next);

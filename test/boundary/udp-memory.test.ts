@@ -215,6 +215,40 @@ describe('a UDP socket whose send buffer is full', () => {
     });
   });
 
+  it('settles flush() and every callback when it is closed', async () => {
+    const answer = await fullSocket(async ({ zc, stop, turn }) => {
+      const options = { sendBufferSize: 8192, maxQueuedBytes: 10_000 };
+      const socket = zc.createUdpSocket({ type: 'udp4', ...options });
+      const listening = new Promise((resolve) => socket.once('listening', resolve));
+      socket.bind(0, '127.0.0.1');
+      await listening;
+      stop();
+      const told: string[] = [];
+      const send = (name: string, bytes: number): void =>
+        socket.send(Buffer.alloc(bytes), 9, '127.0.0.1', (error) => {
+          const { code = 'sent' } = (error ?? {}) as NodeJS.ErrnoException;
+          told.push(`${name} ${code}`);
+        });
+      for (let i = 0; socket.getSendQueueSize() < 10_000; i++) {
+        send('before', 1000);
+        await turn();
+      }
+      told.length = 0;
+      // No room is needed for those who only wait.
+      void socket.zeroCopy.flush().then(() => told.push('flush'));
+      await turn();
+      const early = [...told];
+      send('after', 0);
+      await new Promise<void>((resolve) => socket.close(resolve));
+      await turn();
+      return { early, told };
+    });
+    const { early, told } = answer as { early: string[]; told: string[] };
+    assert.deepEqual(early, []);
+    const failed = new Array<string>(10).fill('before ECANCELED');
+    assert.deepEqual(told.slice().sort(), ['after ECANCELED', ...failed, 'flush']);
+  });
+
   it('refuses what its queue has no room for, and tells each send at close', async () => {
     const answer = await fullSocket(async ({ zc, stop, turn }) => {
       const options = { sendBufferSize: 8192, maxQueuedBytes: 10_000 };

@@ -38,6 +38,15 @@ export function udpEverywhere(getPlace: () => UdpPlace): void {
       sources: 'sends from the address and with the DSCP that was asked for',
     });
   });
+  describe('one turn', () => {
+    udpScenarios(getPlace, 'udp-turns', {
+      flushedBetween: 'sends each datagram once when flush() is called between two sends',
+      lostBeforeTurn: 'fails payloads of sendMany() that were detached, and sends the others',
+      lostBeforeBind: 'fails payloads that were detached before the socket was bound',
+      lostAlone: 'fails a send, alone or corked, whose payload was detached before its turn',
+      forgotten: 'keeps no memory of an idle socket whose sends are released',
+    });
+  });
   describe('reception', () => {
     udpScenarios(getPlace, 'udp-receive', {
       coalesced: 'delivers coalesced datagrams one by one',

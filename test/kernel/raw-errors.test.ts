@@ -237,6 +237,20 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(gone.code, 'ERR_ZC_BUFFER_DETACHED');
   });
 
+  it('fail payloads of sendMany() that were transferred before they went, and send the others', async () => {
+    const socket = open();
+    const data = Array.from({ length: 5 }, () => new Uint8Array(1000));
+    const sent = socket.sendMany(data, { address: '127.0.0.1' });
+    for (const index of [0, 3]) {
+      const { buffer } = data[index] as Uint8Array;
+      structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    }
+    const { code, sentDatagrams } = await failureOf(() => sent);
+    assert.deepEqual([code, sentDatagrams], ['ERR_ZC_BUFFER_DETACHED', 3]);
+    assert.deepEqual([socket.getSendQueueSize(), socket.getSendQueueCount()], [0, 0]);
+    assert.equal(socket.zeroCopy.stats.copiedBytes, 3000);
+  });
+
   it('say that a closed socket is closed', async () => {
     const socket = open();
     await new Promise<void>((resolve) => socket.close(resolve));
