@@ -130,8 +130,8 @@ export function httpMessageOf(socket: net.Socket): object | undefined {
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
 // a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
 // every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
-// http itself. A name proves nothing by itself: a user's function may have it, too (http-response.ts says
-// of whose).
+// http itself. A name proves nothing by itself: a user's function may have it, too (http-end.ts says
+// whose).
 let finishName: string | undefined;
 // The function that http passes with data for which its user gave no callback: `nop`, one for all.
 let nothing: unknown;

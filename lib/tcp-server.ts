@@ -3,9 +3,8 @@
 import type net from 'node:net';
 import tls from 'node:tls';
 import { channels, publish, warnOnce } from './diagnostics.js';
-import { holdResponseCallbacks } from './http-response.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
-import { holdCallback, TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
+import { TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
 import { fallbacks } from './totals.js';
 
 /** A registered symbol: a second copy of this package configures the first through it. */
@@ -36,5 +35,4 @@ export function enableOnServer(server: net.Server, options: ZeroCopyOptions | un
   };
   Object.defineProperty(server, BRAND, { value: brand });
   server.prependListener('connection', (socket: net.Socket) => upgradeAccepted(socket, resolved));
-  holdResponseCallbacks(server, holdCallback);
 }

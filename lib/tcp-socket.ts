@@ -8,14 +8,8 @@ import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
 import { heldCallbacks } from './handbacks.js';
-import { isHttpsOwn } from './http-response.js';
-import {
-  bytesDispatched,
-  handleOf,
-  httpMessageOf,
-  isHttpFinish,
-  isHttpNothing,
-} from './node-private.js';
+import { passedByHttp, watchHttpEnds } from './http-end.js';
+import { bytesDispatched, handleOf, isHttpNothing } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
@@ -61,6 +55,10 @@ type Upgraded = net.Socket & { [upgradeOf]: TcpUpgrade; [BRAND]: Brand };
 
 function upgrade(socket: net.Socket): TcpUpgrade {
   return (socket as Upgraded)[upgradeOf];
+}
+
+function findUpgrade(socket: object): TcpUpgrade | undefined {
+  return (socket as Partial<Upgraded>)[upgradeOf];
 }
 
 /** Whether `socket` was upgraded, by this copy of the package or another. */
@@ -109,11 +107,13 @@ function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): Writ
   // Views of any type: `length` counts elements, and a DataView has none.
   const sized = chunk as { byteLength?: number; length?: number } | null;
   const size = sized?.byteLength ?? sized?.length ?? 0;
-  if (size === 0) return callback;
-  if (size < up.options.minimumChunk && up.quiet) return callback;
+  // What http writes last from within end(), most often.
+  if (size === 0 && up.ending !== undefined) return callback;
+  if (size > 0 && size < up.options.minimumChunk && up.quiet) return callback;
   if (heldCallbacks.has(callback)) return callback;
-  if (isHttpFinish(callback) && isHttpsOwn(httpMessageOf(up.socket), chunk)) return callback;
-  return up.hold(callback);
+  const passed = passedByHttp(up, callback);
+  if (passed === 'unseen') up.copiesBuffered = true;
+  return size === 0 || passed !== 'other' ? callback : up.hold(callback);
 }
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {
@@ -332,6 +332,7 @@ function baseOf(socket: net.Socket): Base {
 
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
 export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
+  watchHttpEnds(findUpgrade);
   const up = new TcpUpgrade(socket, baseOf(socket), options);
   const brand: Brand = {
     configure: (given) => {
@@ -372,11 +373,4 @@ function describeTls(socket: tls.TLSSocket): void {
 export function upgradeAccepted(socket: net.Socket, options: ResolvedOptions): void {
   if (!(socket instanceof net.Socket) || socket instanceof tls.TLSSocket || BRAND in socket) return;
   upgradeSocket(socket, options);
-}
-
-/** Holds a callback until what `socket` accepted before it is called is released. */
-export function holdCallback(socket: net.Socket, callback: WriteCallback): WriteCallback {
-  if (!(upgradeOf in socket)) return callback;
-  const up = upgrade(socket);
-  return up.options.holdCallbacks ? up.hold(callback) : callback;
 }

@@ -21,6 +21,7 @@ import { hasDetached } from './detached.js';
 import { bufferDetached } from './errors.js';
 import { runHandback } from './handbacks.js';
 import { HeldCallbacks } from './held-callbacks.js';
+import type { EndHost } from './http-end.js';
 import { firstOfLadder } from './ladder.js';
 import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
@@ -54,7 +55,7 @@ export interface Base {
   readonly unref: net.Socket['unref'];
 }
 
-export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
+export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost {
   options: ResolvedOptions;
   readonly socket: net.Socket;
   readonly base: Base;
@@ -86,6 +87,9 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   #announced: Reason | undefined;
   readonly trackers = new ChunkTrackers();
   #control: SocketControl | undefined;
+  ending: object | undefined;
+  /** What the stream buffers is copied: a callback among it was not seen, and will not be held. */
+  copiesBuffered = false;
 
   constructor(socket: net.Socket, base: Base, options: ResolvedOptions) {
     this.socket = socket;
@@ -229,6 +233,11 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
     return this.#held.hold(callback);
   }
 
+  handBack(callback: WriteCallback, error: Error | null | undefined): void {
+    const waits = this.options.holdCallbacks && !this.quiet;
+    (waits ? this.hold(callback) : callback)(...(error === undefined ? [] : [error]));
+  }
+
   /** A write waits for the turn's end. One more would wait behind it, by reference: plain Node copies. */
   get queued(): boolean {
     return this.attachment?.engine?.queued === true;
@@ -259,7 +268,10 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost {
   #send(chunks: readonly Chunk[], callback: WriteCallback): void {
     tuning.countWrite(sizeOfAll(chunks));
     const worth = worthBytes(chunks, this.options);
+    const copies = this.copiesBuffered;
+    this.copiesBuffered = false;
     if (worth < this.options.floor) return this.#copy(chunks, callback, 'below-threshold');
+    if (copies) return this.#copy(chunks, callback, 'no-callback');
     if (this.socket.connecting) {
       // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
       afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback));

@@ -2,6 +2,7 @@
 // {scenario, failure} for each, then {version}.
 import { behaviours } from '../../helpers/http-behaviours';
 import { bodies } from '../../helpers/http-bodies';
+import { ends } from '../../helpers/http-ends';
 import { print } from '../../helpers/program-side';
 
 export interface Outcome {
@@ -11,7 +12,7 @@ export interface Outcome {
 }
 
 async function main(): Promise<void> {
-  for (const { title, run } of [...bodies, ...behaviours]) {
+  for (const { title, run } of [...bodies, ...behaviours, ...ends]) {
     try {
       await run();
       print({ scenario: title } satisfies Outcome);
