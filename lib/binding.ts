@@ -58,7 +58,7 @@ export interface NativeDescription {
 export interface NativeRingTrial {
   /** 0, or -errno of the step that failed. */
   readonly error: number;
-  readonly step: 'setup' | 'opcode' | 'send';
+  readonly step: 'setup' | 'opcode' | 'send' | 'filter' | 'child';
   /** 0, or -errno: why memory cannot be registered. */
   readonly buffersError: number;
   /** A message of several pieces may name registered memory. Linux 6.15. */
@@ -111,7 +111,10 @@ export interface Native {
   describe(): NativeDescription;
   /** A fast hash of a buffer's bytes; those of a detached one are none. Values mean nothing elsewhere. */
   hashBytes(bytes: Uint8Array): bigint;
-  /** Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown. */
+  /**
+   * Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown, 3 a seccomp filter kills
+   * who tries.
+   */
   probeOption(
     domain: number,
     type: number,

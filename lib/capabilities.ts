@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import { loadNative, type Native } from './binding.js';
 import { errnoName } from './errors.js';
-import { describeRefusal } from './submit-ring.js';
+import { describeRefusal, whyUntried } from './submit-ring.js';
 
 const { EPERM } = constants.errno;
 
@@ -25,7 +25,7 @@ export interface Capabilities {
     readonly msg_zerocopy: { readonly ipv4: Capability; readonly ipv6: Capability };
     /**
      * IORING_OP_SEND_ZC, by a ring made for the trial. Linux 6.1, where kernel.io_uring_disabled and the
-     * sandbox allow it.
+     * sandbox allow it. Not tried where MSG_ZEROCOPY_ENGINE names another engine.
      */
     readonly io_uring: Capability;
     /** Node's own copying write. */
@@ -62,7 +62,8 @@ const YES: Capability = Object.freeze({ support: 'yes' });
 
 /**
  * Tries what the kernel lets this process do, on throwaway sockets. Never cached: privileges and
- * sandboxes change. Takes some hundred microseconds.
+ * sandboxes change. Takes some hundred microseconds; under a seccomp filter, which may kill who tries what Node
+ * itself does not do, child processes try that.
  */
 export function capabilities(): Capabilities {
   const loaded = loadNative();
@@ -103,6 +104,10 @@ function tryOption(native: Native, trial: Trial): Capability {
   const { domain, type, protocol, level, name, what } = trial;
   const { support, errno } = native.probeOption(domain, type, protocol, level, name);
   if (support === 1) return YES;
+  if (support === 3) {
+    const reason = 'opening the socket kills who tries it (a child process did): a seccomp filter';
+    return { support: 'no', reason };
+  }
   // Of a socket that anybody may open EPERM says something else, such as that a sandbox refuses.
   if (errno === EPERM && type === native.kernel.SOCK_RAW) {
     return { support: 'no', reason: 'EPERM: opening the socket needs CAP_NET_RAW' };
@@ -148,6 +153,8 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
 }
 
 function ringCapability(native: Native): Capability {
+  const untried = whyUntried();
+  if (untried !== undefined) return { support: 'unknown', reason: untried };
   const { error, step } = native.tryIoUring();
   return error === 0 ? YES : { support: 'no', reason: describeRefusal(error, step) };
 }

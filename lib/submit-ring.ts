@@ -214,9 +214,21 @@ function ringEntries(): Entries {
   return { submissions: Number(given[1]), completions: Number(given[2]) };
 }
 
+/**
+ * Why nobody may try a ring who was not told to: the environment names another engine. Undefined: it does not.
+ */
+export function whyUntried(): string | undefined {
+  const engine = process.env['MSG_ZEROCOPY_ENGINE'];
+  if (engine !== 'msg_zerocopy' && engine !== 'copy') return undefined;
+  return `not tried: MSG_ZEROCOPY_ENGINE=${engine}`;
+}
+
 /** Why a ring cannot be had, in words. @param errno negative, as the native layer answers it */
 export function describeRefusal(errno: number, step: string): string {
+  if (step === 'filter')
+    return 'io_uring kills who tries it (a child process did): a seccomp filter';
   const failed = `io_uring ${step} failed with ${errnoName(errno)}`;
+  if (step === 'child') return `${failed}: under a seccomp filter a child process tries it`;
   if (errno === -EPERM || errno === -EACCES) {
     return `${failed}: kernel.io_uring_disabled, or a seccomp filter (containers have one)`;
   }
@@ -232,6 +244,8 @@ export function describeRefusal(errno: number, step: string): string {
  * @returns why it could not; undefined when it could
  */
 export function registerPool(slab: ArrayBuffer): string | undefined {
+  const untried = whyUntried();
+  if (untried !== undefined) return untried;
   const found = getSubmitRing();
   if (!(found instanceof SubmitRing)) return found.why;
   const error = found.reactor.native.registerSlab(slab);

@@ -2,6 +2,7 @@
 // Usage: node scripts/sources.mjs kernel|node|addon|fuzz   (addon = kernel + node; fuzz: the targets of
 // test/fuzz, whose own sources are the lists fuzz:<target>)
 const kernel = [
+  'apart',
   'datagram',
   'datagram_control',
   'errqueue',

@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import type { Native, NativeRingTrial } from '../binding.js';
 import { errnoName } from '../errors.js';
-import { describeRefusal } from '../submit-ring.js';
+import { describeRefusal, whyUntried } from '../submit-ring.js';
 import type { ContainerKind } from './container.js';
 import { readNumber } from './files.js';
 import type { Finding, Remedy } from './finding.js';
@@ -10,7 +10,8 @@ import type { Finding, Remedy } from './finding.js';
 const { EACCES, ENOSYS, EPERM } = constants.errno;
 
 export interface RingFacts {
-  readonly trial: NativeRingTrial;
+  /** Or why there was none. */
+  readonly trial: NativeRingTrial | string;
   /** kernel.io_uring_disabled (Linux 6.6): 0 for all, 1 for a group and CAP_SYS_ADMIN, 2 for nobody. */
   readonly disabled?: number;
   /** kernel.io_uring_group; -1: none. */
@@ -26,7 +27,7 @@ export function readRingFacts(
   const disabled = readNumber('/proc/sys/kernel/io_uring_disabled');
   const group = readNumber('/proc/sys/kernel/io_uring_group');
   return {
-    trial: native.tryIoUring(),
+    trial: whyUntried() ?? native.tryIoUring(),
     ...(disabled === undefined ? {} : { disabled }),
     ...(group === undefined ? {} : { group }),
     ...around,
@@ -39,7 +40,13 @@ const RISK =
   'io_uring has been a way to gain privileges more than once: kernels and containers refuse it for that';
 
 export function ringFinding(facts: RingFacts): Finding {
-  const { error, step, buffersError } = facts.trial;
+  const { trial } = facts;
+  if (typeof trial === 'string') return { ...SAME, verdict: 'note', detail: `It was ${trial}.` };
+  const { error, step, buffersError } = trial;
+  if (step === 'filter') {
+    const detail = `${describeRefusal(error, step)}. ${REST}`;
+    return { ...SAME, verdict: 'limited', detail, remedy: seccompRemedy(facts.container) };
+  }
   if (error < 0) return refusal(facts, error, describeRefusal(error, step));
   if (buffersError < 0) {
     const detail =
@@ -47,7 +54,7 @@ export function ringFinding(facts: RingFacts): Finding {
       `(${errnoName(buffersError)}, of RLIMIT_MEMLOCK as a rule): their pieces are pinned for each send.`;
     return { ...SAME, verdict: 'note', detail };
   }
-  const vectored = facts.trial.vectoredSlots
+  const vectored = trial.vectoredSlots
     ? 'buffer pools can be registered with it'
     : 'buffer pools can be registered with it, for sends of one piece (Linux 6.15: of several)';
   return {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/apart.h"
 #include "kernel/io_uring.h"
 #include "kernel/pages.h"
 #include "kernel/sys.h"
@@ -105,7 +106,10 @@ void fill_stream_send(uring::Sqe* sqe, const StreamSend& send, msghdr* message) 
   sqe->buf_index = static_cast<uint16_t>(send.buffer_slot);
 }
 
-RingTrial try_io_uring() {
+namespace {
+
+// Async-signal-safe: see try_apart().
+RingTrial try_here() {
   RingTrial trial = {0, "setup", 0, false};
   const TrialMemory memory;
   IoUring ring;
@@ -135,6 +139,16 @@ RingTrial try_io_uring() {
   }
   if (trial.buffers_error < 0) return trial;
   trial.vectored_slots = send_once(&ring, {fd, pieces, 2, 0, SendMode::kZeroCopy, 0, 2}) > 0;
+  return trial;
+}
+
+}  // namespace
+
+RingTrial try_io_uring() {
+  RingTrial trial;
+  const int tried = try_apart(&trial, [] { return try_here(); });
+  if (tried == kTrialKilled) return {-EPERM, "filter", 0, false};
+  if (tried < 0) return {tried, "child", 0, false};
   return trial;
 }
 

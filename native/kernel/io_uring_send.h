@@ -30,13 +30,14 @@ void fill_stream_send(uring::Sqe* sqe, const StreamSend& send, msghdr* message);
 
 struct RingTrial {
   int error;            // 0: a zero-copy send went through
-  const char* step;     // what failed: "setup", "opcode", "send"
+  const char* step;     // what failed: "setup", "opcode", "send", "filter", "child"
   int buffers_error;    // why memory cannot be registered; 0: it can
   bool vectored_slots;  // a message of several pieces may name registered memory (Linux 6.15)
 };
 
 // Makes a ring and sends through it, on a throwaway connection over loopback. Where there is no
-// loopback device the send is taken for granted.
+// loopback device the send is taken for granted. Under a seccomp filter in a child process, in case that kills:
+// then the step is "filter", and "child" where there was none.
 RingTrial try_io_uring();
 
 }  // namespace msg_zerocopy

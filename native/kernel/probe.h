@@ -5,7 +5,8 @@
 
 namespace msg_zerocopy {
 
-enum class Support { kNo = 0, kYes = 1, kUnknown = 2 };
+// kFatal: a seccomp filter kills who tries it.
+enum class Support { kNo = 0, kYes = 1, kUnknown = 2, kFatal = 3 };
 
 struct Probe {
   Support support;

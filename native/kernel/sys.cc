@@ -78,17 +78,20 @@ int epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
 
 int epoll_remove(int epoll, int fd) { return epoll_control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
 
+int wait_unnoticed(pid_t child, int* status) {
+  pid_t waited;
+  do {
+    waited = waitpid(child, status, __WCLONE);
+  } while (waited < 0 && errno == EINTR);
+  return waited < 0 ? -errno : 0;
+}
+
 int freeze_pages() {
-  // Without an exit signal: nobody's SIGCHLD handler learns of the child, which ends at once.
   const long child = syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
   if (child < 0) return -errno;
   if (child == 0) syscall(SYS_exit_group, 0);
   int status;
-  pid_t waited;
-  do {
-    waited = waitpid(static_cast<pid_t>(child), &status, __WCLONE);
-  } while (waited < 0 && errno == EINTR);
-  return waited < 0 ? -errno : 0;
+  return wait_unnoticed(static_cast<pid_t>(child), &status);
 }
 
 uint64_t descriptor_limit() {

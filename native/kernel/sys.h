@@ -51,6 +51,10 @@ int epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_remove(int epoll, int fd);
 
+// Waits for a child that was cloned without an exit signal: nobody's SIGCHLD handler learns of it, and no
+// other wait finds it. 0 or -errno.
+int wait_unnoticed(pid_t child, int* status);
+
 // Makes every page of this process copy-on-write, as a fork does: what the kernel still sends from
 // keeps its content, and later writes of ours go to fresh pages. A page that somebody else references
 // is never written in place (mm/memory.c:wp_can_reuse_anon_folio; Linux 5.9). 0 or -errno.

@@ -50,6 +50,8 @@ interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   /** Runs before this package is loaded. */
   readonly before?: () => void;
+  /** A command that runs the process, such as refusing(). */
+  readonly prefix?: readonly string[];
 }
 
 /** @param body uses its parameter only: its source text is run */
@@ -62,7 +64,9 @@ Promise.resolve((${body.toString()})(tools)).then((answer) => {
   process.stdout.write(JSON.stringify({ answer }));
 });`;
   const library = path.join(__dirname, '../../lib/index.js');
-  const child = spawn(process.execPath, ['--no-warnings', '-e', script, library], {
+  const node = [process.execPath, '--no-warnings', '-e', script, library];
+  const [command = '', ...args] = [...(options.prefix ?? []), ...node];
+  const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     // A piece that hangs fails its test and must not keep the whole run alive.
     timeout: 45_000,
