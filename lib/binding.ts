@@ -100,7 +100,7 @@ export interface Native {
   /** Whether every range is reported at once. Answers how many are held already; reap() fetches them. */
   setEager(port: number, eager: boolean): number;
   setReferenced(port: number, referenced: boolean): void;
-  /** Another process has the connection: its end is not waited for, and it is never reset from here. */
+  /** Another process has the connection: it is never reset from here. */
   abandon(port: number): void;
   /** Bytes that the peer has not acknowledged, or -errno. */
   unacknowledged(port: number): number;

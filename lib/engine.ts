@@ -23,6 +23,7 @@ export type Reason =
   | 'tls'
   | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
   | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
+  | 'shared-descriptor' // another process has the descriptor, too, or made it blocking
   | 'no-ring' // a packet socket without options.ring
   | 'not-reserved' // a frame that was not produced in the ring
   | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none

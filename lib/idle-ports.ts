@@ -2,7 +2,12 @@
 // should not hold two descriptors for each.
 import { clearInterval, setInterval } from './clock.js';
 
+import type net from 'node:net';
+
 interface Droppable {
+  readonly socket: net.Socket;
+  /** Whether `descriptor` is the socket's. */
+  has(descriptor: number): boolean;
   /** Gives the duplicate back when nothing used it since the last call; true when it is gone. */
   dropIdle(): boolean;
 }
@@ -30,6 +35,12 @@ export function dropIdle(): void {
     // Once for having been used, once for being idle.
     if (connection.dropIdle() || connection.dropIdle()) warm.delete(connection);
   }
+}
+
+/** The socket with this descriptor, if it has a duplicate. */
+export function warmSocket(descriptor: number): net.Socket | undefined {
+  for (const connection of warm) if (connection.has(descriptor)) return connection.socket;
+  return undefined;
 }
 
 /** Looks at all connections once; also called when descriptors run short. */

@@ -9,6 +9,10 @@ import { Writable } from 'node:stream';
 export interface Handle {
   readonly fd?: number;
   hasRef?(): boolean;
+  /** Whether core has called readStart(). */
+  readonly reading?: boolean;
+  readStart?(): number;
+  readStop?(): number;
   /** Fill `out` in; 0 or -errno. */
   getsockname?(out: object): number;
   getpeername?(out: object): number;
@@ -65,6 +69,30 @@ export function isPipe(handle: Handle): boolean {
 /** Whether the socket keeps the event loop alive. */
 export function isReferenced(handle: Handle): boolean {
   return handle.hasRef?.() ?? true;
+}
+
+/**
+ * Stops reading, whoever asks for it meanwhile.
+ * @returns ends that; reading goes on where `present`, the socket's handle by then, is still the same
+ */
+export function holdReads(handle: Handle): (present: Handle | undefined) => void {
+  const { readStart, readStop } = handle;
+  if (readStart === undefined || readStop === undefined) return () => undefined;
+  let wanted = handle.reading === true;
+  readStop.call(handle);
+  handle.readStart = () => {
+    wanted = true;
+    return 0;
+  };
+  handle.readStop = () => {
+    wanted = false;
+    return 0;
+  };
+  return (present) => {
+    handle.readStart = readStart;
+    handle.readStop = readStop;
+    if (wanted && present === handle) readStart.call(handle);
+  };
 }
 
 /** Bytes that libuv took from the socket; where Node does not tell, those that wait are among them. */

@@ -3,7 +3,7 @@
 // that the kernel's counter of sends is never lost from sight.
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
-import { nowMs } from './clock.js';
+import { nowMs, setImmediate } from './clock.js';
 import type { Reason } from './engine.js';
 import type { EngineHost } from './engines/engine-host.js';
 import { IoUringEngine } from './engines/io-uring.js';
@@ -15,7 +15,7 @@ import * as nodePrivate from './node-private.js';
 import type { Reactor } from './reactor.js';
 import { SubmitRing } from './submit-ring.js';
 
-const { EALREADY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants.errno;
+const { EALREADY, EBUSY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants.errno;
 
 /** How long to wait before descriptors are tried again. */
 const DESCRIPTOR_RETRY_MS = 1_000;
@@ -145,7 +145,9 @@ export class TcpAttachment {
     if (engine === undefined) return;
     const reason = error ?? streamDestroyed();
     this.#leave(engine);
-    if (how === 'reset' && !engine.idle) engine.abort(reason, 'reset');
+    // Another process goes on with the connection: neither FIN nor RST, as when plain Node closes.
+    if (engine.shared) engine.abandon(reason);
+    else if (how === 'reset' && !engine.idle) engine.abort(reason, 'reset');
     else engine.close(reason);
   }
 
@@ -160,6 +162,30 @@ export class TcpAttachment {
     if (cut) engine.abort(error, 'handle-taken');
     else engine.abandon(error);
     if (cut) this.socket.destroy(error);
+  }
+
+  /** Whether this descriptor is the socket's. */
+  has(descriptor: number): boolean {
+    return this.#handle !== undefined && nodePrivate.descriptorOf(this.#handle) === descriptor;
+  }
+
+  /**
+   * Another process is about to get the descriptor. What was written goes to the kernel before anything
+   * that it sends. What is pinned may raise an error event yet, for which libuv reads: where the other
+   * process made the descriptor blocking, as libuv does for a child's standard streams, that read would
+   * stop the event loop for ever (deps/uv/src/unix/stream.c:uv__stream_io).
+   */
+  share(): void {
+    const engine = this.#engine;
+    const handle = this.#handle;
+    if (engine === undefined || handle === undefined || engine.shared) return;
+    engine.share();
+    if (engine.name !== 'msg_zerocopy' || engine.pendingSends === 0) return;
+    const letRead = nodePrivate.holdReads(handle);
+    // In a later phase of the loop's turn: libuv may have fetched the event already.
+    const onReleased = (): void =>
+      void setImmediate(() => letRead(nodePrivate.handleOf(this.socket)));
+    engine.handBack(onReleased, undefined);
   }
 
   // A new connection on the same net.Socket: its kernel socket counts from 0.
@@ -182,6 +208,7 @@ export class TcpAttachment {
 
   #refused(errno: number): Reason {
     if (errno === -EALREADY) return 'foreign-owner';
+    if (errno === -EBUSY) return 'shared-descriptor';
     if (errno === -EPROTONOSUPPORT) return 'not-tcp';
     // No room in epoll (fs.epoll.max_user_watches) passes, too.
     if (![-EMFILE, -ENOSPC, -ENOMEM].includes(errno)) return 'kernel-unsupported';

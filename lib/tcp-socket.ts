@@ -14,6 +14,7 @@ import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './op
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
 import { rememberCaller } from './mutation.js';
+import { watchSharing } from './shared-handles.js';
 import type { Chunk } from './tcp-job.js';
 import { Bystander } from './bystander.js';
 import { tuning } from './tuning.js';
@@ -333,6 +334,7 @@ function baseOf(socket: net.Socket): Base {
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
 export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
   watchHttpEnds(findUpgrade);
+  watchSharing(findUpgrade);
   const up = new TcpUpgrade(socket, baseOf(socket), options);
   const brand: Brand = {
     configure: (given) => {

@@ -257,6 +257,13 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     this.account.copiedNow(bytes);
   }
 
+  /** Another process is about to get the descriptor, too: from here on everything is copied. */
+  share(): void {
+    // First: what of the present write waits for space goes by copy as well.
+    this.refused ??= this.#refuse('shared-descriptor');
+    this.attachment?.share();
+  }
+
   /** Sends the chunks of a write, by the engine or by copy. */
   write(chunks: readonly Chunk[], callback: WriteCallback): void {
     const wanted = this.trackers.withoutCancelled(chunks);

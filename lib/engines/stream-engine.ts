@@ -2,7 +2,7 @@
 // hands buffers back in write order, outlives the socket for as long as that takes. Knows nothing of
 // net.Socket; asks its host what it may not decide. How bytes reach the kernel is its heirs' business.
 import type { AsyncResource } from 'node:async_hooks';
-import { clearTimeout, nextTick, nowMs, setImmediate, setTimeout } from '../clock.js';
+import { nextTick, setImmediate } from '../clock.js';
 import { channels, publish, tellAbort } from '../diagnostics.js';
 import type { EngineName, Job, Reason, Segment } from '../engine.js';
 import { bufferDetached } from '../errors.js';
@@ -11,13 +11,13 @@ import { InFlight, type SentEntry } from '../inflight.js';
 import type { Want } from '../policy/adaptive.js';
 import { roomBytes } from '../policy/budget.js';
 import type { MutationWatch } from '../mutation.js';
-import { Linger } from '../policy/linger.js';
 import { pinPieces, pinSegments, unpinPieces, type PoolPiece } from '../pool-pins.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import type { Lease } from '../staging.js';
 import { releaseLatency, type AbortReason } from '../totals.js';
 import type { EngineHost, SendKind } from './engine-host.js';
 import { JobCursor, type Share } from './job-cursor.js';
+import { LingerClock } from './linger-clock.js';
 import { UnrefGrace } from './unref-grace.js';
 
 interface Sent extends SentEntry {
@@ -48,9 +48,10 @@ export abstract class StreamEngine implements PortOwner {
   #jobResource: AsyncResource | undefined;
   #jobPieces: readonly PoolPiece[] | undefined;
   #eager = false;
-  #linger: Linger | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #linger: LingerClock | undefined;
   readonly #unrefGrace = new UnrefGrace();
+  /** Another process has the descriptor, too. */
+  shared = false;
   /** Set by every send; the idle sweep clears it. */
   touched = true;
 
@@ -128,7 +129,18 @@ export abstract class StreamEngine implements PortOwner {
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
     this.reactor.native.linger(this.port);
-    this.#startLinger();
+    this.#linger = new LingerClock(
+      this.host.lingerTimeoutMs,
+      () => this.reactor.native.unacknowledged(this.port),
+      () => this.abort(new Error('linger timeout'), 'linger-timeout'),
+    );
+  }
+
+  /** Another process gets the descriptor beside this one: the connection is never reset from here. */
+  share(): void {
+    this.shared = true;
+    this.sendWritten();
+    this.reactor.native.abandon(this.port);
   }
 
   /** The descriptor goes to another owner: no FIN from here, and no more sends. */
@@ -140,6 +152,7 @@ export abstract class StreamEngine implements PortOwner {
     this.#phase = 'lingering';
     // No linger clock: its end would reset a connection that is another's to end.
     this.reactor.native.abandon(this.port);
+    this.reactor.native.setReferenced(this.port, false);
     this.#setEager(true);
   }
 
@@ -149,7 +162,7 @@ export abstract class StreamEngine implements PortOwner {
     tellAbort(this.host.socket, why, this.pendingBytes);
     this.#failJob(reason);
     this.#phase = 'lingering';
-    clearTimeout(this.#timer);
+    this.#linger?.stop();
     this.reactor.native.abort(this.port);
     this.reap();
     // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
@@ -375,26 +388,10 @@ export abstract class StreamEngine implements PortOwner {
 
   #finish(): void {
     this.#phase = 'closed';
-    clearTimeout(this.#timer);
+    this.#linger?.stop();
     this.#unrefGrace.end();
     this.reactor.release(this.port);
     this.handbacks.settle(Infinity);
     this.host.finished(this);
-  }
-
-  #startLinger(): void {
-    const unacknowledged = this.reactor.native.unacknowledged(this.port);
-    this.#linger = new Linger(this.host.lingerTimeoutMs, nowMs(), unacknowledged);
-    this.#scheduleLinger(this.#linger.check(nowMs(), unacknowledged));
-  }
-
-  #scheduleLinger(delayMs: number): void {
-    // Unreferenced: the port itself keeps the loop alive, unless the socket was unref'ed.
-    this.#timer = setTimeout(() => {
-      const linger = this.#linger as Linger;
-      const wait = linger.check(nowMs(), this.reactor.native.unacknowledged(this.port));
-      if (wait === 0) this.abort(new Error('linger timeout'), 'linger-timeout');
-      else this.#scheduleLinger(wait);
-    }, delayMs).unref();
   }
 }

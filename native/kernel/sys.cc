@@ -34,6 +34,11 @@ void Fd::reset() {
 
 int duplicate(int fd) { return result(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
+bool is_blocking(int fd) {
+  const int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && (flags & O_NONBLOCK) == 0;
+}
+
 int get_option(int fd, int level, int name) {
   int value = 0;
   socklen_t length = sizeof value;

@@ -40,6 +40,8 @@ class Fd {
 // the owner of `fd` closes its number.
 int duplicate(int fd);
 
+bool is_blocking(int fd);
+
 int get_option(int fd, int level, int name);           // an int-valued getsockopt
 int set_option(int fd, int level, int name, int value);  // an int-valued setsockopt
 int set_option(int fd, int level, int name, const void* value, size_t bytes);

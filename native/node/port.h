@@ -77,11 +77,8 @@ class Port {
 
   void set_eager(bool eager) { eager_ = eager; }
   void set_referenced(bool referenced) { referenced_ = referenced; }
-  // The connection is another process's from here: it is not waited for, and never reset.
-  void abandon() {
-    abandoned_ = true;
-    referenced_ = false;
-  }
+  // The connection is another process's, too: it is never reset.
+  void abandon() { abandoned_ = true; }
   bool abandoned() const { return abandoned_; }
   // Whether the event loop must stay alive for this port.
   bool holds_loop() const {

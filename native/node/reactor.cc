@@ -65,6 +65,7 @@ int Reactor::attach(int fd, bool ours) {
   Fd copy(duplicate(fd));
   if (copy.get() < 0) return -EMFILE;
   if (near_descriptor_limit(copy.get())) return -EMFILE;
+  if (is_blocking(copy.get())) return -EBUSY;
   if (!ours) {
     const int before = get_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY);
     if (before < 0) return before;
@@ -81,6 +82,7 @@ int Reactor::attach_to_ring(int fd) {
   if (checked < 0) return checked;
   Fd copy(duplicate(fd));
   if (copy.get() < 0 || near_descriptor_limit(copy.get())) return -EMFILE;
+  if (is_blocking(copy.get())) return -EBUSY;
   return insert(std::move(copy), PortKind::kRingStream, false);
 }
 
@@ -180,11 +182,7 @@ void Reactor::set_referenced(Port* port, bool referenced) {
   changed(*port, before);
 }
 
-void Reactor::abandon(Port* port) {
-  const Standing before = port->standing();
-  port->abandon();
-  changed(*port, before);
-}
+void Reactor::abandon(Port* port) { port->abandon(); }
 
 void Reactor::set_eager(Port* port, bool eager) {
   const Standing before = port->standing();

@@ -32,7 +32,8 @@ class Reactor final : private Ports {
   int start();  // 0 or -errno
 
   // Duplicates `fd` into a new port. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
-  // was not us (`ours` is false), -EMFILE when descriptors run short.
+  // was not us (`ours` is false), -EMFILE when descriptors run short, -EBUSY when somebody who shares it
+  // made it blocking: libuv reads when a notification comes, and would wait.
   int attach(int fd, bool ours);
   // Duplicates `fd` into a port that the ring sends for.
   int attach_to_ring(int fd);
