@@ -1,8 +1,16 @@
 // The door to the native addon: loads it, and declares the whole of its surface. Positional
 // arguments, checked by the callers here; results are values or -errno.
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { KernelConstants, NativeConstants } from './binding-constants.js';
-import { type Choice, chooseAddon, type Host } from './loader.js';
+import {
+  type Choice,
+  chooseAddon,
+  type Host,
+  missing,
+  type Platform,
+  refuseRuntime,
+} from './loader.js';
 
 /** A network interface. */
 export interface NativeInterface {
@@ -237,35 +245,38 @@ export type LoadResult = Choice<Native>;
 
 let loaded: LoadResult | undefined;
 
-/** Loads the addon, once; loader.ts says from where. */
+/** Loads the addon, once; loader.ts says from where. Never throws: writes call it. */
 export function loadNative(): LoadResult {
-  if (loaded !== undefined) return loaded;
-  loaded = chooseAddon(thisHost(), { file, localBuild, installed });
-  if (loaded.native !== undefined) loaded = { native: ownInstance(loaded.native) };
+  loaded ??= refuseRuntime(process.versions) ?? choose();
   return loaded;
 }
 
-const TAKEN = Symbol.for('msg-zerocopy.instance-taken');
-
-/**
- * An instance of the addon serves one copy of this package. A second copy that is given the same (a module
- * loaded anew, as test runners do for each file: Node's cache still has the addon) makes an instance of
- * its own; where that cannot be, start() refuses.
- */
-function ownInstance(native: Native): Native {
-  if (!(TAKEN in native)) return Object.defineProperty(native, TAKEN, { value: true });
-  const known = Object.values(require.cache).find((module) => module?.exports === native);
-  if (!known?.filename.endsWith('.node')) return native;
-  const own = { exports: {} as Native };
-  process.dlopen(own, known.filename);
-  return ownInstance(own.exports);
+function choose(): LoadResult {
+  try {
+    return chooseAddon(thisHost(), { file, localBuild, installed });
+  } catch (error) {
+    return missing(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function thisHost(): Host {
   const { platform, arch, env } = process;
   const isSetUid =
     process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.();
-  return { platform, arch, libc, override: env['MSG_ZEROCOPY_ADDON'], isSetUid };
+  const hasPermissions = 'permission' in process && process.permission !== undefined;
+  const override = env['MSG_ZEROCOPY_ADDON'];
+  return { platform, arch, libc, isInPackage, hasPermissions, override, isSetUid };
+}
+
+/**
+ * An instance of the addon serves one copy of this package, and each call makes one: require() would give a
+ * second copy (a module loaded anew, as test runners do for each file) the first one's. It also works in
+ * a single executable application, whose require() knows Node's own modules only.
+ */
+function open(file: string): Native {
+  const own = { exports: {} as Native };
+  process.dlopen(own, file);
+  return own.exports;
 }
 
 // Required where they are needed: a system without an addon does not pay for looking for one.
@@ -275,24 +286,60 @@ function libc(): string | null {
 }
 
 function file(name: string): Native {
-  return require(path.resolve(name)) as Native;
+  const whole = path.resolve(name);
+  // A program in JavaScript stands in for the addon in tests.
+  return whole.endsWith('.js') ? (require(whole) as Native) : open(whole);
 }
 
 function localBuild(): Native {
-  const bindings = require('bindings') as (options: object) => Native;
-  return bindings({
+  // In words that programs which trace a deployment's files understand.
+  if (!existsSync(`${__dirname}/../../build/Release/msg_zerocopy.node`)) throw new Error('none');
+  const bindings = require('bindings') as (options: object) => string;
+  const place = bindings({
     bindings: 'msg_zerocopy',
     module_root: packageRoot(),
+    path: true,
     // One place. `bindings` itself knows a dozen, one of which the environment names.
     try: [['module_root', 'build', 'Release', 'bindings']],
   });
+  return open(place);
 }
 
-/** From this file's place, so that layouts without a common node_modules (pnpm, Yarn PnP) find it. */
-function installed(packageName: string): Native {
-  return require(packageName) as Native;
+declare const __webpack_require__: unknown;
+declare const __non_webpack_require__: NodeJS.Require;
+
+/**
+ * From this file's place, so that layouts without a common node_modules (pnpm, Yarn PnP) find it. Each name
+ * is written out: who traces which files a deployment needs reads the source. Webpack would want to parse
+ * the binary, and looks for it when it runs instead.
+ */
+function installed(platform: Platform): Native {
+  if (typeof __webpack_require__ === 'function') {
+    return open(__non_webpack_require__.resolve(`@msg-zerocopy/${platform}`));
+  }
+  switch (platform) {
+    case 'linux-x64-gnu':
+      return open(require.resolve('@msg-zerocopy/linux-x64-gnu'));
+    case 'linux-arm64-gnu':
+      return open(require.resolve('@msg-zerocopy/linux-arm64-gnu'));
+    case 'linux-x64-musl':
+      return open(require.resolve('@msg-zerocopy/linux-x64-musl'));
+    case 'linux-arm64-musl':
+      return open(require.resolve('@msg-zerocopy/linux-arm64-musl'));
+  }
 }
 /* eslint-enable */
+
+/** Whether two folders up lies this package: a bundle has other files there, or does not know its place. */
+function isInPackage(): boolean {
+  if (typeof __dirname !== 'string') return false;
+  try {
+    const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
+    return (JSON.parse(text) as { name?: unknown }).name === 'msg-zerocopy';
+  } catch {
+    return false;
+  }
+}
 
 // This file is <root>/dist/lib/binding.js when built.
 function packageRoot(): string {

@@ -113,7 +113,7 @@ interface Opened {
 
 function open(options: ResolvedPoolOptions): Opened {
   const loaded = loadNative();
-  if (loaded.native === undefined) return { reason: `addon-unavailable: ${loaded.why}` };
+  if (loaded.native === undefined) return { reason: `${loaded.reason}: ${loaded.why}` };
   const memory = openSlab(loaded.native, options);
   if (memory === -EOPNOTSUPP) {
     // Electron keeps all memory of JavaScript in one region of its own.

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { loadNative, type Native } from './binding.js';
 import { errnoName } from './errors.js';
+import type { Missing } from './loader.js';
 import { describeRefusal, whyUntried } from './submit-ring.js';
 
 const { EPERM } = constants.errno;
@@ -67,7 +68,7 @@ const YES: Capability = Object.freeze({ support: 'yes' });
  */
 export function capabilities(): Capabilities {
   const loaded = loadNative();
-  if (loaded.native === undefined) return withoutAddon(loaded.why);
+  if (loaded.native === undefined) return withoutAddon(loaded);
   return {
     platform: process.platform,
     kernel: loaded.native.describe().kernelRelease,
@@ -77,8 +78,8 @@ export function capabilities(): Capabilities {
   };
 }
 
-function withoutAddon(why: string): Capabilities {
-  const no: Capability = { support: 'no', reason: `addon-unavailable: ${why}` };
+function withoutAddon({ reason, why }: Missing): Capabilities {
+  const no: Capability = { support: 'no', reason: `${reason}: ${why}` };
   const both = { ipv4: no, ipv6: no };
   return {
     platform: process.platform,

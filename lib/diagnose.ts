@@ -64,6 +64,7 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
   const resolved = target === undefined ? undefined : await resolveTarget(parseTarget(target));
   const loaded = loadNative();
   const { native } = loaded;
+  const addonRemedy = native === undefined ? loaded.remedy : undefined;
   const can = capabilities();
   const kernel = os.release();
   const containerFacts = readContainerFacts();
@@ -75,7 +76,7 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
   };
   const onLinux = process.platform === 'linux';
   const findings = [
-    ...socketFindings(readSocketFacts(can, kernel)),
+    ...socketFindings(readSocketFacts(can, kernel, addonRemedy)),
     ...(native === undefined ? [] : [ringFinding(readRingFacts(native, around))]),
     ...(onLinux ? limitFindings(readLimitFacts(native, container)) : []),
     ...(onLinux ? [containerFinding(containerFacts), pageFinding(readPageFacts())] : []),

@@ -29,7 +29,8 @@ export type Reason =
   | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
   | 'no-descriptor' // this Node does not tell the socket's descriptor
-  | 'addon-unavailable'
+  | 'addon-unavailable' // capabilities() says why
+  | 'runtime-unsupported' // Bun, Deno: their libuv is not whole
   | 'kernel-unsupported';
 
 export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';

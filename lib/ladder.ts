@@ -27,7 +27,7 @@ export function firstOfLadder(
     if (ring instanceof SubmitRing) return ring;
   }
   const reactor = getReactor();
-  if (!(reactor instanceof Reactor)) return 'addon-unavailable';
+  if (!(reactor instanceof Reactor)) return reactor.reason;
   if (engine === 'io_uring') return ringRefused ? 'kernel-unsupported' : 'io_uring-refused';
   return reactor;
 }

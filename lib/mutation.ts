@@ -50,8 +50,14 @@ function capture(): Stack {
   return holder as Stack;
 }
 
-/** Where our frames lie: compiled, and as a program that uses source maps sees them. */
-const OURS = [__dirname, path.resolve(__dirname, '../../lib')].map((folder) => folder + path.sep);
+/**
+ * Where our frames lie: compiled, and as a program that uses source maps sees them. In an ES module that a
+ * bundler made they cannot be told from the program's.
+ */
+const OURS =
+  typeof __dirname === 'string'
+    ? [__dirname, path.resolve(__dirname, '../../lib')].map((folder) => folder + path.sep)
+    : [];
 
 // The frames of whoever called us.
 function framesOf({ stack }: Stack): readonly string[] {

@@ -5,6 +5,7 @@ import { isMainThread } from 'node:worker_threads';
 import { nowMs } from './clock.js';
 import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
+import { type Missing, missing } from './loader.js';
 import { rethrowLater } from './handbacks.js';
 import { memlockOf, processBudgetBytes } from './policy/budget.js';
 import { WorkingBudget } from './policy/working-budget.js';
@@ -192,15 +193,15 @@ export function startedReactor(): Reactor | undefined {
 }
 
 /** This environment's reactor, or why there is none. */
-export function getReactor(): Reactor | { readonly why: string } {
+export function getReactor(): Reactor | Missing {
   if (reactor !== undefined) return reactor;
   const loaded = loadNative();
-  if (loaded.native === undefined) return { why: loaded.why };
+  if (loaded.native === undefined) return loaded;
   try {
     reactor = new Reactor(loaded.native);
     return reactor;
   } catch (error) {
     // Not remembered: a process that is out of descriptors now may have some later.
-    return { why: error instanceof Error ? error.message : String(error) };
+    return missing(error instanceof Error ? error.message : String(error));
   }
 }

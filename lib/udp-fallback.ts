@@ -12,14 +12,13 @@ import { DatagramIterator } from './datagram-iterator.js';
 import { sendContext, type SendCallback } from './datagram-job.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
 import type { DatagramControl } from './datagram-socket.js';
-import type { Reason } from './engine.js';
 import * as errors from './errors.js';
+import type { Missing } from './loader.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError } from './send-arguments.js';
 import * as udpArguments from './udp-arguments.js';
 import type * as udp from './udp-types.js';
 
-const REASON: Reason = 'addon-unavailable';
 /** Options that dgram has no way to carry out. */
 const ONLY_OURS = ['tos', 'source', 'interface'] as const;
 
@@ -51,7 +50,7 @@ export class FallbackUdpSocket extends NodesSocket {
   readonly #version: 4 | 6;
   readonly #options: udp.UdpSocketOptions;
   readonly #maxQueuedBytes: number;
-  readonly #why: string;
+  readonly #missing: Missing;
   readonly #iterators = new Set<DatagramIterator<Arrival<udp.UdpRemoteInfo>>>();
   readonly #outgoing = new Set<Outgoing>();
   #outgoingBytes = 0;
@@ -61,11 +60,11 @@ export class FallbackUdpSocket extends NodesSocket {
   readonly #flushes = new Set<{ readonly left: Set<Outgoing>; readonly done: () => void }>();
   #isListening = false;
   #isConnected = false;
-  readonly #source = new CopyingSource(REASON, () => this.#flush());
-  readonly #control = new SocketControl(this.#source);
+  readonly #source: CopyingSource;
+  readonly #control: SocketControl;
 
-  /** @param why why the addon is not there */
-  constructor(options: udp.UdpSocketOptions, why: string, onMessage?: udp.UdpMessageListener) {
+  /** @param missing why the addon is not there */
+  constructor(options: udp.UdpSocketOptions, missing: Missing, onMessage?: udp.UdpMessageListener) {
     flag('options.packetInfo', options.packetInfo);
     flag('options.receiveTos', options.receiveTos);
     if (options.gro !== 'whole') flag('options.gro', options.gro);
@@ -74,7 +73,9 @@ export class FallbackUdpSocket extends NodesSocket {
     this.#version = options.type === 'udp4' ? 4 : 6;
     this.#options = options;
     this.#maxQueuedBytes = maxQueuedBytes;
-    this.#why = why;
+    this.#missing = missing;
+    this.#source = new CopyingSource(missing.reason, () => this.#flush());
+    this.#control = new SocketControl(this.#source);
   }
 
   get zeroCopy(): DatagramControl {
@@ -205,7 +206,9 @@ export class FallbackUdpSocket extends NodesSocket {
     });
     this.#checkRunning();
     if (refused !== undefined) {
-      return Promise.reject(errors.unavailable(`Sends with the option '${refused}'`, this.#why));
+      return Promise.reject(
+        errors.unavailable(`Sends with the option '${refused}'`, this.#missing.why),
+      );
     }
     return this.#sendReported(messages, signal);
   }
@@ -214,7 +217,7 @@ export class FallbackUdpSocket extends NodesSocket {
     if (signal?.aborted === true) return Promise.reject(abortError(signal));
     const tracker = new SendTracker(messages.reduce((sum, { bytes }) => sum + bytes, 0));
     if (messages.length === 0) return Promise.resolve(tracker.report());
-    tracker.copied(tracker.bytes, REASON);
+    tracker.copied(tracker.bytes, this.#missing.reason);
     const full = this.#refusal(tracker.bytes);
     if (full !== undefined) return Promise.reject(Object.assign(full, { sentDatagrams: 0 }));
     return new Promise((resolve, reject) => {

@@ -33,7 +33,7 @@ export function createUdpSocket(
   if (given.sendBlockList !== undefined && !knowsBlockLists()) {
     throw unavailable("UDP sockets with the option 'sendBlockList'", reactor.why);
   }
-  return new FallbackUdpSocket(given, reactor.why, onMessage) as unknown as ZeroCopyUdpSocket;
+  return new FallbackUdpSocket(given, reactor, onMessage) as unknown as ZeroCopyUdpSocket;
 }
 
 function badType(): Error {

@@ -1,6 +1,6 @@
 // What each kind of socket can do here: capabilities(), which tries it, as findings.
 import type { Capabilities, Capability } from '../capabilities.js';
-import type { Finding, Remedy } from './finding.js';
+import type { Finding } from './finding.js';
 
 export interface SocketFacts {
   readonly capabilities: Capabilities;
@@ -8,18 +8,21 @@ export interface SocketFacts {
   readonly kernel: string;
   /** MSG_ZEROCOPY_ENGINE in the environment. */
   readonly engine?: string;
-  /** MSG_ZEROCOPY_ADDON in the environment. */
-  readonly addon?: string;
+  /** What would bring the addon, where there is none. */
+  readonly addonRemedy?: string | undefined;
 }
 
-export function readSocketFacts(capabilities: Capabilities, kernel: string): SocketFacts {
+export function readSocketFacts(
+  capabilities: Capabilities,
+  kernel: string,
+  addonRemedy: string | undefined,
+): SocketFacts {
   const engine = process.env['MSG_ZEROCOPY_ENGINE'];
-  const addon = process.env['MSG_ZEROCOPY_ADDON'];
   return {
     capabilities,
     kernel,
     ...(engine === undefined || engine === '' ? {} : { engine }),
-    ...(addon === undefined || addon === '' ? {} : { addon }),
+    addonRemedy,
   };
 }
 
@@ -36,19 +39,13 @@ export function socketFindings(facts: SocketFacts): Finding[] {
   ];
 }
 
-function addonFinding({ capabilities, addon }: SocketFacts): Finding {
+function addonFinding({ capabilities, addonRemedy: command }: SocketFacts): Finding {
   const same = { id: 'addon', title: 'Native part' };
   const { support, reason = '' } = capabilities.addon;
   if (support === 'yes') return { ...same, verdict: 'ok', detail: 'It is loaded.' };
   const detail = `It is not there (${reason}): Node's own copying writes are used.`;
-  const remedy = addonRemedy(capabilities.platform, addon);
-  return { ...same, verdict: 'blocked', detail, ...(remedy === undefined ? {} : { remedy }) };
-}
-
-function addonRemedy(platform: string, addon: string | undefined): Remedy | undefined {
-  if (platform !== 'linux') return undefined;
-  if (addon !== undefined) return { command: 'unset MSG_ZEROCOPY_ADDON' };
-  return { command: 'npx msg-zerocopy build' };
+  if (command === undefined) return { ...same, verdict: 'blocked', detail };
+  return { ...same, verdict: 'blocked', detail, remedy: { command } };
 }
 
 const ENGINES: readonly string[] = ['auto', 'msg_zerocopy', 'io_uring', 'copy'];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { BlockList } from 'node:net';
+import { missing } from '../../lib/loader';
 import type { UdpSocketOptions, ZeroCopyUdpSocket } from '../../lib/index';
 import { FallbackUdpSocket } from '../../lib/udp-fallback';
 import { isolated } from '../helpers/isolated';
@@ -34,7 +35,7 @@ describe('UDP sockets without the addon', () => {
   }
 
   function create(options: Partial<UdpSocketOptions> = {}): ZeroCopyUdpSocket {
-    const socket = new FallbackUdpSocket({ type: 'udp4', ...options }, 'for this test');
+    const socket = new FallbackUdpSocket({ type: 'udp4', ...options }, missing('for this test'));
     return own(socket as unknown as ZeroCopyUdpSocket);
   }
 

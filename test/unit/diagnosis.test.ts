@@ -372,11 +372,16 @@ describe('findings about sockets', () => {
       platform,
       addon: no(`addon-unavailable: ${reason}`),
     });
-    const off = judged(missing('MSG_ZEROCOPY_ADDON=off'), { addon: 'off' });
+    const off = judged(missing('MSG_ZEROCOPY_ADDON=off'), {
+      addonRemedy: 'unset MSG_ZEROCOPY_ADDON',
+    });
     assert.deepEqual(verdicts(off), { addon: 'blocked' });
     assert.match(named(off, 'addon').detail, /MSG_ZEROCOPY_ADDON=off/);
     assert.equal(named(off, 'addon').remedy?.command, 'unset MSG_ZEROCOPY_ADDON');
-    const unbuilt = named(judged(missing('Could not locate the bindings file.')), 'addon');
+    const unbuilt = named(
+      judged(missing('local build: none'), { addonRemedy: 'npx msg-zerocopy build' }),
+      'addon',
+    );
     assert.equal(unbuilt.remedy?.command, 'npx msg-zerocopy build');
     const elsewhere = named(judged(missing('no MSG_ZEROCOPY on darwin', 'darwin')), 'addon');
     assert.deepEqual([elsewhere.verdict, elsewhere.remedy], ['blocked', undefined]);

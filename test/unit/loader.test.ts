@@ -1,6 +1,12 @@
 // From where the addon is taken, and what is said where there is none.
 import assert from 'node:assert/strict';
-import { chooseAddon, type Host, platformPackage, PLATFORMS } from '../../lib/loader';
+import {
+  chooseAddon,
+  type Host,
+  platformPackage,
+  PLATFORMS,
+  refuseRuntime,
+} from '../../lib/loader';
 import { VERSION } from '../../lib/version';
 
 interface Addon {
@@ -17,25 +23,28 @@ function missing(name: string): Error {
 
 /** What lies where: an addon of a version, or nothing, or something that does not load. */
 interface Places {
-  readonly file?: string | Error;
+  readonly file?: string | Error | null;
   readonly local?: string | Error;
   readonly installed?: string | Error;
 }
 
 function choose(host: Partial<Host>, places: Places) {
   const opened: string[] = [];
-  const open = (from: string, what: string | Error | undefined, nothing: Error): Addon => {
+  const open = (from: string, what: string | Error | null | undefined, nothing: Error): Addon => {
     opened.push(from);
     if (what === undefined) throw nothing;
     if (what instanceof Error) throw what;
+    if (what === null) return what as unknown as Addon;
     return { version: what, from };
   };
-  const nowhere = new Error('Could not locate the bindings file. Tried:\n → /app/build');
+  const nowhere = new Error('none');
   const choice = chooseAddon<Addon>(
     {
       platform: 'linux',
       arch: 'x64',
       libc: () => 'glibc',
+      isInPackage: () => true,
+      hasPermissions: false,
       override: undefined,
       isSetUid: false,
       ...host,
@@ -43,13 +52,19 @@ function choose(host: Partial<Host>, places: Places) {
     {
       file: (name) => open(name, places.file, missing(name)),
       localBuild: () => open('local', places.local, nowhere),
-      installed: (name) => open(name, places.installed, missing(name)),
+      installed: (platform) => {
+        const name = platformPackage(platform);
+        return open(name, places.installed, missing(name));
+      },
     },
   );
-  return { opened, from: choice.native?.from, why: choice.native ? undefined : choice.why };
+  if (choice.native !== undefined) return { opened, from: choice.native.from };
+  return { opened, why: choice.why, remedy: choice.remedy };
 }
 
 const GNU = '@msg-zerocopy/linux-x64-gnu';
+const MUSL = '@msg-zerocopy/linux-x64-musl';
+const FORBIDDEN = Object.assign(new Error('addons are disabled'), { code: 'ERR_DLOPEN_DISABLED' });
 const REMEDY = 'remedy: npx msg-zerocopy build';
 const ALL = { file: VERSION, local: VERSION, installed: VERSION };
 
@@ -76,6 +91,22 @@ describe('the addon is taken', () => {
       { arch: 'arm64' },
       { installed: VERSION },
       ['local', '@msg-zerocopy/linux-arm64-gnu'],
+    ],
+    [
+      'from the package that npm chose, where nobody can tell the C library',
+      {
+        libc: () => {
+          throw new Error("Cannot find module 'detect-libc'");
+        },
+      },
+      { installed: VERSION },
+      ['local', GNU],
+    ],
+    [
+      'from the package, by code that a bundler moved: what lies two folders up is not its own',
+      { isInPackage: () => false },
+      ALL,
+      [GNU],
     ],
     [
       'by the C library',
@@ -162,11 +193,42 @@ describe('without an addon is said', () => {
       `local build: none; no binary is published for linux-riscv64-gnu; ${REMEDY}`,
     ],
     [
-      'that nobody can tell the C library',
+      'that the packages for both C libraries were tried, where nobody can tell which it is',
       { libc: () => null },
       {},
-      ['local'],
-      `local build: none; no binary is published for linux-x64-unknown; ${REMEDY}`,
+      ['local', GNU, MUSL],
+      `local build: none; ${GNU}: not installed; ${MUSL}: not installed; ${REMEDY}`,
+    ],
+    [
+      'that the code was bundled, and which setting keeps it in its package',
+      { isInPackage: () => false },
+      { local: VERSION },
+      [GNU],
+      `this code was moved out of its package, as bundlers do; ${GNU}: not installed; remedy: name ` +
+        "msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and install it " +
+        'beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE',
+    ],
+    [
+      'that a flag of Node forbids addons',
+      {},
+      { local: FORBIDDEN },
+      ['local', GNU],
+      `local build: addons are disabled; ${GNU}: not installed; remedy: start Node without --no-addons`,
+    ],
+    [
+      'that permissions forbid addons',
+      { hasPermissions: true, override: '/x.node' },
+      { file: FORBIDDEN },
+      ['/x.node'],
+      'MSG_ZEROCOPY_ADDON=/x.node: addons are disabled; remedy: start Node with --allow-addons',
+    ],
+    [
+      'what is no addon at all',
+      { override: '/x.node' },
+      { file: null },
+      ['/x.node'],
+      "MSG_ZEROCOPY_ADDON=/x.node: Cannot destructure property 'version' of 'native' as it is null.; " +
+        `${REMEDY} --output /x.node`,
     ],
     [
       'that the environment was ignored',
@@ -184,6 +246,21 @@ describe('without an addon is said', () => {
       assert.deepEqual(choice.opened, opened);
     });
   }
+});
+
+describe('a runtime that is not Node', () => {
+  it('gets no addon, and is named', () => {
+    for (const name of ['Bun', 'Deno']) {
+      assert.deepEqual(refuseRuntime({ node: '24.0.0', [name.toLowerCase()]: '1.0.0' }), {
+        reason: 'runtime-unsupported',
+        why: `${name} lacks parts of libuv that the addon needs; Node has them`,
+      });
+    }
+  });
+
+  it('is not taken for one where it is Node', () => {
+    assert.equal(refuseRuntime(process.versions), undefined);
+  });
 });
 
 describe('the packages of the platforms', () => {
