@@ -1,8 +1,10 @@
 // Upgrading a server: every connection accepted from now on is upgraded before the server's own
 // listener sees it.
-import type net from 'node:net';
+import type http from 'node:http';
+import net from 'node:net';
 import tls from 'node:tls';
 import { channels, publish, warnOnce } from './diagnostics.js';
+import type { Reason } from './engine.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { TLS_WARNING, upgradeAccepted } from './tcp-socket.js';
 import { fallbacks } from './totals.js';
@@ -15,13 +17,20 @@ interface Brand {
 }
 
 /** As enableZeroCopy() of a server. */
-export function enableOnServer(server: net.Server, options: ZeroCopyOptions | undefined): void {
+export function enableOnServer(
+  server: net.Server | http.Server,
+  options: ZeroCopyOptions | undefined,
+): void {
   let resolved: ResolvedOptions = resolveOptions(options);
   // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
   if (server instanceof tls.Server) {
     warnOnce('ZC_TLS', TLS_WARNING);
-    fallbacks.add('tls');
-    if (channels.fallback.hasSubscribers) publish(channels.fallback, { server, reason: 'tls' });
+    leaveAlone(server, 'tls');
+    return;
+  }
+  // Bun's http.Server writes by itself, past any socket.
+  if (!(server instanceof net.Server)) {
+    leaveAlone(server, 'runtime-unsupported');
     return;
   }
   if (BRAND in server) {
@@ -35,4 +44,9 @@ export function enableOnServer(server: net.Server, options: ZeroCopyOptions | un
   };
   Object.defineProperty(server, BRAND, { value: brand });
   server.prependListener('connection', (socket: net.Socket) => upgradeAccepted(socket, resolved));
+}
+
+function leaveAlone(server: object, reason: Reason): void {
+  fallbacks.add(reason);
+  if (channels.fallback.hasSubscribers) publish(channels.fallback, { server, reason });
 }

@@ -1,4 +1,5 @@
 // The public TCP functions: upgrading what a program has, and making upgraded sockets.
+import http from 'node:http';
 import net from 'node:net';
 import { invalidType } from './errors.js';
 import type { ZeroCopyControl } from './control.js';
@@ -30,8 +31,9 @@ export function enableZeroCopy(
   target: net.Socket | net.Server,
   options?: ZeroCopyOptions,
 ): net.Socket | net.Server {
+  const isServer = target instanceof net.Server || target instanceof http.Server; // two kinds in Bun
   if (target instanceof net.Socket) enableOnSocket(target, options);
-  else if (target instanceof net.Server) enableOnServer(target, options);
+  else if (isServer) enableOnServer(target, options);
   else throw invalidType('target', 'a net.Socket or a net.Server', target);
   return target;
 }
