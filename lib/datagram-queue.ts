@@ -51,6 +51,10 @@ export class DatagramQueue {
     return true;
   }
 
+  addJobs(to: Set<DatagramJob>): void {
+    for (let ahead = 0; ahead < this.size; ahead++) to.add(this.at(ahead));
+  }
+
   /** Takes all out. */
   clear(): DatagramJob[] {
     const jobs = this.#jobs.slice(this.#first) as DatagramJob[];

@@ -26,6 +26,11 @@ export function hasDetached(chunks: readonly { readonly chunk: Uint8Array | stri
   return false;
 }
 
+/** Whether another thread may make the view longer at any moment: it shows shared memory that grows. */
+export function mayGrow({ buffer }: Uint8Array): boolean {
+  return (buffer as { growable?: boolean }).growable === true;
+}
+
 /** What plain Node would not notice at all. */
 export function warnDetachedInFlight(): void {
   warnOnce(

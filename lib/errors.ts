@@ -96,7 +96,7 @@ export function closedBeforeConnection(): Error {
 export function bufferDetached(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_BUFFER_DETACHED',
-    'The buffer was detached (transferred or structured-cloned) before its bytes were sent. ' +
+    'The buffer was detached (transferred or structured-cloned) or resized before its bytes were sent. ' +
       'Keep it until the write callback or send() promise settles',
   );
 }

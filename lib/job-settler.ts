@@ -13,6 +13,8 @@ export class JobSettler {
   #first = 0;
   /** Jobs that wait for no other. */
   #finished: DatagramJob[] = [];
+  /** Those who wait for jobs, and which of these are not done. */
+  #waits: { readonly jobs: Set<DatagramJob>; readonly callback: () => void }[] = [];
   #isScheduled = false;
   readonly #receiver: object;
   readonly #onTick: () => void;
@@ -36,8 +38,17 @@ export class JobSettler {
    * sends is not that in which they were asked for (a ring's).
    */
   finish(job: DatagramJob): void {
+    for (const { jobs } of this.#waits) {
+      if (jobs.delete(job) && jobs.size === 0) this.schedule();
+    }
     if (job.callback === undefined) return;
     this.#finished.push(job);
+    this.schedule();
+  }
+
+  /** Calls back when all of `jobs` went to finish(), behind what waits for them. */
+  whenDone(jobs: Set<DatagramJob>, callback: () => void): void {
+    this.#waits.push({ jobs, callback });
     this.schedule();
   }
 
@@ -52,6 +63,14 @@ export class JobSettler {
 
   /** Tells those who wait that their memory is theirs again. User code, which may send or close. */
   settle(): void {
+    this.#tellCallbacks();
+    if (this.#waits.length === 0) return;
+    const over = this.#waits.filter(({ jobs }) => jobs.size === 0);
+    this.#waits = this.#waits.filter(({ jobs }) => jobs.size > 0);
+    for (const { callback } of over) callback();
+  }
+
+  #tellCallbacks(): void {
     for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
     while (this.#first < this.#expected.length) {
       const job = this.#expected[this.#first] as DatagramJob;

@@ -146,6 +146,14 @@ export class RingSlots {
     }
   }
 
+  /** Adds the sends whose frames the kernel has, or is to have. */
+  addJobs(to: Set<DatagramJob>): void {
+    for (let place = this.#released; place < this.#next; place++) {
+      const { job } = this.frame(place);
+      if (job !== undefined) to.add(job);
+    }
+  }
+
   /** Discards every slot that the kernel does not have; `visit` sees their frames. */
   abandon(visit: (frame: RingFrame) => void): void {
     for (let place = this.#handed; place < this.#next; place++) visit(this.frame(place));

@@ -4,8 +4,10 @@ import { constants } from 'node:os';
 import { clearTimeout, nowMs, setTimeout } from '../clock.js';
 import type { DatagramJob } from '../datagram-job.js';
 import { DatagramQueue } from '../datagram-queue.js';
+import { mayGrow } from '../detached.js';
 import { channels, publish } from '../diagnostics.js';
-import { frameRefused, queueFull, ringFull, systemError } from '../errors.js';
+import { bytesOf } from '../datagram-arguments.js';
+import { bufferDetached, frameRefused, queueFull, ringFull, systemError } from '../errors.js';
 import { JobSettler } from '../job-settler.js';
 import type { PortOwner, Reactor } from '../reactor.js';
 import { RingSlots, type RingFrame, type RingRun } from '../ring-slots.js';
@@ -50,7 +52,6 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   #congested = false;
   #progressMs = 0;
   #timer: NodeJS.Timeout | undefined;
-  #whenIdle: (() => void)[] = [];
   #whenFree: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #phase: 'open' | 'closing' | 'closed' = 'open';
 
@@ -176,16 +177,23 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   #copyToRing(job: DatagramJob): void {
     const index = job.next;
     const bytes = job.bytesOf(index);
+    this.#queue.bytes -= bytes;
+    let pieces = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
+    if (pieces.some(mayGrow)) pieces = pieces.map((piece) => piece.subarray(0, piece.length));
+    // What grew since would overwrite the slots behind.
+    if (bytesOf(pieces) !== bytes) {
+      job.skip(bufferDetached());
+      if (job.callback === undefined) this.#host.counters.failedSends++;
+      return;
+    }
     const slot = this.#slots.reserve();
     const { frameBytes, dataOffset, headroom } = this.#ring;
     let at = slot * frameBytes + dataOffset + headroom;
-    const pieces = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
     for (const piece of pieces) {
       this.#memory.set(piece, at);
       at += piece.length;
     }
     this.#commit(slot, job, bytes, 'copied');
-    this.#queue.bytes -= bytes;
     job.advance();
   }
 
@@ -197,8 +205,10 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   whenReleased(callback: () => void): void {
-    this.#whenIdle.push(callback);
-    this.#settler.schedule();
+    const jobs = new Set<DatagramJob>();
+    this.#slots.addJobs(jobs);
+    this.#queue.addJobs(jobs);
+    this.#settler.whenDone(jobs, callback);
   }
 
   close(): void {
@@ -232,7 +242,8 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     }
     this.#collect();
     // What was discarded is free without the kernel's doing.
-    if (this.#whenFree.length > 0 && this.#slots.free > 0) this.#settler.schedule();
+    const isWanted = this.#whenFree.length > 0 || this.#queue.size > 0;
+    if (isWanted && this.#slots.free > 0) this.#settler.schedule();
   }
 
   #handRun(run: RingRun): void {
@@ -375,7 +386,6 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       for (const waiting of this.#whenFree.splice(0)) waiting.resolve();
     }
     if (this.#queue.size > 0) this.flush();
-    else if (this.#slots.pending === 0) for (const idle of this.#whenIdle.splice(0)) idle();
   }
 
   #closeIfReleased(): void {

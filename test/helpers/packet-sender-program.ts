@@ -15,6 +15,7 @@ export interface Scenarios {
   'packet-offload': typeof import('../rig/programs/packet-offload');
   'packet-receive': typeof import('../rig/programs/packet-receive');
   'packet-queue': typeof import('../rig/programs/packet-queue');
+  'packet-waiting': typeof import('../rig/programs/packet-waiting');
   'packet-teardown': typeof import('../rig/programs/packet-teardown');
   'packet-observed': typeof import('../rig/programs/packet-observed');
   'packet-errors': typeof import('../rig/programs/packet-errors');

@@ -99,3 +99,20 @@ plainPacketSuite('reserved frames', (getPlace) => {
   it('are none any more when they are under way', () =>
     getPlace().sender.run('packet-discard', 'twiceInFlight'));
 });
+
+plainPacketSuite('a send that waits behind reserved frames', (getPlace) => {
+  for (const change of ['detached', 'grown', 'shared and grown'] as const) {
+    for (const by of ['send', 'send in pieces', 'sendMany'] as const) {
+      it(`fails alone when its memory was ${change} meanwhile, by ${by}`, () =>
+        getPlace().sender.run('packet-waiting', 'changed', { change, by }));
+    }
+  }
+
+  it('goes on when all of them are given back', () =>
+    getPlace().sender.run('packet-waiting', 'setGoing'));
+
+  for (const then of ['commit', 'discard'] as const) {
+    it(`is awaited by flush(), as what is committed there, until their ${then}`, () =>
+      getPlace().sender.run('packet-waiting', 'flushed', { then }));
+  }
+});
