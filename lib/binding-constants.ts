@@ -102,6 +102,8 @@ export interface KernelConstants {
   readonly ARPHRD_LOOPBACK: number;
   readonly ETH_P_ALL: number;
   readonly RTN_LOCAL: number;
+  readonly RTN_BROADCAST: number;
+  readonly RTN_MULTICAST: number;
   readonly VIRTIO_NET_HDR_F_NEEDS_CSUM: number;
   readonly VIRTIO_NET_HDR_GSO_NONE: number;
   readonly VIRTIO_NET_HDR_GSO_TCPV4: number;

@@ -12,6 +12,7 @@ export type ZeroCopyErrorCode =
   | 'ERR_ZC_FOREIGN_BUFFER'
   | 'ERR_ZC_FRAME_REFUSED'
   | 'ERR_ZC_HANDLE_TAKEN'
+  | 'ERR_ZC_NO_RING'
   | 'ERR_ZC_QUEUE_FULL'
   | 'ERR_ZC_RING_FULL'
   | 'ERR_ZC_UNAVAILABLE';
@@ -145,7 +146,7 @@ export function ringFull(): ZeroCopyError {
 
 export function noRing(): ZeroCopyError {
   return new ZeroCopyError(
-    'ERR_ZC_RING_FULL',
+    'ERR_ZC_NO_RING',
     'The socket has no ring: create it with the option `ring` to use reserve() and commit()',
   );
 }

@@ -10,11 +10,10 @@ import {
   groupSource,
   ipMembership,
   ipv6Membership,
-  scopeOf,
   uint32,
 } from './sockaddr.js';
 
-const { EINVAL, ENODEV } = constants.errno;
+const { EINVAL } = constants.errno;
 const ANY = Buffer.alloc(4);
 
 export type Change = 'add' | 'drop';
@@ -42,11 +41,12 @@ export function changeMembership(
   return native.setOption(port, kernel.SOL_IPV6, name, ipv6Membership(bytes, scope));
 }
 
-// libuv reads the interface of an IPv6 membership from the zone of an address, such as `::%eth0`.
+// libuv reads an interface from the zone of an IPv6 address, such as `::%eth0`. A zone that names none
+// stands for none, also a number (src/uv-common.c:uv_ip6_addr).
 function scopeFrom(native: Native, through: string | undefined): number | undefined {
-  if (through === undefined) return 0;
-  if (isIP(through) !== 6) return undefined;
-  return scopeOf(through, interfaceNames(native));
+  const [host, zone] = (through ?? '::').split(/%(.*)/s);
+  if (isIP(host as string) !== 6) return undefined;
+  return zone === undefined ? 0 : interfaceNames(native).index(zone);
 }
 
 /** Joins or leaves a group for one source. @returns 0, or -errno */
@@ -91,16 +91,12 @@ export function chooseInterface(
   through: string,
 ): number {
   const { kernel } = native;
-  const bytes = addressBytes(through);
-  if (bytes === undefined) return -EINVAL;
   if (version === 4) {
-    if (bytes.length !== 4) return -EINVAL;
+    const bytes = addressBytes(through);
+    if (bytes?.length !== 4) return -EINVAL;
     return native.setOption(port, kernel.SOL_IP, kernel.IP_MULTICAST_IF, bytes);
   }
-  if (bytes.length !== 16) return -EINVAL;
-  const names = interfaceNames(native);
-  const zone = through.split('%', 2)[1];
-  const scope = scopeOf(through, names);
-  if (zone !== undefined && scope === 0) return -ENODEV;
+  const scope = scopeFrom(native, through);
+  if (scope === undefined) return -EINVAL;
   return native.setOption(port, kernel.SOL_IPV6, kernel.IPV6_MULTICAST_IF, uint32(scope));
 }

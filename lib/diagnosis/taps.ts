@@ -38,10 +38,11 @@ export function copyingSockets(table: string, allProtocols: number): PacketSocke
   return sockets;
 }
 
-/** Those of this network namespace. */
-export function readTaps(native: Native): Tap[] {
+/** Those of this network namespace; undefined where nobody tells. */
+export function readTaps(native: Native): Tap[] | undefined {
   const table = readText('/proc/net/packet');
-  if (table === undefined) return [];
+  // Without its heading it is another file, mounted there.
+  if (table === undefined || table === '') return undefined;
   const sockets = copyingSockets(table, native.kernel.ETH_P_ALL);
   if (sockets.length === 0) return [];
   const owners = ownersOf(new Set(sockets.map(({ inode }) => inode)));
@@ -94,9 +95,22 @@ function tapText({ device, name, owner, isOurs }: Tap): string {
     : `${owner.command} (process ${owner.pid}) on ${where}`;
 }
 
-/** @param way indexes of the devices towards the target; undefined: no target */
-export function tapFinding(taps: readonly Tap[], way: readonly number[] | undefined): Finding {
+/**
+ * @param taps undefined: nobody knows
+ * @param way indexes of the devices towards the target; undefined: no target
+ */
+export function tapFinding(
+  taps: readonly Tap[] | undefined,
+  way: readonly number[] | undefined,
+): Finding {
   const same = { id: 'taps', title: 'Packet captures' };
+  if (taps === undefined) {
+    const detail =
+      'Nobody knows: /proc/net/packet cannot be read here. While a capture runs the kernel copies what ' +
+      'passes it.';
+    const remedy = { command: 'ss --packet --processes   # as root: who captures' };
+    return { ...same, verdict: 'note', detail, remedy };
+  }
   if (taps.length === 0) {
     const detail = 'None in this network namespace. Those of other namespaces cannot be seen.';
     return { ...same, verdict: 'ok', detail };

@@ -6,7 +6,9 @@ import type { NoWay, Way, WayDevice } from './way.js';
 export function wayFindings(way: Way | NoWay, container: ContainerKind | undefined): Finding[] {
   if ('error' in way) return [noWayFinding(way)];
   const [device] = way.devices;
-  const findings = [routeFinding(way), deviceFinding(way, container)];
+  const findings = [routeFinding(way)];
+  if (way.cast !== undefined) findings.push(DESTINATIONS[way.cast]);
+  findings.push(deviceFinding(way, container));
   // Nothing of a packet to this machine is ever handed to hardware.
   if (way.isLocal || device.isLoopback) return findings;
   if (way.features === undefined) {
@@ -19,7 +21,29 @@ export function wayFindings(way: Way | NoWay, container: ContainerKind | undefin
   return [...findings, ...featureFindings(way, device)];
 }
 
-/** As texts of the kernel's and of net.isIP(). */
+// The sender's own machine gets what it receives as a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
+// net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in just these cases.
+const DESTINATION = { id: 'destination', title: 'Destination' };
+const DESTINATIONS: Readonly<Record<NonNullable<Way['cast']>, Finding>> = {
+  broadcast: {
+    ...DESTINATION,
+    verdict: 'blocked',
+    detail:
+      'A broadcast address: this machine is among the receivers, and for that the kernel copies every ' +
+      'datagram. No connection goes there.',
+  },
+  multicast: {
+    ...DESTINATION,
+    verdict: 'limited',
+    detail:
+      'A multicast address: datagrams only, and the kernel copies them while this machine is a member of ' +
+      'the group, unless the sender calls setMulticastLoopback(false). No connection goes there.',
+  },
+};
+
+/** As texts of the kernel's and of net.isIP(): addresses that no gateway leads to. */
+const LINK = /^(22[4-9]|23\d|255\.255\.255\.255$|ff)/i;
+/** The same of this machine. */
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
 function noWayFinding({ address, error, unreachable }: NoWay): Finding {
@@ -32,10 +56,14 @@ function noWayFinding({ address, error, unreachable }: NoWay): Finding {
     ...same,
     verdict: 'blocked',
     detail: `There is no way to ${address}: ${error}.`,
-    remedy: {
-      command: LOOPBACK.test(address) ? 'ip link set lo up' : `ip route add ${address} via GATEWAY`,
-    },
+    remedy: { command: routeRemedy(address) },
   };
+}
+
+function routeRemedy(address: string): string {
+  if (LOOPBACK.test(address)) return 'ip link set lo up';
+  const [host] = address.split('%');
+  return `ip route add ${host} ${LINK.test(address) ? 'dev DEVICE' : 'via GATEWAY'}`;
 }
 
 function routeFinding({ address, isLocal, source, gateway, devices }: Way): Finding {

@@ -20,6 +20,8 @@ export interface Way {
   readonly family: 4 | 6;
   /** The target is this machine (or this network namespace). */
   readonly isLocal: boolean;
+  /** The target is an address of many machines. */
+  readonly cast?: 'broadcast' | 'multicast';
   readonly source?: string;
   readonly gateway?: string;
   /** The one that packets leave through, and those that it lies on. */
@@ -69,10 +71,13 @@ export function findWay(native: Native, address: string): Way | NoWay {
     return { address, error: errnoName(device), unreachable: false };
   }
   const features = native.deviceFeatures(device.name);
+  const { RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST } = native.kernel;
   return {
     address,
     family: bytes.length === 4 ? 4 : 6,
-    isLocal: route.type === native.kernel.RTN_LOCAL,
+    isLocal: route.type === RTN_LOCAL,
+    ...(route.type === RTN_BROADCAST ? { cast: 'broadcast' } : {}),
+    ...(route.type === RTN_MULTICAST ? { cast: 'multicast' } : {}),
     ...(route.source === undefined ? {} : { source: formatAddress(route.source) }),
     ...(route.gateway === undefined ? {} : { gateway: formatAddress(route.gateway) }),
     devices: [wayDevice(native, device), ...below(native, device)],

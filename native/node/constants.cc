@@ -130,6 +130,8 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(ARPHRD_LOOPBACK),
     KERNEL_CONSTANT(ETH_P_ALL),
     KERNEL_CONSTANT(RTN_LOCAL),
+    KERNEL_CONSTANT(RTN_BROADCAST),
+    KERNEL_CONSTANT(RTN_MULTICAST),
     // include/uapi/linux/virtio_net.h, which is not C++ (it names a field `class`).
     {"VIRTIO_NET_HDR_F_NEEDS_CSUM", 1},
     {"VIRTIO_NET_HDR_GSO_NONE", 0},

@@ -93,6 +93,7 @@ async function membership(kit: DgramKit): Promise<unknown> {
   const story: unknown[] = [];
   const groups = [undefined, null, '', 'x', '256.256.256.256', localhost, wrong];
   const interfaces = [groupInterface, 'x', '256.1.1.1', '198.51.100.9'];
+  if (kit.family.type === 'udp6') interfaces.push('::%nope', '::%', '::%99', '::%lo%x');
   const calls: ((socket: dgram.Socket) => unknown)[] = [
     ...groups.flatMap((one) => [
       (socket: dgram.Socket) => loose(socket).addMembership(one),
@@ -145,6 +146,16 @@ async function sources(kit: DgramKit): Promise<unknown> {
 async function interfaces(kit: DgramKit): Promise<unknown> {
   const four = ['0.0.0.0', '127.0.0.1', '198.51.100.9', '239.1.1.1', '256.1.1.1', 'x', ''];
   const six = ['::', '::%lo', '::1', '::1%lo', 'fe80::1', 'x', '', '%lo'];
+  // Zones that name no interface.
+  six.push(
+    'fe80::1%nope',
+    '::%',
+    '::%99',
+    '::%1',
+    '::%lo%x',
+    '::% lo',
+    '::%a-name-of-no-interface',
+  );
   const story: unknown[] = [5, undefined, null, {}].map((one) =>
     outcomeOf(() => loose(kit.create()).setMulticastInterface(one)),
   );

@@ -111,6 +111,14 @@ describe('diagnose()', () => {
     });
   }
 
+  it('says of a broadcast address that the kernel copies, and that no connection goes there', async () => {
+    const diagnosis = await diagnose('127.255.255.255');
+    assert.equal(diagnosis.zeroCopy, false);
+    const { verdict, detail } = finding(diagnosis, 'destination');
+    assert.equal(verdict, 'blocked');
+    assert.match(detail, /^A broadcast address/);
+  });
+
   it('tells of a port that nobody listens at', async () => {
     const server = net.createServer();
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
@@ -133,6 +141,14 @@ describe('diagnose()', () => {
   });
 
   if (ROOT) {
+    it('says that nobody knows of captures where /proc/net cannot be read', async () => {
+      const hiding = 'mount -t proc -o subset=pid proc /proc && exec "$@"';
+      const diagnosis = await underPrefix(['unshare', '--mount', 'sh', '-c', hiding, 'sh']);
+      const found = finding(diagnosis, 'taps');
+      assert.equal(found.verdict, 'note');
+      assert.match(found.detail, /^Nobody knows/);
+    });
+
     it("finds a capture of the process's own, and does not advise to kill it", async () => {
       const capture = createPacketSocket({ interface: 'lo', protocol: 'all' });
       await once(capture, 'listening');

@@ -69,6 +69,15 @@ rigSuite('the doctor on the rig', (getRig) => {
     });
   }
 
+  it('says of a multicast address that it is for datagrams', () => {
+    const rig = getRig();
+    const diagnosis = doctor(rig, `ff02::1%${rig.sender.device}`);
+    assert.deepEqual([diagnosis.status, blocking(diagnosis)], [0, []]);
+    const { verdict, detail } = finding(diagnosis, 'destination');
+    assert.equal(verdict, 'limited');
+    assert.match(detail, /^A multicast address: datagrams only/);
+  });
+
   it("finds scatter-gather switched off, and content with its remedy's outcome", () => {
     const rig = getRig();
     const { device } = rig.sender;

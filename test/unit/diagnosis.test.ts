@@ -598,6 +598,35 @@ describe('findings about the way to a target', () => {
     assert.deepEqual(verdicts(six), { ...WHOLE, checksum: 'blocked', segmentation: 'note' });
   });
 
+  it('tell addresses of many machines from those of one', () => {
+    for (const [cast, verdict, said] of [
+      ['broadcast', 'blocked', /copies every datagram\. No connection/],
+      [
+        'multicast',
+        'limited',
+        /datagrams only.*member of the group.*setMulticastLoopback\(false\)/,
+      ],
+    ] as const) {
+      const findings = wayFindings({ ...ABROAD, cast }, undefined);
+      assert.deepEqual(verdicts(findings), { ...WHOLE, destination: verdict });
+      assert.match(named(findings, 'destination').detail, said);
+    }
+  });
+
+  it('send nobody to a gateway for what stays on a link', () => {
+    for (const [address, way] of [
+      ['239.1.2.3', 'dev DEVICE'],
+      ['255.255.255.255', 'dev DEVICE'],
+      ['ff02::1%eth7', 'dev DEVICE'],
+      ['198.51.100.7', 'via GATEWAY'],
+      ['fd00::7', 'via GATEWAY'],
+    ] as const) {
+      const [found] = wayFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
+      const [host] = address.split('%');
+      assert.equal(found?.remedy?.command, `ip route add ${host} ${way}`);
+    }
+  });
+
   it('say so when a device keeps its features to itself', () => {
     const silent = without(ABROAD, 'features');
     const expected = { route: 'ok', device: 'ok', features: 'note' };
@@ -668,6 +697,15 @@ describe('findings about captures', () => {
       assert.deepEqual([found.verdict, found.remedy?.command], [verdict, command]);
     });
   }
+
+  it('say that nobody knows where the list cannot be read', () => {
+    for (const way of [undefined, [4]]) {
+      const { verdict, detail, remedy } = tapFinding(undefined, way);
+      assert.equal(verdict, 'note');
+      assert.match(detail, /^Nobody knows: \/proc\/net\/packet cannot be read/);
+      assert.match(remedy?.command ?? '', /^ss --packet/);
+    }
+  });
 
   it('name who captures what', () => {
     assert.match(tapFinding([onEth0], [4]).detail, /tcpdump \(process 4711\) on eth0/);

@@ -157,12 +157,17 @@ export const strangers = scenario(async (near) => {
     ['a stranger among frames', () => socket.commit([mine, theirs])],
     ['the same frame twice in one call', () => socket.commit([mine, mine])],
     ['no buffer', () => socket.commit('frame' as never)],
-    ['a socket without a ring', () => plain.reserve(100)],
-    ['commit on a socket without a ring', () => plain.commit(foreign)],
-    ['discard on a socket without a ring', () => plain.discard(foreign)],
   ];
   for (const [what, body] of wrong) {
     assert.match((await failureOf(body, what)).code ?? '', /^ERR_/, what);
+  }
+  for (const body of [
+    () => plain.reserve(100),
+    () => plain.commit(foreign),
+    () => plain.discard(foreign),
+    () => plain.ready(),
+  ]) {
+    assert.equal((await failureOf(body, 'without a ring')).code, 'ERR_ZC_NO_RING');
   }
   await udp.expect([]);
   await socket.commit(mine);
