@@ -48,7 +48,8 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
-  #enabled = false;
+  /** A refusal of the kernel's that was not told: it is news when a send would have gone zero-copy. */
+  #untold: Reason | undefined;
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
@@ -64,10 +65,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     this.#options = options;
     this.#choice = new DatagramChoice(protocol, options);
     this.#subject = subject;
-    const isRing = engine === 'tx_ring';
-    this.#refused = options.engine === 'copy' && !isRing ? 'disabled' : refused;
-    // A ring needs nothing switched on.
-    this.#enabled = isRing;
+    this.#refused = options.engine === 'copy' && engine !== 'tx_ring' ? 'disabled' : refused;
   }
 
   get floor(): number {
@@ -85,11 +83,9 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   get state(): State {
     const { isClosed, pendingSends } = this.#subject;
     if (isClosed && pendingSends === 0) return 'closed';
-    this.#enable();
     return this.#refused === undefined ? this.#adaptive.state : 'unsupported';
   }
   get reason(): Reason | undefined {
-    this.#enable();
     return this.#refused ?? this.#adaptive.reason;
   }
   get pendingBytes(): number {
@@ -114,6 +110,9 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   /** The socket has a descriptor. */
   opened(): void {
     accounts.open(this);
+    // A ring needs nothing switched on.
+    if (this.#refused !== undefined || this.#engine === 'tx_ring') return;
+    this.#refused = this.#untold = this.#subject.enableZeroCopy();
   }
   /** It has none any more. */
   closed(): void {
@@ -149,7 +148,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     if (this.#engine === 'tx_ring') return;
     this.#choice.count(job.bytes);
     const { detectMutation } = this.#options;
-    if (detectMutation === undefined || !this.#enable()) return;
+    if (detectMutation === undefined || this.#refused !== undefined) return;
     job.watch = watchPayloads(detectMutation, job, this.floor, this, this.#subject.reactor);
   }
 
@@ -163,7 +162,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   ): Reason | undefined {
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
-    if (!this.#enable()) return this.#refused;
+    if (this.#refused !== undefined) return this.#refusal(this.#refused);
     for (const payload of payloads) if (isUnpinnable(payload)) return 'unpinnable-memory';
     if (this.#adaptive.state === 'active') {
       return this.#choice.copies(bytes, segmentSize) ? 'below-threshold' : undefined;
@@ -204,14 +203,10 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     warnDetachedInFlight();
   }
 
-  #enable(): boolean {
-    if (this.#enabled || this.#refused !== undefined || this.#subject.isClosed) {
-      return this.#refused === undefined;
-    }
-    this.#enabled = true;
-    this.#refused = this.#subject.enableZeroCopy();
-    if (this.#refused !== undefined) this.#announce(this.#refused);
-    return this.#refused === undefined;
+  #refusal(reason: Reason): Reason {
+    if (this.#untold !== undefined) this.#announce(reason);
+    this.#untold = undefined;
+    return reason;
   }
 
   #announce(reason: Reason): void {

@@ -2,7 +2,7 @@
 import type { Reason } from './engine.js';
 import type { ResolvedOptions } from './options.js';
 import { getReactor, Reactor } from './reactor.js';
-import { getSubmitRing, SubmitRing } from './submit-ring.js';
+import { getSubmitRing, seenSubmitRing, SubmitRing } from './submit-ring.js';
 
 /** What the choice depends on beside the option. */
 export interface Standing {
@@ -15,19 +15,36 @@ export interface Standing {
   readonly ringRefused: boolean;
 }
 
-/** What to send by: the ring, the reactor for MSG_ZEROCOPY; or why to copy. */
+const NO_RING = { why: 'not wanted' } as const;
+
+/** What to send by: the ring, the reactor for MSG_ZEROCOPY; or why to copy. Makes what is not there yet. */
 export function firstOfLadder(
   engine: ResolvedOptions['engine'],
-  { mayBatch, ringRefused }: Standing,
+  standing: Standing,
 ): SubmitRing | Reactor | Reason {
+  return climb(engine, standing, getSubmitRing) as SubmitRing | Reactor | Reason;
+}
+
+/** The same for those who only look. Undefined: a ring that nobody has used yet, which will be tried. */
+export function lookAtLadder(
+  engine: ResolvedOptions['engine'],
+  standing: Standing,
+): SubmitRing | Reactor | Reason | undefined {
+  return climb(engine, standing, seenSubmitRing);
+}
+
+function climb(
+  engine: ResolvedOptions['engine'],
+  { mayBatch, ringRefused }: Standing,
+  findRing: () => SubmitRing | { readonly why: string } | undefined,
+): SubmitRing | Reactor | Reason | undefined {
   if (engine === 'copy') return 'disabled';
   const ringWanted = engine === 'io_uring' || (engine === 'auto' && mayBatch);
-  if (ringWanted && !ringRefused) {
-    const ring = getSubmitRing();
-    if (ring instanceof SubmitRing) return ring;
-  }
+  const ring = ringWanted && !ringRefused ? findRing() : NO_RING;
+  if (ring instanceof SubmitRing) return ring;
   const reactor = getReactor();
   if (!(reactor instanceof Reactor)) return reactor.reason;
+  if (ring === undefined) return undefined;
   if (engine === 'io_uring') return ringRefused ? 'kernel-unsupported' : 'io_uring-refused';
   return reactor;
 }

@@ -185,6 +185,11 @@ export function getSubmitRing(): SubmitRing | { readonly why: string } {
   return made;
 }
 
+/** The same for those who only look: undefined while nobody has used one. */
+export function seenSubmitRing(): SubmitRing | { readonly why: string } | undefined {
+  return ring === undefined && refusal === undefined ? undefined : getSubmitRing();
+}
+
 function openRing(reactor: Reactor): SubmitRing | string {
   const { native } = reactor;
   const trial = native.tryIoUring();

@@ -22,13 +22,13 @@ import { bufferDetached } from './errors.js';
 import { runHandback } from './handbacks.js';
 import { HeldCallbacks } from './held-callbacks.js';
 import type { EndHost } from './http-end.js';
-import { firstOfLadder } from './ladder.js';
+import { firstOfLadder, lookAtLadder, type Standing } from './ladder.js';
 import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import type { Want } from './policy/adaptive.js';
 import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
-import type { Reactor } from './reactor.js';
+import { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
 import { TcpAccount } from './tcp-account.js';
@@ -108,20 +108,20 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   }
 
   get engineName(): EngineName {
-    const means = this.#standing();
+    const means = this.#seen();
     if (typeof means === 'string' || this.#health.reason !== undefined) return 'copy';
-    return means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
+    return means instanceof Reactor ? 'msg_zerocopy' : 'io_uring';
   }
 
   get state(): State {
     if (this.socket.destroyed && this.pendingSends === 0) return 'closed';
-    const standing = this.#standing();
+    const standing = this.#seen();
     if (typeof standing === 'string') return standing === 'fd-limit' ? 'paused' : 'unsupported';
     return this.#health.state;
   }
 
   get reason(): Reason | undefined {
-    const standing = this.#standing();
+    const standing = this.#seen();
     return typeof standing === 'string' ? standing : this.#health.reason;
   }
 
@@ -348,15 +348,24 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
 
   // What this socket sends by, or why it copies.
   #standing(): SubmitRing | Reactor | Reason {
+    return this.#copyReason() ?? firstOfLadder(this.options.engine, this.#situation());
+  }
+
+  // The same without making a ring; undefined: by one that nobody has used yet.
+  #seen(): SubmitRing | Reactor | Reason | undefined {
+    return this.#copyReason() ?? lookAtLadder(this.options.engine, this.#situation());
+  }
+
+  #copyReason(): Reason | undefined {
     if (this.options.engine === 'copy') return 'disabled';
     if (this.refused !== undefined) return this.refused;
-    if (this.attachment?.short === true) return 'fd-limit';
+    return this.attachment?.short === true ? 'fd-limit' : undefined;
+  }
+
+  #situation(): Standing {
     this.#hears ||= this.socket.bytesRead > 0;
     const registered = this.options.staging !== commonArea;
-    return firstOfLadder(this.options.engine, {
-      mayBatch: this.#hears || registered,
-      ringRefused: this.#ringRefused,
-    });
+    return { mayBatch: this.#hears || registered, ringRefused: this.#ringRefused };
   }
 
   // The same, or why it pauses.
