@@ -189,8 +189,9 @@ export class BufferPool {
   }
 
   /**
-   * Gives a piece back. Neither it nor a slice of it may be used from then on. While a send of this
-   * package references it, its memory is not handed out again before the release.
+   * Gives a piece back. Neither it nor a slice of it may be used from then on. While a write or send that
+   * an upgraded socket or a datagram socket was given references it, sent or still waiting, its memory is not
+   * handed out again before the release. What http keeps to itself is not seen: free it in the callback.
    * @param buffer the very object that alloc() or allocUnsafe() answered, once
    * Throws: ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
    * ERR_INVALID_ARG_TYPE.

@@ -1,9 +1,11 @@
 // One send of a datagram socket: one datagram, or many that settle together.
 import { AsyncResource } from 'node:async_hooks';
+import { partOf } from './allowed-memory.js';
 import { bytesOf } from './datagram-arguments.js';
 import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
 import type { MutationWatch } from './mutation.js';
+import { pinAllUntil } from './pool-pins.js';
 import type { SendTracker } from './report.js';
 
 /** Told once, when the memory is the caller's again: also when it carries an error. */
@@ -61,7 +63,7 @@ export class DatagramJob {
     this.bytes = shape.bytes;
     this.prefix = shape.prefix;
     this.envelope = shape.envelope;
-    this.callback = shape.callback;
+    this.callback = shape.callback && pinning(shape.payloads, shape.callback);
     this.resource = shape.resource;
     this.tracker = shape.tracker;
     this.#lengths = shape.lengths;
@@ -149,7 +151,7 @@ export class DatagramJob {
       // One that changed since is left to whoever hands it over: the lengths do not fit.
       const isIntact = payload.length === bytes;
       for (let at = 0; at === 0 || at < bytes; at += segmentSize) {
-        segments.push(isIntact ? payload.subarray(at, at + segmentSize) : NOTHING);
+        segments.push(isIntact ? partOf(payload, at, at + segmentSize) : NOTHING);
         lengths.push(Math.min(segmentSize, bytes - at));
       }
     });
@@ -163,6 +165,19 @@ export class DatagramJob {
 }
 
 const NOTHING = new Uint8Array(0);
+
+/** The callback of a send of these payloads: pieces of pools among them stay pinned until it is called. */
+export function pinning(
+  payloads: readonly Uint8Array[],
+  callback: SendCallback,
+  unpin = pinAllUntil(payloads),
+): SendCallback {
+  if (unpin === undefined) return callback;
+  return function (this: unknown, ...args) {
+    unpin();
+    callback.apply(this, args);
+  };
+}
 
 function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);

@@ -20,7 +20,11 @@ export interface DatagramZeroCopyOptions {
    * variable MSG_ZEROCOPY_THRESHOLD overrides `'auto'`; `static` keeps it where it starts.
    */
   threshold?: number | 'auto';
-  /** Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate. */
+  /**
+   * Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate, asked
+   * once about each buffer of a large datagram that somebody waits for, in the call that hands it over: what
+   * it throws, that call throws, and nothing is sent.
+   */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
   maxPendingBytes?: number;

@@ -1,9 +1,11 @@
 // Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
 // what `socket.zeroCopy` shows.
+import { asked } from './allowed-memory.js';
 import { nowMs } from './clock.js';
 import { SocketControl, type ControlSource, type Thresholds } from './control.js';
 import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from './counters.js';
-import type { DatagramJob } from './datagram-job.js';
+import { bytesOf } from './datagram-arguments.js';
+import type { DatagramJob, JobGroup } from './datagram-job.js';
 import { warnDetachedInFlight } from './detached.js';
 import { tellFallback, tellResume } from './diagnostics.js';
 import type { EngineName, Reason, State } from './engine.js';
@@ -137,9 +139,38 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     return true;
   }
 
-  /** Remembers who sends these payloads, which may go to an engine in a later turn. */
-  rememberCaller(payloads: readonly Uint8Array[]): void {
-    if (this.#options.detectMutation !== undefined) rememberCaller(payloads);
+  /**
+   * Payloads are handed over that somebody waits for, and may go to an engine in a later turn. Asks
+   * options.source about what is large enough; remembers who sends, where options.detectMutation asks.
+   * @param kind as of a job; `part`: of a corked datagram, whose size nobody knows yet
+   * @returns what to send in their stead
+   * Throws: what options.source throws.
+   */
+  handedOver(
+    payloads: readonly Uint8Array[],
+    kind: 'gathered' | 'each' | 'part',
+  ): readonly Uint8Array[] {
+    if (!this.#options.looksAtChunks) return payloads;
+    const { ask, detectMutation } = this.#options;
+    let views = payloads;
+    // What a ring sends is never the program's memory.
+    if (ask !== undefined && this.#engine !== 'tx_ring') {
+      const isLarge = kind === 'part' || (kind === 'gathered' && bytesOf(payloads) >= this.floor);
+      views = payloads.map((view) =>
+        isLarge || (kind === 'each' && view.length >= this.floor) ? asked(ask, view) : view,
+      );
+    }
+    if (detectMutation !== undefined) rememberCaller(views);
+    return views;
+  }
+
+  /** The same for groups of datagrams. */
+  allHandedOver(groups: readonly JobGroup[]): readonly JobGroup[] {
+    if (!this.#options.looksAtChunks) return groups;
+    return groups.map((group) => {
+      const kind = group.lengths === undefined ? 'gathered' : 'each';
+      return { ...group, payloads: this.handedOver(group.payloads, kind) };
+    });
   }
 
   /** A job is about to be submitted: watches what may go zero-copy, where options.detectMutation asks. */

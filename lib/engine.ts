@@ -19,6 +19,7 @@ export type Reason =
   | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping
   | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory
+  | 'foreign-write' // it waited in the stream at the upgrade, or did not come by the socket's own write()
   | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'
   | 'tls'
   | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP

@@ -7,8 +7,11 @@ import { compareReleased } from './mutation.js';
 
 type Callback = (error?: Error | null) => void;
 
-/** Callbacks that wait for their release already: to hold one once more would let later ones overtake it. */
-export const heldCallbacks = new WeakSet<Callback>();
+/**
+ * Callbacks that wait for their release already, by their numbers: to hold one once more would let later ones
+ * overtake it.
+ */
+export const heldCallbacks = new WeakMap<Callback, number>();
 
 interface Handback {
   readonly barrier: number;

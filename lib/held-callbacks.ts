@@ -55,8 +55,14 @@ export class HeldCallbacks {
       if (error && overtakes) this.#defer({ number, callback, error, resource });
       else this.#release(callback, error, resource);
     };
-    heldCallbacks.add(held);
+    heldCallbacks.set(held, number);
     return held;
+  }
+
+  /** Node will never call `held`, which hold() answered. */
+  forget(held: WriteCallback): void {
+    const number = heldCallbacks.get(held);
+    if (number !== undefined) this.#strike(number);
   }
 
   #strike(number: number): void {

@@ -1,4 +1,5 @@
 // The options of the TCP layer: what a user may say, checked once, and what the rest of lib/ reads.
+import { isAllowed } from './allowed-memory.js';
 import { BufferPool } from './buffer-pool.js';
 import { invalidType, outOfRange } from './errors.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from './policy/budget.js';
@@ -35,8 +36,9 @@ export interface ZeroCopyOptions {
   threshold?: number | 'auto';
   /**
    * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool
-   * only; or a predicate called with each chunk that is large enough. Strings are encoded into memory
-   * of this package's own first.
+   * only; or a predicate, asked once about each buffer that is large enough, in the call that hands it
+   * over: what it throws, that call throws, and nothing is sent. Strings are encoded into memory of this
+   * package's own and never asked about.
    */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /**
@@ -83,7 +85,12 @@ export interface ResolvedOptions {
   readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
+  /** Whether a chunk's memory may be sent without copying; asks nobody. */
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
+  /** The program's own predicate, to be asked about each chunk when it is handed over. */
+  readonly ask: ((chunk: Uint8Array) => boolean) | undefined;
+  /** Chunks are looked at when they are handed over: by `ask`, or for `detectMutation`. */
+  readonly looksAtChunks: boolean;
   readonly holdCallbacks: boolean;
   readonly maxPendingBytes: number;
   readonly lingerTimeoutMs: number;
@@ -115,12 +122,13 @@ function size(name: string, value: unknown, unit: string): number {
   return value;
 }
 
-function source(value: unknown): ((chunk: Uint8Array) => boolean) | undefined {
-  if (value === undefined || value === 'any') return undefined;
-  if (value === 'pool') return isPoolMemory;
-  if (typeof value === 'function') return value as (chunk: Uint8Array) => boolean;
-  oneOf('options.source', value, ['any', 'pool'], ' or a function');
-  return undefined;
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+function source(value: unknown): Pick<ResolvedOptions, 'source' | 'ask'> {
+  if (value === 'pool') return { source: isPoolMemory, ask: undefined };
+  if (typeof value === 'function')
+    return { source: isAllowed, ask: value as (chunk: Uint8Array) => boolean };
+  if (value !== undefined) oneOf('options.source', value, ['any', 'pool'], ' or a function');
+  return { source: undefined, ask: undefined };
 }
 
 function engine(value: unknown): ResolvedOptions['engine'] {
@@ -162,6 +170,8 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
   const { callbackAt: at = 'release' } = given;
   const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
   const engineName = engine(given.engine);
+  const memory = source(given.source);
+  const verdict = mutationVerdict(given.detectMutation);
   return Object.freeze({
     engine: engineName,
     threshold: start,
@@ -170,7 +180,8 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     insists: engineName !== 'auto' && chosen !== 'auto',
     floor: chosen === 'auto' ? SMALLEST_TUNED_BYTES : Math.max(1, start),
     minimumChunk: minimumChunkBytes(start),
-    source: source(given.source),
+    ...memory,
+    looksAtChunks: memory.ask !== undefined || verdict !== undefined,
     holdCallbacks: callbackAt === 'release',
     maxPendingBytes:
       given.maxPendingBytes === undefined
@@ -180,7 +191,7 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
       given.lingerTimeoutMs === undefined
         ? DEFAULT_LINGER_TIMEOUT_MS
         : timeout('options.lingerTimeoutMs', given.lingerTimeoutMs),
-    detectMutation: mutationVerdict(given.detectMutation),
+    detectMutation: verdict,
     maxStagedBytes:
       given.maxStagedBytes === undefined
         ? DEFAULT_MAX_STAGED_BYTES

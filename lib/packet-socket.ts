@@ -168,13 +168,18 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (typeof second === 'object' && second !== null) {
       const options = second as PacketSendOptions;
       const group = this.#group(frame, options);
-      return this.core.report([group], checkSignal(options.signal));
+      const { signal } = options;
+      return this.core.report(this.core.zeroCopy.allHandedOver([group]), checkSignal(signal));
     }
     if (second !== undefined && typeof second !== 'function') {
       throw invalidType('callback', 'a function, or options', second);
     }
     const callback = second as SendCallback | undefined;
-    const { payloads, bytes, lengths, envelope, prefix } = this.#group(frame, {});
+    const group = this.#group(frame, {});
+    const { bytes, lengths, envelope, prefix } = group;
+    const payloads = callback
+      ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
+      : group.payloads;
     const resource = callback === undefined ? undefined : sendContext();
     const tracker = undefined;
     this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
@@ -202,7 +207,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       run.lengths.push(item.length);
     }
     this.core.checkRunning();
-    return this.core.report(groups, signal);
+    return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
   }
 
   #group(frame: unknown, options: PacketSendOptions): JobGroup {

@@ -1,6 +1,7 @@
 // Which pieces of pools the kernel still reads: whoever sends memory pins the pieces that it lies in,
 // and a piece that is freed meanwhile goes back to its slab at the last unpin. Knows slabs and pages,
 // and nothing of how a pool hands its pieces out.
+import { isUint8Array } from 'node:util/types';
 import { PageRuns } from './page-runs.js';
 
 export const PAGE_BYTES = 4096;
@@ -126,6 +127,26 @@ export function pinPieces(views: readonly Uint8Array[]): readonly PoolPiece[] | 
 /** @param pieces what pinPieces() answered, once */
 export function unpinPieces(pieces: readonly PoolPiece[]): void {
   for (const piece of pieces) piece.slab.unpin(piece);
+}
+
+/**
+ * Pins the pieces that a chunk lies in until the answer is called, once or more often: from the call that
+ * hands it over until an engine has it, whose own pins take over, or it has failed.
+ * @returns undefined when the chunk lies in no pool, and always where there is none
+ */
+export function pinUntil(chunk: unknown): (() => void) | undefined {
+  if (slabs === undefined || !isUint8Array(chunk)) return undefined;
+  return pinAllUntil([chunk]);
+}
+
+/** The same for several. */
+export function pinAllUntil(views: readonly Uint8Array[]): (() => void) | undefined {
+  let pinned = pinPieces(views);
+  if (pinned === undefined) return undefined;
+  return () => {
+    if (pinned !== undefined) unpinPieces(pinned);
+    pinned = undefined;
+  };
 }
 
 /** Whether the memory belongs to a pool's slab. */

@@ -247,7 +247,8 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     if (typeof second === 'object' && second !== null) {
       const options = second as RawSendOptions;
       const group = this.#group(message, options);
-      return this.core.report([group], checkIpOptions(options, this.#checked.version).signal);
+      const { signal } = checkIpOptions(options, this.#checked.version);
+      return this.core.report(this.core.zeroCopy.allHandedOver([group]), signal);
     }
     const address = typeof second === 'function' ? undefined : checkText('address', second);
     const callback = (typeof second === 'function' ? second : third) as SendCallback | undefined;
@@ -256,7 +257,10 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     }
     const group = this.#group(message, address === undefined ? {} : { address });
     const resource = callback === undefined ? undefined : sendContext();
-    const { payloads, bytes, lengths, envelope } = group;
+    const { bytes, lengths, envelope } = group;
+    const payloads = callback
+      ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
+      : group.payloads;
     const prefix = undefined;
     const tracker = undefined;
     this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
@@ -286,7 +290,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
       run.lengths.push(item.length);
     }
     this.core.checkRunning();
-    return this.core.report(groups, signal);
+    return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
   }
 
   #group(message: unknown, options: RawSendOptions): JobGroup {

@@ -105,7 +105,7 @@ export class TcpAttachment {
   // Another engine is wanted. The present one goes when nothing of its is pending, or callbacks of its
   // writes would be overtaken; until then it goes on. False: not yet.
   #retire(engine: StreamEngine): boolean {
-    if (!engine.idle || engine.handbacks.size > 0) return false;
+    if (!engine.idle) return false;
     this.#detach(engine);
     return true;
   }

@@ -2,20 +2,18 @@
 // prototype, so that `instanceof`, http's parser and every library keep what they know.
 import net from 'node:net';
 import tls from 'node:tls';
-import { isUint8Array } from 'node:util/types';
 import { copyAll, copyOne } from './copy-now.js';
 import { SocketControl, type ZeroCopyControl } from './control.js';
 import { rejectDetached } from './detached.js';
 import { warnOnce } from './diagnostics.js';
-import { heldCallbacks } from './handbacks.js';
-import { passedByHttp, watchHttpEnds } from './http-end.js';
-import { bytesDispatched, handleOf, isHttpNothing } from './node-private.js';
+import { watchHttpEnds } from './http-end.js';
+import { bytesDispatched, handleOf } from './node-private.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from './options.js';
 import { SendTracker, type SendReport } from './report.js';
 import { abortError, checkSend, type SendArguments } from './send-arguments.js';
-import { rememberCaller } from './mutation.js';
 import { watchSharing } from './shared-handles.js';
-import type { Chunk } from './tcp-job.js';
+import { sizeOfAll, type Chunk } from './tcp-job.js';
+import { lookedAt, passEnd, passHeld, passWrite, type WriteCallback } from './tcp-writes.js';
 import { Bystander } from './bystander.js';
 import { tuning } from './tuning.js';
 import { TcpUpgrade, type Base } from './tcp-upgrade.js';
@@ -39,8 +37,6 @@ export interface ZeroCopyMembers {
     options?: { signal?: AbortSignal },
   ): Promise<SendReport>;
 }
-
-type WriteCallback = (error?: Error | null) => void;
 
 /** The brand is a registered symbol: a second copy of this package sees it and defers to the first. */
 const BRAND = Symbol.for('msg-zerocopy.upgrade');
@@ -67,8 +63,6 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
   return typeof socket === 'object' && socket !== null && BRAND in socket;
 }
 
-const nodeWrite = net.Socket.prototype.write;
-
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
 
 function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
@@ -76,57 +70,19 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
   if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
-  if (up.options.detectMutation !== undefined) chunk = watched(chunk);
-  if (typeof callback !== 'function' && typeof encoding !== 'function') {
-    // Small writes pass here. A constant function can be inlined, one read from an object cannot.
-    return up.base.write === nodeWrite
-      ? nodeWrite.call(this, chunk as string, encoding as BufferEncoding)
-      : up.base.write.call(this, chunk as string, encoding as BufferEncoding);
-  }
-  if (typeof encoding === 'function') {
-    callback = encoding;
-    encoding = undefined;
-  }
-  const settled = settling(up, chunk, callback as WriteCallback);
-  return up.base.write.call(this, chunk as string, encoding as BufferEncoding, settled);
-}
-
-// Remembers who writes a chunk: _write may be called in a later turn.
-function watched(chunk: unknown): unknown {
-  if (!isUint8Array(chunk)) return chunk;
-  // Streams make a Buffer of another view, which would not be recognised.
-  const { buffer, byteOffset, byteLength } = chunk;
-  const view = Buffer.isBuffer(chunk) ? chunk : Buffer.from(buffer, byteOffset, byteLength);
-  rememberCaller([view]);
-  return view;
-}
-
-// The callback to give to Node for a write. It is held until release, unless nothing can be pending
-// by then: a small chunk is copied, an empty one hands nothing back.
-function settling(up: TcpUpgrade, chunk: unknown, callback: WriteCallback): WriteCallback {
-  if (!up.options.holdCallbacks || isHttpNothing(callback)) return callback;
-  // Views of any type: `length` counts elements, and a DataView has none.
-  const sized = chunk as { byteLength?: number; length?: number } | null;
-  const size = sized?.byteLength ?? sized?.length ?? 0;
-  // What http writes last from within end(), most often.
-  if (size === 0 && up.ending !== undefined) return callback;
-  if (size > 0 && size < up.options.minimumChunk && up.quiet) return callback;
-  if (heldCallbacks.has(callback)) return callback;
-  const passed = passedByHttp(up, callback);
-  if (passed === 'unseen') up.copiesBuffered = true;
-  return size === 0 || passed !== 'other' ? callback : up.hold(callback);
+  if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
+  if (typeof encoding === 'function')
+    return passWrite(up, chunk, undefined, encoding as WriteCallback);
+  const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
+  return passWrite(up, chunk, encoding, given);
 }
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
   if (up.queued) up.attachment?.sendWritten();
   rejectDetached(args[0]);
-  if (up.options.detectMutation !== undefined) args[0] = watched(args[0]);
-  const at = args.findIndex((arg) => typeof arg === 'function');
-  if (at > 0 && up.options.holdCallbacks) {
-    args[at] = up.hold(args[at] as WriteCallback);
-  }
-  return up.base.end.apply(this, args as Parameters<net.Socket['end']>);
+  if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
+  return passEnd(up, args);
 }
 
 function _write(
@@ -137,19 +93,21 @@ function _write(
 ): void {
   const up = upgrade(this);
   const size = chunk.length;
+  const isOwn = up.own.arrives(chunk, size, this.writableLength);
   // A buffer without bytes may be a detached one.
   if (size > 0 && size < up.options.floor && !up.trackers.any && !up.mayStage) {
     tuning.countWrite(size);
     copyOne(up, chunk, encoding, callback);
     return;
   }
-  up.write([{ chunk, encoding }], callback);
+  up.write([{ chunk, encoding }], callback, isOwn ? undefined : 'foreign-write');
 }
 
 function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
   const up = upgrade(this);
+  const isOwn = up.own.arrives(chunks.at(-1)?.chunk, sizeOfAll(chunks), this.writableLength);
   const size = up.trackers.any || up.mayStage ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
-  if (size < 0) return up.write(chunks, callback);
+  if (size < 0) return up.write(chunks, callback, isOwn ? undefined : 'foreign-write');
   tuning.countWrite(size);
   copyAll(up, chunks, callback);
 }
@@ -189,8 +147,8 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
   const { signal } = wanted;
   const tracker = new SendTracker(wanted.bytes);
   // Views of our own: a chunk is told apart by its identity.
-  const views = wanted.list.map((item) =>
-    Buffer.from(item.buffer, item.byteOffset, item.byteLength),
+  const views = wanted.list.map(
+    (item) => lookedAt(up, Buffer.from(item.buffer, item.byteOffset, item.byteLength)) as Buffer,
   );
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(abortError(signal));
@@ -206,14 +164,18 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
       if (error) reject(error);
       else resolve(tracker.report());
     };
-    if (up.options.detectMutation !== undefined) rememberCaller(views);
     socket.cork();
-    for (const view of views) {
-      if (view.length > 0) up.trackers.add(view, tracker);
-      up.base.write.call(socket, view);
+    try {
+      for (const view of views) {
+        if (view.length > 0) up.trackers.add(view, tracker);
+        passWrite(up, view, undefined, undefined);
+      }
+      // The empty write comes behind all of them, also when the stream fails.
+      passHeld(up, settle);
+    } catch (thrown) {
+      // Only a write that was wrapped before the upgrade throws.
+      settle(thrown as Error);
     }
-    // The empty write comes behind all of them, also when the stream fails.
-    up.base.write.call(socket, '', 'latin1', up.hold(settle));
     socket.uncork();
   });
 }
@@ -237,6 +199,8 @@ function _destroy(
   // The engine first: it sends FIN or RST before core gives the descriptor up.
   up.attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   up.base._destroy.call(this, error, callback);
+  // Another connection of this socket begins with an empty stream.
+  up.own.disown();
   up.account.ended();
 }
 
@@ -331,6 +295,12 @@ function baseOf(socket: net.Socket): Base {
   return lastBase;
 }
 
+// What waits in the stream was passed under the old options: it is copied.
+function configure(up: TcpUpgrade, options: ResolvedOptions): void {
+  up.options = options;
+  up.own.disown();
+}
+
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
 export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
   watchHttpEnds(findUpgrade);
@@ -338,7 +308,7 @@ export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): voi
   const up = new TcpUpgrade(socket, baseOf(socket), options);
   const brand: Brand = {
     configure: (given) => {
-      up.options = resolveOptions(given);
+      configure(up, resolveOptions(given));
     },
   };
   Object.defineProperty(socket, upgradeOf, { value: up });
@@ -350,7 +320,7 @@ export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): voi
 export function enableOnSocket(socket: net.Socket, options: ZeroCopyOptions | undefined): void {
   const resolved = resolveOptions(options);
   if (socket instanceof tls.TLSSocket) describeTls(socket);
-  else if (upgradeOf in socket) upgrade(socket).options = resolved;
+  else if (upgradeOf in socket) configure(upgrade(socket), resolved);
   else if (BRAND in socket) (socket as Upgraded)[BRAND].configure(options);
   else upgradeSocket(socket, resolved);
 }

@@ -26,6 +26,7 @@ import { firstOfLadder, lookAtLadder, type Standing } from './ladder.js';
 import { watchSegments } from './mutation.js';
 import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
+import { OwnWrites } from './own-writes.js';
 import type { Want } from './policy/adaptive.js';
 import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
 import { Reactor } from './reactor.js';
@@ -36,6 +37,7 @@ import { TcpAttachment } from './tcp-attachment.js';
 import { TcpChoice } from './tcp-choice.js';
 import { TcpHealth } from './tcp-health.js';
 import { buildCopy, buildSegments, sizeOfAll, worthBytes, type Chunk } from './tcp-job.js';
+import { allAccepted } from './tcp-writes.js';
 import { tuning } from './tuning.js';
 
 type WriteCallback = (error?: Error | null) => void;
@@ -86,10 +88,9 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   /** The refusal that was announced last. */
   #announced: Reason | undefined;
   readonly trackers = new ChunkTrackers();
+  readonly own = new OwnWrites();
   #control: SocketControl | undefined;
   ending: object | undefined;
-  /** What the stream buffers is copied: a callback among it was not seen, and will not be held. */
-  copiesBuffered = false;
 
   constructor(socket: net.Socket, base: Base, options: ResolvedOptions) {
     this.socket = socket;
@@ -143,17 +144,8 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
 
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
-    if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#accepted();
+    if (this.socket.writableLength > 0 && !this.socket.destroyed) await allAccepted(this);
     await this.attachment?.flush();
-  }
-
-  // The callback of an empty write comes behind everything written before it.
-  #accepted(): Promise<void> {
-    return new Promise((resolve) => {
-      const { socket } = this;
-      if (socket.writable) this.base.write.call(socket, '', 'latin1', () => resolve());
-      else socket.once('finish', resolve).once('close', () => resolve());
-    });
   }
 
   // --- EngineHost -------------------------------------------------------------------------------
@@ -219,13 +211,12 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   // --- writing ----------------------------------------------------------------------------------
 
   /**
-   * Whether a callback that Node calls at acceptance may run then: nothing is pinned, and no held
-   * callback of an earlier write is still to come, which it must not overtake.
+   * Whether a callback that Node calls at acceptance may run then: nothing is pinned or may come to be, and
+   * no held callback of an earlier write is still to come, which it must not overtake.
    */
   get quiet(): boolean {
-    if (this.#held.any || this.socket.writableLength > 0) return false;
-    const engine = this.attachment?.latest;
-    return engine === undefined || (engine.idle && engine.handbacks.size === 0);
+    if (this.#held.any || this.own.largeWaits(this.socket.writableLength)) return false;
+    return this.attachment?.latest?.pinsNothing ?? true;
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
@@ -236,6 +227,11 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   handBack(callback: WriteCallback, error: Error | null | undefined): void {
     const waits = this.options.holdCallbacks && !this.quiet;
     (waits ? this.hold(callback) : callback)(...(error === undefined ? [] : [error]));
+  }
+
+  /** Node will not call what hold() answered: the write threw. */
+  unhold(held: WriteCallback): void {
+    this.#held.forget(held);
   }
 
   /** A write waits for the turn's end. One more would wait behind it, by reference: plain Node copies. */
@@ -264,34 +260,33 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     this.attachment?.share();
   }
 
-  /** Sends the chunks of a write, by the engine or by copy. */
-  write(chunks: readonly Chunk[], callback: WriteCallback): void {
+  /** Sends the chunks of a write, by the engine or by copy. @param refused why not by the engine */
+  write(chunks: readonly Chunk[], callback: WriteCallback, refused?: Reason): void {
     const wanted = this.trackers.withoutCancelled(chunks);
     if (wanted.length === 0) callback();
     else if (hasDetached(wanted)) callback(bufferDetached());
-    else this.#send(wanted, callback);
+    else this.#send(wanted, callback, refused);
   }
 
-  #send(chunks: readonly Chunk[], callback: WriteCallback): void {
+  #send(chunks: readonly Chunk[], callback: WriteCallback, refused: Reason | undefined): void {
     tuning.countWrite(sizeOfAll(chunks));
     const worth = worthBytes(chunks, this.options);
-    const copies = this.copiesBuffered;
-    this.copiesBuffered = false;
     if (worth < this.options.floor) return this.#copy(chunks, callback, 'below-threshold');
-    if (copies) return this.#copy(chunks, callback, 'no-callback');
     if (this.socket.connecting) {
       // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
-      afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback));
+      afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback, refused));
       return;
     }
     const means = this.#means();
     if (typeof means === 'string') return this.#copy(chunks, callback, means);
+    if (refused !== undefined && this.options.holdCallbacks)
+      return this.#copy(chunks, callback, this.#refuse(refused));
     const engine = means instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
-    const refused = this.#choice.copies(worth, engine, this.options)
+    const reason = this.#choice.copies(worth, engine, this.options)
       ? 'below-threshold'
       : this.#attach(means);
-    if (refused === undefined) this.#submit(chunks, callback);
-    else this.#copy(chunks, callback, refused);
+    if (reason === undefined) this.#submit(chunks, callback);
+    else this.#copy(chunks, callback, reason);
   }
 
   // Small answers may go together, by the ring; everything else at once.
@@ -411,6 +406,4 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   }
 }
 
-function newWriteResource(): AsyncResource {
-  return new AsyncResource('MSG_ZEROCOPY_WRITE');
-}
+const newWriteResource = (): AsyncResource => new AsyncResource('MSG_ZEROCOPY_WRITE');

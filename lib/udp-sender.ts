@@ -6,9 +6,10 @@ import type { AsyncResource } from 'node:async_hooks';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
 import type { DatagramCore } from './datagram-core.js';
-import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
+import { pinning, sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import type { Envelope } from './envelope.js';
 import { addressError, ipBlocked, nodeError } from './errors.js';
+import { pinAllUntil } from './pool-pins.js';
 import type { SendReport } from './report.js';
 import { abortError } from './send-arguments.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from './datagram-arguments.js';
@@ -38,7 +39,7 @@ export interface UdpRouting {
 
 /** Datagrams of one sendMany() that go the same way. */
 interface Plan {
-  readonly payloads: Uint8Array[];
+  payloads: Uint8Array[];
   bytes: number;
   /** Undefined: the payloads make up one datagram. */
   readonly lengths: number[] | undefined;
@@ -87,10 +88,13 @@ export class UdpSender {
   /** node:dgram's signatures. Throws: as node:dgram does. */
   send(args: readonly unknown[]): void {
     const connected = this.#routing.isConnected;
-    const { payloads, port, address, callback } = sendArguments(connected, args);
+    const { port, address, ...given } = sendArguments(connected, args);
     this.#core.checkRunning();
-    this.#core.zeroCopy.rememberCaller(payloads);
-    const resource = callback === undefined ? undefined : sendContext();
+    const waits = given.callback !== undefined;
+    const payloads = waits ? this.#handedOver(given.payloads, 'gathered') : given.payloads;
+    const unpin = waits ? pinAllUntil(payloads) : undefined;
+    const callback = given.callback && pinning(payloads, given.callback, unpin);
+    const resource = waits ? sendContext() : undefined;
     const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
     if (this.#corked !== undefined) {
       const part = callbackPart(payloads, bytes, callback, resource, this.#core.socket);
@@ -103,11 +107,17 @@ export class UdpSender {
     }
     let kept = payloads;
     let isRouted = false;
-    this.#route(address, port, (error, envelope) => {
-      isRouted = true;
-      if (envelope !== undefined) this.#submit(kept, bytes, envelope, callback, resource);
-      else this.#fail(error as Error, callback, resource);
-    });
+    try {
+      this.#route(address, port, (error, envelope) => {
+        isRouted = true;
+        if (envelope !== undefined) this.#submit(kept, bytes, envelope, callback, resource);
+        else this.#fail(error as Error, callback, resource);
+      });
+    } catch (thrown) {
+      // A lookup of the program's own threw.
+      unpin?.();
+      throw thrown;
+    }
     // Nobody is told when a message without callback is sent, so it is the caller's again now.
     if (callback === undefined && !isRouted) {
       kept = payloads.map((payload) => Buffer.from(payload));
@@ -120,12 +130,16 @@ export class UdpSender {
     const payloads = payloadsOf(message);
     const bytes = bytesOf(payloads);
     checkSegments(bytes, options.segmentSize);
-    const plan: Plan = { payloads: [...payloads], bytes, lengths: undefined, options };
     this.#checkDestination(options);
     this.#core.checkRunning();
-    this.#core.zeroCopy.rememberCaller(payloads);
-    if (this.#corked === undefined) return this.#report([plan], options.signal);
-    return this.#gather(this.#corked, payloads, bytes, options);
+    const handed = this.#handedOver(payloads, 'gathered');
+    if (this.#corked !== undefined) return this.#gather(this.#corked, handed, bytes, options);
+    const plan: Plan = { payloads: [...handed], bytes, lengths: undefined, options };
+    return this.#report([plan], options.signal);
+  }
+
+  #handedOver(payloads: readonly Uint8Array[], kind: 'gathered' | 'each'): readonly Uint8Array[] {
+    return this.#core.zeroCopy.handedOver(payloads, this.#corked === undefined ? kind : 'part');
   }
 
   // A promise's part of a corked datagram.
@@ -137,7 +151,7 @@ export class UdpSender {
   ): Promise<SendReport> {
     const { part, promise } = promisePart(payloads, bytes);
     corked.push({ part, to });
-    return promise;
+    return pinnedWhile(promise, payloads);
   }
 
   /** What is sent until uncork() makes up one datagram, to where its first send goes. */
@@ -175,7 +189,10 @@ export class UdpSender {
     const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
     for (const plan of plans) this.#checkDestination(plan.options);
     this.#core.checkRunning();
-    for (const { payloads } of plans) this.#core.zeroCopy.rememberCaller(payloads);
+    for (const plan of plans) {
+      const kind = plan.lengths === undefined ? 'gathered' : 'each';
+      plan.payloads = [...this.#handedOver(plan.payloads, kind)];
+    }
     if (this.#corked === undefined) return this.#report(plans, common.signal);
     const all = plans.flatMap((plan) => plan.payloads);
     return this.#gather(this.#corked, all, bytesOf(all), {
@@ -231,7 +248,7 @@ export class UdpSender {
         signal,
       );
     }
-    return new Promise((resolve, reject) => {
+    const report = new Promise<SendReport>((resolve, reject) => {
       const groups: JobGroup[] = [];
       let left = plans.length;
       let failure: Error | undefined;
@@ -251,6 +268,10 @@ export class UdpSender {
         });
       });
     });
+    return pinnedWhile(
+      report,
+      plans.flatMap(({ payloads }) => payloads),
+    );
   }
 
   // Some cannot be routed: the others are sent, and it is told how many.
@@ -340,6 +361,12 @@ export class UdpSender {
       resource.runInAsyncScope(callback as (error: Error) => void, this.#core.socket, error);
     });
   }
+}
+
+// What waits for bind(), a lookup or uncork() is no engine's yet.
+function pinnedWhile<T>(promise: Promise<T>, payloads: readonly Uint8Array[]): Promise<T> {
+  const unpin = pinAllUntil(payloads);
+  return unpin === undefined ? promise : promise.finally(unpin);
 }
 
 function notRunning(): Error {

@@ -87,9 +87,14 @@ export abstract class StreamEngine implements PortOwner {
   get pendingSends(): number {
     return this.inflight.pendingSends;
   }
-  /** Nothing pending and nobody waiting: a callback would run at once. */
+  /** Nothing pending and nobody waiting, nor due to be called: a callback would run at once. */
   get idle(): boolean {
-    return this.inflight.pendingSends === 0 && this.#job === undefined;
+    return this.pinsNothing && this.#job === undefined;
+  }
+  /** No memory is pinned or will be, and nobody waits for a release. */
+  get pinsNothing(): boolean {
+    if (this.inflight.pendingSends > 0 || this.handbacks.size > 0) return false;
+    return this.#job?.segments.every(({ zeroCopy }) => !zeroCopy) ?? true;
   }
   protected get open(): boolean {
     return this.#phase === 'open';
@@ -174,7 +179,6 @@ export abstract class StreamEngine implements PortOwner {
     if (!this.idle) throw new Error('msg-zerocopy: detach of a busy port');
     this.#finish();
   }
-
   /** Learns what the kernel released, where that costs little. Callbacks due run in a later tick. */
   refresh(): void {}
 
@@ -374,14 +378,10 @@ export abstract class StreamEngine implements PortOwner {
 
   // --- the end --------------------------------------------------------------------------------
 
-  // Native may hold ranges that nobody waited for, so it is asked before bytes are called pending.
-  #isReleased(): boolean {
-    if (this.inflight.pendingSends > 0) this.reap();
-    return this.inflight.pendingSends === 0;
-  }
-
   #closeIfReleased(): boolean {
-    if (!this.#isReleased()) return false;
+    // Native may hold ranges that nobody waited for, so it is asked before bytes are called pending.
+    if (this.inflight.pendingSends > 0) this.reap();
+    if (this.inflight.pendingSends > 0) return false;
     this.#finish();
     return true;
   }

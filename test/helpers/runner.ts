@@ -25,6 +25,7 @@ interface Modules {
   linger: typeof import('../rig/programs/linger');
   metrics: typeof import('../rig/programs/metrics');
   mutation: typeof import('../rig/programs/mutation');
+  'own-writes': typeof import('../rig/programs/own-writes');
   promises: typeof import('../rig/programs/promises');
   routes: typeof import('../rig/programs/routes');
   teardown: typeof import('../rig/programs/teardown');

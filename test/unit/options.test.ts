@@ -1,6 +1,7 @@
 // What a user may say, and what is said to those who say something else.
 import assert from 'node:assert/strict';
 import { commonArea } from '../../lib/staging';
+import { isAllowed } from '../../lib/allowed-memory';
 import { resolveOptions, type ZeroCopyOptions } from '../../lib/options';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
@@ -78,6 +79,8 @@ describe('options', () => {
           floor: 8192,
           minimumChunk: 8192,
           source: undefined,
+          ask: undefined,
+          looksAtChunks: false,
           holdCallbacks: true,
           insists: false,
           maxPendingBytes: 16 * 1024 * 1024,
@@ -109,7 +112,9 @@ describe('options', () => {
       tuned: false,
       floor: 7,
       minimumChunk: 7,
-      source,
+      source: isAllowed,
+      ask: source,
+      looksAtChunks: true,
       holdCallbacks: false,
       insists: true,
       maxPendingBytes: 0,

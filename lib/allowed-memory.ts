@@ -1,0 +1,31 @@
+// What the program's own predicate, options.source, said about memory that is handed over. It is user code:
+// asked in the call that hands the memory over, and never again.
+const denied = new WeakSet<Uint8Array>();
+
+/** Whether the memory may be sent without copying. */
+export function isAllowed(view: Uint8Array): boolean {
+  return !denied.has(view);
+}
+
+/**
+ * Asks about `view`.
+ * @returns the view to send: one of its own where the answer is no, as another write of the same object may
+ * be answered otherwise
+ * Throws: what `ask` throws.
+ */
+export function asked<View extends Uint8Array>(
+  ask: (chunk: Uint8Array) => boolean,
+  view: View,
+): View | Buffer {
+  if (ask(view)) return view;
+  const own = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  denied.add(own);
+  return own;
+}
+
+/** A part of what was asked about: the answer holds for it, too. */
+export function partOf(view: Uint8Array, from: number, to: number): Uint8Array {
+  const part = view.subarray(from, to);
+  if (denied.has(view)) denied.add(part);
+  return part;
+}

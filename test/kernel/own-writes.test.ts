@@ -1,0 +1,47 @@
+// Memory whose handback the upgraded socket cannot know of is copied, and memory of pools is kept from the
+// call that hands it over. Loopback copies what it sends at once, so that only a backlog can go wrong there.
+import assert from 'node:assert/strict';
+import { everywhere } from '../helpers/place';
+
+const ENGINES = ['msg_zerocopy', 'io_uring', 'copy'] as const;
+
+everywhere('own writes', (getPlace) => {
+  for (const engine of ENGINES) {
+    const zeroCopy = { engine, threshold: 1 };
+    const run = (scenario: 'beforeUpgrade' | 'captured' | 'freedEarly' | 'pinsOfFailures') =>
+      getPlace().runner.run('own-writes', scenario, { to: getPlace().to(), zeroCopy });
+
+    it(`a buffer that was written before the upgrade arrives as it was, ${engine}`, () =>
+      run('beforeUpgrade'));
+
+    it(`a buffer that a captured write() or end() sends arrives as it was, ${engine}`, () =>
+      run('captured'));
+
+    it(`a small buffer arrives as it was when the threshold falls behind it, ${engine}`, () =>
+      getPlace().runner.run('own-writes', 'loweredThreshold', {
+        to: getPlace().to(),
+        zeroCopy: { engine },
+      }));
+
+    it(`a piece of a pool that is freed right behind its write arrives as it was, ${engine}`, () =>
+      run('freedEarly'));
+
+    it(`a piece of a pool whose write fails or throws goes back to the pool, ${engine}`, () =>
+      run('pinsOfFailures'));
+  }
+
+  for (const engine of ENGINES) {
+    for (const seed of [1, 2, 3]) {
+      it(`every byte of a random stream arrives as it was written, ${engine}, seed ${seed}`, async () => {
+        const { bytes, zeroCopyBytes } = await getPlace().runner.run('own-writes', 'random', {
+          to: getPlace().to(),
+          engine,
+          seed,
+          connections: 12,
+        });
+        assert.ok(bytes > 1_000_000, `only ${bytes} bytes arrived`);
+        if (engine !== 'copy') assert.ok(zeroCopyBytes > 0);
+      });
+    }
+  }
+});
