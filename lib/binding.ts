@@ -57,6 +57,8 @@ export interface NativeDescription {
   /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
   readonly memlockBytes: number;
   readonly ipcLock: boolean;
+  /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
+  readonly pageBytes: number;
   readonly openPorts: number;
   readonly abortedAtExit: number;
   readonly kernelRelease: string;

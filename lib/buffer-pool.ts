@@ -5,9 +5,10 @@ import { constants } from 'node:buffer';
 import { constants as system } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from './binding.js';
+import { readHugePageBytes } from './diagnosis/pages.js';
 import { warnOnce } from './diagnostics.js';
 import { foreignBuffer, invalidType, outOfRange, systemError } from './errors.js';
-import { PAGE_BYTES, type PoolPiece, PoolSlab } from './pool-pins.js';
+import { type PoolPiece, PoolSlab } from './pool-pins.js';
 import { registerPool } from './submit-ring.js';
 
 const { EOPNOTSUPP } = system.errno;
@@ -45,8 +46,9 @@ export interface BufferPoolStats {
 }
 
 const DEFAULT_BYTES = 32 * 1024 * 1024;
+const LEAST_BYTES = 4096;
 const MOST_BYTES = 1024 * 1024 * 1024;
-/** The usual size of a huge page, and of what the kernel makes transparent ones of. */
+/** The usual size of a huge page: with pages of 64 KiB reserved ones are of 512 MiB. */
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 
 /** What openSlab() takes for its second argument. */
@@ -68,8 +70,8 @@ function resolvePoolOptions(options: BufferPoolOptions | undefined): ResolvedPoo
   }
   const { bytes = DEFAULT_BYTES, hugePages = false } = options ?? {};
   if (typeof bytes !== 'number') throw invalidType('options.bytes', 'a number of bytes', bytes);
-  if (!Number.isInteger(bytes) || bytes < PAGE_BYTES || bytes > MOST_BYTES) {
-    const expected = `an integer >= ${PAGE_BYTES} and <= ${MOST_BYTES}`;
+  if (!Number.isInteger(bytes) || bytes < LEAST_BYTES || bytes > MOST_BYTES) {
+    const expected = `an integer >= ${LEAST_BYTES} and <= ${MOST_BYTES}`;
     throw outOfRange('options.bytes', expected, bytes);
   }
   if (typeof hugePages !== 'boolean' && hugePages !== 'try') {
@@ -77,16 +79,24 @@ function resolvePoolOptions(options: BufferPoolOptions | undefined): ResolvedPoo
     if (typeof hugePages !== 'string') throw invalidType('options.hugePages', expected, hugePages);
     throw outOfRange('options.hugePages', expected, `'${String(hugePages)}'`);
   }
-  const unit = hugePages === false ? PAGE_BYTES : HUGE_PAGE_BYTES;
-  return { bytes: Math.ceil(bytes / unit) * unit, hugePages };
+  return { bytes, hugePages };
+}
+
+function wholeUnits(bytes: number, unit: number): number {
+  return Math.ceil(bytes / unit) * unit;
 }
 
 /** The slab's memory, or -errno. */
-function openSlab(native: Native, { bytes, hugePages }: ResolvedPoolOptions): ArrayBuffer | number {
-  if (hugePages === false) return native.openSlab(bytes, SMALL_PAGES);
-  const reserved = native.openSlab(bytes, RESERVED_HUGE_PAGES);
+function openSlab(
+  native: Native,
+  pageBytes: number,
+  { bytes, hugePages }: ResolvedPoolOptions,
+): ArrayBuffer | number {
+  if (hugePages === false) return native.openSlab(wholeUnits(bytes, pageBytes), SMALL_PAGES);
+  const hugePageBytes = readHugePageBytes() ?? HUGE_PAGE_BYTES;
+  const reserved = native.openSlab(wholeUnits(bytes, hugePageBytes), RESERVED_HUGE_PAGES);
   if (hugePages === true || typeof reserved !== 'number') return reserved;
-  return native.openSlab(bytes, TRANSPARENT_HUGE_PAGES);
+  return native.openSlab(wholeUnits(bytes, HUGE_PAGE_BYTES), TRANSPARENT_HUGE_PAGES);
 }
 
 function refuseTransfer(): never {
@@ -114,14 +124,15 @@ interface Opened {
 function open(options: ResolvedPoolOptions): Opened {
   const loaded = loadNative();
   if (loaded.native === undefined) return { reason: `${loaded.reason}: ${loaded.why}` };
-  const memory = openSlab(loaded.native, options);
+  const { pageBytes } = loaded.native.describe();
+  const memory = openSlab(loaded.native, pageBytes, options);
   if (memory === -EOPNOTSUPP) {
     // Electron keeps all memory of JavaScript in one region of its own.
     return { reason: 'no-external-memory: this runtime allows no memory from outside of it' };
   }
   if (typeof memory === 'number') throw systemError(memory, 'mmap');
   refuseTransferOf(memory);
-  const slab = new PoolSlab(memory);
+  const slab = new PoolSlab(memory, pageBytes);
   return { slab, reason: options.hugePages === false ? registerPool(memory) : HUGE_PAGES_REASON };
 }
 
@@ -233,7 +244,7 @@ export class BufferPool {
     if (slab === undefined || size === 0 || !this.#hasMemory(slab)) return undefined;
     const piece = slab.take(size);
     if (piece === undefined) return undefined;
-    const buffer = Buffer.from(slab.memory, piece.firstPage * PAGE_BYTES, size);
+    const buffer = Buffer.from(slab.memory, piece.firstPage * slab.pageBytes, size);
     this.#pieces.set(buffer, piece);
     this.#forgotten.register(buffer, piece, piece);
     return buffer;
@@ -258,7 +269,7 @@ export class BufferPool {
 
   #leaked(piece: PoolPiece): void {
     this.#leakedPieces++;
-    const bytes = (piece.endPage - piece.firstPage) * PAGE_BYTES;
+    const bytes = (piece.endPage - piece.firstPage) * piece.slab.pageBytes;
     warnOnce(
       'ZC_POOL_LEAK',
       `A piece of a BufferPool (${bytes} bytes) was collected as garbage without free(). Its memory ` +

@@ -84,15 +84,17 @@ function powerOfTwo(least: number): number {
  * The shape of a ring: slots of a power of two, so that they follow each other without gaps across
  * blocks, and a power of two of them.
  * @param overhead bytes of a slot before its frame
+ * @param pageBytes bytes of a page, of which a block is a whole number
  */
 export function ringShape(
   options: PacketRingOptions,
   device: Pick<NativeInterface, 'mtu'>,
   overhead: number,
+  pageBytes: number,
 ): RingShape {
   const longest = overhead + device.mtu + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
   const frameBytes = powerOfTwo(options.frameSize ?? Math.min(longest, MOST_SLOT_BYTES));
-  const blockBytes = Math.max(frameBytes, LEAST_BLOCK_BYTES);
+  const blockBytes = Math.max(frameBytes, LEAST_BLOCK_BYTES, pageBytes);
   const perBlock = blockBytes / frameBytes;
   const frames = powerOfTwo(Math.max(options.frames ?? DEFAULT_FRAMES, perBlock));
   return { frames, frameBytes, blockBytes };

@@ -142,7 +142,8 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { kernel } = native;
     const headroom = this.#checked.virtioHeader ? VIRTIO_HEADER_BYTES : 0;
     const dataOffset = native.ringDataOffset;
-    const shape = ringShape(this.#checked.ring ?? {}, device, dataOffset + headroom);
+    const overhead = dataOffset + headroom;
+    const shape = ringShape(this.#checked.ring ?? {}, device, overhead, reactor.pageBytes);
     const { frames, frameBytes, blockBytes } = shape;
     const buffer = native.openRing(port, frameBytes, frames, blockBytes);
     if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');

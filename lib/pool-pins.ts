@@ -4,8 +4,6 @@
 import { isUint8Array } from 'node:util/types';
 import { PageRuns } from './page-runs.js';
 
-export const PAGE_BYTES = 4096;
-
 /** A run of pages of a slab that was handed out. */
 export interface PoolPiece {
   readonly slab: PoolSlab;
@@ -36,9 +34,12 @@ export class PoolSlab {
   readonly #pieces: (PoolPiece | undefined)[];
 
   /** @param memory a whole number of pages */
-  constructor(readonly memory: ArrayBuffer) {
+  constructor(
+    readonly memory: ArrayBuffer,
+    readonly pageBytes: number,
+  ) {
     this.bytes = memory.byteLength;
-    const pages = this.bytes / PAGE_BYTES;
+    const pages = this.bytes / pageBytes;
     this.#runs = new PageRuns(pages);
     this.#firstPages = new Int32Array(pages);
     this.#pieces = new Array<PoolPiece | undefined>(pages).fill(undefined);
@@ -48,12 +49,12 @@ export class PoolSlab {
 
   /** Bytes of the pages that are taken. */
   get usedBytes(): number {
-    return this.bytes - this.#runs.freePages * PAGE_BYTES;
+    return this.bytes - this.#runs.freePages * this.pageBytes;
   }
 
   /** Takes a piece of `bytes` or a little more; undefined when there is no room in one place. */
   take(bytes: number): PoolPiece | undefined {
-    const count = Math.ceil(bytes / PAGE_BYTES);
+    const count = Math.ceil(bytes / this.pageBytes);
     const firstPage = this.#runs.take(count);
     if (firstPage < 0) return undefined;
     const endPage = firstPage + count;
@@ -91,8 +92,8 @@ export class PoolSlab {
 
   /** Pins each piece that has a byte of [from, end); the pieces are added to `pinned`. */
   pinBetween(from: number, end: number, pinned: PoolPiece[]): void {
-    const endPage = Math.ceil(end / PAGE_BYTES);
-    let page = Math.floor(from / PAGE_BYTES);
+    const endPage = Math.ceil(end / this.pageBytes);
+    let page = Math.floor(from / this.pageBytes);
     while (page < endPage) {
       const piece = this.#pieces[this.#firstPages[page] as number];
       // The page may have been part of a longer piece than the one that begins there now.

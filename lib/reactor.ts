@@ -55,11 +55,13 @@ export class Reactor {
   #readingMs: number | undefined;
   /** A plain copy: properties of an object that native made are slow to read. */
   readonly constants: NativeConstants;
+  readonly pageBytes: number;
 
   constructor(native: Native) {
     this.native = native;
     this.constants = { ...native.constants };
-    const { memlockBytes, ipcLock } = native.describe();
+    const { memlockBytes, ipcLock, pageBytes } = native.describe();
+    this.pageBytes = pageBytes;
     const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
     this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
     this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);

@@ -54,6 +54,7 @@ export interface Table {
 /** What may be pinned, and who is told of what is. */
 export interface PinAccount {
   readonly processBudget: number;
+  readonly pageBytes: number;
   /** Bytes were registered, or, negative, given back. */
   addRegistered(delta: number): void;
 }
@@ -139,9 +140,9 @@ export class RegisteredMemory {
   }
 
   #register(memory: ArrayBufferLike): number {
-    const budget = this.account.processBudget;
-    if (!fitsRegistration(memory.byteLength, budget)) return NO_SLOT;
-    const bytes = registeredBytes(memory.byteLength);
+    const { processBudget: budget, pageBytes } = this.account;
+    if (!fitsRegistration(memory.byteLength, budget, pageBytes)) return NO_SLOT;
+    const bytes = registeredBytes(memory.byteLength, pageBytes);
     const most = registrationBudget(budget);
     if (this.#bytes + bytes > most) this.#dropIdle(2);
     if (this.#bytes + bytes > most) return NO_SLOT;

@@ -12,6 +12,7 @@ import { type ContainerKind, sysctlRemedy } from './container.js';
 import { isWritable, readNumber, readText } from './files.js';
 import { bytesText, type Finding, type Remedy } from './finding.js';
 
+const USUAL_PAGE_BYTES = 4096;
 const OPTMEM = '/proc/sys/net/core/optmem_max';
 
 export interface LimitFacts {
@@ -24,6 +25,7 @@ export interface LimitFacts {
   readonly wmemMaxBytes?: number;
   /** Undefined without the addon. */
   readonly pins?: PinLimits;
+  readonly pageBytes: number;
   readonly container?: ContainerKind;
 }
 
@@ -51,13 +53,15 @@ export function readLimitFacts(
             totalMemoryBytes: os.totalmem(),
           },
         }),
+    pageBytes: described?.pageBytes ?? USUAL_PAGE_BYTES,
     ...(container === undefined ? {} : { container }),
   };
 }
 
 export function limitFindings(facts: LimitFacts): Finding[] {
   const findings = [optmemFinding(facts)];
-  if (facts.pins !== undefined) findings.push(memlockFinding(facts.pins, facts.container));
+  const { pins } = facts;
+  if (pins !== undefined) findings.push(memlockFinding({ ...facts, pins }));
   findings.push(bufferFinding(facts));
   return findings;
 }
@@ -97,7 +101,7 @@ function optmemFinding(facts: LimitFacts): Finding {
 /** Default of the kernel since Linux 5.16; 64 KiB before. */
 const USUAL_MEMLOCK_BYTES = 8 * 1024 * 1024;
 
-function memlockFinding(pins: PinLimits, container: ContainerKind | undefined): Finding {
+function memlockFinding({ pins, pageBytes, container }: LimitFacts & { pins: PinLimits }): Finding {
   const same = { id: 'memlock', title: 'Memory that may be pinned (RLIMIT_MEMLOCK)' };
   const budget = processBudgetBytes(pins);
   const budgetText = `This process pins ${bytesText(budget)} at most`;
@@ -112,7 +116,7 @@ function memlockFinding(pins: PinLimits, container: ContainerKind | undefined): 
   if (budget < pins.memlockBytes) {
     return { ...same, verdict: 'ok', detail: `${limit}. ${budgetText}.` };
   }
-  const room = roomBytes(0, DEFAULT_SOCKET_BUDGET_BYTES, 0, budget);
+  const room = roomBytes(0, DEFAULT_SOCKET_BUDGET_BYTES, budget, pageBytes);
   const remedy = memlockRemedy(container);
   const shared =
     `${limit}, shared by all processes of this user, for what is in flight and for registered ` +

@@ -16,13 +16,19 @@ export function readPageFacts(): PageFacts {
   const choices = readText('/sys/kernel/mm/transparent_hugepage/enabled');
   const transparent = /\[(\w+)\]/.exec(choices ?? '')?.[1];
   const hugePages = readNumber('/proc/sys/vm/nr_hugepages');
-  const size = /^Hugepagesize:\s*(\d+) kB$/m.exec(readText('/proc/meminfo') ?? '')?.[1];
+  const hugePageBytes = readHugePageBytes();
   return {
     ...(page === undefined ? {} : { pageBytes: Number(page) * 1024 }),
     ...(transparent === undefined ? {} : { transparent }),
     ...(hugePages === undefined ? {} : { hugePages }),
-    ...(size === undefined ? {} : { hugePageBytes: Number(size) * 1024 }),
+    ...(hugePageBytes === undefined ? {} : { hugePageBytes }),
   };
+}
+
+/** Of the huge pages that are reserved where nobody says which: 2 MiB, or 512 MiB with pages of 64 KiB. */
+export function readHugePageBytes(): number | undefined {
+  const size = /^Hugepagesize:\s*(\d+) kB$/m.exec(readText('/proc/meminfo') ?? '')?.[1];
+  return size === undefined ? undefined : Number(size) * 1024;
 }
 
 export function pageFinding(facts: PageFacts): Finding {

@@ -247,8 +247,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     return roomBytes(
       this.#inflight.pendingBytes,
       this.#host.maxPendingBytes,
-      this.#reactor.processPinned,
-      this.#reactor.processBudget,
+      this.#reactor.processBudget - this.#reactor.processPinned,
+      this.#reactor.pageBytes,
     );
   }
 

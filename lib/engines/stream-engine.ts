@@ -266,8 +266,8 @@ export abstract class StreamEngine implements PortOwner {
     return roomBytes(
       this.inflight.pendingBytes,
       this.host.maxPendingBytes,
-      this.reactor.processPinned + asked,
-      this.reactor.processBudget,
+      this.reactor.processBudget - this.reactor.processPinned - asked,
+      this.reactor.pageBytes,
     );
   }
 

@@ -4,7 +4,6 @@
 export const DEFAULT_SOCKET_BUDGET_BYTES = 16 * 1024 * 1024;
 
 const LARGEST_PROCESS_BUDGET_BYTES = 256 * 1024 * 1024;
-const PAGE_BYTES = 4096;
 
 export interface PinLimits {
   /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
@@ -32,15 +31,16 @@ export function memlockOf({ ipcLock, memlockBytes }: PinLimits): 'charged' | 'fr
 
 /**
  * Room for one more zero-copy send, in bytes.
- * The kernel charges a send `bytes / 4096 + 2` pages (net/core/skbuff.c:mm_account_pinned_pages), so
+ * The kernel charges a send `bytes / pageBytes + 2` pages (net/core/skbuff.c:mm_account_pinned_pages), so
  * two pages are kept back.
+ * @param processRoom bytes that the process may pin beyond what it has
  */
 export function roomBytes(
   socketPending: number,
   socketBudget: number,
-  processPinned: number,
-  processBudget: number,
+  processRoom: number,
+  pageBytes: number,
 ): number {
-  const room = Math.min(socketBudget - socketPending, processBudget - processPinned);
-  return Math.max(0, room - 2 * PAGE_BYTES);
+  const room = Math.min(socketBudget - socketPending, processRoom);
+  return Math.max(0, room - 2 * pageBytes);
 }

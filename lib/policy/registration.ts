@@ -17,16 +17,14 @@ const SHARE_OF_BUDGET = 0.25;
 /** One buffer takes no more than a quarter of what may be registered at a time. */
 const SHARE_OF_ONE = 0.25;
 
-const PAGE_BYTES = 4096;
-
 /** Whether memory of `memoryBytes`, of which `sentBytes` were sent within some seconds, is to be registered. */
 export function earnsRegistration(sentBytes: number, memoryBytes: number): boolean {
   return sentBytes >= SENDS_IN_FULL * memoryBytes;
 }
 
 /** What is pinned of memory that begins and ends anywhere: whole pages. */
-export function registeredBytes(memoryBytes: number): number {
-  return (Math.ceil(memoryBytes / PAGE_BYTES) + 1) * PAGE_BYTES;
+export function registeredBytes(memoryBytes: number, pageBytes: number): number {
+  return (Math.ceil(memoryBytes / pageBytes) + 1) * pageBytes;
 }
 
 /** Bytes that may be registered by a process that may pin `processBudget`. */
@@ -35,6 +33,11 @@ export function registrationBudget(processBudget: number): number {
 }
 
 /** Whether a buffer may be registered at all, whatever else is. */
-export function fitsRegistration(memoryBytes: number, processBudget: number): boolean {
-  return registeredBytes(memoryBytes) <= registrationBudget(processBudget) * SHARE_OF_ONE;
+export function fitsRegistration(
+  memoryBytes: number,
+  processBudget: number,
+  pageBytes: number,
+): boolean {
+  const most = registrationBudget(processBudget) * SHARE_OF_ONE;
+  return registeredBytes(memoryBytes, pageBytes) <= most;
 }

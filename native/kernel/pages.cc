@@ -1,6 +1,7 @@
 #include "kernel/pages.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -18,6 +19,8 @@ int map_pages(size_t bytes, PageKind kind, void** base) {
   *base = mapped;
   return 0;
 }
+
+size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 void unmap_pages(void* base, size_t bytes) { munmap(base, bytes); }
 

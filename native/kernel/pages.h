@@ -11,6 +11,9 @@ enum class PageKind {
   kTransparentHuge = 2,  // huge where the kernel finds some
 };
 
+// Bytes of a page of the base size.
+size_t page_bytes();
+
 // Maps zeroed memory. 0 or -errno. A child process does not inherit it: pages that a device or a ring
 // holds would be copied at every fork.
 int map_pages(size_t bytes, PageKind kind, void** base);

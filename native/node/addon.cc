@@ -152,6 +152,7 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   limits["memlockBytes"] =
       pins.memlock_bytes == UINT64_MAX ? -1.0 : static_cast<double>(pins.memlock_bytes);
   limits["ipcLock"] = Napi::Boolean::New(info.Env(), pins.ipc_lock);
+  limits["pageBytes"] = static_cast<double>(page_bytes());
   limits["openPorts"] = env_of(info)->reactor() == nullptr
                             ? 0.0
                             : static_cast<double>(env_of(info)->reactor()->open_ports());

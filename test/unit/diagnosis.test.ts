@@ -47,6 +47,7 @@ const LIMITS: LimitFacts = {
   tcpWmemMaxBytes: 4_194_304,
   wmemDefaultBytes: 212_992,
   wmemMaxBytes: 4_194_304,
+  pageBytes: 4096,
   pins: { memlockBytes: 8_388_608, ipcLock: true, totalMemoryBytes: 25_276_510_208 },
 };
 const UNPRIVILEGED = { memlockBytes: 65_536, ipcLock: false, totalMemoryBytes: 25_276_510_208 };

@@ -1,6 +1,8 @@
 // What stands in the ring's table, and for how long: with a table of the test's that remembers.
 import assert from 'node:assert/strict';
 import { constants as osConstants } from 'node:os';
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- exports that can be replaced
+import clock = require('../../lib/clock');
 import { NO_SLOT, RegisteredMemory } from '../../lib/registered-memory';
 
 const KIB = 1024;
@@ -38,6 +40,7 @@ class FakeTable {
 class FakeAccount {
   pinned = 0;
   processBudget = 256 * MIB;
+  readonly pageBytes = 4096;
   addRegistered(delta: number): void {
     this.pinned += delta;
   }
@@ -202,7 +205,7 @@ describe('registered memory', () => {
   }
 
   it('is swept by a timer for as long as there is something to wait for', () => {
-    const { setInterval: realSet, clearInterval: realClear } = globalThis;
+    const { setInterval: realSet, clearInterval: realClear } = clock;
     let tick: (() => void) | undefined;
     const timer = { unref: () => timer };
     const fakes = {
@@ -214,7 +217,7 @@ describe('registered memory', () => {
       for (; tick !== undefined && count < most; count++) tick();
       return count;
     };
-    Object.assign(globalThis, fakes);
+    Object.assign(clock, fakes);
     try {
       send(Buffer.allocUnsafeSlow(MIB), 1);
       assert.equal(ticks(10), 2, 'a candidate');
@@ -231,7 +234,7 @@ describe('registered memory', () => {
       assert.notEqual(send(view, LOOKS), NO_SLOT, 'the refusal is over');
       assert.equal(ticks(10), 5);
     } finally {
-      Object.assign(globalThis, { setInterval: realSet, clearInterval: realClear });
+      Object.assign(clock, { setInterval: realSet, clearInterval: realClear });
     }
   });
 

@@ -47,7 +47,14 @@ describe('policy: budget', () => {
   ] as const;
   for (const [title, [pending, budget, pinned, limit], expected] of rooms) {
     it(`leaves room: ${title}`, () => {
-      assert.equal(roomBytes(pending, budget, pinned, limit), expected);
+      assert.equal(roomBytes(pending, budget, limit - pinned, 4096), expected);
+    });
+  }
+
+  for (const pageBytes of [16 * 1024, 64 * 1024]) {
+    it(`keeps two pages back of a machine whose pages have ${pageBytes} bytes`, () => {
+      assert.equal(roomBytes(0, MB, 10 * MB, pageBytes), MB - 2 * pageBytes);
+      assert.equal(roomBytes(0, 2 * pageBytes, 10 * MB, pageBytes), 0);
     });
   }
 });

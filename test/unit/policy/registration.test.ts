@@ -25,10 +25,12 @@ describe('memory that is sent again and again', () => {
   }
 
   it('pins whole pages, wherever it begins', () => {
-    assert.equal(registeredBytes(1), 8192);
-    assert.equal(registeredBytes(4096), 8192);
-    assert.equal(registeredBytes(4097), 12_288);
-    assert.equal(registeredBytes(MIB), MIB + 4096);
+    for (const pageBytes of [4096, 16 * KIB, 64 * KIB]) {
+      assert.equal(registeredBytes(1, pageBytes), 2 * pageBytes);
+      assert.equal(registeredBytes(pageBytes, pageBytes), 2 * pageBytes);
+      assert.equal(registeredBytes(pageBytes + 1, pageBytes), 3 * pageBytes);
+      assert.equal(registeredBytes(MIB, pageBytes), MIB + pageBytes);
+    }
   });
 
   for (const [size, budget, expected] of [
@@ -41,9 +43,15 @@ describe('memory that is sent again and again', () => {
     [64 * KIB, 64 * KIB, false],
   ] as const) {
     it(`of ${size} bytes ${expected ? 'fits' : 'does not fit'} into a budget of ${budget}`, () => {
-      assert.equal(fitsRegistration(size, budget), expected);
+      assert.equal(fitsRegistration(size, budget, 4096), expected);
     });
   }
+
+  it('fits less where pages are larger', () => {
+    assert.equal(fitsRegistration(16 * MIB - 64 * KIB, 256 * MIB, 64 * KIB), true);
+    assert.equal(fitsRegistration(16 * MIB - 4096, 256 * MIB, 64 * KIB), false);
+    assert.equal(fitsRegistration(16 * MIB - 4096, 256 * MIB, 16 * KIB), false);
+  });
 
   it('takes a quarter of what may be pinned', () => {
     assert.equal(registrationBudget(256 * MIB), 64 * MIB);
