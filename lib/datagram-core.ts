@@ -348,10 +348,12 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   enableZeroCopy(): Reason | undefined {
     const { SOL_SOCKET, SO_ZEROCOPY } = this.native.kernel;
-    const before = this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
-    if (before > 0) return 'foreign-owner';
+    const get = (): number =>
+      this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
+    if (get() > 0) return 'foreign-owner';
     const set = this.withPort((native, port) => native.setOption(port, SOL_SOCKET, SO_ZEROCOPY, 1));
-    return set < 0 ? 'kernel-unsupported' : undefined;
+    // A sandbox that swallows the call would have every send copied, and nobody told of its end.
+    return set < 0 || get() !== 1 ? 'kernel-unsupported' : undefined;
   }
 
   flush(): Promise<void> {

@@ -5,6 +5,8 @@
 //   REFUSE_WATCH=<errno>,<n>     epoll_ctl(2) adds no more of the addon's descriptors after the first n, as
 //                                at fs.epoll.max_user_watches; libuv's, not edge-triggered, it adds
 //   REFUSE_COPY=<errno>,<n>      one datagram that is sent alone, copied, fails after the first n
+//   SWALLOW_ZEROCOPY=<errno>     setsockopt(2) of SO_ZEROCOPY does nothing and succeeds; getsockopt(2) of it says
+//                                off, or fails: gVisor (netstack.go: SetSockOpt), with ENOPROTOOPT
 //   TRUNCATE_NOTICE=<n>          the n-th entry of an error queue, counted from 0, comes
 //                                without its control messages and with MSG_CTRUNC
 #define _GNU_SOURCE
@@ -68,6 +70,27 @@ ssize_t sendmsg(int fd, const struct msghdr* message, int flags) {
   static ssize_t (*real)(int, const struct msghdr*, int);
   if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "sendmsg");
   return is_send_refused(flags) || is_copy_refused(flags) ? -1 : real(fd, message, flags);
+}
+
+static int is_swallowed(int level, int name) {
+  return level == SOL_SOCKET && name == SO_ZEROCOPY && getenv("SWALLOW_ZEROCOPY") != NULL;
+}
+
+int setsockopt(int fd, int level, int name, const void* value, socklen_t length) {
+  static int (*real)(int, int, int, const void*, socklen_t);
+  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "setsockopt");
+  return is_swallowed(level, name) ? 0 : real(fd, level, name, value, length);
+}
+
+int getsockopt(int fd, int level, int name, void* value, socklen_t* length) {
+  static int (*real)(int, int, int, void*, socklen_t*);
+  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "getsockopt");
+  if (!is_swallowed(level, name)) return real(fd, level, name, value, length);
+  errno = atoi(getenv("SWALLOW_ZEROCOPY"));
+  if (errno != 0) return -1;
+  *(int*)value = 0;
+  *length = sizeof(int);
+  return 0;
 }
 
 ssize_t recvmsg(int fd, struct msghdr* message, int flags) {

@@ -36,6 +36,27 @@ udpLoopbackSuite('datagrams without room in epoll', (getPlace) => {
   }
 });
 
+/** What getsockopt(2) of it fails with; 0: it says off. */
+const SWALLOWED = [0, constants.errno.ENOPROTOOPT];
+
+udpLoopbackSuite('SO_ZEROCOPY that a sandbox swallows', (getPlace) => {
+  for (const errno of SWALLOWED) {
+    it(`leaves datagrams to be copied, and says why (${errno})`, async () => {
+      const prefix = ['env', `LD_PRELOAD=${preload()}`, `SWALLOW_ZEROCOPY=${errno}`];
+      const place = getPlace();
+      const seen = await place.runAlone('udp-failures', 'swallowed', place.params('udp4'), prefix);
+      const reason = 'kernel-unsupported';
+      assert.deepEqual(seen, {
+        reasons: [reason],
+        state: 'unsupported',
+        reason,
+        sends: 0,
+        errors: [],
+      });
+    });
+  }
+});
+
 udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
   it('goes when space came free before anybody could look', async () => {
     const { ENOBUFS } = constants.errno;
@@ -75,6 +96,21 @@ loopbackSuite('answers of other kernels', (getPlace) => {
       assert.deepEqual([engine, reason, state], ['copy', 'kernel-unsupported', 'unsupported']);
       assert.deepEqual([report.copiedBytes, report.reason], [300_000, 'kernel-unsupported']);
       assert.equal(zeroCopySends, after);
+      assert.deepEqual(told, ['kernel-unsupported']);
+    });
+  }
+
+  for (const errno of SWALLOWED) {
+    it(`SO_ZEROCOPY that a sandbox swallows: everything goes by copy, and that is said (${errno})`, async () => {
+      const seen = await withFaults({ SWALLOW_ZEROCOPY: `${errno}` }, (runner) =>
+        runner.run('core-faults', 'refusedSends', params()),
+      );
+      const { engine, reason, report, zeroCopySends, told } = seen;
+      assert.deepEqual(
+        [engine, reason, report.copiedBytes],
+        ['copy', 'kernel-unsupported', 300_000],
+      );
+      assert.equal(zeroCopySends, 0);
       assert.deepEqual(told, ['kernel-unsupported']);
     });
   }

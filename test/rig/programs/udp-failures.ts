@@ -255,6 +255,24 @@ export async function unwatched(params: UdpParams) {
   return { errors, reports, pendingSends, zeroCopySends: stats.zeroCopySends };
 }
 
+/** SO_ZEROCOPY is swallowed: nothing is sent that nobody would be told of (test/helpers/kernel-faults.c). */
+export async function swallowed(params: UdpParams) {
+  let seen = {};
+  await withSession(params, { zeroCopy: FORCED }, async ({ socket, out, target }) => {
+    const { port, address } = target;
+    const reasons = new Set<string | undefined>();
+    for (let i = 0; i < ROUNDS; i++) {
+      const parcel = out.take(target, 500 + i);
+      const report = await out.promised(parcel, socket.send(parcel.data, { port, address }));
+      reasons.add(report?.reason);
+    }
+    await out.verify();
+    const { state, reason, stats } = socket.zeroCopy;
+    seen = { reasons: [...reasons], state, reason, sends: stats.zeroCopySends, errors: out.errors };
+  });
+  return seen;
+}
+
 /** Sends one by one, by copy, one of which the kernel refuses at first (test/helpers/kernel-faults.c). */
 export async function passingWant(params: UdpParams) {
   let copiedBytes = 0;
