@@ -6,6 +6,7 @@ import { PLAIN, type Envelope } from './envelope.js';
 import type { Reason } from './engine.js';
 import type { MutationWatch } from './mutation.js';
 import { pinAllUntil } from './pool-pins.js';
+import type { SegmentationRoutes } from './policy/segmentation.js';
 import type { SendTracker } from './report.js';
 
 /** Told once, when the memory is the caller's again: also when it carries an error. */
@@ -54,6 +55,8 @@ export class DatagramJob {
   watch: MutationWatch | undefined;
   /** Its callback ran. */
   isSettled = false;
+  /** Its segmentation was refused. News of the route only when the same bytes go without. */
+  refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
   copyNext: Reason | undefined;
   #segmentsOfOne = 0;
@@ -103,7 +106,12 @@ export class DatagramJob {
     return this.#lengths === undefined ? this.bytes : (this.#lengths[index] as number);
   }
 
-  advance(): void {
+  /** The next datagram went out. @param routes learn that its route refuses segmentation, where it does */
+  advance(routes?: SegmentationRoutes): void {
+    if (this.refusal !== undefined) {
+      routes?.refused(this.envelope, this.refusal.segmentSize, this.refusal.errno);
+      this.refusal = undefined;
+    }
     this.next++;
     this.copyNext = undefined;
     if (this.#segmentsOfOne === 0) this.sent++;
@@ -115,6 +123,7 @@ export class DatagramJob {
     this.error ??= error;
     this.next++;
     this.copyNext = undefined;
+    this.refusal = undefined;
   }
 
   /** Nothing more of it is sent. */

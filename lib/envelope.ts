@@ -10,7 +10,7 @@ export interface Envelope {
   readonly segmentSize: number;
   /** Absent: the socket's own. */
   readonly tos?: number | undefined;
-  /** The level at which `tos` is given. */
+  /** What the datagram goes by, and so the level at which `tos` is given: mapped addresses are IPv4. */
   readonly tosVersion: 4 | 6;
   /** Source address, 4 or 16 bytes. */
   readonly source?: Uint8Array | undefined;

@@ -4,7 +4,13 @@ import type { Native } from './binding.js';
 import { interfaceNames } from './datagram-core.js';
 import { PLAIN, type Envelope } from './envelope.js';
 import { outOfRange } from './errors.js';
-import { addressBytes, encodeAddress, type InterfaceNames } from './sockaddr.js';
+import {
+  addressBytes,
+  encodeAddress,
+  isMapped,
+  isMappedName,
+  type InterfaceNames,
+} from './sockaddr.js';
 
 /** Beyond this many destinations the cache starts anew. */
 const MOST_CACHED = 1024;
@@ -17,8 +23,6 @@ export interface Extras {
   readonly interface: string | number | undefined;
 }
 
-const MAPPED_PREFIX = /^::ffff:\d/i;
-
 export class IpEnvelopes {
   readonly #version: 4 | 6;
   readonly #native: Native;
@@ -28,6 +32,7 @@ export class IpEnvelopes {
   #lastIp = '';
   #lastHost: string | undefined;
   #last: Envelope | undefined;
+  #connected: Envelope;
   #lastWith:
     | {
         readonly base: Envelope;
@@ -41,6 +46,7 @@ export class IpEnvelopes {
     this.#version = version;
     this.#native = native;
     this.#names = interfaceNames(native);
+    this.#connected = version === 4 ? PLAIN : PLAIN6;
   }
 
   /**
@@ -56,7 +62,7 @@ export class IpEnvelopes {
     if (envelope === undefined) {
       const name = encodeAddress(ip, port, this.#version, this.#native.kernel, this.#names);
       if (name === undefined) return undefined;
-      const tosVersion = this.#version === 4 || MAPPED_PREFIX.test(ip) ? 4 : 6;
+      const { tosVersion } = this.#plainTo(name);
       envelope = Object.freeze({ ...PLAIN, name, tosVersion, address: host, port });
       if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
       this.#cache.set(key, envelope);
@@ -68,9 +74,19 @@ export class IpEnvelopes {
     return envelope;
   }
 
+  /** The socket was connected to the sockaddr `name`. */
+  connectedTo(name: Uint8Array): void {
+    this.#connected = this.#plainTo(name);
+  }
+
   /** The destination of a connected socket. */
   connected(): Envelope {
-    return this.#version === 4 ? PLAIN : PLAIN6;
+    return this.#connected;
+  }
+
+  // To a mapped address an IPv6 socket sends by IPv4, which takes control messages of IPv4 only.
+  #plainTo(name: Uint8Array): Envelope {
+    return this.#version === 4 || isMappedName(name) ? PLAIN : PLAIN6;
   }
 
   /** `base` with what else a send asks for. Throws: ERR_OUT_OF_RANGE for an unknown interface. */
@@ -91,8 +107,10 @@ export class IpEnvelopes {
       return last.envelope;
     }
     const interfaceIndex = this.interfaceIndex(through);
-    const bytes = source === undefined ? undefined : addressBytes(source);
-    const any = interfaceIndex === 0 ? undefined : new Uint8Array(this.#version === 4 ? 4 : 16);
+    const byIPv4 = base.tosVersion === 4;
+    const given = source === undefined ? undefined : addressBytes(source);
+    const bytes = byIPv4 && given !== undefined && isMapped(given) ? given.subarray(12) : given;
+    const any = interfaceIndex === 0 ? undefined : new Uint8Array(byIPv4 ? 4 : 16);
     const envelope: Envelope = Object.freeze({
       name: base.name,
       segmentSize,

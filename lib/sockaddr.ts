@@ -50,6 +50,18 @@ export function addressBytes(address: string): Buffer | undefined {
   return Buffer.from(ipaddr.parse(plain).toByteArray());
 }
 
+const MAPPED = Buffer.from('00000000000000000000ffff', 'hex');
+
+/** Whether the bytes of an IPv6 address, from `at` on, are those of a mapped IPv4 address. */
+export function isMapped(bytes: Uint8Array, at = 0): boolean {
+  return bytes.length >= at + 16 && MAPPED.equals(bytes.subarray(at, at + MAPPED.length));
+}
+
+/** Whether a sockaddr_in6 names a mapped IPv4 address: the kernel sends there by IPv4. */
+export function isMappedName(name: Uint8Array): boolean {
+  return name.length === SOCKADDR_IN6_BYTES && isMapped(name, 8);
+}
+
 /**
  * Encodes an address.
  * @param version of the socket: an IPv6 socket takes IPv6 addresses only, as node:dgram's does

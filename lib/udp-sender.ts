@@ -85,6 +85,11 @@ export class UdpSender {
     this.#blockList = blockList;
   }
 
+  /** The socket was connected to the sockaddr `name`. */
+  connectedTo(name: Uint8Array): void {
+    this.#envelopes.connectedTo(name);
+  }
+
   /** node:dgram's signatures. Throws: as node:dgram does. */
   send(args: readonly unknown[]): void {
     const connected = this.#routing.isConnected;

@@ -172,6 +172,8 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
     if (packetInfo) set(level, info);
     if (receiveTos) set(level, tos);
+    // What IPv4 peers send to an IPv6 socket tells its TOS by IPv4.
+    if (receiveTos && this.version === 6) set(kernel.SOL_IP, kernel.IP_RECVTOS);
   }
 
   #startListening(): void {
@@ -244,6 +246,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
           ? -EINVAL
           : this.core.withPort((native, bound) => native.connect(bound, name));
       if (failed < 0) error = addressError(failed, 'connect', host, port);
+      else this.#sender.connectedTo(name as Buffer);
     }
     if (error === null) {
       this.#connectState = 'connected';

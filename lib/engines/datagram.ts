@@ -264,7 +264,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
         if (reason === 'unpinnable-memory') copiedUnpinnable(this.#host, job);
         this.#queue.bytes -= bytes;
         job.tracker?.copied(bytes, reason);
-        job.advance();
+        job.advance(this.#host.routes);
       }
       if (!job.isSent) return;
       this.#finishHead();
@@ -278,7 +278,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       if (armed >= 0) return;
     }
     if (job.envelope.segmentSize > 0 && refusesSegmentation(errno)) {
-      this.#host.routes.refused(job.envelope, job.envelope.segmentSize, errno);
+      job.refusal = { segmentSize: job.envelope.segmentSize, errno };
       this.#split(job);
       return;
     }
@@ -370,7 +370,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     counters.zeroCopyBytes += bytes;
     this.#queue.bytes -= bytes;
     job.pending++;
-    job.advance();
+    job.advance(this.#host.routes);
     if (job.isSent) this.#queue.shift();
     if (channels.send.hasSubscribers)
       publish(channels.send, { socket: this.#host.socket, id, bytes });
