@@ -52,8 +52,9 @@ export function whyCopied(host: EngineHost, cursor: JobCursor): Reason | undefin
  * @param large pieces of fewer bytes are heads that were staged in memory of ours
  */
 export function alikeBytes(cursor: JobCursor, large: number): number {
+  if (!any) return cursor.left;
   const { segment, piece: first, offset, left } = cursor;
-  if (!any || segment === undefined) return left;
+  if (segment === undefined) return left;
   let bytes = 0;
   let total = -offset;
   let way: boolean | undefined;

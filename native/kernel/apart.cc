@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "kernel/sys.h"
@@ -68,13 +67,22 @@ int run_task(void* argument) {
   return 0;
 }
 
+// By hand: sscanf(3) and strtol(3) have names that only the newest C library knows (GLIBC_2.38).
+int take_number(const char** at) {
+  int number = 0;
+  for (; **at >= '0' && **at <= '9'; ++*at) number = number * 10 + (**at - '0');
+  return number;
+}
+
 // Before Linux 5.16 a process that dies with a core takes those with it that share its memory
 // (fs/coredump.c:zap_threads). Without sharing, all page tables are copied: that takes milliseconds.
 int sharing_flags() {
   utsname name;
-  int major = 0;
-  int minor = 0;
-  if (uname(&name) < 0 || std::sscanf(name.release, "%d.%d", &major, &minor) != 2) return 0;
+  if (uname(&name) < 0) return 0;
+  const char* at = name.release;
+  const int major = take_number(&at);
+  if (*at == '.') at++;
+  const int minor = take_number(&at);
   return major > 5 || (major == 5 && minor >= 16) ? CLONE_VM | CLONE_VFORK : 0;
 }
 
