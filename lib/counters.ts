@@ -25,6 +25,8 @@ export interface Counters {
   enobufs: number;
   /** Writes copied because the budget was pinned already. */
   budgetCopies: number;
+  /** Writes copied because their writer waits for each callback ('waiting-writer'). */
+  waitingCopies: number;
   /** Sends copied because their memory can be read and not pinned (memfd_secret, a device's mapping). */
   unpinnableSends: number;
   /** Sends that were accepted in part, because the send buffer was full. */
@@ -50,6 +52,7 @@ export function zeroCounters(): Counters {
     notifications: 0,
     enobufs: 0,
     budgetCopies: 0,
+    waitingCopies: 0,
     unpinnableSends: 0,
     partialSends: 0,
     strayNotifications: 0,

@@ -14,6 +14,7 @@ export type Reason =
   | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out: sends in flight take what there is
   | 'limit-too-low' // optmem_max or RLIMIT_MEMLOCK has no room for one send
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
+  | 'waiting-writer' // it writes on when its callbacks come, and copies bring them a round trip sooner
   | 'below-threshold'
   | 'no-callback' // nobody would be told when the memory is free
   | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping

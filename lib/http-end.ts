@@ -14,8 +14,10 @@ export interface EndHost {
   readonly socket: net.Socket;
   /** The message whose end() runs at present. */
   ending: object | undefined;
-  /** Calls `callback` when what the kernel accepted so far is released. */
-  handBack(callback: Callback, error: Error | null | undefined): void;
+  readonly options: { readonly holdCallbacks: boolean };
+  /** Nothing is pinned. */
+  readonly quiet: boolean;
+  hold(callback: Callback): Callback;
 }
 
 /** The upgrade of a socket; undefined of any other stream. */
@@ -81,9 +83,10 @@ function whenReleased(callback: Callback, message: Message, find: FindHost): Cal
   return function (this: unknown, error) {
     const socket = socketOf(message);
     const host = socket && find(socket);
-    if (host !== undefined) host.handBack(callback.bind(this), error);
-    else if (error === undefined) callback.call(this);
-    else callback.call(this, error);
+    const waits = host?.options.holdCallbacks === true && !host.quiet;
+    const due = waits ? host.hold(callback.bind(this)) : callback;
+    if (error === undefined) due.call(this);
+    else due.call(this, error);
   };
 }
 

@@ -1,12 +1,20 @@
 // Whether zero copy works for one connection at present: what its route shows, which it shares with
-// others, and what the kernel has room for on this socket.
+// others, what the kernel has room for on this socket, and whether its writer waits for each release.
 import type net from 'node:net';
-import { nowMs } from './clock.js';
-import { warnOnce } from './diagnostics.js';
+import { nowMs, setImmediate } from './clock.js';
+import { tellFallback, tellResume, warnOnce } from './diagnostics.js';
 import type { SendKind } from './engines/engine-host.js';
 import { addressesOf } from './node-private.js';
+import type { ResolvedOptions } from './options.js';
 import { Adaptive, type AdaptiveState, type PauseReason, type Want } from './policy/adaptive.js';
 import { Routes } from './policy/routes.js';
+import { WaitingWriter } from './policy/waiting-writer.js';
+
+/** Whose health it is. */
+interface Subject {
+  readonly socket: net.Socket;
+  readonly options: ResolvedOptions;
+}
 
 const routes = new Routes();
 
@@ -18,6 +26,7 @@ const LIMIT_WARNING =
 export class TcpHealth {
   #route: Adaptive | undefined;
   #buffers: Adaptive | undefined;
+  #writer: WaitingWriter | undefined;
 
   /**
    * Another send. Who insists on zero copy is not bound to what the route shows: it goes on where the
@@ -33,16 +42,43 @@ export class TcpHealth {
   leave(): void {
     this.#route = undefined;
     this.#buffers = undefined;
+    this.#writer = undefined;
   }
 
   get state(): AdaptiveState {
-    const states = [this.#route?.state, this.#buffers?.state];
+    const states = [this.#route?.state, this.#buffers?.state, this.#writer?.state];
     if (states.includes('paused')) return 'paused';
     return states.includes('probing') ? 'probing' : 'active';
   }
 
-  get reason(): PauseReason | undefined {
-    return this.#route?.reason ?? this.#buffers?.reason;
+  get reason(): PauseReason | 'waiting-writer' | undefined {
+    const reason = this.#route?.reason ?? this.#buffers?.reason;
+    if (reason !== undefined || (this.#writer?.state ?? 'active') === 'active') return reason;
+    return 'waiting-writer';
+  }
+
+  /**
+   * Callbacks are about to learn of releases.
+   * @param waitMs since the last send was accepted
+   * @param others sends that are still pending
+   */
+  handingBack({ socket, options }: Subject, waitMs: number, others: number): void {
+    // Who forces zero copy gets it.
+    if (others > 1 || options.insists || options.threshold <= 1) return;
+    const writer = (this.#writer ??= new WaitingWriter());
+    const cause = writer.handingBack(waitMs, socket.bytesRead, others);
+    if (cause === 'at once') setImmediate(forget, writer);
+  }
+
+  /** A large write begins: whether it is copied, because its writer waits for callbacks. */
+  waits(socket: net.Socket): boolean {
+    const writer = this.#writer;
+    if (writer?.watches !== true) return false;
+    const now = nowMs();
+    const changed = writer.wrote(now, socket.bytesRead);
+    if (changed === 'paused') tellFallback(socket, 'waiting-writer');
+    if (changed === 'active') tellResume(socket);
+    return writer.copies(now);
   }
 
   /** Why the next send may not go zero-copy; undefined when it may. */
@@ -85,6 +121,10 @@ export class TcpHealth {
     (this.#buffers ??= new Adaptive()).outOfBuffers(want, nowMs());
     if (want === 'limit-too-low') warnOnce('ZC_LIMIT', LIMIT_WARNING);
   }
+}
+
+function forget(writer: WaitingWriter): void {
+  writer.forget();
 }
 
 function routeOf(socket: net.Socket): Adaptive {

@@ -191,6 +191,10 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     tellFallback(this.socket, 'kernel-unsupported');
   }
 
+  handingBack(waitMs: number, others: number): void {
+    this.#health.handingBack(this, waitMs, others);
+  }
+
   settlingQuietly(settle: () => void): void {
     nodePrivate.settleQuietly(this.socket, settle);
   }
@@ -222,11 +226,6 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
   hold(callback: WriteCallback): WriteCallback {
     return this.#held.hold(callback);
-  }
-
-  handBack(callback: WriteCallback, error: Error | null | undefined): void {
-    const waits = this.options.holdCallbacks && !this.quiet;
-    (waits ? this.hold(callback) : callback)(...(error === undefined ? [] : [error]));
   }
 
   /** Node will not call what hold() answered: the write threw. */
@@ -368,7 +367,10 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     const means = this.#standing();
     if (typeof means === 'string') return this.#refuse(means);
     this.#health.follow(this.options.insists, this.socket);
-    return this.refusal() ?? means;
+    const refused = this.refusal();
+    if (refused !== undefined || !this.#health.waits(this.socket)) return refused ?? means;
+    this.counters.waitingCopies++;
+    return 'waiting-writer';
   }
 
   // Why there is no engine; undefined when one is attached.

@@ -21,6 +21,12 @@ export interface EngineHost {
   sent(): SendKind;
   /** A notification came; `kind`: whether it covers a probe. */
   completed(copied: boolean, kind: SendKind): void;
+  /**
+   * Callbacks are about to learn of releases, and no write is being sent.
+   * @param waitMs since the last send was accepted
+   * @param others sends that are still pending
+   */
+  handingBack(waitMs: number, others: number): void;
   outOfBuffers(want: Want): void;
   /** The kernel does not send this connection's bytes by the engine of this name. */
   engineRefused(engine: EngineName): void;

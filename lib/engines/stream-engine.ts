@@ -48,6 +48,7 @@ export abstract class StreamEngine implements PortOwner {
   #jobResource: AsyncResource | undefined;
   #jobPieces: readonly PoolPiece[] | undefined;
   #eager = false;
+  #acceptedMs = NaN; // of the last zero-copy send
   #linger: LingerClock | undefined;
   readonly #unrefGrace = new UnrefGrace();
   /** Another process has the descriptor, too. */
@@ -229,6 +230,8 @@ export abstract class StreamEngine implements PortOwner {
 
   onRangesDone(): void {
     if (this.#phase === 'closed') return;
+    if (this.handbacks.size > 0 && this.#job === undefined)
+      this.host.handingBack(this.reactor.nowMs - this.#acceptedMs, this.pendingSends);
     this.handbacks.settle(this.inflight.releasedBelow);
     if (this.#eager && this.handbacks.size === 0 && this.#phase === 'open') this.#setEager(false);
     if (this.#phase === 'lingering') this.#closeIfReleased();
@@ -310,7 +313,7 @@ export abstract class StreamEngine implements PortOwner {
     const poolPieces = this.#pinFor(pieces);
     lease?.retain();
     watch?.retain();
-    const acceptedMs = this.reactor.nowMs;
+    const acceptedMs = (this.#acceptedMs = this.reactor.nowMs);
     const bytes = accepted;
     const sent = { bytes, pieces, shares, kind, telling, lease, poolPieces, watch, acceptedMs };
     const id = this.inflight.add(sent);

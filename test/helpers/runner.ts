@@ -29,6 +29,7 @@ interface Modules {
   promises: typeof import('../rig/programs/promises');
   routes: typeof import('../rig/programs/routes');
   teardown: typeof import('../rig/programs/teardown');
+  waiting: typeof import('../rig/programs/waiting');
 }
 
 type Params<F> = F extends (params: infer P) => unknown ? P : never;

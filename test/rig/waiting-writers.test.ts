@@ -1,0 +1,36 @@
+// Who waits for each callback before the next write would wait a round trip for it: such a writer is
+// copied for, and a stream is not.
+import assert from 'node:assert/strict';
+import { rigPlaceSuite } from '../helpers/place';
+
+const ENGINES = ['msg_zerocopy', 'io_uring'] as const;
+
+rigPlaceSuite('writers that wait for their callbacks', (getPlace) => {
+  for (const engine of ENGINES) {
+    const hears = engine === 'io_uring';
+    const params = () => ({ to: getPlace().to(), zeroCopy: {}, hears });
+
+    it(`are copied for, and go zero-copy again when they stream, by ${engine}`, async () => {
+      const { copied } = await getPlace()
+        .startRunner()
+        .run('waiting', 'waitsThenStreams', params());
+      assert.ok(copied > 0);
+    });
+
+    it(`are called back before the event loop goes on while they are copied for, by ${engine}`, async () => {
+      const { first } = await getPlace().startRunner().run('waiting', 'callsBackAtOnce', params());
+      assert.equal(first, 'the callback');
+    });
+
+    it(`are told from a stream with callbacks, which is not copied, by ${engine}`, async () => {
+      const { seen } = await getPlace().startRunner().run('waiting', 'streams', params());
+      assert.deepEqual(seen, ['active', 0]);
+    });
+
+    it(`wait where engine and threshold insist, by ${engine}`, async () => {
+      const given = { ...params(), zeroCopy: { engine, threshold: 65_536 } };
+      const { seen } = await getPlace().startRunner().run('waiting', 'insists', given);
+      assert.deepEqual(seen, ['active', 0]);
+    });
+  }
+});
