@@ -21,6 +21,7 @@ export interface NativeConstants {
   readonly PIECES_PER_BATCH: number;
   readonly ENVELOPE_WORDS: number;
   readonly ARRIVAL_WORDS: number;
+  readonly RECEIVE_SLOT_BYTES: number;
   readonly ARRIVAL_TRUNCATED: number;
   readonly NO_TOS: number;
   /** What a failed zero-copy datagram that took an id is less by. */

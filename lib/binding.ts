@@ -195,7 +195,10 @@ export interface Native {
   getOption(port: number, level: number, name: number): number;
   /** SO_ATTACH_FILTER: 8 bytes for each instruction. */
   attachFilter(port: number, instructions: Uint8Array): number;
-  /** Whether RECORD_READABLE is wanted; holds the event loop while it is. */
+  /**
+   * Whether RECORD_READABLE is wanted; holds the event loop while it is. Each call with `true` also has
+   * it told what waits already.
+   */
   setReading(port: number, reading: boolean): number;
   /**
    * sendmmsg(2) of datagrams that the shared envelopes describe; how many went, or -errno of the first.
@@ -208,11 +211,13 @@ export interface Native {
     count: number,
     flags: number,
   ): number;
-  /** recvmmsg(2): how many, or -errno. Arrival word 0 says how many bytes takeReceived() needs. */
-  receive(port: number, limit: number): number;
+  /**
+   * recvmmsg(2) into `memory`, which has RECEIVE_SLOT_BYTES for each datagram; how many, or -errno. The
+   * shared arrivals describe them.
+   */
+  receive(port: number, memory: Uint8Array): number;
   /** Datagrams that the kernel dropped because the socket's buffer was full, or -errno. */
   receiveDrops(port: number): number;
-  takeReceived(slab: Uint8Array, offset: number): void;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
 
   // For diagnose(): by rtnetlink and ethtool, of this network namespace.

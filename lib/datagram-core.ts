@@ -10,7 +10,7 @@ import type { DatagramCounters } from './counters.js';
 import { DatagramIterator } from './datagram-iterator.js';
 import { DatagramJob, type JobGroup, type JobShape, type SendCallback } from './datagram-job.js';
 import type { ResolvedDatagramOptions } from './datagram-options.js';
-import { DatagramReceiver, type ArrivalSink } from './datagram-receiver.js';
+import { DatagramReceiver, MESSAGES_PER_TURN, type ArrivalSink } from './datagram-receiver.js';
 import { DatagramZeroCopy, type ZeroCopySubject } from './datagram-zero-copy.js';
 import { DatagramEngine } from './engines/datagram.js';
 import type { DatagramHost, DatagramSender } from './engines/datagram-host.js';
@@ -26,6 +26,11 @@ import type { InterfaceNames } from './sockaddr.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
+/** Listeners of one turn may take so long together, looked at every so many messages: as with any number
+ * of messages, timers and other sockets wait meanwhile. */
+const DELIVERY_MS = 10;
+const LOOK_AT_CLOCK = 4;
+
 /** A received datagram. */
 export interface Arrival<Info> {
   readonly data: Buffer;
@@ -35,7 +40,7 @@ export interface Arrival<Info> {
 /** What the core asks of the socket it serves. */
 export interface DatagramOwner<Info> extends EventEmitter {
   /** Reads datagram `slot` from the shared words; calls `add` for each datagram it stands for. */
-  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: Info) => void): void;
+  describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
   close(): unknown;
 }
 
@@ -57,7 +62,9 @@ export function interfaceNames(native: Native): InterfaceNames {
 
 let sharedWords: DatagramWords | undefined;
 
-export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySubject {
+export class DatagramCore<Info>
+  implements DatagramHost, ArrivalSink<Arrival<Info>>, ZeroCopySubject
+{
   readonly reactor: Reactor;
   readonly words: DatagramWords;
   readonly options: ResolvedDatagramOptions;
@@ -68,14 +75,10 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
   readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
   readonly #aborts = new AbortJobs();
   #engine: DatagramSender | undefined;
-  #receiver: DatagramReceiver | undefined;
+  #receiver: DatagramReceiver<Arrival<Info>> | undefined;
   #closed = false;
   #referenced = true;
   #wantsArrivals = false;
-  #batch: Arrival<Info>[] = [];
-  readonly #add = (data: Buffer, rinfo: Info): void => {
-    this.#batch.push({ data, rinfo });
-  };
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
@@ -116,7 +119,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
    * @param batch datagrams to receive with one system call
    * @param engine who sends; default the engine of all sockets
    */
-  attach(port: number, batch = this.words.batch, engine?: DatagramSender): void {
+  attach(port: number, batch = this.words.receiveBatch, engine?: DatagramSender): void {
     this.#engine = engine ?? new DatagramEngine(port, this.reactor, this.words, this);
     this.#receiver = new DatagramReceiver(port, this.words, this, batch);
     if (!this.#referenced) this.native.setReferenced(port, false);
@@ -252,6 +255,7 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
 
   iterate(): DatagramIterator<Arrival<Info>> {
     const iterator: DatagramIterator<Arrival<Info>> = new DatagramIterator(
+      this.socket,
       () => this.#updateReading(),
       (left) => {
         this.#iterators.delete(left);
@@ -279,21 +283,23 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
     });
   }
 
-  arrived(data: Buffer, slot: number): void {
-    this.socket.describe(data, slot, this.#add);
+  describe(slot: number, add: (arrival: Arrival<Info>) => void): void {
+    this.socket.describe(slot, add);
   }
 
-  batchDone(): void {
-    const batch = this.#batch;
-    this.#batch = [];
-    this.#resource.runInAsyncScope(this.#deliver, this, batch);
+  deliver(arrivals: readonly Arrival<Info>[], from: number): number {
+    const next = this.#resource.runInAsyncScope(this.#deliver, this, arrivals, from);
     for (const iterator of this.#iterators) if (iterator.isFull) this.#updateReading();
+    return next;
   }
 
-  #deliver(batch: readonly Arrival<Info>[]): void {
+  #deliver(arrivals: readonly Arrival<Info>[], from: number): number {
     const { socket } = this;
-    for (const arrival of batch) {
-      if (this.#closed) return;
+    const end = Math.min(arrivals.length, from + MESSAGES_PER_TURN);
+    const startedMs = nowMs();
+    for (let next = from; next < end; next++) {
+      if (this.#closed) return arrivals.length;
+      const arrival = arrivals[next] as Arrival<Info>;
       this.counters.receivedDatagrams++;
       for (const iterator of this.#iterators) iterator.push(arrival);
       try {
@@ -301,11 +307,18 @@ export class DatagramCore<Info> implements DatagramHost, ArrivalSink, ZeroCopySu
       } catch (thrown) {
         rethrowLater(thrown);
       }
+      const looks = (next - from) % LOOK_AT_CLOCK === LOOK_AT_CLOCK - 1;
+      if (looks && nowMs() - startedMs > DELIVERY_MS) return next + 1;
     }
+    return end;
+  }
+
+  lookAgain(): void {
+    this.#updateReading();
   }
 
   receiveFailed(errno: number): void {
-    this.emitError(systemError(errno, 'recvmsg'));
+    if (!this.#closed) this.emitError(systemError(errno, 'recvmsg'));
   }
 
   emitError(error: Error): void {

@@ -14,7 +14,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
   protected abstract readonly core: DatagramCore<Info>;
 
   /** @internal */
-  abstract describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: Info) => void): void;
+  abstract describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
 
   /** What the socket does at present, and how its bytes travelled. */
   get zeroCopy(): DatagramControl {
@@ -72,7 +72,10 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
     return this.core.queuedSends;
   }
 
-  /** Datagrams as they come; ends when the socket closes. A slow loop makes the kernel drop, counted. */
+  /**
+   * Datagrams as they come; ends when the socket closes, and rejects with its 'error', which needs no
+   * other listener then. A slow loop makes the kernel drop, counted.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>> {
     return this.core.iterate();
   }

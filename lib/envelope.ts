@@ -49,9 +49,18 @@ const ARRIVAL = {
   destination: 16,
 } as const;
 
+/** Datagrams that one receive() brings at most. */
+const RECEIVE_BATCH = 32;
+
+/** Smaller messages lie in Node's pool, as Buffers of few bytes do. Where the pool is large (64 KiB from
+ * Node 26 on) a larger message that is kept would hold too much of it. */
+const POOLED_BELOW = Buffer.poolSize > 8192 ? 512 : Buffer.poolSize >>> 1;
+
 /** One environment's envelopes and arrivals. */
 export class DatagramWords {
+  /** Datagrams that are sent, and that are received, with one system call. */
   readonly batch: number;
+  readonly receiveBatch = RECEIVE_BATCH;
   readonly #native: Native;
   readonly #envelopeWords: number;
   readonly #arrivalWords: number;
@@ -60,16 +69,20 @@ export class DatagramWords {
   readonly #envelopeBytes: Buffer;
   readonly #arrivals: Uint32Array;
   readonly #arrivalBytes: Buffer;
+  readonly #slotBytes: number;
+  /** What is received lies here until its message is made. Nobody else ever sees this memory. */
+  #received: Buffer | undefined;
   /** What each slot describes at present: writing it again is spared. */
   readonly #written: (Envelope | undefined)[];
 
   constructor(native: Native) {
-    const { BATCH, ENVELOPE_WORDS, ARRIVAL_WORDS, NO_TOS } = native.constants;
+    const { BATCH, ENVELOPE_WORDS, ARRIVAL_WORDS, NO_TOS, RECEIVE_SLOT_BYTES } = native.constants;
     this.#native = native;
     this.batch = BATCH;
     this.#envelopeWords = ENVELOPE_WORDS;
     this.#arrivalWords = ARRIVAL_WORDS;
     this.#noTos = NO_TOS;
+    this.#slotBytes = RECEIVE_SLOT_BYTES;
     this.#envelopes = new Uint32Array(BATCH * ENVELOPE_WORDS);
     this.#envelopeBytes = Buffer.from(this.#envelopes.buffer);
     this.#arrivals = new Uint32Array(BATCH * ARRIVAL_WORDS);
@@ -101,18 +114,37 @@ export class DatagramWords {
     if (source !== undefined) this.#envelopeBytes.set(source, (at + ENVELOPE.source) * 4);
   }
 
-  /** Bytes of all datagrams of the last receive(). */
-  get receivedBytes(): number {
-    return this.#arrivals[ARRIVAL.offset] as number;
+  /**
+   * Receives up to `limit` datagrams, at most receiveBatch. What was received before is overwritten.
+   * @returns how many, or -errno
+   */
+  receive(port: number, limit: number): number {
+    const bytes = limit * this.#slotBytes;
+    const memory = (this.#received ??= Buffer.allocUnsafeSlow(RECEIVE_BATCH * this.#slotBytes));
+    return this.#native.receive(port, bytes === memory.length ? memory : memory.subarray(0, bytes));
+  }
+
+  /** Bytes of datagram `slot`, from `from` on, that are overwritten by the next receive(). */
+  view(slot: number, from: number, bytes: number): Buffer {
+    const at = this.#arrival(slot, ARRIVAL.offset) + from;
+    return (this.#received as Buffer).subarray(at, at + bytes);
+  }
+
+  /**
+   * The same in memory of its own, as node:dgram hands them out: exactly these bytes, or, where they are
+   * few, a part of Node's pool, which cannot be transferred.
+   */
+  message(slot: number, from: number, bytes: number): Buffer {
+    const isSmall = bytes < POOLED_BELOW;
+    const message = isSmall ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
+    message.set(this.view(slot, from, bytes));
+    return message;
   }
 
   #arrival(slot: number, field: number): number {
     return this.#arrivals[slot * this.#arrivalWords + field] as number;
   }
 
-  offset(slot: number): number {
-    return this.#arrival(slot, ARRIVAL.offset);
-  }
   bytes(slot: number): number {
     return this.#arrival(slot, ARRIVAL.bytes);
   }

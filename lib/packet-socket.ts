@@ -5,7 +5,7 @@ import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
 import type { Native, NativeInterface } from './binding.js';
 import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
-import { DatagramCore } from './datagram-core.js';
+import { DatagramCore, type Arrival } from './datagram-core.js';
 import { DatagramJob, sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import { integer, resolveDatagramOptions } from './datagram-options.js';
 import { DatagramSocket, optionsObject } from './datagram-socket.js';
@@ -363,7 +363,8 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   }
 
   /** @internal */
-  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: PacketRemoteInfo) => void): void {
+  describe(slot: number, add: (arrival: Arrival<PacketRemoteInfo>) => void): void {
+    const { words } = this.core;
     const peer = this.#peers.of(slot);
     if (peer === undefined) return;
     const rinfo: PacketRemoteInfo = {
@@ -372,13 +373,16 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       protocol: peer.protocol,
       packetType: this.#packetTypes[peer.packetType] ?? 'host',
       address: peer.address,
-      size: data.length,
+      size: words.bytes(slot),
     };
-    if (!this.#checked.virtioHeader) return add(data, rinfo);
-    const offload = readVirtioHeader(data, this.core.native.kernel);
-    if (offload !== undefined) rinfo.offload = offload;
-    rinfo.size -= VIRTIO_HEADER_BYTES;
-    add(data.subarray(VIRTIO_HEADER_BYTES), rinfo);
+    let from = 0;
+    if (this.#checked.virtioHeader) {
+      from = VIRTIO_HEADER_BYTES;
+      const offload = readVirtioHeader(words.view(slot, 0, from), this.core.native.kernel);
+      if (offload !== undefined) rinfo.offload = offload;
+      rinfo.size -= from;
+    }
+    add({ data: words.message(slot, from, rinfo.size), rinfo });
   }
 }
 

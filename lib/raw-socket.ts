@@ -5,7 +5,7 @@ import { nextTick } from './clock.js';
 import { addExtras } from './arrival-extras.js';
 import type { KernelConstants } from './binding-constants.js';
 import { bytesOf, checkItems, messagePayloads, type DatagramItem } from './datagram-arguments.js';
-import { DatagramCore, interfaceNames } from './datagram-core.js';
+import { DatagramCore, interfaceNames, type Arrival } from './datagram-core.js';
 import { sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
 import { flag, integer, resolveDatagramOptions } from './datagram-options.js';
 import { DatagramSocket, optionsObject } from './datagram-socket.js';
@@ -175,7 +175,8 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const { interface: device, filter, checksumOffset } = this.#options;
     if (device === undefined && filter === undefined && checksumOffset === undefined) return;
     attachProgram(native, port, encodeProgram([REJECT_ALL]));
-    while (native.receive(port, this.core.words.batch) > 0);
+    const { words } = this.core;
+    while (words.receive(port, words.receiveBatch) > 0);
     const { SOL_SOCKET, SO_DETACH_FILTER } = native.kernel;
     if (program !== undefined) attachProgram(native, port, program);
     else this.core.setOption('setsockopt', SOL_SOCKET, SO_DETACH_FILTER, 0);
@@ -333,16 +334,17 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
   }
 
   /** @internal */
-  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: RawRemoteInfo) => void): void {
+  describe(slot: number, add: (arrival: Arrival<RawRemoteInfo>) => void): void {
+    const { words } = this.core;
     const peer = this.#peers.of(slot);
     if (peer === undefined) return;
     const rinfo: RawRemoteInfo = {
       address: peer.address,
       family: peer.family,
-      size: data.length,
+      size: words.bytes(slot),
     };
-    addExtras(rinfo, this.core.words, slot, this.#options);
-    add(data, rinfo);
+    addExtras(rinfo, words, slot, this.#options);
+    add({ data: words.message(slot, 0, rinfo.size), rinfo });
   }
 
   address(): { address: string; family: string } {

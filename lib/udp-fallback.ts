@@ -380,6 +380,7 @@ export class FallbackUdpSocket extends NodesSocket {
   /** Datagrams as they come; ends when the socket closes. What a slow loop has no room for is lost. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<udp.UdpRemoteInfo>> {
     const iterator: DatagramIterator<Arrival<udp.UdpRemoteInfo>> = new DatagramIterator(
+      this,
       () => undefined,
       (left) => this.#iterators.delete(left),
     );

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { nextTick } from './clock.js';
 import { addExtras } from './arrival-extras.js';
-import { DatagramCore, interfaceNames } from './datagram-core.js';
+import { DatagramCore, interfaceNames, type Arrival } from './datagram-core.js';
 import { flag, resolveDatagramOptions } from './datagram-options.js';
 import { addressError, invalidType, ipBlocked, nodeError, systemError } from './errors.js';
 import { bindErrorEvent } from './node-private.js';
@@ -352,7 +352,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   // --- receiving ----------------------------------------------------------------------------------
 
   /** @internal */
-  describe(data: Buffer, slot: number, add: (data: Buffer, rinfo: UdpRemoteInfo) => void): void {
+  describe(slot: number, add: (arrival: Arrival<UdpRemoteInfo>) => void): void {
     const { words } = this.core;
     const peer = this.#peers.of(slot);
     if (peer === undefined) return;
@@ -360,14 +360,17 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (this.#options.receiveBlockList?.check(address, family === 'IPv4' ? 'ipv4' : 'ipv6')) return;
     const info = (size: number): UdpRemoteInfo => ({ address, family, port, size });
     const segmentSize = words.segmentSize(slot);
-    const split = segmentSize > 0 && data.length > segmentSize && this.#options.gro !== 'whole';
+    const bytes = words.bytes(slot);
+    const split = segmentSize > 0 && bytes > segmentSize && this.#options.gro !== 'whole';
     if (!split) {
-      add(data, this.#withExtras(info(data.length), slot, segmentSize));
+      const rinfo = this.#withExtras(info(bytes), slot, segmentSize);
+      add({ data: words.message(slot, 0, bytes), rinfo });
       return;
     }
-    for (let at = 0; at < data.length; at += segmentSize) {
-      const datagram = data.subarray(at, at + segmentSize);
-      add(datagram, this.#withExtras(info(datagram.length), slot, 0));
+    for (let at = 0; at < bytes; at += segmentSize) {
+      const size = Math.min(segmentSize, bytes - at);
+      const rinfo = this.#withExtras(info(size), slot, 0);
+      add({ data: words.message(slot, at, size), rinfo });
     }
   }
 

@@ -14,12 +14,6 @@
 namespace msg_zerocopy {
 namespace {
 
-// The largest IP datagram, a link header and a virtio header. The stride is an odd number of cache
-// lines: slots that start at equal offsets in their pages would share the sets of the cache.
-constexpr size_t kSlotBytes = 65'536 + 256;
-constexpr size_t kSlotStride = 65'536 + 64 * 5;
-static_assert(kSlotStride >= kSlotBytes, "slots do not overlap");
-
 int send_run(int fd, mmsghdr* messages, size_t count, int flags) {
   int sent;
   do {
@@ -63,54 +57,42 @@ int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t coun
   return send_run(fd, messages, count, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-int ReceiveBatch::receive(int fd, size_t limit) {
-  if (slots_ == nullptr) {
-    slots_.reset(new uint8_t[kBatch * kSlotStride]);
-    controls_.reset(new uint8_t[kBatch * kControlBytes]);
-  }
-  count_ = 0;
-  limit = std::min(limit, kBatch);
+int receive_datagrams(int fd, uint8_t* memory, size_t bytes, Arrival* arrivals) {
+  mmsghdr messages[kBatch];
+  iovec vectors[kBatch];
+  sockaddr_storage names[kBatch];
+  alignas(cmsghdr) uint8_t controls[kBatch][kControlBytes];
+  const size_t limit = std::min(kBatch, bytes / kSlotBytes);
+  if (limit == 0) return -EINVAL;
   for (size_t i = 0; i < limit; i++) {
-    vectors_[i] = {slots_.get() + i * kSlotStride, kSlotBytes};
-    msghdr& header = messages_[i].msg_hdr;
-    header.msg_name = &names_[i];
-    header.msg_namelen = sizeof names_[i];
-    header.msg_iov = &vectors_[i];
+    vectors[i] = {memory + i * kSlotBytes, kSlotBytes};
+    msghdr& header = messages[i].msg_hdr;
+    header.msg_name = &names[i];
+    header.msg_namelen = sizeof names[i];
+    header.msg_iov = &vectors[i];
     header.msg_iovlen = 1;
-    header.msg_control = controls_.get() + i * kControlBytes;
+    header.msg_control = controls[i];
     header.msg_controllen = kControlBytes;
     header.msg_flags = 0;
   }
   int received;
   do {
-    received = recvmmsg(fd, messages_, static_cast<unsigned>(limit), MSG_DONTWAIT, nullptr);
+    received = recvmmsg(fd, messages, static_cast<unsigned>(limit), MSG_DONTWAIT, nullptr);
   } while (received < 0 && errno == EINTR);
   if (received < 0) return -errno;
-  count_ = static_cast<size_t>(received);
-  return received;
-}
-
-size_t ReceiveBatch::total_bytes() const {
-  size_t total = 0;
-  for (size_t i = 0; i < count_; i++) total += messages_[i].msg_len;
-  return total;
-}
-
-void ReceiveBatch::take(uint8_t* into, size_t offset, Arrival* arrivals) const {
-  for (size_t i = 0; i < count_; i++) {
-    const msghdr& header = messages_[i].msg_hdr;
+  for (int i = 0; i < received; i++) {
+    const msghdr& header = messages[i].msg_hdr;
     Arrival arrival;
     std::memset(&arrival, 0, sizeof arrival);
-    arrival.offset = static_cast<uint32_t>(offset);
-    arrival.bytes = messages_[i].msg_len;
+    arrival.offset = static_cast<uint32_t>(static_cast<uint8_t*>(vectors[i].iov_base) - memory);
+    arrival.bytes = messages[i].msg_len;
     if ((header.msg_flags & MSG_TRUNC) != 0) arrival.flags |= kArrivalTruncated;
     arrival.name_bytes = std::min<uint32_t>(header.msg_namelen, kNameBytes);
-    std::memcpy(arrival.name, &names_[i], arrival.name_bytes);
+    std::memcpy(arrival.name, &names[i], arrival.name_bytes);
     read_control(header, &arrival);
-    std::memcpy(into + offset, vectors_[i].iov_base, arrival.bytes);
-    offset += arrival.bytes;
     arrivals[i] = arrival;
   }
+  return received;
 }
 
 int attach_filter(int fd, const void* instructions, size_t count) {

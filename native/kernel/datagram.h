@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 
 namespace msg_zerocopy {
 
@@ -39,7 +38,7 @@ int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t coun
 
 // What came with one datagram, shared with JavaScript like Envelope.
 struct Arrival {
-  uint32_t offset;  // where take() put it
+  uint32_t offset;  // in the memory that it was received into
   uint32_t bytes;
   uint32_t flags;         // kArrivalTruncated
   uint32_t segment_size;  // UDP_GRO: the datagram is several of this size; 0: one
@@ -54,25 +53,14 @@ static_assert(sizeof(Arrival) == 80, "arrivals are shared with JavaScript");
 
 constexpr uint32_t kArrivalTruncated = 1;
 
-// Receives into memory of its own, which is touched only as far as datagrams reach, and hands them
-// over side by side.
-class ReceiveBatch {
- public:
-  // Receives up to `limit` datagrams. Answers how many, or -errno. What was received before is gone.
-  int receive(int fd, size_t limit);
-  // Bytes that take() needs.
-  size_t total_bytes() const;
-  // Copies what was received to `into`, and describes it in `arrivals`.
-  void take(uint8_t* into, size_t offset, Arrival* arrivals) const;
+// What memory for one datagram takes: the largest IP datagram, a link header and a virtio header. An
+// odd number of cache lines: slots that start at equal offsets in their pages would share the sets of
+// the cache.
+constexpr size_t kSlotBytes = 65'536 + 64 * 5;
 
- private:
-  std::unique_ptr<uint8_t[]> slots_;
-  std::unique_ptr<uint8_t[]> controls_;
-  mmsghdr messages_[kBatch];
-  iovec vectors_[kBatch];
-  sockaddr_storage names_[kBatch];
-  size_t count_ = 0;
-};
+// Receives datagrams, each into a slot of `memory`, which is touched only as far as they reach, and
+// describes them in `arrivals`. Answers how many, kBatch at most, or -errno; -EINVAL without a slot.
+int receive_datagrams(int fd, uint8_t* memory, size_t bytes, Arrival* arrivals);
 
 // Attaches a classic BPF program (SO_ATTACH_FILTER) of `count` sock_filter instructions.
 int attach_filter(int fd, const void* instructions, size_t count);

@@ -50,6 +50,7 @@ constexpr Constant kOwn[] = {
     {"PIECES_PER_BATCH", kPiecesPerBatch},
     {"ENVELOPE_WORDS", sizeof(Envelope) / 4},
     {"ARRIVAL_WORDS", sizeof(Arrival) / 4},
+    {"RECEIVE_SLOT_BYTES", kSlotBytes},
     {"ARRIVAL_TRUNCATED", kArrivalTruncated},
     {"NO_TOS", kNoTos},
     {"ID_TAKEN", Port::kIdTaken},

@@ -141,16 +141,14 @@ Napi::Value send(const Napi::CallbackInfo& info) {
   return number(info, reactor->send_datagrams(port, envelopes, iov, count, flags));
 }
 
-// receive(port, limit) -> datagrams, or -errno; the first shared arrival word says how many bytes
-// takeReceived() needs.
+// receive(port, memory) -> datagrams, or -errno. As many as `memory` has slots, at most; described by
+// the shared arrivals.
 Napi::Value receive(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  ReceiveBatch* batch = env_of(info)->receive_batch();
-  const int received = batch->receive(port->fd(), uint_at(info, 1));
-  if (received > 0) env_of(info)->arrivals()->offset = static_cast<uint32_t>(batch->total_bytes());
-  return number(info, received);
+  const Bytes memory = bytes_of(info.Env(), info[1]);
+  return number(info, receive_datagrams(port->fd(), memory.data, memory.size, env_of(info)->arrivals()));
 }
 
 Napi::Value drops(const Napi::CallbackInfo& info) {
@@ -158,17 +156,6 @@ Napi::Value drops(const Napi::CallbackInfo& info) {
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
   return number(info, static_cast<double>(receive_drops(port->fd())));
-}
-
-// takeReceived(slab, offset): the slab has room for them.
-Napi::Value take_received(const Napi::CallbackInfo& info) {
-  const Bytes slab = bytes_of(info.Env(), info[0]);
-  const size_t offset = uint_at(info, 1);
-  const ReceiveBatch* batch = env_of(info)->receive_batch();
-  if (slab.data != nullptr && offset + batch->total_bytes() <= slab.size) {
-    batch->take(slab.data, offset, env_of(info)->arrivals());
-  }
-  return info.Env().Undefined();
 }
 
 // findInterface(name or index) -> { index, name, mtu, type, address }, or -errno
@@ -214,7 +201,6 @@ void export_datagrams(Napi::Env env, Napi::Object exports) {
   exports["sendDatagrams"] = Napi::Function::New(env, send, "sendDatagrams");
   exports["receive"] = Napi::Function::New(env, receive, "receive");
   exports["receiveDrops"] = Napi::Function::New(env, drops, "receiveDrops");
-  exports["takeReceived"] = Napi::Function::New(env, take_received, "takeReceived");
   exports["findInterface"] = Napi::Function::New(env, find, "findInterface");
   exports["probeOption"] = Napi::Function::New(env, probe, "probeOption");
 }

@@ -29,7 +29,6 @@ class Env {
   void share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals);
   const Envelope* envelopes() const { return envelopes_; }
   Arrival* arrivals() const { return arrivals_; }
-  ReceiveBatch* receive_batch() { return &receive_batch_; }
 
   // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.
   const std::shared_ptr<Slabs>& slabs() { return slabs_; }
@@ -54,7 +53,6 @@ class Env {
   Napi::Reference<Napi::Uint32Array> arrival_words_;
   const Envelope* envelopes_ = nullptr;
   Arrival* arrivals_ = nullptr;
-  ReceiveBatch receive_batch_;
 };
 
 // Connections aborted because their environment ended while the kernel held its memory.

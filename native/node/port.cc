@@ -155,7 +155,7 @@ void Port::disarm(int epoll) {
 }
 
 int Port::set_reading(int epoll, bool reading) {
-  if (reading == reading_) return 0;
+  if (!reading && !reading_) return 0;
   reading_ = reading;
   const int watching = watch(epoll);
   if (watching < 0) reading_ = !reading;

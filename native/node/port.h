@@ -71,6 +71,7 @@ class Port {
 
   int arm(int epoll);     // wait for space; race-free, see port.cc
   void stop_waiting() { waiting_ = false; }
+  // Also tells of what waits already, each time that it is called with `true`.
   int set_reading(int epoll, bool reading);
   int linger(int epoll);  // FIN after what was accepted, then watch for late data of the peer
   int abort();            // RST, queues purged; what was pending becomes readable

@@ -14,6 +14,9 @@ namespace msg_zerocopy {
 namespace {
 
 constexpr int kEventsPerWait = 128;
+// Sockets that have more to say than one turn is for are told again: the rest is the next turn's, which
+// libuv starts because the epoll set is still readable.
+constexpr int kWaitsPerWakeup = 8;
 
 // Ranges that nobody waits for are handed to JavaScript together: after this many, or this long.
 constexpr size_t kHoldRanges = 16;
@@ -216,6 +219,7 @@ size_t Reactor::reap(Port* port) {
 void Reactor::on_readable() {
   epoll_event events[kEventsPerWait];
   int count;
+  int waits = 0;
   size_t held_ranges = 0;
   do {
     count = epoll_wait(epoll_.get(), events, kEventsPerWait, 0);
@@ -237,7 +241,7 @@ void Reactor::on_readable() {
       deliver();
       held_ranges = 0;
     }
-  } while (count == kEventsPerWait);
+  } while (count == kEventsPerWait && ++waits < kWaitsPerWakeup);
   if (holding_.empty() || timer_runs_) return;
   timer_runs_ = true;
   uv_timer_start(
