@@ -127,11 +127,15 @@ export class UdpOutgoing {
     });
   }
 
+  /** More might not fit into the receive buffers. */
+  get isFull(): boolean {
+    return [...this.#expected].some(([target, expected]) => isFull(target, expected));
+  }
+
   /** Waits for the receivers when more might not fit into their receive buffers. */
   async pace(): Promise<void> {
     for (const [target, expected] of this.#expected) {
-      const full = expected.unread >= target.opened.recvBufferSize / 4;
-      if (!full && expected.frames < MOST_FRAMES) continue;
+      if (!isFull(target, expected)) continue;
       await this.settled();
       await target.drained();
       expected.unread = 0;
@@ -199,6 +203,10 @@ export class UdpOutgoing {
     if (list === undefined) this.#free.set(buffer.length, [buffer]);
     else list.push(buffer);
   }
+}
+
+function isFull({ opened }: Target, { unread, frames }: Expectation): boolean {
+  return unread >= opened.recvBufferSize / 4 || frames >= MOST_FRAMES;
 }
 
 function compare(report: SocketReport, expected: Expectation, tolerance: Tolerance): void {

@@ -24,6 +24,7 @@ interface Modules {
   'udp-modes': typeof import('../rig/programs/udp-modes');
   'udp-queues': typeof import('../rig/programs/udp-queues');
   'udp-receive': typeof import('../rig/programs/udp-receive');
+  'udp-random-turn': typeof import('../rig/programs/udp-random-turn');
   'udp-turns': typeof import('../rig/programs/udp-turns');
   'udp-reports': typeof import('../rig/programs/udp-reports');
 }
