@@ -8,6 +8,7 @@ import {
   constants,
   copyFileSync,
   cpSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   renameSync,
@@ -23,6 +24,9 @@ import { findNodeGyp, REMEDY as NODE_GYP_REMEDY } from './native/node-gyp.mjs';
 import { headersFolder, missingPrograms, PACKAGES } from './native/toolchain.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+// Published it lies deeper: a binding.gyp in the root of a package makes every `npm ci` compile it.
+const inCheckout = existsSync(path.join(root, 'binding.gyp'));
+const bindingGyp = path.join(root, inCheckout ? 'binding.gyp' : 'native/binding.gyp');
 const require = createRequire(import.meta.url);
 
 const USAGE = `usage: msg-zerocopy build [--output FILE]
@@ -103,17 +107,33 @@ function buildRelease(folder, env) {
   throw new Failure(`node-gyp failed. If headers or programs are missing, install:\n${PACKAGES}`);
 }
 
-/** Elsewhere: a copy of the sources is compiled, and the result moved. */
-function buildInto(file, strict) {
+/** Makes the folder of a file: what is wrong with it is said before anything is compiled. Throws: Failure. */
+function makeFolderOf(file) {
+  const example = `--output ${path.join(file, 'msg_zerocopy.node')}`;
+  try {
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
+      throw new Failure(`${file} is a folder. Name a file in it:\n  ${example}`);
+    }
+    mkdirSync(path.dirname(file), { recursive: true });
+    accessSync(path.dirname(file), constants.W_OK);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure(`${error.message}. Name a file that can be written: --output FILE`);
+  }
+}
+
+/** A copy of the sources is compiled, and the result moved. */
+function compileInto(file, strict) {
+  makeFolderOf(file);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-build-'));
   const fresh = `${file}.${process.pid}`;
   try {
-    for (const part of ['binding.gyp', 'package.json', 'native', 'scripts/sources.mjs']) {
+    for (const part of ['package.json', 'native', 'scripts/sources.mjs']) {
       cpSync(path.join(root, part), path.join(folder, part), { recursive: true });
     }
+    copyFileSync(bindingGyp, path.join(folder, 'binding.gyp'));
     const modules = path.resolve(path.dirname(require.resolve('node-addon-api')), '..');
     buildRelease(folder, { ...environment(strict), NODE_PATH: modules });
-    mkdirSync(path.dirname(file), { recursive: true });
     // Renamed, not overwritten: a process that has the old one mapped keeps it.
     copyFileSync(path.join(folder, 'build/Release/msg_zerocopy.node'), fresh);
     renameSync(fresh, file);
@@ -121,6 +141,10 @@ function buildInto(file, strict) {
     rmSync(folder, { recursive: true, force: true });
     rmSync(fresh, { force: true });
   }
+}
+
+function buildInto(file, strict) {
+  compileInto(file, strict);
   console.log(`${file}\nName it to programs: MSG_ZEROCOPY_ADDON=${file}`);
 }
 
@@ -134,8 +158,10 @@ function buildHere(strict) {
         'and name it to programs: MSG_ZEROCOPY_ADDON=/some/where/msg_zerocopy.node',
     );
   }
-  buildRelease(root, environment(strict));
-  console.log(path.join(root, 'build/Release/msg_zerocopy.node'));
+  const file = path.join(root, 'build/Release/msg_zerocopy.node');
+  if (inCheckout) buildRelease(root, environment(strict));
+  else compileInto(file, strict);
+  console.log(file);
 }
 
 /** By cmake-js, for those who work on it: build-<name>/Debug/msg_zerocopy.node. */
@@ -160,6 +186,7 @@ function main() {
   } else if (debug) {
     buildDebug('debug');
   } else if (output !== undefined) {
+    if (output === '') throw new Failure(`--output: name a file\n\n${USAGE}`, 2);
     buildInto(path.resolve(output), strict);
   } else {
     buildHere(strict);
@@ -169,7 +196,8 @@ function main() {
 try {
   main();
 } catch (error) {
-  if (!(error instanceof Failure)) throw error;
+  // Of the system: a folder that may not be written to, a full disk.
+  if (!(error instanceof Failure) && error.syscall === undefined) throw error;
   console.error(`msg-zerocopy build: ${error.message}`);
-  process.exitCode = error.status;
+  process.exitCode = error.status ?? 1;
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // `npx msg-zerocopy COMMAND`: finds the command and hands it the rest of the line.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { VERSION } from '../lib/version';
 
 interface Command {
   readonly summary: string;
@@ -12,6 +14,10 @@ interface Command {
 const EXIT_USAGE = 2;
 
 const commands: Readonly<Record<string, Command>> = {
+  bench: {
+    summary: 'measures CPU time beside plain Node; in a checkout of the repository only',
+    run: (argv) => Promise.resolve(bench(argv)),
+  },
   build: {
     summary: 'compiles the native part, where no binary was installed that fits',
     run: (argv) => Promise.resolve(build(argv)),
@@ -29,7 +35,22 @@ const commands: Readonly<Record<string, Command>> = {
 
 // The program that also builds a checkout, before anything here is compiled.
 function build(argv: readonly string[]): number {
-  const program = path.resolve(__dirname, '../../scripts/build-native.mjs');
+  return runProgram('../../scripts/build-native.mjs', argv);
+}
+
+// It compiles senders in C to compare with, and takes minutes: not what a dependency is for.
+function bench(argv: readonly string[]): number {
+  const program = '../bench/run.js';
+  if (existsSync(path.resolve(__dirname, program))) return runProgram(program, argv);
+  console.error(
+    'msg-zerocopy bench: the bench is not in the package. In a checkout of the repository:\n' +
+      '  npm install && npm run bench -- tcp http udp',
+  );
+  return EXIT_USAGE;
+}
+
+function runProgram(file: string, argv: readonly string[]): number {
+  const program = path.resolve(__dirname, file);
   const { status, error } = spawnSync(process.execPath, [program, ...argv], { stdio: 'inherit' });
   if (error !== undefined) throw error;
   return status ?? 1;
@@ -45,7 +66,7 @@ function usage(): string {
     '',
     ...lines,
     '',
-    "'msg-zerocopy COMMAND --help' explains a command.",
+    "'msg-zerocopy COMMAND --help' explains a command, '--version' tells the version.",
   ].join('\n');
 }
 
@@ -53,6 +74,10 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === '--help' || name === '-h') {
     console.log(usage());
+    return 0;
+  }
+  if (name === '--version' || name === '-v') {
+    console.log(VERSION);
     return 0;
   }
   const command = name !== undefined && Object.hasOwn(commands, name) ? commands[name] : undefined;

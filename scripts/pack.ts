@@ -4,7 +4,15 @@
 //     --binary  takes another file for a platform, such as the local build's for a test
 //     --all     fails unless every platform has a binary
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -44,6 +52,10 @@ function publishedManifest(): MainManifest {
   };
 }
 
+// npm's registry, and lock files after it, say of a package with a binding.gyp in its root that it is compiled
+// when it is installed, whatever its package.json says. The checkout's stays where node-gyp looks for it.
+const BINDING_GYP = { inCheckout: 'binding.gyp', published: 'native/binding.gyp' };
+
 function packMain(out: string, work: string): void {
   npmPack(ROOT, work);
   const manifest = publishedManifest();
@@ -51,6 +63,8 @@ function packMain(out: string, work: string): void {
   const folder = path.join(work, 'package');
   // As the compiler leaves them, they cannot be executed.
   for (const file of Object.values(manifest.bin)) chmodSync(path.join(folder, file), 0o755);
+  const { inCheckout, published } = BINDING_GYP;
+  renameSync(path.join(folder, inCheckout), path.join(folder, published));
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   npmPack(folder, out);
 }

@@ -4,7 +4,7 @@ import { type Arguments, parse, USAGE, UsageError } from './arguments';
 import { openPlace, type Place, remotePlace } from './places';
 import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
-import { misfit, type Mode, trialsOf } from './trial';
+import { misfit, type Mode, type Trial, trialsOf } from './trial';
 import { Unavailable } from './unavailable';
 import { receiverProblems } from './verdict';
 
@@ -58,7 +58,9 @@ async function send(given: Arguments): Promise<number> {
 async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const mtu = place.name === 'remote' ? undefined : place.mtu;
-  for (const trial of trialsOf(given, place.mtu)) {
+  const trials = trialsOf(given, place.mtu);
+  if (trials.length > 1) console.log(titleOf(trials, place));
+  for (const trial of trials) {
     const problem = misfit(trial, mtu);
     if (problem !== undefined && given.mode !== 'all') throw new UsageError(`-s: ${problem}`);
     const port = given.port ?? (place.name === 'remote' ? DEFAULT_PORT : 0);
@@ -71,6 +73,12 @@ async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
     outcomes.push(outcome);
   }
   return outcomes;
+}
+
+/** What is about to run. */
+function titleOf(trials: readonly Trial[], place: Place): string {
+  const modes = [...new Set(trials.map(({ mode }) => mode))].join(', ');
+  return `${trials.length} runs, ${place.name}: ${modes}`;
 }
 
 function exitStatus(outcomes: readonly Outcome[]): number {

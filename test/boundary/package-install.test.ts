@@ -237,6 +237,30 @@ describe('a project that could not install the binary', function () {
     assert.match(run.stderr, /Fedora.* dnf install gcc-c\+\+ make python3$/m);
   });
 
+  it('is told at once that a folder is no file to compile into', () => {
+    const { status, stderr } = msgZerocopy(project, ['build', '--output', folder]);
+    assert.equal(status, 1);
+    const example = path.join(folder, 'msg_zerocopy.node');
+    assert.equal(
+      stderr,
+      `msg-zerocopy build: ${folder} is a folder. Name a file in it:\n  --output ${example}\n`,
+    );
+  });
+
+  it('is told at once that a file is no folder to compile into', () => {
+    const file = path.join(project, 'package.json/addon.node');
+    const { status, stderr } = msgZerocopy(project, ['build', '--output', file]);
+    assert.equal(status, 1);
+    assert.match(stderr, /^msg-zerocopy build: ENOTDIR: .*Name a file that can be written/);
+    assert.equal(stderr.trim().split('\n').length, 1);
+  });
+
+  it('is told where the bench is', () => {
+    const { status, stderr } = msgZerocopy(project, ['bench', 'tcp']);
+    assert.equal(status, 2);
+    assert.match(stderr, /In a checkout of the repository:\n {2}npm install && npm run bench/);
+  });
+
   it('compiles into a folder that can be written to, on demand', async () => {
     const file = path.join(folder, 'elsewhere/addon.node');
     const built = msgZerocopy(project, ['build', '--output', file]);

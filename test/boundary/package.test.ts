@@ -22,7 +22,6 @@ const TOP = [
   'LICENSE',
   'README.md',
   'SECURITY.md',
-  'binding.gyp',
   'package.json',
   'scripts/build-native.mjs',
   'scripts/native/node-gyp.mjs',
@@ -101,7 +100,8 @@ describe('the tarballs that are published', function () {
 
   it('the main one holds the library, its sources, the commands and what builds, and nothing else', () => {
     const library = filesBelow(ROOT, 'lib');
-    const native = filesBelow(ROOT, 'native');
+    const native = [...filesBelow(ROOT, 'native'), 'native/binding.gyp'];
+    const examples = filesBelow(ROOT, 'examples');
     const docs = filesBelow(ROOT, 'docs').filter((name) => name !== 'docs/releasing.md');
     const commands = [...closureOf(main, 'dist/scripts/cli.js'), 'dist/scripts/rig.js'].filter(
       (name) => name.startsWith('dist/scripts/'),
@@ -111,7 +111,14 @@ describe('the tarballs that are published', function () {
     const rest = packed.filter((name) => !name.startsWith('dist/scripts/'));
     assert.deepEqual(
       rest,
-      [...TOP, ...library, ...library.flatMap(compiledFrom), ...native, ...docs].sort(),
+      [
+        ...TOP,
+        ...library,
+        ...library.flatMap(compiledFrom),
+        ...native,
+        ...docs,
+        ...examples,
+      ].sort(),
     );
     for (const name of commands) assert.ok(scripts.includes(name), name);
     for (const name of scripts) {
@@ -133,8 +140,8 @@ describe('the tarballs that are published', function () {
       assert.equal(manifest['scripts'], undefined);
       assert.equal(manifest['devDependencies'], undefined);
     }
-    // npm builds whatever has a binding.gyp and does not say this.
-    assert.equal(manifestOf(main)['gypfile'], false);
+    // Lock files forget `gypfile: false`: what has one in its root is compiled.
+    assert.ok(!existsSync(path.join(main, 'binding.gyp')));
   });
 
   it('name the binaries of exactly this version', () => {
@@ -168,6 +175,20 @@ describe('the tarballs that are published', function () {
         entry: 'msg_zerocopy.node',
       },
     );
+  });
+
+  it('relative links of the documents lead to packed files', () => {
+    const documents = filesBelow(main).filter((name) => name.endsWith('.md'));
+    assert.ok(documents.includes('examples/README.md'));
+    const dead = documents.flatMap((name) => {
+      const text = readFileSync(path.join(main, name), 'utf8');
+      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)];
+      return links
+        .map(([, target = '']) => path.posix.join(path.posix.dirname(name), target))
+        .filter((target) => !existsSync(path.join(main, target)))
+        .map((target) => `${name}: ${target}`);
+    });
+    assert.deepEqual(dead, []);
   });
 
   it('the command can be executed', () => {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
+import { VERSION } from '../../lib/version';
 import { parse, UsageError } from '../../scripts/selftest/arguments';
 import { DatagramLedger, StreamLedger } from '../../scripts/selftest/ledger';
 import { type Description, fill, OVERWRITTEN } from '../../scripts/selftest/pattern';
@@ -46,6 +47,10 @@ describe('the command msg-zerocopy', () => {
     const { status, stdout, stderr } = run('--help');
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     assert.match(stdout, /^usage: msg-zerocopy COMMAND/);
+  });
+
+  it('tells its version', () => {
+    assert.deepEqual(run('--version'), { status: 0, stdout: `${VERSION}\n`, stderr: '' });
   });
 
   it('explains the self-test and exits 0 when it is asked to', () => {

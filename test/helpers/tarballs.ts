@@ -17,6 +17,8 @@ export interface Tarballs {
   readonly main: string;
   /** For this machine. */
   readonly platform: string;
+  /** Of every platform. */
+  readonly platforms: readonly string[];
   /** What the main package depends on, all the way down. */
   readonly dependencies: readonly string[];
 }
@@ -53,14 +55,21 @@ function onlyFile(folder: string, pattern: RegExp): string {
   return path.join(folder, names[0] ?? '');
 }
 
-/** Packs everything into `folder`. Takes some seconds. */
-export function makeTarballs(folder: string): Tarballs {
+/**
+ * Packs everything into `folder`. Takes some seconds.
+ * @param platforms that get a package; the binary of all is this machine's
+ */
+export function makeTarballs(
+  folder: string,
+  platforms: readonly Platform[] = [ownPlatform()],
+): Tarballs {
   const own = ownPlatform();
   const packed = GIVEN_FOLDER ?? path.join(folder, 'packed');
   if (GIVEN === undefined) {
-    const binary = `${own}=${path.join(ROOT, 'build/Release/msg_zerocopy.node')}`;
+    const binary = path.join(ROOT, 'build/Release/msg_zerocopy.node');
+    const binaries = platforms.flatMap((name) => ['--binary', `${name}=${binary}`]);
     const pack = path.join(ROOT, 'dist/scripts/pack.js');
-    runCommand([process.execPath, pack, '--out', packed, '--binary', binary]);
+    runCommand([process.execPath, pack, '--out', packed, ...binaries]);
   }
   const dependencies = path.join(folder, 'dependencies');
   mkdirSync(dependencies, { recursive: true });
@@ -79,6 +88,9 @@ export function makeTarballs(folder: string): Tarballs {
   return {
     main: onlyFile(packed, /^msg-zerocopy-\d[^/]*\.tgz$/),
     platform: onlyFile(packed, new RegExp(`^${platformName}-\\d.*\\.tgz$`)),
+    platforms: readdirSync(packed)
+      .filter((name) => /^msg-zerocopy-[a-z].*\.tgz$/.test(name))
+      .map((name) => path.join(packed, name)),
     dependencies: readdirSync(dependencies).map((name) => path.join(dependencies, name)),
   };
 }

@@ -1,0 +1,117 @@
+// A project that has a lock file is installed again, on a machine without a compiler: nothing is compiled
+// then, and the published binary is loaded.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { PLATFORMS } from '../../lib/loader';
+import { runApp, writeApp } from '../helpers/installed-app';
+import {
+  installManager,
+  managerEnvironment,
+  PACKAGE_MANAGERS,
+  type PackageManager,
+} from '../helpers/package-managers';
+import { type Registry, startRegistry } from '../helpers/registry';
+import { makeTarballs } from '../helpers/tarballs';
+
+const run = promisify(execFile);
+
+describe('a project with a lock file, on a machine without a compiler', function () {
+  this.timeout(300_000);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-lock-'));
+  // What PATH names: Node and a shell.
+  const programs = path.join(folder, 'programs');
+  const node = path.join(programs, 'node');
+  let registry: Registry;
+
+  before(async () => {
+    const { main, platforms, dependencies } = makeTarballs(folder, PLATFORMS);
+    registry = await startRegistry([main, ...platforms, ...dependencies]);
+    mkdirSync(programs);
+    placeNode();
+    symlinkSync('/bin/sh', path.join(programs, 'sh'));
+  });
+  after(() => {
+    registry.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  // Not by a symbolic link: package managers put the folder of the file it leads to on PATH.
+  function placeNode(): void {
+    try {
+      linkSync(realpathSync(process.execPath), node);
+    } catch {
+      copyFileSync(process.execPath, node);
+    }
+  }
+
+  class Project {
+    readonly folder: string;
+    readonly #env: Record<string, string>;
+    readonly #program: string;
+
+    constructor(readonly manager: PackageManager) {
+      const home = path.join(folder, manager.title.replace(/\W+/g, '-'));
+      this.folder = path.join(home, 'project');
+      mkdirSync(this.folder, { recursive: true });
+      writeFileSync(path.join(this.folder, 'package.json'), '{ "name": "app", "private": true }');
+      // Yarn takes the folder for a project of its own by this.
+      writeFileSync(path.join(this.folder, 'yarn.lock'), '');
+      if (!manager.title.startsWith('Yarn')) rmSync(path.join(this.folder, 'yarn.lock'));
+      writeApp(this.folder);
+      this.#program = installManager(manager, path.join(home, 'manager'));
+      this.#env = { ...managerEnvironment(manager, registry.url, home), PATH: programs };
+    }
+
+    async call(...argv: readonly string[]): Promise<void> {
+      const options = { cwd: this.folder, env: this.#env };
+      try {
+        await run(node, [this.#program, ...argv], options);
+      } catch (error) {
+        const { stdout, stderr } = error as { stdout: string; stderr: string };
+        throw new Error(`${this.manager.title} ${argv.join(' ')}: ${stdout}\n${stderr}`);
+      }
+    }
+
+    forget(): void {
+      for (const name of ['node_modules', '.pnp.cjs', '.yarn']) {
+        rmSync(path.join(this.folder, name), { recursive: true, force: true });
+      }
+    }
+
+    async assertWorks(): Promise<void> {
+      const built = path.join(this.folder, 'node_modules/msg-zerocopy/build');
+      assert.ok(!existsSync(built), 'it was compiled');
+      const { nodeOptions = [] } = this.manager;
+      const required = nodeOptions.map((word) => word.replace('./', `${this.folder}/`));
+      const report = await runApp([node, ...required, path.join(this.folder, 'app.js')]);
+      assert.deepEqual(report, { addon: 'yes', reason: '', diagnosed: true, copied: false });
+    }
+  }
+
+  for (const manager of PACKAGE_MANAGERS) {
+    it(`is installed, again from its lock file, and again, by ${manager.title}`, async () => {
+      const project = new Project(manager);
+      await project.call(...manager.add, 'msg-zerocopy');
+      await project.assertWorks();
+      for (const argv of [manager.frozen, manager.again]) {
+        project.forget();
+        await project.call(...argv);
+        await project.assertWorks();
+      }
+    });
+  }
+});
