@@ -124,7 +124,6 @@ function makeFolderOf(file) {
 
 /** A copy of the sources is compiled, and the result moved. */
 function compileInto(file, strict) {
-  makeFolderOf(file);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-build-'));
   const fresh = `${file}.${process.pid}`;
   try {
@@ -134,6 +133,7 @@ function compileInto(file, strict) {
     copyFileSync(bindingGyp, path.join(folder, 'binding.gyp'));
     const modules = path.resolve(path.dirname(require.resolve('node-addon-api')), '..');
     buildRelease(folder, { ...environment(strict), NODE_PATH: modules });
+    mkdirSync(path.dirname(file), { recursive: true });
     // Renamed, not overwritten: a process that has the old one mapped keeps it.
     copyFileSync(path.join(folder, 'build/Release/msg_zerocopy.node'), fresh);
     renameSync(fresh, file);
@@ -144,6 +144,7 @@ function compileInto(file, strict) {
 }
 
 function buildInto(file, strict) {
+  makeFolderOf(file);
   compileInto(file, strict);
   console.log(`${file}\nName it to programs: MSG_ZEROCOPY_ADDON=${file}`);
 }
