@@ -34,11 +34,14 @@ export class OwnWrites {
     if (size === 'large') this.#large = true;
   }
 
-  /** The stream took it, or threw. @param grown by so many bytes more wait in it than before */
+  /** The chunk did not go on to _write(), which would have known it. */
+  get isPassing(): boolean {
+    return this.#passing !== undefined;
+  }
+
+  /** The stream kept it, or threw. @param grown by so many bytes more wait in it than before */
   end(grown: number): void {
     const passing = this.#passing;
-    // It went on to _write(), which knew it.
-    if (passing === undefined) return;
     this.#passing = undefined;
     if (grown === 0) return;
     // A write that was wrapped before the upgrade may have added bytes of its own.

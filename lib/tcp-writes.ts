@@ -75,7 +75,7 @@ export function passWrite(
     if (given !== undefined && given !== callback) up.unhold(given);
     throw thrown;
   } finally {
-    own.end(socket.writableLength - waiting);
+    if (own.isPassing) own.end(socket.writableLength - waiting);
   }
 }
 
@@ -100,7 +100,7 @@ export function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
     if (given !== undefined && given !== callback) up.unhold(given);
     throw thrown;
   } finally {
-    own.end(socket.writableLength - waiting);
+    if (own.isPassing) own.end(socket.writableLength - waiting);
   }
 }
 

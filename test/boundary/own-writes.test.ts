@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import { AsyncResource, createHook } from 'node:async_hooks';
 import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import { BufferPool, enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { sweepIdle } from '../../lib/idle-ports';
-import { gather, loopback, type Upgraded } from '../helpers/loopback';
+import { addressOf, gather, loopback, type Upgraded } from '../helpers/loopback';
+import { until } from '../helpers/until';
 
 const LARGE = 128 * 1024;
 const ENGINES: readonly ZeroCopyOptions[] = [
@@ -168,3 +170,39 @@ describe('the context of a callback that is not held', () => {
     await (sender.closed ? undefined : once(sender, 'close'));
   });
 });
+
+for (const zeroCopy of ENGINES) {
+  describe(`a response of pieces of a pool, ${JSON.stringify(zeroCopy)}`, () => {
+    const connections = loopback();
+    const BYTES = 4 * 1024 * 1024;
+
+    it('arrives as it was, freed right behind the calls that send it', async () => {
+      const pool = new BufferPool({ bytes: 3 * BYTES });
+      const server = http.createServer((_request, response) => {
+        response.setHeader('Content-Length', 2 * BYTES);
+        const pieces = [pool.allocUnsafe(BYTES).fill(1), pool.allocUnsafe(BYTES).fill(2)] as const;
+        response.write(pieces[0]);
+        response.end(pieces[1]);
+        for (const piece of pieces) pool.free(piece);
+        const taken: Buffer[] = [];
+        while (pool.stats.fallbackAllocations === 0) taken.push(pool.allocUnsafe(BYTES / 4));
+        for (const piece of taken) pool.free(piece.fill(0xee));
+      });
+      enableZeroCopy(server, { ...zeroCopy, threshold: 1 });
+      await connections.listen(server);
+      const client = connections.own(net.connect(addressOf(server)));
+      client.pause();
+      client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+      await until('the pieces were used again', () => pool.stats.fallbackAllocations > 0);
+      const seen = new Map([1, 2, 0xee].map((byte) => [byte, 0]));
+      await gather(client, (chunk) => {
+        for (const byte of chunk) {
+          const count = seen.get(byte);
+          if (count !== undefined) seen.set(byte, count + 1);
+        }
+      });
+      assert.deepEqual([...seen.values()], [BYTES, BYTES, 0]);
+      await until('all is back', () => pool.stats.pieces + pool.stats.pinnedPieces === 0);
+    });
+  });
+}

@@ -97,7 +97,8 @@ describe('a piece of a pool that a UDP socket sends', () => {
             [20_000, 2],
           ];
       await until('all arrived', () => got.length === expected.length);
-      assert.deepEqual(got, expected);
+      // Lookups of one name may end in any order.
+      assert.deepEqual(got.sort(), expected);
       const { pieces: left, pinnedPieces, waitingFrees } = pool.stats;
       assert.deepEqual([left, pinnedPieces, waitingFrees], [0, 0, 0]);
     });
