@@ -109,6 +109,10 @@ export interface Native {
   detach(port: number): void;
   /** Whether every range is reported at once. Answers how many are held already; reap() fetches them. */
   setEager(port: number, eager: boolean): number;
+  /**
+   * Whether a datagram port that reads, or what a stream has pinned, keeps the loop. A stream's next
+   * zero-copy send does so again.
+   */
   setReferenced(port: number, referenced: boolean): void;
   /** Another process has the connection: it is never reset from here. */
   abandon(port: number): void;

@@ -8,6 +8,7 @@ import { loadNative, type Native } from './binding.js';
 import { type Missing, missing } from './loader.js';
 import { rethrowLater } from './handbacks.js';
 import { memlockOf, processBudgetBytes } from './policy/budget.js';
+import { LET_GO_MS } from './policy/linger.js';
 import { WorkingBudget } from './policy/working-budget.js';
 
 /** What a port's owner is told. `onRange` must not run user code; the others may. */
@@ -41,9 +42,9 @@ export type Calls = [PortOwner, number][];
 /** Records that the shared words hold: as many come at most at a time. */
 export const RECORDS = 1024;
 
-/** How long the end of the main environment waits for the kernel to release memory: about the
- * longest round trip. A worker's memory is freed at once, so its connections are aborted at once. */
-const EXIT_GRACE_MS = 500;
+/** How long the end of the main environment waits for the kernel to release memory that was not given
+ * up before. A worker's memory is freed at once, so its connections are aborted at once. */
+const EXIT_GRACE_MS = LET_GO_MS;
 
 export class Reactor {
   readonly native: Native;

@@ -17,8 +17,7 @@ import type { Lease } from '../staging.js';
 import { releaseLatency, type AbortReason } from '../totals.js';
 import type { EngineHost, SendKind } from './engine-host.js';
 import { JobCursor, type Share } from './job-cursor.js';
-import { LingerClock } from './linger-clock.js';
-import { UnrefGrace } from './unref-grace.js';
+import { Stay } from './stay.js';
 
 interface Sent extends SentEntry {
   readonly pieces: readonly Uint8Array[];
@@ -49,8 +48,7 @@ export abstract class StreamEngine implements PortOwner {
   #jobPieces: readonly PoolPiece[] | undefined;
   #eager = false;
   #acceptedMs = NaN; // of the last zero-copy send
-  #linger: LingerClock | undefined;
-  readonly #unrefGrace = new UnrefGrace();
+  readonly #stay: Stay;
   /** Another process has the descriptor, too. */
   shared = false;
   /** Set by every send; the idle sweep clears it. */
@@ -64,6 +62,7 @@ export abstract class StreamEngine implements PortOwner {
     firstId: number,
   ) {
     this.inflight = new InFlight<Sent>(firstId);
+    this.#stay = new Stay(reactor, port);
     reactor.adopt(port, this);
   }
 
@@ -135,10 +134,8 @@ export abstract class StreamEngine implements PortOwner {
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
     this.reactor.native.linger(this.port);
-    this.#linger = new LingerClock(
-      this.host.lingerTimeoutMs,
-      () => this.reactor.native.unacknowledged(this.port),
-      () => this.abort(new Error('linger timeout'), 'linger-timeout'),
+    this.#stay.linger(this.host.lingerTimeoutMs, () =>
+      this.abort(new Error('linger timeout'), 'linger-timeout'),
     );
   }
 
@@ -157,8 +154,10 @@ export abstract class StreamEngine implements PortOwner {
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
     // No linger clock: its end would reset a connection that is another's to end.
+    this.reactor.native.disarm(this.port);
     this.reactor.native.abandon(this.port);
-    this.reactor.native.setReferenced(this.port, false);
+    if (this.shared) this.#stay.giveUpSoon();
+    else this.#stay.giveUp();
     this.#setEager(true);
   }
 
@@ -168,7 +167,7 @@ export abstract class StreamEngine implements PortOwner {
     tellAbort(this.host.socket, why, this.pendingBytes);
     this.#failJob(reason);
     this.#phase = 'lingering';
-    this.#linger?.stop();
+    this.#stay.giveUpSoon();
     this.reactor.native.abort(this.port);
     this.reap();
     // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
@@ -184,11 +183,8 @@ export abstract class StreamEngine implements PortOwner {
   refresh(): void {}
 
   setReferenced(referenced: boolean): void {
-    this.#unrefGrace.end();
-    if (this.#phase === 'closed') return;
-    const set = (): void => this.reactor.native.setReferenced(this.port, referenced);
-    if (referenced || this.handbacks.size === 0) set();
-    else this.#unrefGrace.begin(set);
+    if (this.#phase === 'open')
+      this.#stay.setReferenced(referenced, this.inflight.pendingSends > 0);
   }
 
   // --- PortOwner ------------------------------------------------------------------------------
@@ -218,7 +214,7 @@ export abstract class StreamEngine implements PortOwner {
     counters.strayNotifications += strays;
     this.reactor.addPinned(-bytes);
     if (told) this.host.completed(copied, kind);
-    this.#linger?.progressed(nowMs);
+    this.#stay.progressed(nowMs);
     if (channels.release.hasSubscribers) {
       publish(channels.release, { socket: this.host.socket, bytes });
     }
@@ -318,6 +314,7 @@ export abstract class StreamEngine implements PortOwner {
     const sent = { bytes, pieces, shares, kind, telling, lease, poolPieces, watch, acceptedMs };
     const id = this.inflight.add(sent);
     if (accepted === 0) return;
+    this.#stay.sent();
     this.host.progressed();
     this.reactor.addPinned(accepted);
     counters.zeroCopySends++;
@@ -391,8 +388,7 @@ export abstract class StreamEngine implements PortOwner {
 
   #finish(): void {
     this.#phase = 'closed';
-    this.#linger?.stop();
-    this.#unrefGrace.end();
+    this.#stay.end();
     this.reactor.release(this.port);
     this.handbacks.settle(Infinity);
     this.host.finished(this);

@@ -4,6 +4,12 @@
 /** Default of `lingerTimeoutMs`: as long as a client usually waits, far below TCP's own give-up. */
 export const DEFAULT_LINGER_TIMEOUT_MS = 30_000;
 
+/**
+ * What is pinned keeps the process as long as this after destroy(), or after the last progress of an
+ * unref'ed socket: plain Node would end, and leave the rest to the kernel. About the longest round trip.
+ */
+export const LET_GO_MS = 500;
+
 export class Linger {
   #deadlineMs: number;
   #unacknowledgedBytes: number;

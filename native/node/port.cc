@@ -11,7 +11,10 @@ namespace msg_zerocopy {
 
 int Port::send(const iovec* pieces, size_t count, int flags) {
   const int accepted = send_message(fd_.get(), pieces, count, flags);
-  if (accepted > 0 && (flags & MSG_ZEROCOPY) != 0) issued_++;
+  if (accepted > 0 && (flags & MSG_ZEROCOPY) != 0) {
+    issued_++;
+    referenced_ = true;
+  }
   return accepted;
 }
 

@@ -83,11 +83,15 @@ class Port {
   bool abandoned() const { return abandoned_; }
   // Whether the event loop must stay alive for this port.
   bool holds_loop() const {
+    // What the kernel is still to accept holds the loop also when the socket is unref'ed, as a request of
+    // libuv's does; in node:dgram every send does.
+    if (waiting_ || unanswered_ > 0) return true;
     // Behind a notice that was lost the end may never come.
-    const bool sends = waiting_ || unanswered_ > 0 || (issued_ != completed_ && lost_ == 0);
-    // A send holds the loop in node:dgram also when the socket is unref'ed.
-    return kind_ == PortKind::kDatagram ? sends || (referenced_ && reading_) : referenced_ && sends;
+    const bool pinned = issued_ != completed_ && lost_ == 0;
+    return kind_ == PortKind::kDatagram ? pinned || (referenced_ && reading_) : pinned && referenced_;
   }
+  // Nobody waits any more for what a stream has pinned.
+  bool given_up() const { return kind_ != PortKind::kDatagram && !referenced_; }
 
   Standing standing() const { return {holds_loop(), ring_is_urgent()}; }
 
@@ -96,7 +100,10 @@ class Port {
   uint64_t next_ring_id() const { return issued_; }
   void ring_prepared() { unanswered_++; }
   void ring_answered() { unanswered_--; }
-  void ring_issued() { issued_++; }
+  void ring_issued() {
+    issued_++;
+    referenced_ = true;
+  }
   void ring_notified() { completed_++; }
 
   TxRing ring;  // of a packet socket, once opened
@@ -125,7 +132,7 @@ class Port {
   bool lingering_ = false;
   bool reading_ = false;
   bool eager_ = false;  // somebody waits for a release: deliver every range at once
-  bool referenced_ = true;
+  bool referenced_ = true;  // of a stream: until it is given up; the next zero-copy send sets it again
   bool abandoned_ = false;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;

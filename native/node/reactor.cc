@@ -290,7 +290,7 @@ void Reactor::call_back(const Napi::FunctionReference& function, size_t argument
   if (napi_get_and_clear_last_exception(env_, &error) == napi_ok) napi_fatal_exception(env_, error);
 }
 
-bool Reactor::drain_until_released(int timeout_ms) {
+bool Reactor::drain_until_released(Of ports, int timeout_ms) {
   using Clock = std::chrono::steady_clock;
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   std::vector<pollfd> waiting;
@@ -300,6 +300,7 @@ bool Reactor::drain_until_released(int timeout_ms) {
     for (const auto& port : ports_) {
       if (port == nullptr) continue;
       port->drain();
+      if (ports == Of::kThoseAwaited && port->given_up()) continue;
       if (port->pending_sends() > 0) waiting.push_back({port->fd(), 0, 0});
     }
     if (waiting.empty()) return true;
@@ -318,7 +319,7 @@ bool Reactor::drain_until_released(int timeout_ms) {
 }
 
 uint32_t Reactor::release_all(int grace_ms) {
-  if (drain_until_released(grace_ms)) return 0;
+  drain_until_released(Of::kThoseAwaited, grace_ms);
   uint32_t aborted = 0;
   for (const auto& port : ports_) {
     if (port == nullptr || port->pending_sends() == 0) continue;
@@ -329,7 +330,7 @@ uint32_t Reactor::release_all(int grace_ms) {
   // The streams' queues are purged; only clones inside a queueing discipline or a device remain.
   // Datagrams cannot be called back: they leave a queue when it is their turn. Nor can a connection be
   // that another process has. Their memory is about to be used again, so its content now is kept.
-  if (!drain_until_released(kLateCloneMs)) freeze_pages();
+  if (!drain_until_released(Of::kAll, kLateCloneMs)) freeze_pages();
   return aborted;
 }
 

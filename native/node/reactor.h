@@ -67,7 +67,7 @@ class Reactor final : private Ports {
   size_t submit();
 
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
-  // let go by itself. Answers how many connections had to be aborted.
+  // let go by itself; for those that were given up before, that wait is over. Answers how many connections had to be aborted.
   uint32_t release_all(int grace_ms);
   // Closes the loop's handles; only after start(). `closed` runs on the loop when libuv is done with it.
   void close(void (*closed)(void*), void* data);
@@ -82,7 +82,8 @@ class Reactor final : private Ports {
   void call_javascript();
   void changed(const Port& port, Standing before) override;
   void account(Standing before, Standing now);
-  bool drain_until_released(int timeout_ms);
+  enum class Of { kThoseAwaited, kAll };
+  bool drain_until_released(Of ports, int timeout_ms);
   void call_back(const Napi::FunctionReference& function, size_t argument);
 
   // Of the ring, in reactor_ring.cc.

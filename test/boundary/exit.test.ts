@@ -1,13 +1,18 @@
 // The end of a process that has memory pinned: what it waits for, what it gives up, and that no way
 // out of it puts a wrong byte on the wire.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { type Arrival, Peer } from '../helpers/peer';
 import { describePlaces, type Place } from '../helpers/places';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
+import type { ClosingArgument, ClosingEvent } from './programs/closing-server';
 import type { IdleArgument } from './programs/idle-exit';
-import type { BeforeExit, Pinned, SenderArgument } from './programs/pinning-sender';
+import type { BeforeExit, Pinned, SenderArgument, Stayed } from './programs/pinning-sender';
 
 const BYTES = 8 * 1024 * 1024;
+/** The kernel accepts these although the peer does not read. */
+const ACCEPTED_BYTES = 1024 * 1024;
 /** EXIT_GRACE_MS of lib/reactor.ts and the native wait for late clones, with room for a slow host. */
 const BOUNDED_EXIT_MS = 3_000;
 
@@ -77,9 +82,31 @@ describePlaces('exit with memory pinned', (getPlace) => {
     assertIntact(await peer.nextArrival(), acceptedBytes);
   });
 
-  for (const then of ['unrefs', 'destroys and unrefs'] as const) {
+  it('an unref’ed sender keeps the process while the kernel is still to accept a write', async () => {
+    const { peer, sender } = await pin(getPlace(), { then: 'unrefs and stays' });
+    assert.ok((await sender.next<Stayed>()).stayed);
+    peer.read();
+    const { beforeExit } = await sender.next<BeforeExit>();
+    const handedBack = BYTES / 2 ** 18;
+    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, handedBack });
+    assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
+    assert.deepEqual(await peer.nextArrival(), { bytes: BYTES, wrong: 0, how: 'end' });
+  });
+
+  it('an unref’ed sender keeps the process while a slow peer takes what was accepted', async () => {
+    const { peer, sender } = await pin(getPlace(), { then: 'unrefs', bytes: ACCEPTED_BYTES });
+    peer.readSlowly(64 * 1024, 100);
+    const { beforeExit } = await sender.next<BeforeExit>();
+    const handedBack = ACCEPTED_BYTES / 2 ** 18;
+    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, handedBack });
+    assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
+    assert.deepEqual(await peer.nextArrival(), { bytes: ACCEPTED_BYTES, wrong: 0, how: 'end' });
+  });
+
+  for (const then of ['unrefs', 'destroys', 'destroys and unrefs'] as const) {
     it(`a sender that ${then} waits a bounded time for a stalled peer, then resets`, async () => {
-      const { peer, sender } = await pin(getPlace(), { then });
+      const bytes = then === 'unrefs' ? ACCEPTED_BYTES : BYTES;
+      const { peer, sender } = await pin(getPlace(), { then, bytes });
       const ending = await sender.ended(BOUNDED_EXIT_MS);
       assert.equal(ending.code, 0);
       assert.match(ending.stderr, /1 connection\(s\) were reset at exit/);
@@ -88,6 +115,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
       assert.deepEqual({ wrong: arrival.wrong, how: arrival.how }, { wrong: 0, how: 'reset' });
     });
 
+    if (then === 'destroys') continue;
     it(`a sender that ${then} delivers what a reading peer takes within that time`, async () => {
       const { peer, sender, acceptedBytes } = await pin(getPlace(), { then });
       peer.read();
@@ -114,6 +142,31 @@ describePlaces('exit with memory pinned', (getPlace) => {
       assert.match(ending.stderr, stderr);
       peer.read();
       assertIntact(await peer.nextArrival(), acceptedBytes);
+    });
+  }
+});
+
+describe('an http server that is stopped while a client does not read', () => {
+  afterEach(stopPrograms);
+
+  for (const engine of ['auto', 'msg_zerocopy', 'io_uring'] as const) {
+    it(`${engine}: lets the process end soon, and sends no wrong byte`, async () => {
+      const given = { engine, bytes: BYTES, byte: 7 } satisfies ClosingArgument;
+      const program = startProgram('closing-server', given);
+      const { port = 0 } = await program.next<ClosingEvent>();
+      const client = net.connect(port, '127.0.0.1').pause();
+      client.write('GET / HTTP/1.1\r\nHost: here\r\n\r\n');
+      assert.ok((await program.next<ClosingEvent>()).pinned);
+      const ending = await program.ended(BOUNDED_EXIT_MS);
+      assert.equal(ending.code, 0);
+      assert.match(ending.stderr, /1 connection\(s\) were reset at exit/);
+      const received: Buffer[] = [];
+      client.on('error', () => undefined);
+      client.on('data', (chunk: Buffer) => received.push(chunk)).resume();
+      await once(client, 'close');
+      const answer = Buffer.concat(received);
+      const body = answer.subarray(answer.indexOf('\r\n\r\n') + 4);
+      assert.ok(body.every((byte) => byte === given.byte));
     });
   }
 });

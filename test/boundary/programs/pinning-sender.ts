@@ -14,6 +14,7 @@ export interface SenderArgument {
     | 'ends'
     | 'destroys'
     | 'unrefs'
+    | 'unrefs and stays'
     | 'destroys and unrefs'
     | 'exits'
     | 'throws'
@@ -37,10 +38,16 @@ export interface BeforeExit {
   };
 }
 
+/** Written when the process of an unref'ed socket still runs after more than half a second. */
+export interface Stayed {
+  readonly stayed: true;
+}
+
 const CHUNK_BYTES = 256 * 1024;
-const ENOUGH_BYTES = 1024 * 1024;
+const STAY_MS = 1_500;
 
 const given = argument<SenderArgument>();
+const enoughBytes = Math.min(1024 * 1024, given.bytes / 4);
 let handedBack = 0;
 
 function writeAll(socket: ZeroCopySocket): void {
@@ -65,6 +72,10 @@ function finish(socket: ZeroCopySocket): void {
       break;
     case 'unrefs':
       socket.unref();
+      break;
+    case 'unrefs and stays':
+      socket.unref();
+      setTimeout(() => print({ stayed: true } satisfies Stayed), STAY_MS).unref();
       break;
     case 'destroys and unrefs':
       socket.unref();
@@ -96,7 +107,7 @@ socket.on('error', () => undefined);
 if (given.reading === 'paused') socket.pause();
 socket.once('connect', () => {
   writeAll(socket);
-  void until('memory is pinned', () => socket.zeroCopy.pendingBytes >= ENOUGH_BYTES).then(() => {
+  void until('memory is pinned', () => socket.zeroCopy.pendingBytes >= enoughBytes).then(() => {
     const { pendingBytes } = socket.zeroCopy;
     print({ pinned: { pendingBytes, acceptedBytes: acceptedBytes(socket) } } satisfies Pinned);
     // Out of the promise, which would make another event of an exception.
