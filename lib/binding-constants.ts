@@ -91,6 +91,7 @@ export interface KernelConstants {
   readonly PACKET_VNET_HDR: number;
   readonly PACKET_QDISC_BYPASS: number;
   readonly PACKET_IGNORE_OUTGOING: number;
+  readonly PACKET_AUXDATA: number;
   readonly PACKET_ADD_MEMBERSHIP: number;
   readonly PACKET_MR_PROMISC: number;
   readonly PACKET_STATISTICS: number;

@@ -47,6 +47,7 @@ const ARRIVAL = {
   nameBytes: 7,
   name: 8,
   destination: 16,
+  vlan: 20,
 } as const;
 
 /** Datagrams that one receive() brings at most. */
@@ -147,6 +148,15 @@ export class DatagramWords {
 
   bytes(slot: number): number {
     return this.#arrival(slot, ARRIVAL.bytes);
+  }
+  /** Whether the datagram was longer. */
+  isTruncated(slot: number): boolean {
+    const { ARRIVAL_TRUNCATED } = this.#native.constants;
+    return (this.#arrival(slot, ARRIVAL.flags) & ARRIVAL_TRUNCATED) !== 0;
+  }
+  /** The VLAN tag that the kernel took out of the frame: its ethertype << 16 | TCI; 0: none. */
+  vlan(slot: number): number {
+    return this.#arrival(slot, ARRIVAL.vlan);
   }
   segmentSize(slot: number): number {
     return this.#arrival(slot, ARRIVAL.segmentSize);

@@ -44,6 +44,7 @@ export type {
   PacketFrame,
   PacketInterface,
   PacketRemoteInfo,
+  VlanTag,
   PacketRingOptions,
   PacketSendOptions,
   PacketSocketOptions,

@@ -1,16 +1,16 @@
 // Options of packet sockets, checked before a descriptor is opened, and the shape of their ring.
-import type { NativeInterface } from './binding.js';
+import type { Native, NativeInterface } from './binding.js';
 import { flag, integer } from './datagram-options.js';
 import { optionsObject } from './datagram-socket.js';
-import { invalidType, outOfRange } from './errors.js';
+import { invalidType, outOfRange, systemError } from './errors.js';
 import type { PacketRingOptions, PacketSocketOptions } from './packet-types.js';
 import { encodeProgram } from './socket-filter.js';
+import { VLAN_TAG_BYTES } from './vlan-tag.js';
 
 /** ETH_P_ALL, include/uapi/linux/if_ether.h. */
 const ALL_PROTOCOLS = 3;
 /** Ethernet header and one VLAN tag. */
 export const ETHERNET_HEADER_BYTES = 14;
-const VLAN_TAG_BYTES = 4;
 const DEFAULT_FRAMES = 256;
 const MOST_RING_FRAMES = 65_536;
 const LEAST_SLOT_BYTES = 128;
@@ -68,6 +68,15 @@ function ringOptions(value: unknown): PacketRingOptions | undefined {
     integer('options.ring.frameSize', frameSize, LEAST_SLOT_BYTES, MOST_SLOT_BYTES);
   }
   return value as PacketRingOptions;
+}
+
+/** Throws: ENODEV where there is no such interface. */
+export function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
+  const found = native.findInterface(nameOrIndex);
+  if (typeof found !== 'number') return found;
+  const error = systemError(found, 'ioctl');
+  error.message += `: no interface ${JSON.stringify(nameOrIndex)} in this network namespace`;
+  throw error;
 }
 
 export interface RingShape {

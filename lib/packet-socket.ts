@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from './clock.js';
-import type { Native, NativeInterface } from './binding.js';
+import type { NativeInterface } from './binding.js';
 import { bytesOf, checkItems, messagePayloads } from './datagram-arguments.js';
 import { DatagramCore, type Arrival } from './datagram-core.js';
 import { DatagramJob, sendContext, type JobGroup, type SendCallback } from './datagram-job.js';
@@ -18,6 +18,7 @@ import {
   ETHERNET_HEADER_BYTES,
   ringShape,
   type CheckedPacketOptions,
+  findDevice,
 } from './packet-options.js';
 import type {
   PacketInterface,
@@ -39,9 +40,9 @@ import {
 } from './sockaddr.js';
 import { attachProgram } from './socket-filter.js';
 import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from './virtio-header.js';
+import { behindTag, VLAN_TAG_BYTES, withTag } from './vlan-tag.js';
 
 const { EMSGSIZE, EPERM } = constants.errno;
-const VLAN_TAG_BYTES = 4;
 /** What a device can be given to cut up. */
 const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
@@ -123,6 +124,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     // Before the ring: none can be changed while there is one.
     if (virtioHeader) set(SOL_PACKET, kernel.PACKET_VNET_HDR, 1);
     if (qdiscBypass) set(SOL_PACKET, kernel.PACKET_QDISC_BYPASS, 1);
+    set(SOL_PACKET, kernel.PACKET_AUXDATA, 1);
     if (ignoreOutgoing) set(SOL_PACKET, kernel.PACKET_IGNORE_OUTGOING, 1);
     if (promiscuous) {
       const membership = packetMembership(device.index, kernel.PACKET_MR_PROMISC);
@@ -375,25 +377,24 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       address: peer.address,
       size: words.bytes(slot),
     };
+    if (words.isTruncated(slot)) rinfo.truncated = true;
+    const tag = words.vlan(slot);
+    if (tag !== 0) rinfo.vlan = { tpid: tag >>> 16, tci: tag & 0xffff };
+    const isPutBack = tag !== 0 && this.#checked.type === 'raw';
     let from = 0;
     if (this.#checked.virtioHeader) {
       from = VIRTIO_HEADER_BYTES;
       const offload = readVirtioHeader(words.view(slot, 0, from), this.core.native.kernel);
-      if (offload !== undefined) rinfo.offload = offload;
+      if (offload !== undefined) rinfo.offload = isPutBack ? behindTag(offload) : offload;
       rinfo.size -= from;
     }
-    add({ data: words.message(slot, from, rinfo.size), rinfo });
+    const data = words.message(slot, from, rinfo.size);
+    if (!isPutBack) return add({ data, rinfo });
+    rinfo.size += VLAN_TAG_BYTES;
+    add({ data: withTag(data, tag), rinfo });
   }
 }
 
 function describeInterface({ name, index, mtu, address }: NativeInterface): PacketInterface {
   return Object.freeze({ name, index, mtu, address: formatMac(address) });
-}
-
-function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
-  const found = native.findInterface(nameOrIndex);
-  if (typeof found !== 'number') return found;
-  const error = systemError(found, 'ioctl');
-  error.message += `: no interface ${JSON.stringify(nameOrIndex)} in this network namespace`;
-  throw error;
 }

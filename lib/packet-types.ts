@@ -55,15 +55,27 @@ export interface PacketFrame extends Omit<PacketSendOptions, 'signal'> {
   data: Uint8Array | readonly Uint8Array[];
 }
 
+export interface VlanTag {
+  /** The tag's ethertype: 0x8100, or 0x88a8 (IEEE 802.1ad). */
+  readonly tpid: number;
+  /** Priority << 13 | drop eligible << 12 | VLAN. */
+  readonly tci: number;
+}
+
 export interface PacketRemoteInfo {
   interface: string;
   interfaceIndex: number;
-  /** Ethertype. */
+  /** Ethertype; of a tagged frame that of what the outermost tag is in front of. */
   protocol: number;
   packetType: 'host' | 'broadcast' | 'multicast' | 'otherhost' | 'outgoing';
   /** The sender's link address. */
   address: string;
+  /** Bytes of the message. */
   size: number;
+  /** The outermost VLAN tag, with `protocol: 'all'`. The message contains it, except with type 'dgram'. */
+  vlan?: VlanTag;
+  /** The frame was longer: the filter cut it, or it has more than 65,856 bytes (a large GSO packet). */
+  truncated?: true;
   /** With `virtioHeader`: what is left to do to the frame. */
   offload?: Offload;
 }

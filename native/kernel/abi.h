@@ -6,6 +6,7 @@
 #include <time.h>  // linux/errqueue.h uses struct timespec without declaring it
 
 #include <linux/errqueue.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -28,6 +29,10 @@
 #endif
 #ifndef SO_EE_CODE_ZEROCOPY_COPIED  // Linux 4.14
 #define SO_EE_CODE_ZEROCOPY_COPIED 1
+#endif
+
+#ifndef TP_STATUS_VLAN_TPID_VALID  // Linux 3.14, include/uapi/linux/if_packet.h
+#define TP_STATUS_VLAN_TPID_VALID (1 << 6)
 #endif
 
 static_assert(sizeof(sock_extended_err) == 16, "sock_extended_err is a wire format of the kernel's");

@@ -48,8 +48,9 @@ struct Arrival {
   uint32_t name_bytes;
   uint8_t name[kNameBytes];
   uint8_t destination[16];
+  uint32_t vlan;  // a tag that the kernel took out of the frame: its ethertype << 16 | TCI; 0: none
 };
-static_assert(sizeof(Arrival) == 80, "arrivals are shared with JavaScript");
+static_assert(sizeof(Arrival) == 84, "arrivals are shared with JavaScript");
 
 constexpr uint32_t kArrivalTruncated = 1;
 

@@ -1,5 +1,7 @@
 #include "kernel/datagram_control.h"
 
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 
@@ -61,6 +63,32 @@ size_t write_control(const Envelope& envelope, char* buffer) {
   return control.used;
 }
 
+namespace {
+
+// struct tpacket_auxdata: headers before Linux 3.14 have no tp_vlan_tpid.
+struct Auxdata {
+  uint32_t status;
+  uint32_t bytes;
+  uint32_t kept_bytes;
+  uint16_t mac;
+  uint16_t net;
+  uint16_t vlan_tci;
+  uint16_t vlan_tpid;
+};
+static_assert(sizeof(Auxdata) == sizeof(tpacket_auxdata), "layout of tpacket_auxdata");
+
+void read_auxdata(const uint8_t* data, Arrival* arrival) {
+  Auxdata aux;
+  std::memcpy(&aux, data, sizeof aux);
+  // What a socket filter cut off is not told by MSG_TRUNC.
+  if (aux.kept_bytes < aux.bytes) arrival->flags |= kArrivalTruncated;
+  if ((aux.status & TP_STATUS_VLAN_VALID) == 0) return;
+  const bool told = (aux.status & TP_STATUS_VLAN_TPID_VALID) != 0;
+  arrival->vlan = (told ? aux.vlan_tpid : uint32_t{ETH_P_8021Q}) << 16 | aux.vlan_tci;
+}
+
+}  // namespace
+
 void read_control(const msghdr& message, Arrival* arrival) {
   arrival->tos = kNoTos;
   each_control(message, [arrival](int level, int type, const uint8_t* data, size_t bytes) {
@@ -72,7 +100,9 @@ void read_control(const msghdr& message, Arrival* arrival) {
       std::memcpy(&value, data, std::min(bytes, sizeof value));
       return value;
     };
-    if (is(SOL_UDP, UDP_GRO)) {
+    if (is(SOL_PACKET, PACKET_AUXDATA) && bytes >= sizeof(Auxdata)) {
+      read_auxdata(data, arrival);
+    } else if (is(SOL_UDP, UDP_GRO)) {
       arrival->segment_size = static_cast<uint32_t>(number());
     } else if (is(SOL_IP, IP_TOS) || is(SOL_IPV6, IPV6_TCLASS)) {
       arrival->tos = static_cast<uint32_t>(number());

@@ -14,6 +14,7 @@ export interface Scenarios {
   'packet-refused': typeof import('../rig/programs/packet-refused');
   'packet-offload': typeof import('../rig/programs/packet-offload');
   'packet-receive': typeof import('../rig/programs/packet-receive');
+  'packet-vlan': typeof import('../rig/programs/packet-vlan');
   'packet-queue': typeof import('../rig/programs/packet-queue');
   'packet-waiting': typeof import('../rig/programs/packet-waiting');
   'packet-teardown': typeof import('../rig/programs/packet-teardown');

@@ -30,3 +30,16 @@ plainPacketSuite('a packet socket', (getPlace) => {
     it(sentence, () => getPlace().sender.run('packet-receive', name));
   }
 });
+
+plainPacketSuite('the VLAN tag of a frame', (getPlace) => {
+  for (const [what, params] of [
+    ['is put back into a raw frame, and told', { type: 'raw' }],
+    ['is put back behind a virtio header, and told', { type: 'raw', virtioHeader: true }],
+    ['is told beside a frame without its link header', { type: 'dgram' }],
+  ] as const) {
+    it(what, () => getPlace().sender.run('packet-vlan', 'received', params));
+  }
+
+  it('moves what is left to do to the frame', () =>
+    getPlace().sender.run('packet-vlan', 'offloaded'));
+});

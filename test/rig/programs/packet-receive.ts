@@ -193,6 +193,8 @@ export const programFilter = scenario(async (near) => {
     cut.map(({ data }) => digest(data)),
     expected(2).map((frame) => digest(frame.subarray(0, 64))),
   );
+  assert.ok(cut.every(({ rinfo }) => rinfo.truncated === true && rinfo.size === 64));
+  assert.ok(whole.every(({ rinfo }) => !('truncated' in rinfo)));
   await far.close();
 });
 
