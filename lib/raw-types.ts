@@ -42,6 +42,7 @@ export interface RawDatagram extends Omit<RawSendOptions, 'signal'> {
 export interface RawRemoteInfo extends ExtraInfo {
   address: string;
   family: 'IPv4' | 'IPv6';
+  /** Bytes of the message. Only a `filter` makes it shorter than the datagram was, and the kernel does not tell. */
   size: number;
 }
 
