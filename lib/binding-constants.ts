@@ -9,12 +9,11 @@ export interface NativeConstants {
   readonly RECORD_PEER_DATA: number;
   readonly RECORD_HANGUP: number;
   readonly RECORD_READABLE: number;
-  readonly RECORD_RESULT: number;
-  readonly RECORD_MORE: number;
   readonly RECORD_LOST: number;
   readonly SEND_ZEROCOPY: number;
   readonly SEND_MORE: number;
   readonly SEND_EOR: number;
+  readonly RING_MORE: number;
   readonly MOST_TEXT: number;
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;

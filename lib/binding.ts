@@ -139,27 +139,17 @@ export interface Native {
 
   // The io_uring of this environment.
   tryIoUring(): NativeRingTrial;
-  /**
-   * Makes the ring. `onTurnEnd` is called at the end of each turn of the event loop in which
-   * requestTurnEnd() was. 0 or -errno.
-   */
-  openSubmitRing(
-    submissions: number,
-    completions: number,
-    vectoredSlots: boolean,
-    onTurnEnd: () => void,
-  ): number;
+  /** Makes the ring. 0 or -errno. */
+  openSubmitRing(submissions: number, completions: number, vectoredSlots: boolean): number;
   /** Duplicates `fd` into a port that the ring sends for; its index, or -errno. */
   attachToRing(fd: number): number;
-  requestTurnEnd(): void;
-  /** False once the process changed its user. */
-  ringUsable(): boolean;
   /**
-   * Prepares one send of pieces[first..] from `offset`, at most `length` bytes. One for each port until
-   * submitRing(). `slot`: of the registered memory that they lie in; -1: none, or a slab.
-   * 0; -EBUSY: submit first; -EFAULT: the memory is gone.
+   * Sends pieces[first..] from `offset`, at most `length` bytes, within the call. `slot`: of the registered
+   * memory that they lie in; -1: none, or a slab.
+   * Bytes, or -errno: EFAULT: the memory is gone, or cannot be pinned; ECANCELED: the process changed its user.
+   * RING_MORE is added to either when a range will say that the kernel let go of them.
    */
-  prepareSend(
+  sendByRing(
     port: number,
     pieces: readonly Uint8Array[],
     first: number,
@@ -168,8 +158,8 @@ export interface Native {
     flags: number,
     slot: number,
   ): number;
-  /** Submits, and reads completions; how many records are in the shared words. */
-  submitRing(): number;
+  /** Reads the ring's notifications; how many records are in the shared words. */
+  readRing(): number;
   /**
    * Page-aligned memory; -errno where there is none. It is unmapped when it is collected.
    * @param pages 0: small ones; 1: huge ones, `bytes` a multiple of their size; 2: huge where possible

@@ -8,7 +8,7 @@ import { getSubmitRing, seenSubmitRing, SubmitRing } from './submit-ring.js';
 export interface Standing {
   /**
    * The connection answers its peer, or its memory is registered. One that only writes costs less by
-   * MSG_ZEROCOPY: there is nobody to share a system call with (docs/performance.md).
+   * MSG_ZEROCOPY (docs/performance.md).
    */
   readonly mayBatch: boolean;
   /** The kernel does not send this connection's bytes by the ring. */

@@ -114,42 +114,6 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
   internal._pendingEncoding = encoding;
 }
 
-interface PrivateWritableState {
-  sync: boolean;
-  bufferProcessing: boolean;
-  errored: Error | null;
-}
-
-/**
- * Runs `settle`, which may call the callback of the write in progress, so that users hear of it in a
- * later tick, as if _write() had called it at once. What is buffered behind that write follows then, and
- * not in the middle of it, where its callbacks would come first (lib/internal/streams/writable.js: onwrite
- * sends what is buffered before it sets the tick; test/kernel/io-uring-mixed.test.ts).
- */
-export function settleQuietly(socket: net.Socket, settle: () => void): void {
-  const state = (socket as unknown as { _writableState?: PrivateWritableState })._writableState;
-  if (typeof state?.sync !== 'boolean' || typeof state.bufferProcessing !== 'boolean')
-    return settle();
-  const { bufferProcessing } = state;
-  state.sync = true;
-  state.bufferProcessing = true;
-  try {
-    settle();
-  } finally {
-    state.bufferProcessing = bufferProcessing;
-    state.sync = false;
-  }
-  // What follows a write that failed is not sent.
-  if (state.errored) return;
-  socket.cork();
-  socket.uncork();
-}
-
-/** Whether the process (or worker) runs its 'exit' listeners: no tick and no turn of the loop follows. */
-export function isExiting(): boolean {
-  return (process as unknown as { _exiting?: boolean })._exiting === true;
-}
-
 /** The http message that a socket sends at present (lib/_http_outgoing.js). */
 export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;

@@ -26,14 +26,6 @@ export interface PortOwner {
   onRangesDone(): void;
   /** Datagrams, or the socket's error, wait to be received. */
   onReadable?(): void;
-  /**
-   * A send by the ring was answered. Must not run user code.
-   * @param accepted bytes, or -errno
-   * @param more a range will say when its memory is released
-   */
-  onResult?(accepted: number, more: boolean): void;
-  /** All results of this submit are in. */
-  onResultsDone?(): void;
 }
 
 /** Owners that have more to do once all records of a wake-up are read, and which records they had. */
@@ -65,18 +57,13 @@ export class Reactor {
     this.pageBytes = pageBytes;
     const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
     this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
-    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
+    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS);
     const onRecords = (count: number): void => this.#dispatch(count);
     const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
     if (started === -os.constants.errno.EALREADY) {
       throw new Error('another copy of the package has started this instance of the addon');
     }
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
-  }
-
-  /** A turn of the loop ends: callbacks of what was submitted are running. */
-  get turnEnds(): boolean {
-    return this.#words[this.#words.length - 1] === 1;
   }
 
   /** Bytes that the process may pin. */
@@ -141,8 +128,7 @@ export class Reactor {
   }
 
   #read(count: number, calls: Calls): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_RESULT, RECORD_MORE, RECORD_LOST } =
-      this.constants;
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_LOST } = this.constants;
     const words = this.#words;
     for (let i = 0; i < count; i++) {
       const at = i * RECORD_WORDS;
@@ -152,8 +138,6 @@ export class Reactor {
       const lo = words[at + 1] as number;
       if ((flags & RECORD_RANGE) !== 0) {
         owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0);
-      } else if ((flags & RECORD_RESULT) !== 0) {
-        owner.onResult?.(lo | 0, (flags & RECORD_MORE) !== 0);
       } else if ((flags & RECORD_LOST) !== 0) {
         owner.onLost?.(lo);
       }
@@ -166,11 +150,10 @@ export class Reactor {
   /** Tells owners what read() found for them. Runs user code. */
   run(calls: Calls): void {
     const { RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } = this.constants;
-    const { RECORD_READABLE, RECORD_RESULT } = this.constants;
+    const { RECORD_READABLE } = this.constants;
     for (const [owner, flags] of calls) {
       try {
         if ((flags & RECORD_RANGE) !== 0) owner.onRangesDone();
-        if ((flags & RECORD_RESULT) !== 0) owner.onResultsDone?.();
         if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
         else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
         if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();

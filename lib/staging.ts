@@ -143,27 +143,6 @@ export class Staging {
     return slab.memory.subarray(at, at + length);
   }
 
-  /** Copies and encodes all chunks, one behind the other. */
-  all(chunks: readonly { chunk: Uint8Array | string; encoding: BufferEncoding }[]): Buffer {
-    let most = 0;
-    for (const { chunk, encoding } of chunks) {
-      most += typeof chunk === 'string' && encoding !== 'latin1' ? chunk.length * 3 : chunk.length;
-    }
-    const { slab, at } = this.#reserve(most);
-    const { memory } = slab;
-    let end = at;
-    for (const { chunk, encoding } of chunks) {
-      if (typeof chunk === 'string') {
-        end += memory.write(chunk, end, encoding);
-      } else {
-        memory.set(chunk, end);
-        end += chunk.length;
-      }
-    }
-    slab.used = end;
-    return memory.subarray(at, end);
-  }
-
   #reserve(bytes: number): { slab: Slab; at: number } {
     return this.#area.reserve(bytes, (this.#lease ??= new Lease()));
   }

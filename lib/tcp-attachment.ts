@@ -134,11 +134,6 @@ export class TcpAttachment {
     return true;
   }
 
-  /** The socket is about to be destroyed. */
-  sendWritten(): void {
-    this.#engine?.sendWritten();
-  }
-
   /** The socket is destroyed; `how`: by destroy() or by resetAndDestroy(). */
   destroyed(how: 'close' | 'reset', error: Error | null): void {
     const engine = this.#engine;

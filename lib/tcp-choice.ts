@@ -8,10 +8,10 @@ import { addressesOf } from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import {
   DEFAULT_THRESHOLD_BYTES,
-  LARGEST_STAGED_WRITE_BYTES,
+  LARGEST_COPIED_RESPONSE_BYTES,
   RESPONSE_THRESHOLD_BYTES,
 } from './policy/threshold.js';
-import { SMALL_WRITE_BYTES, type Tuner } from './policy/tuner.js';
+import type { Tuner } from './policy/tuner.js';
 import { commonArea } from './staging.js';
 import { tunerFor, tuning } from './tuning.js';
 
@@ -57,21 +57,11 @@ export class TcpChoice {
     const { bytesRead } = this.#socket;
     const situation = bytesRead === this.#bytesRead ? 'stream' : 'response';
     this.#bytesRead = bytesRead;
-    // Answers as small as that go by the ring together, copied.
-    const staged = engine === 'io_uring' && bytes <= LARGEST_STAGED_WRITE_BYTES;
-    if (staged && situation === 'response') return true;
+    if (situation === 'response' && bytes <= LARGEST_COPIED_RESPONSE_BYTES[engine]) return true;
     if (!options.tuned) return situation === 'response' && bytes < RESPONSE_THRESHOLD_BYTES[engine];
     const sizeClass = this.#tunerFor(engine, options).classFor(situation, bytes);
     sizeClass.count(bytes);
     return tuning.wayOf(sizeClass) === 'copy';
-  }
-
-  /** Whether an answer that is copied waits for the end of the turn, to be sent with those of others. */
-  waits(bytes: number, options: ResolvedOptions): boolean {
-    if (!options.tuned) return true;
-    const sizeClass = this.#tunerFor('io_uring', options).smallClassFor(bytes);
-    sizeClass.count(bytes + SMALL_WRITE_BYTES);
-    return tuning.wayOf(sizeClass) === 'batch';
   }
 
   #tunerFor(engine: Engine, options: ResolvedOptions): Tuner {

@@ -114,7 +114,7 @@ function appendSmallRun(builder: SegmentBuilder, run: readonly Piece[], plan: Pl
   const staged = size <= plan.options.maxStagedBytes;
   for (const piece of run) {
     if (!staged) {
-      builder.append(copyFor(plan, piece), piece.tracker, 'below-threshold');
+      builder.append(piece.bytes, piece.tracker, 'below-threshold');
       continue;
     }
     piece.tracker?.copied(piece.bytes.length, 'below-threshold');
@@ -123,21 +123,11 @@ function appendSmallRun(builder: SegmentBuilder, run: readonly Piece[], plan: Pl
   }
 }
 
-// What is copied in this call needs no copy of ours; what is copied later is no longer its owner's:
-// plain Node has it in the kernel when write() returns, and code that uses a buffer again relies on it.
-function copyFor({ copies, staging }: Plan, piece: Piece): Uint8Array {
-  return copies === 'now' || piece.own ? piece.bytes : staging.bytes(piece.bytes);
-}
-
 /** How a write is turned into segments. */
 interface Plan {
   readonly options: ResolvedOptions;
   readonly staging: Staging;
-  readonly copies: CopyTime;
 }
-
-/** When an engine copies what is not sent zero-copy: in submit(), or at the end of the turn. */
-export type CopyTime = 'now' | 'later';
 
 /**
  * Builds the segments of a write that is worth some bytes. Empty chunks are left out.
@@ -148,7 +138,6 @@ export function buildSegments(
   options: ResolvedOptions,
   trackerOf: ((chunk: Uint8Array | string) => SendTracker | undefined) | undefined,
   staging = new Staging(commonArea),
-  copies: CopyTime = 'now',
 ): { segments: readonly Segment[]; bytes: number } {
   const only = chunks.length === 1 ? chunks[0]?.chunk : undefined;
   if (only !== undefined && typeof only !== 'string' && trackerOf === undefined) {
@@ -164,7 +153,7 @@ export function buildSegments(
   }
   const answer = trackerOf === undefined ? buildAnswer(chunks, options, staging) : undefined;
   if (answer !== undefined) return { segments: [answer], bytes: answer.bytes };
-  const plan: Plan = { options, staging, copies };
+  const plan: Plan = { options, staging };
   const builder = new SegmentBuilder();
   let run: Piece[] = [];
   for (const entry of chunks) {
@@ -178,7 +167,7 @@ export function buildSegments(
     if (run.length > 0) appendSmallRun(builder, run, plan);
     run = [];
     const denied = piece.kind === 'denied';
-    const bytes = denied ? copyFor(plan, piece) : piece.bytes;
+    const bytes = denied ? piece.bytes : piece.bytes;
     builder.append(bytes, piece.tracker, denied ? 'source' : undefined);
   }
   if (run.length > 0) appendSmallRun(builder, run, plan);
@@ -202,12 +191,4 @@ function buildAnswer(
   const pieces = [staging.text(text, encoding), body.chunk];
   const bytes = text.length + body.chunk.length;
   return { zeroCopy: true, pieces, bytes, trackers: undefined, reason: undefined };
-}
-
-/** The one segment of a write that is copied as a whole, at once. */
-export function buildCopy(chunks: readonly Chunk[], staging: Staging): readonly Segment[] {
-  const bytes = staging.all(chunks);
-  if (bytes.length === 0) return [];
-  const reason = 'below-threshold';
-  return [{ zeroCopy: false, pieces: [bytes], bytes: bytes.length, trackers: undefined, reason }];
 }

@@ -67,7 +67,6 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
 
 function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   const up = upgrade(this);
-  if (up.queued) up.attachment?.sendWritten();
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
   if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
@@ -79,7 +78,6 @@ function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: 
 
 function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = upgrade(this);
-  if (up.queued) up.attachment?.sendWritten();
   rejectDetached(args[0]);
   if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
   return passEnd(up, args);
@@ -95,7 +93,7 @@ function _write(
   const size = chunk.length;
   const isOwn = up.own.arrives(chunk, size, this.writableLength);
   // A buffer without bytes may be a detached one.
-  if (size > 0 && size < up.options.floor && !up.trackers.any && !up.mayStage) {
+  if (size > 0 && size < up.options.floor && !up.trackers.any) {
     tuning.countWrite(size);
     copyOne(up, chunk, encoding, callback);
     return;
@@ -106,7 +104,7 @@ function _write(
 function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
   const up = upgrade(this);
   const isOwn = up.own.arrives(chunks.at(-1)?.chunk, sizeOfAll(chunks), this.writableLength);
-  const size = up.trackers.any || up.mayStage ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
+  const size = up.trackers.any ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
   if (size < 0) return up.write(chunks, callback, isOwn ? undefined : 'foreign-write');
   tuning.countWrite(size);
   copyAll(up, chunks, callback);
@@ -184,12 +182,6 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
 
 const resetting = new WeakSet<net.Socket>();
 
-function destroy(this: net.Socket, error?: Error): net.Socket {
-  // While the stream still goes on to what it holds behind the present write.
-  if (!this.destroyed) upgrade(this).attachment?.sendWritten();
-  return upgrade(this).base.destroy.call(this, error);
-}
-
 function _destroy(
   this: net.Socket,
   error: Error | null,
@@ -252,7 +244,6 @@ const overrides: PropertyDescriptorMap = {
   connect: hidden(connect),
   _write: hidden(_write),
   _writev: hidden(_writev),
-  destroy: hidden(destroy),
   _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
   setTimeout: hidden(setSocketTimeout),
@@ -275,7 +266,6 @@ const BASE_METHODS = [
   'connect',
   '_write',
   '_writev',
-  'destroy',
   '_destroy',
   'resetAndDestroy',
   'setTimeout',

@@ -28,7 +28,6 @@ import * as nodePrivate from './node-private.js';
 import type { ResolvedOptions } from './options.js';
 import { OwnWrites } from './own-writes.js';
 import type { Want } from './policy/adaptive.js';
-import { LARGEST_STAGED_WRITE_BYTES } from './policy/threshold.js';
 import { Reactor } from './reactor.js';
 import { commonArea, Staging } from './staging.js';
 import { SubmitRing } from './submit-ring.js';
@@ -36,7 +35,7 @@ import { TcpAccount } from './tcp-account.js';
 import { TcpAttachment } from './tcp-attachment.js';
 import { TcpChoice } from './tcp-choice.js';
 import { TcpHealth } from './tcp-health.js';
-import { buildCopy, buildSegments, sizeOfAll, worthBytes, type Chunk } from './tcp-job.js';
+import { buildSegments, sizeOfAll, worthBytes, type Chunk } from './tcp-job.js';
 import { allAccepted } from './tcp-writes.js';
 import { tuning } from './tuning.js';
 
@@ -49,7 +48,6 @@ export interface Base {
   readonly connect: net.Socket['connect'];
   readonly _write: net.Socket['_write'];
   readonly _writev: NonNullable<net.Socket['_writev']>;
-  readonly destroy: net.Socket['destroy'];
   readonly _destroy: net.Socket['_destroy'];
   readonly resetAndDestroy: net.Socket['resetAndDestroy'];
   readonly setTimeout: net.Socket['setTimeout'];
@@ -69,8 +67,6 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
   #dispatched = NO_BYTES;
-  /** bytesRead of the socket at the last small write. */
-  #bytesAnswered = NO_BYTES;
   /** The peer has sent something. */
   #hears = false;
   readonly #held = new HeldCallbacks((callback, error, resource) => {
@@ -195,10 +191,6 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     this.#health.handingBack(this, waitMs, others);
   }
 
-  settlingQuietly(settle: () => void): void {
-    nodePrivate.settleQuietly(this.socket, settle);
-  }
-
   progressed(): void {
     if (!this.socket.destroyed) nodePrivate.refreshTimeout(this.socket);
   }
@@ -231,16 +223,6 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   /** Node will not call what hold() answered: the write threw. */
   unhold(held: WriteCallback): void {
     this.#held.forget(held);
-  }
-
-  /** A write waits for the turn's end. One more would wait behind it, by reference: plain Node copies. */
-  get queued(): boolean {
-    return this.attachment?.engine?.queued === true;
-  }
-
-  /** Small writes may go by the ring. */
-  get mayStage(): boolean {
-    return this.options.engine !== 'copy' && this.options.engine !== 'msg_zerocopy';
   }
 
   get leavesCopiesToNode(): boolean {
@@ -288,36 +270,9 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
     else this.#copy(chunks, callback, reason);
   }
 
-  // Small answers may go together, by the ring; everything else at once.
   #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
     this.trackers.copied(chunks, reason);
-    if (reason === 'below-threshold' && this.mayStage && this.#stages(chunks, callback)) return;
     copyAll(this, chunks, callback);
-  }
-
-  // Takes a small write over: it is copied now, and sent with what others write in this turn.
-  #stages(chunks: readonly Chunk[], callback: WriteCallback): boolean {
-    const size = sizeOfAll(chunks);
-    if (size > LARGEST_STAGED_WRITE_BYTES || this.socket.connecting) return false;
-    // Answers only, from the second on: one does not pay for a duplicate of the descriptor.
-    const { bytesRead } = this.socket;
-    if (bytesRead === this.#bytesAnswered) return false;
-    const isFirst = this.#bytesAnswered === 0;
-    this.#bytesAnswered = bytesRead;
-    if (isFirst) return false;
-    const means = this.#standing();
-    if (!(means instanceof SubmitRing) || !this.#choice.waits(size, this.options)) return false;
-    const attachment = (this.attachment ??= new TcpAttachment(this.socket, this));
-    if (attachment.attach(means) !== undefined) return false;
-    const engine = attachment.engine as StreamEngine;
-    if (engine.name !== 'io_uring') return false;
-    const staging = new Staging(commonArea);
-    const segments = buildCopy(chunks, staging);
-    const bytes = segments[0]?.bytes ?? 0;
-    if (bytes === 0) return false;
-    this.#dispatched += bytes;
-    engine.submit({ segments, bytes, lease: staging.lease, accepted: callback }, newWriteResource);
-    return true;
   }
 
   #submit(chunks: readonly Chunk[], callback: WriteCallback): void {
@@ -329,7 +284,6 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
       this.options,
       trackers.any ? (chunk) => trackers.follow(chunk) : undefined,
       staging,
-      engine.name === 'io_uring' ? 'later' : 'now',
     );
     const { detectMutation } = this.options;
     const watch = watchSegments(detectMutation, segments, chunks, this.account, engine.reactor);

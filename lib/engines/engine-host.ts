@@ -30,8 +30,6 @@ export interface EngineHost {
   outOfBuffers(want: Want): void;
   /** The kernel does not send this connection's bytes by the engine of this name. */
   engineRefused(engine: EngineName): void;
-  /** Runs `settle`, which may end a job, so that user code hears of it in a later tick. */
-  settlingQuietly(settle: () => void): void;
   /** Bytes moved: timeouts start anew. */
   progressed(): void;
   /** A buffer was detached while the kernel still referenced its memory. */

@@ -1,22 +1,21 @@
-// The io_uring engine: a job waits for the end of the turn, when the ring asks for one request at a
-// time and submits those of all sockets together. There is no error queue: libuv never wakes for a
-// notification.
+// The io_uring engine: sends a job in submit(), one request after the other, each with its result. There is
+// no error queue: libuv never wakes for a notification.
 import { constants as osConstants } from 'node:os';
 import type { Reason, Segment } from '../engine.js';
 import { bufferDetached, systemError } from '../errors.js';
 import { cadenceBytes } from '../policy/cadence.js';
 import { NO_SLOT } from '../registered-memory.js';
-import type { Prepared, RingSender, SubmitRing } from '../submit-ring.js';
+import type { SubmitRing } from '../submit-ring.js';
 import { alikeBytes, foundUnpinnable, whyCopied } from '../unpinnable.js';
 import type { EngineHost } from './engine-host.js';
 import type { JobCursor } from './job-cursor.js';
 import { StreamEngine } from './stream-engine.js';
 
-const { EAGAIN, EBUSY, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } = osConstants.errno;
+const { EAGAIN, ECANCELED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } = osConstants.errno;
 /** UIO_MAXIOV: one message takes no more pieces. */
 const MAX_PIECES = 1024;
 
-/** A request that has no result yet. */
+/** What a request asks for. */
 interface Asked {
   readonly wanted: number;
   /** Why the bytes are copied; undefined when they are not. */
@@ -31,17 +30,9 @@ interface Asked {
 /** Engines with bytes in flight: what one may leave unmarked shrinks with their number. */
 let busyEngines = 0;
 
-export class IoUringEngine extends StreamEngine implements RingSender {
+export class IoUringEngine extends StreamEngine {
   readonly name = 'io_uring';
   readonly #ring: SubmitRing;
-  #asked: Asked | undefined;
-  /** What the last request accepted, or -errno. */
-  #accepted = 0;
-  /** The last request has its result. */
-  #answered = false;
-  #failure: Error | undefined;
-  /** The ring asked for a request, and nobody drew the consequences yet. */
-  #unsettled = false;
   /** Zero-copy bytes since the last send marked with MSG_EOR. */
   #sinceMark = 0;
   #marked = true;
@@ -56,120 +47,21 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     this.#ring = ring;
   }
 
-  // --- RingSender -----------------------------------------------------------------------------
-
-  prepare(): Prepared {
-    this.#unsettled = true;
-    const { cursor } = this;
-    const segment = cursor?.segment;
-    if (cursor === undefined || segment === undefined || this.waiting) return 'nothing';
-    // Since the write a buffer may have been detached, or resized.
-    if (cursor.changedLength) {
-      this.#failure = bufferDetached();
-      return 'nothing';
-    }
-    const asked = this.#ask(cursor, segment);
-    if (asked === undefined) return 'nothing';
-    const { SEND_ZEROCOPY, SEND_MORE, SEND_EOR } = this.reactor.constants;
-    const isLast = !cursor.hasMoreSegments && asked.wanted === cursor.left;
-    const flags =
-      (asked.copying === undefined ? SEND_ZEROCOPY : 0) |
-      (isLast ? 0 : SEND_MORE) |
-      (asked.endsRecord ? SEND_EOR : 0);
-    const { native } = this.reactor;
-    const { piece, offset } = cursor;
-    const { pieces } = segment;
-    const { wanted, slot } = asked;
-    const error = native.prepareSend(this.port, pieces, piece, offset, wanted, flags, slot);
-    if (error === -EBUSY) {
-      this.#unsettled = false;
-      return 'full';
-    }
-    if (error < 0) {
-      this.#failure = error === -EFAULT ? bufferDetached() : systemError(error, 'write');
-      return 'nothing';
-    }
-    this.#asked = asked;
-    this.#answered = false;
-    if (asked.copying === undefined) this.#ring.askedBytes += asked.wanted;
-    return 'prepared';
-  }
-
-  onResult(accepted: number, more: boolean): void {
-    const asked = this.#asked;
-    if (asked === undefined) return;
-    this.#accepted = accepted;
-    this.#answered = true;
-    if (asked.copying === undefined) this.#ring.askedBytes -= asked.wanted;
-    if (asked.copying !== undefined) {
-      if (accepted > 0) this.bookCopied(accepted, asked.copying);
-      return;
-    }
-    // Without a notification to come the kernel has let go of the bytes already.
-    if (more) this.#bookSent(Math.max(0, accepted), asked);
-    else if (accepted > 0) this.bookCopied(accepted, 'send-failed');
-  }
-
-  onResultsDone(): void {
-    // A write of a neighbour's callback settled it already.
-    if (!this.#unsettled) return;
-    const asked = this.#asked;
-    if (asked !== undefined && !this.#answered) return;
-    this.#unsettled = false;
-    this.queued = false;
-    const failure = this.#failure;
-    this.#failure = undefined;
-    this.#asked = undefined;
-    if (failure !== undefined) return this.settleJob(failure);
-    const { cursor } = this;
-    if (cursor === undefined || !this.open) return;
-    if (asked !== undefined && !this.#accept(asked, cursor)) return;
-    if (cursor.segment === undefined) this.settleJob();
-    else if (!this.waiting) this.#enqueue();
-  }
-
-  onResultsDoneQuietly(): void {
-    this.host.settlingQuietly(() => this.onResultsDone());
-  }
-
-  sendWithoutRing(): void {
-    this.#unsettled = true;
-    const { cursor } = this;
-    if (cursor === undefined) return;
-    const { native, constants } = this.reactor;
-    while (cursor.segment !== undefined && !this.waiting) {
-      const { segment, left, piece, offset } = cursor;
-      const more = cursor.hasMoreSegments ? constants.SEND_MORE : 0;
-      let accepted = native.send(this.port, segment.pieces, piece, offset, left, more);
-      if (accepted === -EAGAIN || accepted === -ENOBUFS) accepted = this.waitForSpace();
-      else if (accepted > 0) this.bookCopied(accepted, segment.reason ?? 'io_uring-refused');
-      if (accepted >= 0) continue;
-      const isGone = accepted === -EFAULT && cursor.changedLength;
-      this.#failure = isGone ? bufferDetached() : systemError(accepted, 'write');
-      return;
-    }
-  }
-
   // --- StreamEngine ---------------------------------------------------------------------------
 
   protected override start(): void {
     this.#suspect = undefined;
-    if (this.#ring.sendsAtOnce) {
-      this.#ring.sendNow(this);
-      this.onResultsDone();
-    } else {
-      this.#enqueue();
+    const cursor = this.cursor as JobCursor;
+    while (cursor.segment !== undefined) {
+      const error = this.#sendSome(cursor, cursor.segment);
+      if (error < 0) {
+        const isGone = error === -EFAULT && cursor.changedLength;
+        this.settleJob(isGone ? bufferDetached() : systemError(error, 'write'));
+        return;
+      }
+      if (this.waiting) return;
     }
-  }
-
-  #enqueue(): void {
-    this.queued = true;
-    this.#ring.enqueue(this);
-  }
-
-  /** Sends what was written in this turn, and what the stream holds behind it. Runs no user code. */
-  override sendWritten(): void {
-    this.#ring.flushNow(this);
+    this.settleJob();
   }
 
   protected override reap(): void {
@@ -196,18 +88,52 @@ export class IoUringEngine extends StreamEngine implements RingSender {
 
   // --- sending --------------------------------------------------------------------------------
 
-  // The next request; undefined: the job has failed.
-  #ask(cursor: JobCursor, segment: Segment): Asked | undefined {
+  // One request for what comes next in the segment. 0, or -errno when the job has failed; sets `waiting`
+  // when the send buffer is full.
+  #sendSome(cursor: JobCursor, segment: Segment): number {
     const copying = this.#whyCopied(cursor, segment);
-    const slot = copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
-    if (slot === NO_SLOT) return this.#plan(cursor, copying, NO_SLOT);
-    const last = segment.pieces.length - 1;
-    if (cursor.piece < last && !this.#sendHead(cursor, segment)) return undefined;
-    return this.#plan(cursor, copying, cursor.piece === last ? slot : NO_SLOT);
+    let slot = copying === undefined ? this.#slotFor(cursor, segment) : NO_SLOT;
+    if (slot !== NO_SLOT) {
+      const last = segment.pieces.length - 1;
+      const headed = cursor.piece < last ? this.#sendHead(cursor, segment) : 0;
+      if (headed < 0) return headed;
+      if (cursor.piece < last) slot = NO_SLOT;
+    }
+    const asked = this.#plan(cursor, copying, slot);
+    return this.#accept(this.#request(cursor, segment, asked), asked, cursor);
+  }
+
+  // Makes the request and books what came of it: bytes, or -errno.
+  #request(cursor: JobCursor, { pieces }: Segment, asked: Asked): number {
+    const { native, constants } = this.reactor;
+    const { SEND_ZEROCOPY, SEND_MORE, SEND_EOR, RING_MORE } = constants;
+    const { piece, offset } = cursor;
+    const { wanted, slot } = asked;
+    const isLast = !cursor.hasMoreSegments && wanted === cursor.left;
+    if (this.#ring.lost !== undefined) {
+      const sent = native.send(this.port, pieces, piece, offset, wanted, isLast ? 0 : SEND_MORE);
+      if (sent > 0) this.bookCopied(sent, asked.copying ?? 'io_uring-refused');
+      return sent;
+    }
+    const flags =
+      (asked.copying === undefined ? SEND_ZEROCOPY : 0) |
+      (isLast ? 0 : SEND_MORE) |
+      (asked.endsRecord ? SEND_EOR : 0);
+    const answer = native.sendByRing(this.port, pieces, piece, offset, wanted, flags, slot);
+    // No request takes so much that it could be taken for the mark.
+    const isPending = answer > RING_MORE / 2;
+    const accepted = isPending ? answer - RING_MORE : answer;
+    if (isPending) this.#bookSent(Math.max(0, accepted), asked);
+    else if (accepted > 0) {
+      // Without a notification to come the kernel has let go of the bytes already.
+      this.bookCopied(accepted, asked.copying ?? 'send-failed');
+    }
+    return accepted;
   }
 
   #whyCopied(cursor: JobCursor, { zeroCopy, reason }: Segment): Reason | undefined {
     if (!zeroCopy) return reason ?? 'below-threshold';
+    if (this.#ring.lost !== undefined) return 'io_uring-refused';
     return this.#fallback ?? whyCopied(this.host, cursor);
   }
 
@@ -242,24 +168,21 @@ export class IoUringEngine extends StreamEngine implements RingSender {
   }
 
   // One request names one slot, so what is in front of a body is copied by a call of its own. What the
-  // socket does not take of it goes with the body, as if there were no slot. False: the job has failed.
-  #sendHead(cursor: JobCursor, { pieces }: Segment): boolean {
+  // socket does not take of it goes with the body, as if there were no slot. -errno: the job has failed.
+  #sendHead(cursor: JobCursor, { pieces }: Segment): number {
     const { native, constants } = this.reactor;
     const { piece, offset } = cursor;
     const length = (pieces[piece] as Uint8Array).length - offset;
     const accepted = native.send(this.port, pieces, piece, offset, length, constants.SEND_MORE);
     if (accepted > 0) this.bookCopied(accepted, 'below-threshold');
-    if (accepted >= 0 || [EAGAIN, EINTR, ENOBUFS, ENOMEM].includes(-accepted)) return true;
-    this.#failure = systemError(accepted, 'write');
-    return false;
+    return [EAGAIN, EINTR, ENOBUFS, ENOMEM].includes(-accepted) ? 0 : accepted;
   }
 
   #roomFor(wanted: number): number {
-    // What others ask for in the same submit is not pinned yet, and will be.
-    const room = this.room(this.#ring.askedBytes);
+    const room = this.room();
     if (room >= wanted || this.inflight.pendingSends === 0) return room;
     this.reap();
-    return this.room(this.#ring.askedBytes);
+    return this.room();
   }
 
   #bookSent(accepted: number, asked: Asked): void {
@@ -275,33 +198,33 @@ export class IoUringEngine extends StreamEngine implements RingSender {
     this.#marked = asked.endsRecord && accepted === asked.wanted;
   }
 
-  // Draws the consequences of a result. False: the job is settled.
-  #accept(asked: Asked, cursor: JobCursor): boolean {
-    const accepted = this.#accepted;
+  // Draws the consequences of a result: 0, or -errno when the job has failed.
+  #accept(accepted: number, asked: Asked, cursor: JobCursor): number {
     const suspect = this.#suspect;
     this.#fallback = this.#suspect = undefined;
-    if (accepted === -EFAULT && asked.copying === undefined) {
-      this.#suspect = cursor.nextLarge(this.host.minimumChunk);
-      if (asked.wanted <= cursor.bytesThrough(this.#suspect)) this.#fallback = 'unpinnable-memory';
-      return true;
-    }
     if (accepted > 0 && asked.copying === 'unpinnable-memory' && suspect !== undefined) {
       foundUnpinnable(this.host, suspect);
     }
-    if (accepted < 0 && accepted !== -EAGAIN && accepted !== -EINTR) {
-      this.#fallback = this.#fallbackFor(accepted, asked);
-      if (this.#fallback !== undefined) return true;
-      this.settleJob(systemError(accepted, 'write'));
-      return false;
-    }
-    if (accepted === -EINTR || accepted === asked.wanted) return true;
+    if (accepted === asked.wanted || accepted === -EINTR) return 0;
+    if (accepted < 0 && accepted !== -EAGAIN) return this.#afterFailure(accepted, asked, cursor);
     const pieces = cursor.segment?.pieces.length ?? 0;
-    if (accepted > 0 && pieces - cursor.piece > MAX_PIECES) return true;
+    if (accepted > 0 && pieces - cursor.piece > MAX_PIECES) return 0;
     if (accepted > 0) this.host.counters.partialSends++;
-    const armed = this.waitForSpace();
-    if (armed >= 0) return true;
-    this.settleJob(systemError(armed, 'write'));
-    return false;
+    return this.waitForSpace();
+  }
+
+  #afterFailure(error: number, asked: Asked, cursor: JobCursor): number {
+    if (error === -ECANCELED) {
+      this.#ring.lose();
+      return 0;
+    }
+    if (error === -EFAULT && asked.copying === undefined && !cursor.changedLength) {
+      this.#suspect = cursor.nextLarge(this.host.minimumChunk);
+      if (asked.wanted <= cursor.bytesThrough(this.#suspect)) this.#fallback = 'unpinnable-memory';
+      return 0;
+    }
+    this.#fallback = this.#fallbackFor(error, asked);
+    return this.#fallback === undefined ? error : 0;
   }
 
   // Why the same bytes are sent by copy; undefined when the connection is dead.

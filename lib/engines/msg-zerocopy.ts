@@ -38,10 +38,6 @@ export class MsgZeroCopyEngine extends StreamEngine {
     this.settleJob();
   }
 
-  override sendWritten(): void {
-    // submit() left nothing but what waits for space.
-  }
-
   override refresh(): void {
     if (this.idle) return;
     this.reap();

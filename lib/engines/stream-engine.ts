@@ -40,8 +40,6 @@ export abstract class StreamEngine implements PortOwner {
   protected cursor: JobCursor | undefined;
   /** Part of a write waits for space in the send buffer. */
   waiting = false;
-  /** A write waits for the end of the turn, or for what came of it there. */
-  queued = false;
   #phase: Phase = 'open';
   #job: Job | undefined;
   #jobResource: AsyncResource | undefined;
@@ -66,15 +64,10 @@ export abstract class StreamEngine implements PortOwner {
     reactor.adopt(port, this);
   }
 
-  /** Sends what the cursor stands at, now or at the end of the turn. Runs no user code. */
+  /** Sends what the cursor stands at, as far as the socket takes it. Runs no user code. */
   protected abstract start(): void;
   /** Learns what the kernel released, without running user code. */
   protected abstract reap(): void;
-  /**
-   * Hands to the kernel what plain Node would have handed over in write(), because the socket, or the
-   * process, is about to end. Runs no user code.
-   */
-  abstract sendWritten(): void;
   /** Whether `copied` of a notification speaks of this entry. */
   protected abstract isTold(entry: Sent, isFirst: boolean, copied: boolean): boolean;
 
@@ -129,7 +122,6 @@ export abstract class StreamEngine implements PortOwner {
    */
   close(reason: Error): void {
     if (this.#phase !== 'open') return;
-    this.sendWritten();
     this.#failJob(reason);
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
@@ -142,14 +134,12 @@ export abstract class StreamEngine implements PortOwner {
   /** Another process gets the descriptor beside this one: the connection is never reset from here. */
   share(): void {
     this.shared = true;
-    this.sendWritten();
     this.reactor.native.abandon(this.port);
   }
 
   /** The descriptor goes to another owner: no FIN from here, and no more sends. */
   abandon(reason: Error): void {
     if (this.#phase !== 'open') return;
-    this.sendWritten();
     this.#failJob(reason);
     if (this.#closeIfReleased()) return;
     this.#phase = 'lingering';
@@ -260,12 +250,12 @@ export abstract class StreamEngine implements PortOwner {
     return armed;
   }
 
-  /** Bytes that may be pinned beyond what is, and beyond `asked` ones that will be. */
-  protected room(asked = 0): number {
+  /** Bytes that may be pinned beyond what is. */
+  protected room(): number {
     return roomBytes(
       this.inflight.pendingBytes,
       this.host.maxPendingBytes,
-      this.reactor.processBudget - this.reactor.processPinned - asked,
+      this.reactor.processBudget - this.reactor.processPinned,
       this.reactor.pageBytes,
     );
   }

@@ -14,11 +14,8 @@ export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
  */
 export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
 
-/**
- * Writes below the threshold and up to this many bytes go by the ring, where there is one: with those of
- * other connections in one system call. Beyond it the copy of ours costs more than that saves.
- */
-export const LARGEST_STAGED_WRITE_BYTES = 32 * 1024;
+/** A response of that many bytes is copied without trying what else it may cost, by what would send it. */
+export const LARGEST_COPIED_RESPONSE_BYTES = { io_uring: 32 * 1024, msg_zerocopy: 0 } as const;
 
 /**
  * A chunk below this never goes zero-copy by itself: each piece takes one of 17 fragment slots of a

@@ -1,15 +1,11 @@
-// From which size on writes go zero-copy, and up to which small answers wait for each other. Sizes fall into
-// classes of powers of two; each goes one way, and an experiment may show that the other costs less. A class
-// that had none follows its neighbours: zero copy pays from a size on, waiting up to one. Pure.
+// From which size on writes go zero-copy. Sizes fall into classes of powers of two; each goes one way, and an
+// experiment may show that the other costs less. A class that had none follows its neighbours: zero copy pays
+// from a size on. Pure.
 import type { Verdict } from './experiment.js';
 
 /** Writes that follow each other, or the first one after data of the peer. */
 export type Situation = 'stream' | 'response';
-/**
- * 'copy': copied at once. 'zerocopy': not copied. 'batch': copied by us, and sent at the end of the turn with
- * what others write in it, in one system call.
- */
-export type Way = 'copy' | 'zerocopy' | 'batch';
+export type Way = 'copy' | 'zerocopy';
 
 /** The smallest size that is ever worth trying: below it pinning a page costs more than copying it. */
 export const SMALLEST_TUNED_BYTES = 8 * 1024;
@@ -17,10 +13,6 @@ const SMALLEST_CLASS = Math.log2(SMALLEST_TUNED_BYTES);
 /** 2 MiB and more. */
 const LARGEST_CLASS = 21;
 const CLASSES = LARGEST_CLASS - SMALLEST_CLASS + 1;
-/** Of answers that may wait for others: below 8 KiB, below 16 KiB, and up to 32 KiB. */
-const SMALL_CLASSES = 3;
-/** What a small write weighs beside its bytes: its system call costs what copying so many does. */
-export const SMALL_WRITE_BYTES = 16 * 1024;
 
 /** Between two experiments with one class: first, and after many that changed nothing. */
 const FIRST_INTERVAL_MS = 500;
@@ -36,8 +28,6 @@ const LEAST_SHARE = 0.02;
 /** One size class of one situation. */
 export class SizeClass {
   way: Way;
-  /** What competes with copying at once. */
-  readonly #rival: Way;
   /** An experiment said so. */
   judged = false;
   /** KiB written since classes were last compared. */
@@ -45,18 +35,17 @@ export class SizeClass {
   dueMs = -Infinity;
   #intervalMs = FIRST_INTERVAL_MS;
 
-  constructor(start: Way, rival: Exclude<Way, 'copy'>) {
+  constructor(start: Way) {
     this.way = start;
-    this.#rival = rival;
   }
 
   get otherWay(): Way {
-    return this.way === 'copy' ? this.#rival : 'copy';
+    return this.way === 'copy' ? 'zerocopy' : 'copy';
   }
 
   /** A write of this class is asked about. */
   count(bytes: number): void {
-    this.kibibytes += bytes >>> 10;
+    this.kibibytes += Math.floor(bytes / 1024);
   }
 
   /** An experiment ended. True: the class goes the other way from now on. */
@@ -80,27 +69,20 @@ export class Tuner {
   /** Times that a class went over to the other way. */
   changes = 0;
   readonly #classes: Readonly<Record<Situation, readonly SizeClass[]>>;
-  readonly #small = Array.from({ length: SMALL_CLASSES }, () => new SizeClass('batch', 'batch'));
 
   constructor(starts: Starts) {
     const from = (threshold: number): SizeClass[] =>
       Array.from(
         { length: CLASSES },
-        (_, index) => new SizeClass(boundOf(index) >= threshold ? 'zerocopy' : 'copy', 'zerocopy'),
+        (_, index) => new SizeClass(boundOf(index) >= threshold ? 'zerocopy' : 'copy'),
       );
     this.#classes = { stream: from(starts.stream), response: from(starts.response) };
   }
 
   /** @param bytes at least SMALLEST_TUNED_BYTES */
   classFor(situation: Situation, bytes: number): SizeClass {
-    const exponent = Math.min(LARGEST_CLASS, 31 - Math.clz32(bytes));
+    const exponent = 31 - Math.clz32(Math.min(bytes, 2 ** LARGEST_CLASS));
     return this.#classes[situation][exponent - SMALLEST_CLASS] as SizeClass;
-  }
-
-  /** The class of an answer that may wait for others. @param bytes at most LARGEST_STAGED_WRITE_BYTES */
-  smallClassFor(bytes: number): SizeClass {
-    const exponent = Math.max(SMALLEST_CLASS - 1, 31 - Math.clz32(bytes));
-    return this.#small[Math.min(SMALL_CLASSES - 1, exponent - SMALLEST_CLASS + 1)] as SizeClass;
   }
 
   /** Bytes from which every write goes zero-copy; undefined where none does. */
@@ -113,7 +95,7 @@ export class Tuner {
 
   /** The class with most bytes that an experiment is due for. Bytes are counted anew from here. */
   mostDue(nowMs: number): SizeClass | undefined {
-    const classes = [...this.#small, ...this.#classes.response, ...this.#classes.stream];
+    const classes = [...this.#classes.response, ...this.#classes.stream];
     const whole = classes.reduce((sum, { kibibytes }) => sum + kibibytes, 0);
     let due: SizeClass | undefined;
     for (const one of classes) {
@@ -128,17 +110,15 @@ export class Tuner {
   settle(subject: SizeClass, verdict: Verdict, nowMs: number): void {
     if (!subject.settle(verdict, nowMs)) return;
     this.changes++;
-    for (const classes of [this.#small, ...Object.values(this.#classes)]) spread(classes, subject);
+    for (const classes of Object.values(this.#classes)) spread(classes, subject);
   }
 }
 
-// Zero copy that pays here pays for more, and copying that is cheaper than it here is so for less. Waiting,
-// which copies once more, is the other way round.
+// Zero copy that pays here pays for more, and copying that is cheaper than it here is so for less.
 function spread(classes: readonly SizeClass[], changed: SizeClass): void {
   const at = classes.indexOf(changed);
   if (at < 0) return;
-  const { way, otherWay } = changed;
-  const step = way === 'zerocopy' || otherWay === 'batch' ? 1 : -1;
+  const step = changed.way === 'zerocopy' ? 1 : -1;
   for (let index = at + step; ; index += step) {
     const neighbour = classes[index];
     if (neighbour === undefined || neighbour.judged) return;

@@ -125,12 +125,18 @@ uring::Sqe* IoUring::prepare() {
   return sqe;
 }
 
-int IoUring::enter() {
+int IoUring::submit() { return enter(0, 0); }
+
+int IoUring::enter() { return enter(0, uring::kEnterGetevents); }
+
+int IoUring::wait() { return enter(1, uring::kEnterGetevents); }
+
+int IoUring::enter(uint32_t least, uint32_t flags) {
   __atomic_store_n(sq_tail_, sq_local_tail_, __ATOMIC_RELEASE);
   for (;;) {
     const uint32_t count = prepared();
-    const long submitted = syscall(SYS_io_uring_enter, fd_.get(), count, 0, uring::kEnterGetevents,
-                                   nullptr, static_cast<size_t>(0));
+    const long submitted = syscall(SYS_io_uring_enter, fd_.get(), count, least, flags, nullptr,
+                                   static_cast<size_t>(0));
     if (submitted < 0 && errno == EINTR) continue;
     if (submitted < 0) return -errno;
     sq_submitted_ += static_cast<uint32_t>(submitted);
@@ -154,6 +160,11 @@ bool IoUring::pop(uring::Cqe* completion) {
   *completion = cqes_[head & (entries_.completions - 1)];
   __atomic_store_n(cq_head_, head + 1, __ATOMIC_RELEASE);
   return true;
+}
+
+bool IoUring::has_completions() const {
+  if (*cq_head_ != load_acquire(cq_tail_)) return true;
+  return holds_completions();
 }
 
 bool IoUring::holds_completions() const {

@@ -36,14 +36,20 @@ class IoUring {
   // The next free request, zeroed; nullptr when the queue is full.
   uring::Sqe* prepare();
   uint32_t prepared() const { return sq_local_tail_ - sq_submitted_; }
-  // Submits what is prepared and lets the kernel post what it held back. 0 or -errno.
+  // Submits what is prepared. 0 or -errno.
+  int submit();
+  // The same, and lets the kernel post what it held back.
   int enter();
+  // The same, and sleeps until a completion is there.
+  int wait();
   // Takes back what is prepared and not submitted; how many requests that were.
   uint32_t revoke();
   // Takes one completion out.
   bool pop(uring::Cqe* completion);
   // The kernel holds completions back until enter(): deferred task work, or an overflow.
   bool holds_completions() const;
+  // It does, or some can be taken out.
+  bool has_completions() const;
   // Whether eventfd is signalled. Switching on misses nothing: look at holds_completions() after it.
   void set_wakeups(bool on);
 
@@ -51,6 +57,7 @@ class IoUring {
 
  private:
   int map(const uring::Params& params);
+  int enter(uint32_t least, uint32_t flags);
 
   Fd fd_;
   RingEntries entries_ = {0, 0};

@@ -85,7 +85,7 @@ class Port {
   bool holds_loop() const {
     // What the kernel is still to accept holds the loop also when the socket is unref'ed, as a request of
     // libuv's does; in node:dgram every send does.
-    if (waiting_ || unanswered_ > 0) return true;
+    if (waiting_) return true;
     // Behind a notice that was lost the end may never come.
     const bool pinned = issued_ != completed_ && lost_ == 0;
     return kind_ == PortKind::kDatagram ? pinned || (referenced_ && reading_) : pinned && referenced_;
@@ -95,11 +95,8 @@ class Port {
 
   Standing standing() const { return {holds_loop(), ring_is_urgent()}; }
 
-  // Sends by the ring: one at a time is prepared and answered; answered with a notification to come,
-  // it took the id.
+  // Sends by the ring: one that has a notification to come took the id.
   uint64_t next_ring_id() const { return issued_; }
-  void ring_prepared() { unanswered_++; }
-  void ring_answered() { unanswered_--; }
   void ring_issued() {
     issued_++;
     referenced_ = true;
@@ -138,7 +135,6 @@ class Port {
   uint64_t completed_ = 0;
   uint32_t lost_ = 0;  // truncated entries, and how many of them were told
   uint32_t told_lost_ = 0;
-  uint32_t unanswered_ = 0;  // requests of the ring that have no result yet
   std::vector<Notice> held_;
 };
 

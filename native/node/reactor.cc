@@ -225,7 +225,7 @@ void Reactor::on_readable() {
     count = epoll_wait(epoll_.get(), events, kEventsPerWait, 0);
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kRingTag) {
-        ring_->submit(&records_, SIZE_MAX);
+        ring_->read(&records_, SIZE_MAX);
         continue;
       }
       Port* fired = port(static_cast<uint32_t>(events[i].data.u64));
@@ -352,11 +352,10 @@ void Reactor::close(void (*closed)(void*), void* data) {
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->poll), on_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->timer), on_closed);
   if (!has_ring) return;
-  handles->open += 4;
-  handles->check.data = handles->prepare.data = handles->idle.data = handles->ring_timer.data = handles;
+  handles->open += 3;
+  handles->check.data = handles->prepare.data = handles->ring_timer.data = handles;
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->check), on_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->prepare), on_closed);
-  uv_close(reinterpret_cast<uv_handle_t*>(&handles->idle), on_closed);
   uv_close(reinterpret_cast<uv_handle_t*>(&handles->ring_timer), on_closed);
 }
 

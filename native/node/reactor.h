@@ -23,7 +23,7 @@ constexpr uint64_t kRingTag = UINT64_MAX;
 class Reactor final : private Ports {
  public:
   // `words` is shared with JavaScript; `on_records(count)` is called when its first `count` records
-  // are new. Its last word is 1 while a turn of the loop ends.
+  // are new.
   Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records);
   ~Reactor();
   Reactor(const Reactor&) = delete;
@@ -56,15 +56,14 @@ class Reactor final : private Ports {
   // while that fills them.
   size_t reap(Port* port);
 
-  // Makes this environment's io_uring. `on_turn_end` is called at the end of each turn of the loop in
-  // which request_turn_end() was. 0 or -errno.
-  int open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<Slabs> slabs,
-                Napi::Function on_turn_end);
+  // Makes this environment's io_uring. 0 or -errno.
+  int open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<Slabs> slabs);
   SubmitRing* submit_ring() { return ring_.get(); }
-  void request_turn_end();
-  // Submits what is prepared and reads completions into the shared words; how many records. Call again
-  // while that fills them.
-  size_t submit();
+  // As SubmitRing::send().
+  int send_by_ring(Port* port, const iovec* pieces, size_t count, int flags, SendMode mode, int slot,
+                   bool* more);
+  // Reads notifications into the shared words; how many records. Call again while that fills them.
+  size_t read_ring_now();
 
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
   // let go by itself; for those that were given up before, that wait is over. Answers how many connections had to be aborted.
@@ -90,8 +89,6 @@ class Reactor final : private Ports {
   void on_prepare();
   void on_check();
   void on_ring_timer();
-  void end_turn();
-  void mark_turn_end(uint32_t mark);
   bool read_ring();  // whether it found anything
   void expect_notices();
   void discard_completions();
@@ -109,7 +106,6 @@ class Reactor final : private Ports {
     // With a ring.
     uv_check_t check;
     uv_prepare_t prepare;
-    uv_idle_t idle;
     uv_timer_t ring_timer;
     int open = 2;
     void (*closed)(void*) = nullptr;
@@ -125,11 +121,9 @@ class Reactor final : private Ports {
   std::vector<Record> records_;
 
   std::unique_ptr<SubmitRing> ring_;
-  Napi::FunctionReference on_turn_end_;
-  bool turn_end_requested_ = false;
   bool ring_timer_runs_ = false;
-  bool submitted_since_timer_ = false;
-  bool quiet_ = false;     // nothing was submitted for a while: notifications wake the loop again
+  bool sent_since_timer_ = false;
+  bool quiet_ = false;     // nothing was sent for a while: notifications wake the loop again
   uint32_t urgent_ = 0;    // ports that want to hear of their notifications at once
 };
 

@@ -14,8 +14,6 @@ enum RecordFlag : uint32_t {
   kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // data of the peer arrived after our side was destroyed
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
-  kResult = 64,    // `lo` is what a send by the ring accepted, or -errno
-  kMore = 128,     // with kResult: a range will say when its memory is released
   kLost = 256,     // `lo` entries of the error queue were truncated: ids may never be released
 };
 
@@ -23,6 +21,9 @@ enum RecordFlag : uint32_t {
 constexpr uint32_t kSendZeroCopy = 1;
 constexpr uint32_t kSendMore = 2;
 constexpr uint32_t kSendEor = 4;
+
+// Added to the answer of a send by the ring that a range will release.
+constexpr double kRingMore = 0x1p32;
 
 // Characters of the text that sendNow() takes: an HTTP header.
 constexpr uint32_t kMostText = 4096;

@@ -19,13 +19,13 @@ Napi::Value try_ring(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// openSubmitRing(submissions, completions, vectoredSlots, onTurnEnd) -> 0 or -errno
+// openSubmitRing(submissions, completions, vectoredSlots) -> 0 or -errno
 Napi::Value open_submit_ring(const Napi::CallbackInfo& info) {
   Reactor* reactor = reactor_of(info);
   if (reactor == nullptr) return info.Env().Undefined();
   return number(info, reactor->open_ring({uint_at(info, 0), uint_at(info, 1)},
                                          info[2].As<Napi::Boolean>().Value(),
-                                         env_of(info)->slabs(), info[3].As<Napi::Function>()));
+                                         env_of(info)->slabs()));
 }
 
 // The submit ring; nullptr, with an exception pending, when there is none.
@@ -45,45 +45,34 @@ Napi::Value attach_to_ring(const Napi::CallbackInfo& info) {
   return number(info, reactor->attach_to_ring(int_at(info, 0)));
 }
 
-Napi::Value request_turn_end(const Napi::CallbackInfo& info) {
-  if (submit_ring_of(info) != nullptr) env_of(info)->reactor()->request_turn_end();
-  return info.Env().Undefined();
-}
-
-Napi::Value ring_usable(const Napi::CallbackInfo& info) {
-  SubmitRing* ring = submit_ring_of(info);
-  if (ring == nullptr) return info.Env().Undefined();
-  return Napi::Boolean::New(info.Env(), ring->usable());
-}
-
-// prepareSend(port, pieces, first, offset, length, flags, slot) -> 0, or -errno: EBUSY when requests or
-// pieces are too many for one submit, EFAULT when the memory is gone.
-Napi::Value prepare_send(const Napi::CallbackInfo& info) {
+// sendByRing(port, pieces, first, offset, length, flags, slot) -> bytes, plus 2^32 when a range will release
+// them; or -errno, the same: EFAULT when the memory is gone, ECANCELED when the process changed its user.
+Napi::Value send_by_ring(const Napi::CallbackInfo& info) {
   SubmitRing* ring = submit_ring_of(info);
   if (ring == nullptr) return info.Env().Undefined();
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  size_t limit;
-  iovec* space = ring->space(&limit);
-  // A full vector now, or the next submit's: never a part of it for want of space.
-  if (limit < kMaxPieces) return number(info, -EBUSY);
+  if (!ring->usable()) return number(info, -ECANCELED);
+  iovec pieces[kMaxPieces];
   const size_t count =
       gather(info.Env(), info[1], uint_at(info, 2),
              static_cast<size_t>(info[3].As<Napi::Number>().DoubleValue()),
-             static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), space, limit);
+             static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), pieces, kMaxPieces);
   if (count == 0) return number(info, -EFAULT);
   const uint32_t wanted = uint_at(info, 5);
   const int flags =
       ((wanted & kSendMore) != 0 ? MSG_MORE : 0) | ((wanted & kSendEor) != 0 ? MSG_EOR : 0);
   const SendMode mode = (wanted & kSendZeroCopy) != 0 ? SendMode::kZeroCopy : SendMode::kCopy;
-  return number(info, ring->prepare(port, count, flags, mode, int_at(info, 6)));
+  bool more;
+  const int sent = reactor->send_by_ring(port, pieces, count, flags, mode, int_at(info, 6), &more);
+  return number(info, sent + (more ? kRingMore : 0));
 }
 
-// submitRing() -> records in the shared words
-Napi::Value submit(const Napi::CallbackInfo& info) {
+// readRing() -> records in the shared words
+Napi::Value read_ring(const Napi::CallbackInfo& info) {
   if (submit_ring_of(info) == nullptr) return info.Env().Undefined();
-  return number(info, static_cast<double>(env_of(info)->reactor()->submit()));
+  return number(info, static_cast<double>(env_of(info)->reactor()->read_ring_now()));
 }
 
 struct SlabOwner {
@@ -141,10 +130,8 @@ void export_submit_ring(Napi::Env env, Napi::Object exports) {
   exports["tryIoUring"] = Napi::Function::New(env, try_ring, "tryIoUring");
   exports["openSubmitRing"] = Napi::Function::New(env, open_submit_ring, "openSubmitRing");
   exports["attachToRing"] = Napi::Function::New(env, attach_to_ring, "attachToRing");
-  exports["requestTurnEnd"] = Napi::Function::New(env, request_turn_end, "requestTurnEnd");
-  exports["ringUsable"] = Napi::Function::New(env, ring_usable, "ringUsable");
-  exports["prepareSend"] = Napi::Function::New(env, prepare_send, "prepareSend");
-  exports["submitRing"] = Napi::Function::New(env, submit, "submitRing");
+  exports["sendByRing"] = Napi::Function::New(env, send_by_ring, "sendByRing");
+  exports["readRing"] = Napi::Function::New(env, read_ring, "readRing");
   exports["openSlab"] = Napi::Function::New(env, open_slab, "openSlab");
   exports["registerMemory"] = Napi::Function::New(env, register_memory, "registerMemory");
   exports["unregisterMemory"] = Napi::Function::New(env, unregister_memory, "unregisterMemory");

@@ -7,7 +7,7 @@ const SCENARIOS = {
   alone: 'is registered, and arrives as it was at each write',
   behindHead: 'is sent behind a head that is copied',
   behindLargePieces: 'behind other pieces goes with them, in one request',
-  taken: 'is not sent from when it is transferred away',
+  taken: 'arrives as it was written when it is transferred away behind the write',
   reused: 'that is transferred away is not confused with what comes to its address',
   resizable: 'that may change its size is never registered',
   shared: 'that threads share is never registered',

@@ -1,5 +1,4 @@
-// What is copied is copied when it is written, as it is in plain Node: requests that wait for the end
-// of the turn must not read memory that the program used again meanwhile.
+// What is copied is copied when it is written, as it is in plain Node: a program may use the memory again.
 import { uringEverywhere } from '../helpers/io-uring-suite';
 
 const SCENARIOS = {

@@ -41,13 +41,8 @@ describe('staging', () => {
       const { chunk, encoding } = one;
       const expected = Buffer.from(bytesOf(one));
       if (expected.length === 0) continue;
-      const way = between(random, 0, 2);
       const staged =
-        way === 0
-          ? staging.all([one, one]).subarray(expected.length)
-          : typeof chunk === 'string'
-            ? staging.text(chunk, encoding)
-            : staging.bytes(chunk);
+        typeof chunk === 'string' ? staging.text(chunk, encoding) : staging.bytes(chunk);
       const left = between(random, 1, 3);
       for (let n = 1; n < left; n++) staging.lease?.retain();
       held.push({ staged, expected, staging, left });
@@ -82,7 +77,6 @@ describe('staging', () => {
     assert.equal(after.toString(), 'after');
     const text = 'é'.repeat(SLAB_BYTES);
     assert.ok(staging.text(text, 'utf8').equals(Buffer.from(text)));
-    assert.ok(staging.all([{ chunk: text, encoding: 'utf8' }]).equals(Buffer.from(text)));
   });
 
   it('gives the part of a slab back that a text did not need', () => {
@@ -91,21 +85,6 @@ describe('staging', () => {
     const next = staging.text('y', 'latin1');
     assert.equal(next.buffer, start.buffer);
     assert.equal(next.byteOffset, start.byteOffset + 5000);
-  });
-
-  it('stages chunks behind each other as one piece', () => {
-    const staged = new Staging(new StagingArea()).all([
-      { chunk: 'HTTP/1.1 200 OK\r\n\r\n', encoding: 'latin1' },
-      { chunk: Buffer.from([1, 2, 3]), encoding: 'utf8' },
-      { chunk: '', encoding: 'utf8' },
-      { chunk: 'é', encoding: 'utf8' },
-      { chunk: 'ff00', encoding: 'hex' },
-    ]);
-    const expected = Buffer.concat([
-      Buffer.from('HTTP/1.1 200 OK\r\n\r\n'),
-      Buffer.from([1, 2, 3, 0xc3, 0xa9, 0xff, 0]),
-    ]);
-    assert.ok(staged.equals(expected));
   });
 
   it('lets go of every slab that one lease spans', () => {

@@ -46,7 +46,7 @@ function answerAll(): void {
 }
 
 const server = net.createServer((socket) => {
-  enableZeroCopy(socket, { engine: 'io_uring', threshold: bytes > 10_000 ? 1 : 65_536 });
+  enableZeroCopy(socket, { engine: 'io_uring', threshold: 1 });
   sockets.push(socket);
   socket.on('data', (chunk) => {
     asked += chunk.length;

@@ -1,11 +1,7 @@
 // Which sizes go which way: from the static thresholds to what experiments say.
 import assert from 'node:assert/strict';
 import type { Verdict } from '../../../lib/policy/experiment';
-import {
-  DEFAULT_THRESHOLD_BYTES,
-  LARGEST_STAGED_WRITE_BYTES,
-  RESPONSE_THRESHOLD_BYTES,
-} from '../../../lib/policy/threshold';
+import { DEFAULT_THRESHOLD_BYTES, RESPONSE_THRESHOLD_BYTES } from '../../../lib/policy/threshold';
 import {
   SizeClass,
   SMALLEST_TUNED_BYTES,
@@ -244,14 +240,14 @@ describe('policy: tuner', () => {
         ['dearer', [4_000, 32_000, 60_000, 60_000, 60_000, 60_000, 60_000, 60_000]],
       ];
       for (const [verdict, expected] of table) {
-        const one = new SizeClass('copy', 'zerocopy');
+        const one = new SizeClass('copy');
         const seen = expected.map((_, i) => intervalAfter(one, verdict, i * 1e6));
         assert.deepEqual(seen, expected);
       }
     });
 
     it('start anew after a change', () => {
-      const one = new SizeClass('copy', 'zerocopy');
+      const one = new SizeClass('copy');
       for (let i = 0; i < 8; i++) one.settle('dearer', 0);
       assert.equal(intervalAfter(one, 'cheaper', 5_000), 500);
       assert.equal(intervalAfter(one, 'dearer', 9_000), 4_000);
@@ -265,85 +261,29 @@ describe('policy: tuner', () => {
       ['cheaper', 'zerocopy', true],
     ];
     for (const [verdict, way, judged] of table) {
-      const one = new SizeClass('copy', 'zerocopy');
+      const one = new SizeClass('copy');
       assert.equal(one.settle(verdict, 0), way !== 'copy');
       assert.deepEqual([one.way, one.judged], [way, judged]);
     }
   });
 
-  for (const rival of ['zerocopy', 'batch'] as const) {
-    it(`the other way than to copy is ${rival}, and back`, () => {
-      const one = new SizeClass(rival, rival);
-      assert.deepEqual([one.way, one.otherWay], [rival, 'copy']);
-      one.settle('cheaper', 0);
-      assert.deepEqual([one.way, one.otherWay], ['copy', rival]);
-      one.settle('cheaper', 0);
-      assert.deepEqual([one.way, one.otherWay], [rival, 'copy']);
-    });
-  }
+  it('the other way than to copy is not to, and back', () => {
+    const one = new SizeClass('zerocopy');
+    assert.deepEqual([one.way, one.otherWay], ['zerocopy', 'copy']);
+    one.settle('cheaper', 0);
+    assert.deepEqual([one.way, one.otherWay], ['copy', 'zerocopy']);
+    one.settle('cheaper', 0);
+    assert.deepEqual([one.way, one.otherWay], ['zerocopy', 'copy']);
+  });
 
-  describe('answers that may wait for others', () => {
-    const SMALL = [1, 8 * KIB, 16 * KIB];
-    const smallWays = (tuner: Tuner): string =>
-      SMALL.map((bytes) => tuner.smallClassFor(bytes).way.charAt(0)).join('');
-
-    const classes: readonly [bytes: number, like: number][] = [
-      [0, 1],
-      [8 * KIB - 1, 1],
-      [16 * KIB - 1, 8 * KIB],
-      [16 * KIB, 16 * KIB],
-      [LARGEST_STAGED_WRITE_BYTES, 16 * KIB],
-    ];
-    for (const [bytes, like] of classes) {
-      it(`take ${bytes} bytes for the class of ${like}`, () => {
-        const tuner = tunerFrom(64 * KIB);
-        assert.equal(tuner.smallClassFor(bytes), tuner.smallClassFor(like));
-        assert.equal(new Set(SMALL.map((one) => tuner.smallClassFor(one))).size, SMALL.length);
-      });
+  it('writes of 4 GiB and more are of the largest class, and count in full', () => {
+    const tuner = tunerFrom(64 * KIB);
+    for (const bytes of [2 ** 32, 2 ** 32 + 8192, 2 ** 33 - 1]) {
+      const one = tuner.classFor('stream', bytes);
+      assert.equal(one, tuner.classFor('stream', 16 * MIB));
+      const before = one.kibibytes;
+      one.count(bytes);
+      assert.equal(one.kibibytes - before, Math.floor(bytes / KIB));
     }
-
-    // Of sizes below 8 KiB, from there, and from 16 KiB on: all wait at first.
-    const table: readonly [steps: [bytes: number, verdict: Verdict][], ways: string][] = [
-      [[], 'bbb'],
-      [[[8 * KIB, 'cheaper']], 'bcc'],
-      [[[1, 'cheaper']], 'ccc'],
-      [
-        [
-          [1, 'cheaper'],
-          [8 * KIB, 'cheaper'],
-        ],
-        'cbc',
-      ],
-      [
-        [
-          [16 * KIB, 'dearer'],
-          [1, 'cheaper'],
-        ],
-        'ccb',
-      ],
-      [
-        [
-          [16 * KIB, 'cheaper'],
-          [16 * KIB, 'cheaper'],
-        ],
-        'bbb',
-      ],
-    ];
-    for (const [steps, ways] of table) {
-      it(`go the ways ${ways} after ${JSON.stringify(steps)}`, () => {
-        const tuner = tunerFrom(64 * KIB);
-        for (const [bytes, verdict] of steps) tuner.settle(tuner.smallClassFor(bytes), verdict, 0);
-        assert.equal(smallWays(tuner), ways);
-        assert.equal(waysOf(tuner), 'ccczzzzzz');
-      });
-    }
-
-    it('get their turn to be tried', () => {
-      const tuner = tunerFrom(64 * KIB);
-      const small = tuner.smallClassFor(1_000);
-      tuner.classFor('response', MIB).count(MIB);
-      small.count(2 * MIB);
-      assert.equal(tuner.mostDue(0), small);
-    });
   });
 });

@@ -1,5 +1,5 @@
-// The kernel may take a part of a submit and then fail: what it took was sent and has results, what it did
-// not take is sent later. Whoever mixes the two up sends bytes twice, or waits for ever.
+// The kernel may have no memory for a request: it was not sent, and is sent later. Whoever takes it for sent, or
+// leaves it in the ring, sends bytes twice, or never.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
@@ -31,10 +31,10 @@ function ask(port: number, client: number, bytes: number): Promise<{ wrong: numb
   });
 }
 
-uringSuite('io_uring: a submit of which the kernel takes a part', () => {
+uringSuite('io_uring: a submit that the kernel refuses for want of memory', () => {
   let folder = '';
 
-  beforeEach(() => (folder = mkdtempSync(path.join(tmpdir(), 'partial-'))));
+  beforeEach(() => (folder = mkdtempSync(path.join(tmpdir(), 'refused-'))));
   afterEach(async () => {
     await stopPrograms();
     rmSync(folder, { recursive: true });
@@ -42,14 +42,14 @@ uringSuite('io_uring: a submit of which the kernel takes a part', () => {
 
   for (const bytes of [2_000, 300_000]) {
     it(`sends every answer of ${bytes} bytes once and calls back for each write`, async () => {
-      const library = compiled('partial-submit', ['-shared', '-fPIC', '-ldl']);
+      const library = compiled('refused-submit', ['-shared', '-fPIC', '-ldl']);
       const counted = path.join(folder, 'count');
       const given: RoundsArgument = { clients: CLIENTS, rounds: ROUNDS, bytes };
       const program = startProgram('io-uring-rounds', given, {
         // Behind what is there: a sanitizer must come first.
         env: {
           LD_PRELOAD: `${process.env['LD_PRELOAD'] ?? ''} ${library}`,
-          PARTIAL_SUBMITS: counted,
+          REFUSED_SUBMITS: counted,
         },
       });
       const { port } = await program.next<{ port: number }>();
@@ -62,7 +62,7 @@ uringSuite('io_uring: a submit of which the kernel takes a part', () => {
       const { callbacks, engines } = await program.next<RoundsDone>();
       assert.equal(callbacks, CLIENTS * ROUNDS * 2);
       assert.deepEqual(new Set(engines), new Set(['io_uring']));
-      assert.ok(readFileSync(counted).length > 0, 'no submit was taken in part');
+      assert.ok(readFileSync(counted).length > 0, 'no submit was refused');
       assert.equal((await program.ended()).code, 0);
     });
   }

@@ -1,6 +1,6 @@
-// A library for LD_PRELOAD: the kernel takes one request of every submit of two or more, and then has no
-// memory for the others, as io_uring_enter(2) may answer under pressure (io_uring/io_uring.c:
-// io_submit_sqes). Each time it writes a byte to the file named by PARTIAL_SUBMITS.
+// A library for LD_PRELOAD: the kernel has no memory for every third request of a ring, as io_uring_enter(2)
+// may answer under pressure (io_uring/io_uring.c: io_submit_sqes). Each time it writes a byte to the file named
+// by REFUSED_SUBMITS.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 enum { kEnter = 426 };
 
 static void tell(void) {
-  const char* path = getenv("PARTIAL_SUBMITS");
+  const char* path = getenv("REFUSED_SUBMITS");
   const int fd = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || write(fd, ".", 1) != 1) abort();
   close(fd);
@@ -21,22 +21,18 @@ static void tell(void) {
 
 long syscall(long number, ...) {
   static long (*real)(long, ...);
-  static __thread int fails_next;
+  static __thread int submits;
   if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "syscall");
   long a[6];
   va_list arguments;
   va_start(arguments, number);
   for (int i = 0; i < 6; i++) a[i] = va_arg(arguments, long);
   va_end(arguments);
-  if (number == kEnter && fails_next) {
-    fails_next = 0;
+  // The first shows whether there is a ring.
+  if (number == kEnter && a[1] > 0 && ++submits % 3 == 0) {
+    tell();
     errno = EAGAIN;
     return -1;
-  }
-  if (number == kEnter && a[1] >= 2) {
-    a[1] = 1;
-    fails_next = 1;
-    tell();
   }
   return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
