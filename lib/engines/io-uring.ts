@@ -14,6 +14,8 @@ import { StreamEngine } from './stream-engine.js';
 const { EAGAIN, ECANCELED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } = osConstants.errno;
 /** UIO_MAXIOV: one message takes no more pieces. */
 const MAX_PIECES = 1024;
+/** A request's length is 32 bits, which the kernel takes as signed (io_uring/net.c). */
+const MAX_REQUEST_BYTES = 2 ** 30;
 
 /** What a request asks for. */
 interface Asked {
@@ -138,10 +140,11 @@ export class IoUringEngine extends StreamEngine {
   }
 
   #plan(cursor: JobCursor, copying: Reason | undefined, slot: number): Asked {
-    const wanted =
+    const alike =
       this.#suspect === undefined
         ? alikeBytes(cursor, this.host.minimumChunk)
         : cursor.bytesThrough(this.#suspect);
+    const wanted = Math.min(alike, MAX_REQUEST_BYTES);
     if (copying !== undefined)
       return { wanted, copying, isHead: false, endsRecord: false, slot: NO_SLOT };
     const allowed = this.withinRoom(wanted, this.#roomFor(wanted));
