@@ -8,12 +8,13 @@ import { uringSuite } from '../helpers/io-uring-suite';
 const GIB = 2 ** 30;
 
 uringSuite('io_uring: a write', () => {
-  it('of four buffers of 1 GiB under one cork arrives whole', async () => {
+  it('of one buffer of 4 GiB arrives whole', async () => {
     const sink = net.createServer().listen(0, '127.0.0.1');
     await once(sink, 'listening');
     const connected = once(sink, 'connection') as Promise<[net.Socket]>;
     const socket = net.connect((sink.address() as net.AddressInfo).port, '127.0.0.1');
-    enableZeroCopy(socket, { engine: 'io_uring', threshold: 1 });
+    // Nothing may be pinned, so that all of it is asked for by copy.
+    enableZeroCopy(socket, { engine: 'io_uring', maxPendingBytes: 1 });
     const [peer] = await connected;
     let received = 0;
     let wrong = 0;
@@ -21,11 +22,8 @@ uringSuite('io_uring: a write', () => {
       received += chunk.length;
       if (chunk[0] !== 0 || chunk[chunk.length - 1] !== 0) wrong++;
     });
-    const buffer = Buffer.from(new ArrayBuffer(GIB));
-    socket.cork();
-    for (let i = 0; i < 4; i++) socket.write(buffer);
-    socket.uncork();
-    socket.end();
+    const buffer = Buffer.from(new ArrayBuffer(4 * GIB));
+    socket.end(buffer);
     await once(peer, 'end');
     assert.deepEqual({ received, wrong }, { received: 4 * GIB, wrong: 0 });
     sink.close();
