@@ -59,7 +59,9 @@ int wait_unnoticed(pid_t child, int* status);
 
 // Makes every page of this process copy-on-write, as a fork does: what the kernel still sends from
 // keeps its content, and later writes of ours go to fresh pages. A page that somebody else references
-// is never written in place (mm/memory.c:wp_can_reuse_anon_folio; Linux 5.9). 0 or -errno.
+// is never written in place (mm/memory.c:wp_can_reuse_anon_folio; Linux 5.9). It does not reach memory that
+// is registered with a ring: the fork copies such pages for the child, and ours stay writable in place
+// (mm/memory.c:copy_present_page). 0 or -errno.
 int freeze_pages();
 
 // The soft RLIMIT_NOFILE of this process.
