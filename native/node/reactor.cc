@@ -202,7 +202,7 @@ void Reactor::detach(Port* port) {
   port->unwatch(epoll_.get());
   const uint32_t index = port->index();
   ports_[index].reset();
-  free_.push_back(index);
+  (batches_ > 0 ? resting_ : free_).push_back(index);
   open_ports_--;
 }
 
@@ -267,6 +267,8 @@ void Reactor::call_javascript() {
   // Taken out first: what JavaScript does may run the loop again (a nested wait, an inspector).
   const std::vector<Record> batch(std::move(records_));
   records_.clear();
+  // A callback may close a port that a later part of the batch names: nobody else gets its number until then.
+  batches_++;
   for (size_t from = 0; from < batch.size();) {
     Napi::HandleScope scope(env_);
     const size_t count = std::min(capacity_, batch.size() - from);
@@ -274,6 +276,9 @@ void Reactor::call_javascript() {
     from += count;
     call_back(on_records_, count);
   }
+  if (--batches_ > 0) return;
+  free_.insert(free_.end(), resting_.begin(), resting_.end());
+  resting_.clear();
 }
 
 // Raw Node-API: the C++ wrapper aborts the process where JavaScript can no longer run, and the loop

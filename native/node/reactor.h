@@ -117,6 +117,8 @@ class Reactor final : private Ports {
   uint32_t open_ports_ = 0;
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<uint32_t> free_;
+  std::vector<uint32_t> resting_;  // freed while records of a batch may still name them
+  uint32_t batches_ = 0;           // that JavaScript is being told of
   std::vector<uint32_t> holding_;  // ports with ranges that JavaScript does not know of yet
   std::vector<Record> records_;
 
