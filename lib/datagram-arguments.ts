@@ -21,9 +21,12 @@ export function joinExcess(payloads: readonly Uint8Array[]): readonly Uint8Array
   return payloads.length > MOST_PIECES ? [Buffer.concat(payloads)] : payloads;
 }
 
-/** Checks one message. Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. */
+/**
+ * Checks one message. Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED.
+ * @returns its buffers in an array of their own: the caller's array is not handed over
+ */
 export function messagePayloads(message: unknown): readonly Uint8Array[] {
-  const list = (Array.isArray(message) ? message : [message]) as unknown[];
+  const list = (Array.isArray(message) ? [...message] : [message]) as unknown[];
   for (const item of list) {
     if (!isUint8Array(item)) {
       throw invalidType('message', 'a Buffer, a Uint8Array or an array of them', item);

@@ -122,6 +122,23 @@ function suite(family: 4 | 6): void {
     for (const hash of expected) assert.equal(sha256((await next()).payload), hash);
   });
 
+  it('take a list of buffers as it is at the call', async () => {
+    const next = await lane.listen();
+    const sender = lane.open();
+    for (const way of ['callback', 'promise'] as const) {
+      const data = lane.datagram();
+      const list = [data.subarray(0, 40), data.subarray(40)];
+      const sent =
+        way === 'promise'
+          ? sender.send(list, { address: lane.host })
+          : new Promise<Error | null>((resolve) => sender.send(list, lane.host, resolve));
+      list[1] = Buffer.alloc(60, OVERWRITTEN);
+      list.push(Buffer.alloc(1));
+      await sent;
+      assert.deepEqual((await next()).payload, data, way);
+    }
+  });
+
   it('have copied what is sent without a callback', async () => {
     const next = await lane.listen();
     const sender = lane.open();
