@@ -164,6 +164,13 @@ export class UdpSender {
     this.#corked ??= [];
   }
 
+  /** The destination changes: what is corked goes to where it was sent. */
+  sendCorked(): void {
+    if (this.#corked === undefined) return;
+    this.uncork();
+    this.cork();
+  }
+
   uncork(): void {
     const corked = (this.#corked ?? []).filter(({ part, to }) => {
       if (to.signal?.aborted === true)
@@ -246,7 +253,9 @@ export class UdpSender {
   }
 
   #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
-    if (this.#routing.isConnected && this.#routing.isBound) {
+    // What was corked before connect() has a destination of its own.
+    const isPlain = plans.every(({ options }) => options.port === undefined);
+    if (isPlain && this.#routing.isConnected && this.#routing.isBound) {
       const connected = this.#envelopes.connected();
       return this.#core.report(
         plans.map((plan) => this.#group(plan, connected)),
@@ -306,7 +315,7 @@ export class UdpSender {
   ): void {
     const routing = this.#routing;
     const find = (): void => {
-      if (routing.isConnected) return done(undefined, this.#envelopes.connected());
+      if (port === 0 && routing.isConnected) return done(undefined, this.#envelopes.connected());
       routing.resolve(host ?? '', (error, ip) => {
         if (error !== null) return done(error);
         if (this.#blockList?.check(ip, this.#version === 4 ? 'ipv4' : 'ipv6') === true) {

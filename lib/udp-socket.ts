@@ -266,6 +266,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (this.#connectState !== 'connected') {
       throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
+    this.#sender.sendCorked();
     this.core.engine.flush();
     // AF_UNSPEC is 0.
     const failed = this.core.withPort((native, port) => native.connect(port, Buffer.alloc(16)));
