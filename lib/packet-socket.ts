@@ -388,10 +388,10 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       if (offload !== undefined) rinfo.offload = isPutBack ? behindTag(offload) : offload;
       rinfo.size -= from;
     }
-    const data = words.message(slot, from, rinfo.size);
-    if (!isPutBack) return add({ data, rinfo });
-    rinfo.size += VLAN_TAG_BYTES;
-    add({ data: withTag(data, tag), rinfo });
+    const bare = words.message(slot, from, rinfo.size);
+    const data = isPutBack ? withTag(bare, tag) : bare;
+    rinfo.size = data.length;
+    add({ data, rinfo });
   }
 }
 

@@ -6,13 +6,16 @@ export const VLAN_TAG_BYTES = 4;
 /** Both link addresses, behind which the tag stands. */
 const ADDRESS_BYTES = 12;
 
-/** A copy of `frame` with its tag. @param tag its ethertype << 16 | TCI */
+/**
+ * A copy of `frame` with its tag; the frame itself where a filter cut it off before the place of the tag.
+ * @param tag its ethertype << 16 | TCI
+ */
 export function withTag(frame: Buffer, tag: number): Buffer {
-  const head = Math.min(ADDRESS_BYTES, frame.length);
+  if (frame.length < ADDRESS_BYTES) return frame;
   const tagged = Buffer.allocUnsafeSlow(frame.length + VLAN_TAG_BYTES);
-  frame.copy(tagged, 0, 0, head);
-  tagged.writeUInt32BE(tag, head);
-  frame.copy(tagged, head + VLAN_TAG_BYTES, head);
+  frame.copy(tagged, 0, 0, ADDRESS_BYTES);
+  tagged.writeUInt32BE(tag, ADDRESS_BYTES);
+  frame.copy(tagged, ADDRESS_BYTES + VLAN_TAG_BYTES, ADDRESS_BYTES);
   return tagged;
 }
 

@@ -1,0 +1,23 @@
+// Where a VLAN tag goes back into a received frame.
+import assert from 'node:assert/strict';
+import { withTag } from '../../lib/vlan-tag';
+
+const TAG = 0x88a80fff;
+const TAG_BYTES = [0x88, 0xa8, 0x0f, 0xff];
+
+describe('a VLAN tag', () => {
+  it('goes behind both link addresses', () => {
+    for (const length of [12, 13, 14, 60, 1514]) {
+      const frame = Buffer.from(Array.from({ length }, (_, index) => index & 0xff));
+      const tagged = [...frame.subarray(0, 12), ...TAG_BYTES, ...frame.subarray(12)];
+      assert.deepEqual([...withTag(frame, TAG)], tagged);
+    }
+  });
+
+  it('is not put into a frame that was cut off before its place', () => {
+    for (const length of [0, 1, 11]) {
+      const frame = Buffer.alloc(length, 7);
+      assert.deepEqual(withTag(frame, TAG), frame);
+    }
+  });
+});
