@@ -1,6 +1,6 @@
 // Memory of our own for bytes that are copied before the kernel takes them: an HTTP header that rides
-// in front of a zero-copy chunk, a small write that is sent at the end of the turn. A lease keeps the
-// slabs that a job was staged in from being written again until the kernel has let go of them.
+// in front of a zero-copy chunk. A lease keeps the slabs that a job was staged in from being written
+// again until the kernel has let go of them.
 
 /** Slabs that wait to be used again; more than that is left to the garbage collector. */
 const SPARE_SLABS = 16;
