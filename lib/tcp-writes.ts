@@ -33,7 +33,8 @@ export function lookedAt(up: TcpUpgrade, chunk: unknown): unknown {
 
 /**
  * The callback to give to Node for a write. It is held until release, unless nothing can be pending by then:
- * a small chunk is copied, an empty one hands nothing back.
+ * a small chunk is copied. One of an empty chunk hands back what was written before it: a barrier, or a
+ * wrapper that passes the data first and its callback behind it.
  */
 function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteCallback {
   const { holdCallbacks, minimumChunk } = up.options;
@@ -45,7 +46,8 @@ function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteC
   const passed = passedByHttp(up, callback);
   // With it goes what the stream buffers in front of it: http may give it an empty chunk of its own.
   if (passed === 'unseen') up.own.disown();
-  return size === 0 || passed !== 'other' ? callback : up.hold(callback);
+  const waits = passed === 'other' && (size > 0 || !up.quiet);
+  return waits ? up.hold(callback) : callback;
 }
 
 /**

@@ -8,14 +8,18 @@ const ENGINES = ['msg_zerocopy', 'io_uring', 'copy'] as const;
 everywhere('own writes', (getPlace) => {
   for (const engine of ENGINES) {
     const zeroCopy = { engine, threshold: 1 };
-    const run = (scenario: 'beforeUpgrade' | 'captured' | 'freedEarly' | 'pinsOfFailures') =>
-      getPlace().runner.run('own-writes', scenario, { to: getPlace().to(), zeroCopy });
+    const run = (
+      scenario: 'beforeUpgrade' | 'captured' | 'barrier' | 'freedEarly' | 'pinsOfFailures',
+    ) => getPlace().runner.run('own-writes', scenario, { to: getPlace().to(), zeroCopy });
 
     it(`a buffer that was written before the upgrade arrives as it was, ${engine}`, () =>
       run('beforeUpgrade'));
 
     it(`a buffer that a captured write() or end() sends arrives as it was, ${engine}`, () =>
       run('captured'));
+
+    it(`a buffer arrives as it was, and callbacks in order, when an empty write tells of it, ${engine}`, () =>
+      run('barrier'));
 
     it(`a small buffer arrives as it was when the threshold falls behind it, ${engine}`, () =>
       getPlace().runner.run('own-writes', 'loweredThreshold', {

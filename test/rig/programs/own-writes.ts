@@ -97,6 +97,28 @@ export const captured = scenario(async (client, { zeroCopy }) => {
   }
 });
 
+/** The callback of an empty write, behind one without, hands back what was written before it. */
+export const barrier = scenario(async (client, { zeroCopy }) => {
+  const out = await client.stream({ pace: { bytes: MIB, everyMs: 1 } }, { zeroCopy });
+  const order: number[] = [];
+  for (let round = 0; round < 12; round++) {
+    const [first, second] = [out.take(MIB / 2), out.take(MIB / 2)];
+    const handBack = [out.handback(first), out.handback(second)] as const;
+    if (round % 3 === 2) out.socket.cork();
+    out.socket.write(first);
+    out.socket.write(second, () => order.push(2 * round));
+    out.socket.write('', (error) => {
+      order.push(2 * round + 1);
+      for (const callback of handBack) callback(error);
+    });
+    if (round % 3 === 2) out.socket.uncork();
+    if (round % 4 === 3) await out.drained();
+  }
+  out.end(MIB);
+  await assertArrived(client, out);
+  assert.deepEqual(order, [...order.keys()]);
+});
+
 /** Small when they were written, and large when they leave. */
 export const loweredThreshold = scenario(async (client, { zeroCopy }) => {
   const out = await client.stream({ pace: { bytes: MIB, everyMs: 1 } }, { zeroCopy });
