@@ -16,6 +16,11 @@ const { EAGAIN, ECANCELED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } 
 const MAX_PIECES = 1024;
 /** A request's length is 32 bits, which the kernel takes as signed (io_uring/net.c). */
 const MAX_REQUEST_BYTES = 2 ** 30;
+/**
+ * A program that writes without returning to the event loop is told of no release, so notifications are read
+ * after this many bytes (test/rig/io-uring-latency.test.ts).
+ */
+const BYTES_BETWEEN_REAPS = 1024 * 1024;
 
 /** What a request asks for. */
 interface Asked {
@@ -38,6 +43,7 @@ export class IoUringEngine extends StreamEngine {
   /** Zero-copy bytes since the last send marked with MSG_EOR. */
   #sinceMark = 0;
   #marked = true;
+  #sinceReap = 0;
   #busy = false;
   /** Why the next request copies, whatever its segment says: the last one could not go without. */
   #fallback: Reason | undefined;
@@ -183,7 +189,9 @@ export class IoUringEngine extends StreamEngine {
 
   #roomFor(wanted: number): number {
     const room = this.room();
-    if (room >= wanted || this.inflight.pendingSends === 0) return room;
+    const due = this.#sinceReap >= BYTES_BETWEEN_REAPS;
+    if ((room >= wanted && !due) || this.inflight.pendingSends === 0) return room;
+    this.#sinceReap = 0;
     this.reap();
     return this.room();
   }
@@ -196,6 +204,7 @@ export class IoUringEngine extends StreamEngine {
       busyEngines++;
     }
     this.#sinceMark += accepted;
+    this.#sinceReap += accepted;
     // A part does not end the record: the kernel marks the last byte only (net/ipv4/tcp.c:
     // tcp_sendmsg_locked).
     this.#marked = asked.endsRecord && accepted === asked.wanted;

@@ -8,6 +8,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
 import { addressOf, gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
+import { until } from '../helpers/until';
 
 const LARGE = 128 * 1024;
 /** Accepted at once over loopback, but far more than a far end that does not read has room for. */
@@ -40,7 +41,7 @@ for (const zeroCopy of ZERO_COPY) {
           if (how === 'write') sender.write(chunk, callback);
           else sender.end(chunk, callback);
         });
-        if (how === 'write') await new Promise((resolve) => sender.write('', resolve));
+        if (how === 'write') await until('all is accepted', () => sender.writableLength === 0);
         else await once(sender, 'finish');
         for (let i = 0; i < TURNS; i++) await turn();
         assert.equal(pendingInside, undefined, 'handed back while the kernel references it');

@@ -9,6 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { connect } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
+import { until } from '../helpers/until';
 import {
   gather,
   loopback,
@@ -116,7 +117,7 @@ describe('a socket that is handed to another process', () => {
         resolve(error);
       }),
     );
-    await new Promise((resolve) => sender.write('', resolve)); // accepted
+    await until('all is accepted', () => sender.writableLength === 0);
     assert.ok(sender.zeroCopy.pendingBytes > 0);
     const answer = handOver(sender);
     const { reason } = await answer;

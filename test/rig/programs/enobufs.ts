@@ -54,11 +54,13 @@ export async function recover() {
   await until('zero copy resumed', async () => {
     rounds++;
     const { zeroCopySends } = zeroCopy.stats;
-    // One at a time, and a few in a row: a probe alone does not count as resumed.
+    // One at a time, and a few in a row: a probe alone does not count as resumed. Who waits for the release
+    // of each is copied for.
     for (let i = 0; i < 4; i++) {
       out?.write(PIECE);
-      await out?.settled();
+      await out?.drained();
     }
+    await out?.settled();
     return zeroCopy.stats.zeroCopySends - zeroCopySends === 4;
   });
   const { state, stats, reason } = zeroCopy;

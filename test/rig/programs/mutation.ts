@@ -147,14 +147,11 @@ function writesAndDetaches(out: Outgoing) {
 export function detached(params: MutationParams): Promise<void> {
   return withScene(params, true, async ({ out, found }) => {
     const { released, kept } = writesAndDetaches(out);
-    const code = (await released)?.code;
+    assert.ifError(await released);
     await until('it is told', () => found.messages.length === 1);
     const [{ kind, bytes, stack } = {} as Partial<Finding>] = found.messages;
     assert.deepEqual([kind, bytes], ['detached', kept.byteLength]);
     assert.match(String(stack), /writesAndDetaches/);
-    // The ring looks memory up when it submits: nothing of it was sent.
-    const expected = params.zeroCopy.engine === 'io_uring' ? 'ERR_ZC_BUFFER_DETACHED' : undefined;
-    assert.equal(code, expected);
     assert.equal(out.socket.zeroCopy.stats.mutatedBuffers, 1);
   });
 }
