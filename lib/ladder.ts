@@ -10,7 +10,7 @@ export interface Standing {
    * The connection answers its peer, or its memory is registered. One that only writes costs less by
    * MSG_ZEROCOPY (docs/performance.md).
    */
-  readonly mayBatch: boolean;
+  readonly answersOrRegistered: boolean;
   /** The kernel does not send this connection's bytes by the ring. */
   readonly ringRefused: boolean;
 }
@@ -35,11 +35,11 @@ export function lookAtLadder(
 
 function climb(
   engine: ResolvedOptions['engine'],
-  { mayBatch, ringRefused }: Standing,
+  { answersOrRegistered, ringRefused }: Standing,
   findRing: () => SubmitRing | { readonly why: string } | undefined,
 ): SubmitRing | Reactor | Reason | undefined {
   if (engine === 'copy') return 'disabled';
-  const ringWanted = engine === 'io_uring' || (engine === 'auto' && mayBatch);
+  const ringWanted = engine === 'io_uring' || (engine === 'auto' && answersOrRegistered);
   const ring = ringWanted && !ringRefused ? findRing() : NO_RING;
   if (ring instanceof SubmitRing) return ring;
   const reactor = getReactor();

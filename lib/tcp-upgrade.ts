@@ -313,7 +313,7 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   #situation(): Standing {
     this.#hears ||= this.socket.bytesRead > 0;
     const registered = this.options.staging !== commonArea;
-    return { mayBatch: this.#hears || registered, ringRefused: this.#ringRefused };
+    return { answersOrRegistered: this.#hears || registered, ringRefused: this.#ringRefused };
   }
 
   // The same, or why it pauses.
