@@ -2,13 +2,14 @@
 // Node's are.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../../lib/index';
 import { fillFrom } from '../../helpers/keystream';
 import { argument, print } from '../../helpers/program-side';
 
-export type Deed = 'compute' | 'sigkill' | 'sigterm' | 'abort' | 'spawn' | 'send';
+export type Deed = 'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'spawn' | 'send';
 
 export interface AtOnceArgument {
   readonly engine: NonNullable<ZeroCopyOptions['engine']>;
@@ -16,7 +17,6 @@ export interface AtOnceArgument {
   readonly bytes: number;
   /** Requests, each with its answer, before the one that counts. */
   readonly answersBefore: number;
-  readonly computingMs: number;
   /** What a child process writes. */
   readonly childsWord: string;
 }
@@ -26,28 +26,28 @@ const RECEIVING_CHILD = `process.on('message', (word, socket) => {
   else process.send('ready');
 })`;
 
-const { engine, deed, bytes, answersBefore, computingMs, childsWord } = argument<AtOnceArgument>();
+const { engine, deed, bytes, answersBefore, childsWord } = argument<AtOnceArgument>();
 const body = Buffer.alloc(bytes);
 fillFrom(body, 1, 0);
 let receiver: ChildProcess | undefined;
 
-function compute(): void {
-  const end = Date.now() + computingMs;
-  while (Date.now() < end);
+/** As computing would, until the test has seen the bytes and says so. */
+function standStill(): void {
+  readSync(0, Buffer.alloc(1));
 }
 
 const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
-  compute,
+  standStill,
   sigkill: () => process.kill(process.pid, 'SIGKILL'),
   sigterm: () => process.kill(process.pid, 'SIGTERM'),
   abort: () => process.abort(),
   spawn(socket) {
     spawn('printf', [childsWord], { stdio: ['ignore', socket, 'inherit'] });
-    compute();
+    standStill();
   },
   send(socket) {
     receiver?.send(childsWord, socket, { keepOpen: true });
-    compute();
+    standStill();
   },
 };
 
