@@ -1,6 +1,6 @@
 // What a binary needs of the system that it is loaded on, and whether that is too much to publish it.
 import { execFileSync } from 'node:child_process';
-import type { Platform } from '../lib/loader.js';
+import type { Platform } from '../lib/native/loader.js';
 
 /**
  * The newest that Node 20's own binary needs (readelf on v20.20, and no later one needs older): where Node

@@ -1,12 +1,12 @@
-// Fails when what lib/binding.ts and lib/binding-constants.ts declare and what the addon exports are not
-// the same set of names.
+// Fails when what lib/native/binding.ts and binding-constants.ts declare and what the addon exports are
+// not the same set of names.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
-import { loadNative } from '../lib/binding.js';
+import { loadNative } from '../lib/native/binding.js';
 
 const root = path.resolve(__dirname, '../..');
-const sources = ['lib/binding.ts', 'lib/binding-constants.ts'].map((name) => {
+const sources = ['lib/native/binding.ts', 'lib/native/binding-constants.ts'].map((name) => {
   const file = path.join(root, name);
   return ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
 });
@@ -52,4 +52,4 @@ const results = [
   ),
 ];
 if (results.includes(false)) process.exit(1);
-console.log('check-binding: lib/binding.ts and the addon agree');
+console.log('check-binding: lib/native/binding.ts and the addon agree');

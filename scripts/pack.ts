@@ -16,7 +16,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Platform, PLATFORMS } from '../lib/loader.js';
+import { type Platform, PLATFORMS } from '../lib/native/loader.js';
 import {
   BINARY,
   builtPlatforms,

@@ -2,7 +2,7 @@
 // are made by prebuilt.ts and never committed, so that no version is written twice.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type Platform, PLATFORMS, platformPackage } from '../lib/loader.js';
+import { type Platform, PLATFORMS, platformPackage } from '../lib/native/loader.js';
 
 export const ROOT = path.resolve(__dirname, '../..');
 export const BINARY = 'msg_zerocopy.node';

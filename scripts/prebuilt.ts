@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { familySync } from 'detect-libc';
-import { type Platform, PLATFORMS } from '../lib/loader.js';
+import { type Platform, PLATFORMS } from '../lib/native/loader.js';
 import { complaintsAbout } from './binary-needs.js';
 import { BINARY, folderOf, ROOT, writePlatformPackage } from './platform-packages.js';
 

@@ -41,10 +41,11 @@ function checkArrows(file: string, source: ts.SourceFile): void {
   if (file.startsWith('lib/policy/') && values.some((from) => !from.startsWith('./'))) {
     complain(file, 'policy imports something beside types and policy');
   }
-  if (file === 'lib/inflight.ts' && values.length > 0) complain(file, 'inflight is to be pure');
+  if (file === 'lib/send/inflight.ts' && values.length > 0)
+    complain(file, 'inflight is to be pure');
   if (
-    file.startsWith('lib/engines/') &&
-    values.some((from) => /\/(tcp|http|node-private)/.test(from))
+    file.startsWith('lib/send/') &&
+    values.some((from) => /\/(tcp|udp|raw|packet|datagram|doctor|node\/internals)/.test(from))
   ) {
     complain(file, 'an engine imports what stands above it');
   }
@@ -59,13 +60,13 @@ function checkArrows(file: string, source: ts.SourceFile): void {
 function checkDoors(file: string, text: string): void {
   if (!file.startsWith('lib/')) return;
   if (
-    file !== 'lib/node-private.ts' &&
+    file !== 'lib/node/internals.ts' &&
     /\._(handle|unrefTimer|pendingData|pendingEncoding)\b/.test(text)
   ) {
-    complain(file, "touches Node's internals outside of node-private.ts");
+    complain(file, "touches Node's internals outside of node/internals.ts");
   }
-  if (file !== 'lib/binding.ts' && /require\(/.test(text)) {
-    complain(file, 'loads something outside of binding.ts');
+  if (file !== 'lib/native/binding.ts' && /require\(/.test(text)) {
+    complain(file, 'loads something outside of native/binding.ts');
   }
 }
 

@@ -15,7 +15,7 @@ constexpr size_t kPiecesPerBatch = 1024;  // UIO_MAXIOV, include/uapi/linux/uio.
 constexpr size_t kNameBytes = 32;        // holds sockaddr_in, sockaddr_in6 and sockaddr_ll
 
 // What goes with one datagram. Its layout is shared with JavaScript as 32-bit words
-// (lib/envelope.ts); scripts/check-binding.ts compares the two.
+// (lib/datagram/metadata.ts); scripts/check-binding.ts compares the two.
 struct Envelope {
   uint32_t pieces;           // how many buffers make up the datagram
   uint32_t bytes;            // their bytes together: a buffer that was detached since is noticed

@@ -1,5 +1,5 @@
 // What every exported function begins with: its environment, its reactor, the port of its first
-// argument. Arguments are positional and checked by lib/binding.ts's callers.
+// argument. Arguments are positional and checked by lib/native/binding.ts's callers.
 #pragma once
 
 #include <napi.h>

@@ -33,7 +33,7 @@ int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms)
 }
 
 void Env::share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals) {
-  // The references keep the memory where it is: lib/envelope.ts never detaches it.
+  // The references keep the memory where it is: lib/datagram/metadata.ts never detaches it.
   envelope_words_ = Napi::Persistent(envelopes);
   arrival_words_ = Napi::Persistent(arrivals);
   envelopes_ = reinterpret_cast<const Envelope*>(envelopes.Data());

@@ -1,5 +1,5 @@
 // The fixed-width record that crosses from the reactor to JavaScript: four 32-bit words, laid out
-// as lib/binding.ts declares (scripts/check-binding.ts compares the two).
+// as lib/native/binding.ts declares (scripts/check-binding.ts compares the two).
 #pragma once
 
 #include <cstddef>

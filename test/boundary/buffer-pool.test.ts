@@ -7,7 +7,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { BufferPool, type BufferPoolOptions, type BufferPoolStats } from '../../lib/index';
-import { isPoolMemory, pinPieces, unpinPieces } from '../../lib/pool-pins';
+import { isPoolMemory, pinPieces, unpinPieces } from '../../lib/memory/pool-pins';
 import { isolated } from '../helpers/isolated';
 import { gather, loopback, sha256 } from '../helpers/loopback';
 import { between, seededRandom } from '../helpers/prng';
@@ -421,8 +421,8 @@ describe('a pool of buffers', () => {
         const library = process.argv[1] ?? '';
         // eslint-disable-next-line @typescript-eslint/no-require-imports
         const { isPoolMemory, pinPieces } = require(
-          library.replace('index.js', 'pool-pins.js'),
-        ) as typeof import('../../lib/pool-pins');
+          library.replace('index.js', 'memory/pool-pins.js'),
+        ) as typeof import('../../lib/memory/pool-pins');
         const chunk = Buffer.alloc(100_000);
         const before = [pinPieces([chunk]) === undefined, isPoolMemory(chunk)];
         const piece = new zc.BufferPool({ bytes: 65_536 }).alloc(1);

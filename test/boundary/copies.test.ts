@@ -109,7 +109,7 @@ describe('two copies of the package', () => {
 /** Two reactors of one instance: the turns of the loop that follow would run the first one's handles. */
 async function startTwice({ turn }: Tools): Promise<number[]> {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  const native = require(process.env['ADDON'] ?? '') as import('../../lib/binding').Native;
+  const native = require(process.env['ADDON'] ?? '') as import('../../lib/native/binding').Native;
   const words = new Uint32Array(1024);
   const started = [0, 1].map(() => native.start(words, () => undefined, 0));
   await turn();

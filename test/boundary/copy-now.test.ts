@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { constants as osConstants } from 'node:os';
-import { loadNative, type Native } from '../../lib/binding';
+import { loadNative, type Native } from '../../lib/native/binding';
 import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { gather, loopback, sha256, type Upgraded } from '../helpers/loopback';
 import { randomBytes } from '../helpers/mixed-chunks';

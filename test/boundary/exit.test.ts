@@ -13,7 +13,7 @@ import type { BeforeExit, Pinned, SenderArgument, Stayed } from './programs/pinn
 const BYTES = 8 * 1024 * 1024;
 /** The kernel accepts these although the peer does not read. */
 const ACCEPTED_BYTES = 1024 * 1024;
-/** EXIT_GRACE_MS of lib/reactor.ts and the native wait for late clones, with room for a slow host. */
+/** EXIT_GRACE_MS of lib/native/reactor.ts and the native wait for late clones, with room for a slow host. */
 const BOUNDED_EXIT_MS = 3_000;
 
 interface Started {

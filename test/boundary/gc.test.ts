@@ -67,7 +67,7 @@ async function collectRepeatedly(): Promise<void> {
   }
 }
 
-/** Far below the time after which idle connections are looked at (SWEEP_MS of lib/idle-ports.ts). */
+/** Far below the time after which idle connections are looked at (SWEEP_MS of lib/send/idle-ports.ts). */
 const COLLECTED_WITHIN_MS = 2_000;
 
 async function untilCollected(what: string, condition: () => boolean): Promise<void> {

@@ -1,7 +1,7 @@
 // The native hash of detectMutation, beside the same in words of JavaScript.
 import assert from 'node:assert/strict';
 import os from 'node:os';
-import { loadNative } from '../../lib/binding';
+import { loadNative } from '../../lib/native/binding';
 
 const MASK = 2n ** 64n - 1n;
 const MULTIPLIER = 0x9e3779b97f4a7c15n;

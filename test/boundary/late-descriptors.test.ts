@@ -9,7 +9,7 @@ const LIBRARY = path.join(__dirname, '../../lib');
 const PROGRAM = `
 const fs = require('node:fs');
 const { createUdpSocket } = require(process.argv[1] + '/index.js');
-const { loadNative } = require(process.argv[1] + '/binding.js');
+const { loadNative } = require(process.argv[1] + '/native/binding.js');
 if (loadNative().native === undefined) throw new Error('no addon');
 const held = [];
 const reason = () => {

@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { loadNative } from '../../lib/binding';
-import * as clock from '../../lib/clock';
-import { channels, tellAbort, tellFallback, tellResume } from '../../lib/diagnostics';
+import { loadNative } from '../../lib/native/binding';
+import * as clock from '../../lib/node/clock';
+import { channels, tellAbort, tellFallback, tellResume } from '../../lib/observe/diagnostics';
 import {
   BufferPool,
   connect,

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { BufferPool, enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { sweepIdle } from '../../lib/idle-ports';
+import { sweepIdle } from '../../lib/send/idle-ports';
 import { addressOf, gather, loopback, type Upgraded } from '../helpers/loopback';
 import { until } from '../helpers/until';
 

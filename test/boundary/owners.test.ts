@@ -200,7 +200,9 @@ async function besideSomebody({
   events,
 }: Parameters<Parameters<typeof isolated>[0]>[0]): Promise<object> {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  const somebody = require(process.env['SOMEBODY'] ?? '') as import('../../lib/binding').Native;
+  const somebody = require(
+    process.env['SOMEBODY'] ?? '',
+  ) as import('../../lib/native/binding').Native;
   const words = new Uint32Array(1024 * somebody.constants.RECORD_WORDS);
   somebody.start(words, () => undefined, 0);
   const server = nodeNet.createServer().listen(0, '127.0.0.1');

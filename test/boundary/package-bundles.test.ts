@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { platformPackage } from '../../lib/loader';
+import { platformPackage } from '../../lib/native/loader';
 import { type AppReport, runApp, writeApp } from '../helpers/installed-app';
 import { installProject, makeTarballs, ownPlatform, ROOT } from '../helpers/tarballs';
 

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { platformPackage } from '../../lib/loader';
+import { platformPackage } from '../../lib/native/loader';
 import { type AppReport, runApp, writeApp } from '../helpers/installed-app';
 import { ownPlatform, ROOT } from '../helpers/tarballs';
 

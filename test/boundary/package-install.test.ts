@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { platformPackage } from '../../lib/loader';
+import { platformPackage } from '../../lib/native/loader';
 import { VERSION } from '../../lib/version';
 import { describePlaces, loopback, type Place } from '../helpers/places';
 import { startProgram, stopPrograms } from '../helpers/program';

@@ -16,7 +16,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { PLATFORMS } from '../../lib/loader';
+import { PLATFORMS } from '../../lib/native/loader';
 import { runApp, writeApp } from '../helpers/installed-app';
 import {
   installManager,

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { PLATFORMS, platformPackage } from '../../lib/loader';
+import { PLATFORMS, platformPackage } from '../../lib/native/loader';
 import { VERSION } from '../../lib/version';
 import { complaintsAbout, judge } from '../../scripts/binary-needs';
 import { platformManifest } from '../../scripts/platform-packages';

@@ -9,8 +9,8 @@ import {
   type UdpSocketOptions,
   type ZeroCopyUdpSocket,
 } from '../../lib/index';
-import { missing } from '../../lib/loader';
-import { FallbackUdpSocket } from '../../lib/udp-fallback';
+import { missing } from '../../lib/native/loader';
+import { FallbackUdpSocket } from '../../lib/udp/fallback';
 import { openSockets } from '../helpers/dgram-behaviours-open';
 import { until } from '../helpers/until';
 

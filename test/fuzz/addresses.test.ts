@@ -12,7 +12,7 @@ import {
   formatMac,
   type InterfaceNames,
   macBytes,
-} from '../../lib/sockaddr';
+} from '../../lib/native/sockaddr';
 import { eachLife, LIVES_TIMEOUT_MS, randomBytes } from '../helpers/lives';
 import { between } from '../helpers/prng';
 

@@ -81,7 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Envelope envelope;
   const std::vector<uint8_t> raw = input.take(sizeof envelope);
   std::memcpy(&envelope, raw.data(), sizeof envelope);
-  // Mostly what lib/envelope.ts writes.
+  // Mostly what lib/datagram/metadata.ts writes.
   if ((choice & 1) != 0) envelope.segment_size = 0;
   if ((choice & 2) != 0) envelope.tos = kNoTos;
   if ((choice & 4) != 0) envelope.tos_version = (choice & 8) != 0 ? 4 : 6;

@@ -104,7 +104,7 @@ class Model {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input input(data, size);
-  // lib/packet-options.ts makes powers of two only: slots are counted on across 2^32.
+  // lib/packet/options.ts makes powers of two only: slots are counted on across 2^32.
   const uint32_t frames = 1u << (input.byte() % 7);
   Model model(frames);
   for (size_t i = 0; i < 64 && input.left() > 0; i++) {

@@ -1,6 +1,6 @@
 // What a scenario must not leave behind in its process.
 import { readdirSync } from 'node:fs';
-import { loadNative } from '../../lib/binding';
+import { loadNative } from '../../lib/native/binding';
 import { until } from './until';
 
 /** Descriptors of this process; one of them is that of the folder being read. */

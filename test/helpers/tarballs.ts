@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { familySync } from 'detect-libc';
-import { type Platform, PLATFORMS, platformPackage } from '../../lib/loader';
+import { type Platform, PLATFORMS, platformPackage } from '../../lib/native/loader';
 import { runCommand } from '../../scripts/rig/commands';
 
 export const ROOT = path.resolve(__dirname, '../../..');

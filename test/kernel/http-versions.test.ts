@@ -1,5 +1,5 @@
 // The http scenarios, callbacks and the ends of processes and workers, under other versions of Node:
-// what lib/node-private.ts relies on is documented in none of them.
+// what lib/node/internals.ts relies on is documented in none of them.
 import assert from 'node:assert/strict';
 import type { Outcome } from '../boundary/programs/http-scenarios';
 import type { Body, ClientArgument } from '../boundary/programs/http-client';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
-import { loadNative, type Native } from '../../lib/binding';
+import { loadNative, type Native } from '../../lib/native/binding';
 import { capabilities, enableZeroCopy } from '../../lib/index';
 import { seededRandom } from '../helpers/prng';
 

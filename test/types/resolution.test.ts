@@ -27,7 +27,7 @@ ${USE}`,
   'wrong.mts': `import { connect } from 'msg-zerocopy';
 export const socket = connect({ port: 1, zeroCopy: { engine: 'none' } });
 `,
-  'deep.mts': `import { getReactor } from 'msg-zerocopy/dist/lib/reactor.js';
+  'deep.mts': `import { getReactor } from 'msg-zerocopy/dist/lib/native/reactor.js';
 export const reactor = getReactor();
 `,
 } as const;

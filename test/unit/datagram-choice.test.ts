@@ -1,9 +1,9 @@
 // How datagrams of a size go: by the user's threshold, or as what was measured says.
 import assert from 'node:assert/strict';
-import { DatagramChoice } from '../../lib/datagram-choice';
-import { resolveOptions } from '../../lib/options';
+import { DatagramChoice } from '../../lib/datagram/choice';
+import { resolveOptions } from '../../lib/send/options';
 import { SMALLEST_TUNED_BYTES } from '../../lib/policy/tuner';
-import { tunerFor } from '../../lib/tuning';
+import { tunerFor } from '../../lib/send/tuning';
 
 const KIB = 1024;
 const START = 32 * KIB;

@@ -4,22 +4,18 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import type { Capabilities, Capability } from '../../lib/index';
 import type { Finding, Verdict } from '../../lib/index';
-import type { NativeRingTrial } from '../../lib/binding';
-import {
-  type ContainerFacts,
-  containerFinding,
-  containerKind,
-} from '../../lib/diagnosis/container';
-import { bytesText } from '../../lib/diagnosis/finding';
-import { type RingFacts, ringFinding } from '../../lib/diagnosis/io-uring';
-import { type LimitFacts, limitFindings } from '../../lib/diagnosis/limits';
-import { pageFinding } from '../../lib/diagnosis/pages';
-import { type SocketFacts, socketFindings } from '../../lib/diagnosis/sockets';
-import { copyingSockets, type Tap, tapFinding } from '../../lib/diagnosis/taps';
-import { parseTarget } from '../../lib/diagnosis/target';
-import { connectionFinding, type Trial, trialFindings } from '../../lib/diagnosis/trial';
-import type { Way, WayDevice } from '../../lib/diagnosis/way';
-import { wayFindings } from '../../lib/diagnosis/way-findings';
+import type { NativeRingTrial } from '../../lib/native/binding';
+import { type ContainerFacts, containerFinding, containerKind } from '../../lib/doctor/container';
+import { bytesText } from '../../lib/doctor/finding';
+import { type RingFacts, ringFinding } from '../../lib/doctor/io-uring';
+import { type LimitFacts, limitFindings } from '../../lib/doctor/limits';
+import { pageFinding } from '../../lib/doctor/pages';
+import { type SocketFacts, socketFindings } from '../../lib/doctor/sockets';
+import { copyingSockets, type Tap, tapFinding } from '../../lib/doctor/taps';
+import { parseTarget } from '../../lib/doctor/target';
+import { connectionFinding, type Trial, trialFindings } from '../../lib/doctor/trial';
+import type { Way, WayDevice } from '../../lib/doctor/path';
+import { wayFindings } from '../../lib/doctor/path-findings';
 
 const { EINVAL, ENOMEM, ENOSYS, EPERM } = constants.errno;
 

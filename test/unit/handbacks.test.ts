@@ -1,7 +1,7 @@
 // The queue of callbacks that wait for memory to be released.
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { Handbacks } from '../../lib/handbacks';
+import { Handbacks } from '../../lib/send/handbacks';
 import { uncaughtDuring } from '../helpers/uncaught';
 
 function adder(queue: Handbacks, log: unknown[]): (barrier: number, name: string) => void {

@@ -1,7 +1,7 @@
 // Headers compared with packets that Linux sent with its own, with the examples of the RFCs, and with
 // the one property that every right checksum has: together with what it covers it adds up to 0xffff.
 import assert from 'node:assert/strict';
-import { headers, type UdpHeader } from '../../lib/headers';
+import { headers, type UdpHeader } from '../../lib/packet/headers';
 import { between, seededRandom } from '../helpers/prng';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';

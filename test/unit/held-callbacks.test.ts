@@ -1,8 +1,8 @@
 // Callbacks that Node calls out of write order are released in it.
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { heldCallbacks } from '../../lib/handbacks';
-import { HeldCallbacks } from '../../lib/held-callbacks';
+import { heldCallbacks } from '../../lib/send/handbacks';
+import { HeldCallbacks } from '../../lib/send/held-callbacks';
 
 function held() {
   const released: string[] = [];

@@ -1,6 +1,6 @@
 // The histogram of metrics(), as tables.
 import assert from 'node:assert/strict';
-import { LatencyHistogram } from '../../lib/histogram';
+import { LatencyHistogram } from '../../lib/observe/histogram';
 
 function countsOf(...milliseconds: number[]): Map<number, number> {
   const histogram = new LatencyHistogram();

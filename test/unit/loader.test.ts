@@ -6,7 +6,7 @@ import {
   platformPackage,
   PLATFORMS,
   refuseRuntime,
-} from '../../lib/loader';
+} from '../../lib/native/loader';
 import { VERSION } from '../../lib/version';
 
 interface Addon {

@@ -1,13 +1,13 @@
 // Records of detectMutation: who holds them, what they compare, and whom they tell.
 import assert from 'node:assert/strict';
-import { zeroCounters } from '../../lib/counters';
+import { zeroCounters } from '../../lib/observe/counters';
 import type { ZeroCopyError } from '../../lib/errors';
 import {
   compareReleased,
   MutationWatch,
   rememberCaller,
   type MutationSubject,
-} from '../../lib/mutation';
+} from '../../lib/memory/mutation';
 import { type Finding, WarningsHeard } from '../helpers/findings';
 import { Heard } from '../helpers/heard';
 

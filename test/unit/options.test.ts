@@ -1,8 +1,8 @@
 // What a user may say, and what is said to those who say something else.
 import assert from 'node:assert/strict';
-import { commonArea } from '../../lib/staging';
-import { isAllowed } from '../../lib/allowed-memory';
-import { resolveOptions, type ZeroCopyOptions } from '../../lib/options';
+import { commonArea } from '../../lib/memory/staging';
+import { isAllowed } from '../../lib/memory/allowed-memory';
+import { resolveOptions, type ZeroCopyOptions } from '../../lib/send/options';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
 const RANGE = 'ERR_OUT_OF_RANGE';

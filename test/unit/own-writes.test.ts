@@ -1,6 +1,6 @@
 // Which writes count as the upgraded socket's own, in every order in which a stream can be given them.
 import assert from 'node:assert/strict';
-import { OwnWrites } from '../../lib/own-writes';
+import { OwnWrites } from '../../lib/tcp/own-writes';
 
 describe('own writes', () => {
   it('are those that go on to _write() from within', () => {

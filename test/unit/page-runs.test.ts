@@ -1,6 +1,6 @@
 // The pages of a slab against a model that nobody can get wrong: a list of which page is whose.
 import assert from 'node:assert/strict';
-import { PageRuns } from '../../lib/page-runs';
+import { PageRuns } from '../../lib/memory/page-allocator';
 import { between, seededRandom } from '../helpers/prng';
 
 const FREE = -1;

@@ -1,7 +1,7 @@
 // Machines whose pages are larger than 4 KiB: pools of whole pages, rings of whole blocks of them.
 import assert from 'node:assert/strict';
-import { ringShape } from '../../lib/packet-options';
-import { pinPieces, PoolSlab, unpinPieces } from '../../lib/pool-pins';
+import { ringShape } from '../../lib/packet/options';
+import { pinPieces, PoolSlab, unpinPieces } from '../../lib/memory/pool-pins';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { constants as osConstants } from 'node:os';
 // eslint-disable-next-line @typescript-eslint/no-require-imports -- exports that can be replaced
-import clock = require('../../lib/clock');
-import { NO_SLOT, RegisteredMemory } from '../../lib/registered-memory';
+import clock = require('../../lib/node/clock');
+import { NO_SLOT, RegisteredMemory } from '../../lib/memory/registered-memory';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

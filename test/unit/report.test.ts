@@ -1,6 +1,6 @@
 // What a send() reports.
 import assert from 'node:assert/strict';
-import { SendTracker } from '../../lib/report';
+import { SendTracker } from '../../lib/observe/report';
 
 describe('report', () => {
   it('of nothing at all', () => {

@@ -1,7 +1,7 @@
 // Memory for bytes that are copied before the kernel takes them: nobody writes a piece of it twice
 // while somebody holds it.
 import assert from 'node:assert/strict';
-import { type Lease, Staging, StagingArea } from '../../lib/staging';
+import { type Lease, Staging, StagingArea } from '../../lib/memory/staging';
 import { bytesOf, randomChunk } from '../helpers/mixed-chunks';
 import { between, seededRandom } from '../helpers/prng';
 

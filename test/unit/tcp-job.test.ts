@@ -1,9 +1,9 @@
 // Which chunks of a write go zero-copy, which are staged beside them, and which are copied.
 import assert from 'node:assert/strict';
-import type { Segment } from '../../lib/engine';
-import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../../lib/options';
-import { SendTracker } from '../../lib/report';
-import { buildSegments, worthBytes, type Chunk } from '../../lib/tcp-job';
+import type { Segment } from '../../lib/names';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../../lib/send/options';
+import { SendTracker } from '../../lib/observe/report';
+import { buildSegments, worthBytes, type Chunk } from '../../lib/tcp/job';
 import { bytesOf, ENCODINGS, randomChunk, randomText } from '../helpers/mixed-chunks';
 import { between, seededRandom } from '../helpers/prng';
 

@@ -2,9 +2,9 @@
 // test's own.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import * as clock from '../../lib/clock';
-import { resolveOptions } from '../../lib/options';
-import { TcpUpgrade, type Base } from '../../lib/tcp-upgrade';
+import * as clock from '../../lib/node/clock';
+import { resolveOptions } from '../../lib/send/options';
+import { TcpUpgrade, type Base } from '../../lib/tcp/upgrade';
 
 /** Runs `body` with the time in its hands. */
 function withClock(body: (pass: (ms: number) => void) => void): void {

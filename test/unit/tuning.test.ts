@@ -2,7 +2,7 @@
 // costs, of a thread that does nothing else.
 import assert from 'node:assert/strict';
 import { SMALLEST_TUNED_BYTES, Tuner, type Situation, type Way } from '../../lib/policy/tuner';
-import { Tuning } from '../../lib/tuning';
+import { Tuning } from '../../lib/send/tuning';
 import { between, seededRandom } from '../helpers/prng';
 
 const KIB = 1024;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import type net from 'node:net';
 import { connect, createServer } from '../../../lib/index';
-import { getReactor, Reactor } from '../../../lib/reactor';
+import { getReactor, Reactor } from '../../../lib/native/reactor';
 import { argument, print } from '../../helpers/program-side';
 import { until } from '../../helpers/until';
 

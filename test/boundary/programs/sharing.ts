@@ -5,7 +5,7 @@ import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import type net from 'node:net';
 import { connect, type Reason, type ZeroCopyOptions } from '../../../lib/index';
-import { descriptorOf, handleOf } from '../../../lib/node-private';
+import { descriptorOf, handleOf } from '../../../lib/node/internals';
 import { fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import { argument, print } from '../../helpers/program-side';
 import { until } from '../../helpers/until';

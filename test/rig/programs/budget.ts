@@ -1,7 +1,7 @@
 // How much memory the kernel may reference at a time: for each socket, and for the process.
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../../lib/index';
-import { getReactor, Reactor } from '../../../lib/reactor';
+import { getReactor, Reactor } from '../../../lib/native/reactor';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Address, ReceiverClient } from '../../helpers/receiver-client';
 import { portsClosed } from '../../helpers/remains';

@@ -1,7 +1,7 @@
 // Many connections at once that end in every way from both sides, and what is left of them.
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../../lib/index';
-import { getReactor } from '../../../lib/reactor';
+import { getReactor } from '../../../lib/native/reactor';
 import { fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Address, type Manner, ReceiverClient } from '../../helpers/receiver-client';

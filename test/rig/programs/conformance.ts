@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { createServer, enableZeroCopy, isZeroCopy, type ZeroCopyOptions } from '../../../lib/index';
-import { getReactor } from '../../../lib/reactor';
-import { getSubmitRing } from '../../../lib/submit-ring';
+import { getReactor } from '../../../lib/native/reactor';
+import { getSubmitRing } from '../../../lib/native/submit-ring';
 import { countWrong, fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Address, ReceiverClient } from '../../helpers/receiver-client';

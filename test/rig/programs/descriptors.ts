@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type net from 'node:net';
 import { createServer, isZeroCopy, type ZeroCopyOptions } from '../../../lib/index';
-import { getReactor } from '../../../lib/reactor';
+import { getReactor } from '../../../lib/native/reactor';
 import { Heard } from '../../helpers/heard';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Address, ReceiverClient } from '../../helpers/receiver-client';

@@ -1,6 +1,6 @@
 // The kernel refuses zero-copy sends for want of memory that may be pinned or of option memory.
 import assert from 'node:assert/strict';
-import { loadNative } from '../../../lib/binding';
+import { loadNative } from '../../../lib/native/binding';
 import type { ZeroCopyOptions } from '../../../lib/index';
 import { Heard } from '../../helpers/heard';
 import type { Outgoing } from '../../helpers/outgoing';

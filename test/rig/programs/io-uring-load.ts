@@ -1,7 +1,7 @@
 // Much at once: connections that stall by the thousand, rings that are too small for what a turn
 // brings, completions that come faster than they are read.
 import assert from 'node:assert/strict';
-import { getReactor, Reactor } from '../../../lib/reactor';
+import { getReactor, Reactor } from '../../../lib/native/reactor';
 import type { Outgoing } from '../../helpers/outgoing';
 import { type Manner, ReceiverClient } from '../../helpers/receiver-client';
 import { until } from '../../helpers/until';

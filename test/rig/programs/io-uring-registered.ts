@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { constants as osConstants } from 'node:os';
-import { loadNative, type Native } from '../../../lib/binding';
+import { loadNative, type Native } from '../../../lib/native/binding';
 import { metrics } from '../../../lib/index';
-import { NO_SLOT } from '../../../lib/registered-memory';
-import { getSubmitRing, SubmitRing } from '../../../lib/submit-ring';
+import { NO_SLOT } from '../../../lib/memory/registered-memory';
+import { getSubmitRing, SubmitRing } from '../../../lib/native/submit-ring';
 import { compiled } from '../../helpers/compiled';
 import { fillFrom, OVERWRITTEN } from '../../helpers/keystream';
 import type { Outgoing } from '../../helpers/outgoing';

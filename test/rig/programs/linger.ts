@@ -1,6 +1,6 @@
 // What becomes of a destroyed connection whose memory the kernel still references.
 import assert from 'node:assert/strict';
-import { MsgZeroCopyEngine } from '../../../lib/engines/msg-zerocopy';
+import { MsgZeroCopyEngine } from '../../../lib/send/engines/msg-zerocopy';
 import { Heard } from '../../helpers/heard';
 import type { Outgoing } from '../../helpers/outgoing';
 import { ReceiverClient } from '../../helpers/receiver-client';

@@ -1,0 +1,50 @@
+// What the send methods of every datagram socket take: messages and lists of them.
+import { isUint8Array } from 'node:util/types';
+import { rejectDetached } from '../memory/detached.js';
+import { invalidType } from '../errors.js';
+
+/** A datagram of more buffers is joined first. Below UIO_MAXIOV (1,024) by one, for a virtio header. */
+const MOST_PIECES = 1023;
+
+/** An item of sendMany(): bytes, or bytes with options of their own. */
+export type DatagramItem<Options> =
+  Uint8Array | (Options & { data: Uint8Array | readonly Uint8Array[] });
+
+export function bytesOf(payloads: readonly Uint8Array[]): number {
+  let bytes = 0;
+  for (const payload of payloads) bytes += payload.length;
+  return bytes;
+}
+
+/** The buffers of one datagram, as few as the kernel takes. */
+export function joinExcess(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
+  return payloads.length > MOST_PIECES ? [Buffer.concat(payloads)] : payloads;
+}
+
+/**
+ * Checks one message. Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED.
+ * @returns its buffers in an array of their own: the caller's array is not handed over
+ */
+export function messagePayloads(message: unknown): readonly Uint8Array[] {
+  const list = (Array.isArray(message) ? [...message] : [message]) as unknown[];
+  for (const item of list) {
+    if (!isUint8Array(item)) {
+      throw invalidType('message', 'a Buffer, a Uint8Array or an array of them', item);
+    }
+    if (item.length === 0) rejectDetached(item);
+  }
+  return joinExcess(list as Uint8Array[]);
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. */
+export function checkItems<Options>(value: unknown): readonly DatagramItem<Options>[] {
+  if (!Array.isArray(value)) throw invalidType('datagrams', 'an array', value);
+  for (const item of value as unknown[]) {
+    if (isUint8Array(item)) {
+      if (item.length === 0) rejectDetached(item);
+    } else if (typeof item !== 'object' || item === null || !('data' in item)) {
+      throw invalidType('datagrams', 'Uint8Arrays or objects with a `data` property', item);
+    }
+  }
+  return value as DatagramItem<Options>[];
+}

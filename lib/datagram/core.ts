@@ -1,0 +1,398 @@
+// What UDP, raw and packet sockets have in common behind their surface: an own descriptor, an engine
+// that sends, a receiver, iterators, an end. What a datagram means is said by its owner.
+import { AsyncResource } from 'node:async_hooks';
+import { constants } from 'node:os';
+import type { EventEmitter } from 'node:events';
+import { nextTick, nowMs } from '../node/clock.js';
+import { AbortJobs } from './abort-jobs.js';
+import type { Native, NativeInterface } from '../native/binding.js';
+import type { DatagramCounters } from '../observe/counters.js';
+import { DatagramIterator } from './iterator.js';
+import { DatagramJob, type JobGroup, type JobShape, type SendCallback } from './job.js';
+import type { ResolvedDatagramOptions } from './options.js';
+import { DatagramReceiver, MESSAGES_PER_TURN, type ArrivalSink } from './receiver.js';
+import { DatagramZeroCopy, type ZeroCopySubject } from './zero-copy.js';
+import { DatagramEngine } from './engine.js';
+import type { DatagramHost, DatagramSender } from './host.js';
+import type { EngineName, Reason } from '../names.js';
+import { DatagramWords } from './metadata.js';
+import { bufferSizeError, nodeError, systemError, unavailable } from '../errors.js';
+import { rethrowLater } from '../send/handbacks.js';
+import { SegmentationRoutes } from '../policy/segmentation.js';
+import { getReactor, Reactor } from '../native/reactor.js';
+import { SendTracker, type SendReport } from '../observe/report.js';
+import { abortError } from '../send/arguments.js';
+import type { InterfaceNames } from '../native/sockaddr.js';
+
+const { EBADF, EINVAL } = constants.errno;
+
+/** Listeners of one turn may take so long together, looked at every so many messages: as with any number
+ * of messages, timers and other sockets wait meanwhile. */
+const DELIVERY_MS = 10;
+const LOOK_AT_CLOCK = 4;
+
+/** A received datagram. */
+export interface Arrival<Info> {
+  readonly data: Buffer;
+  readonly rinfo: Info;
+}
+
+/** What the core asks of the socket it serves. */
+export interface DatagramOwner<Info> extends EventEmitter {
+  /** Reads datagram `slot` from the shared words; calls `add` for each datagram it stands for. */
+  describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
+  close(): unknown;
+}
+
+/** This environment's reactor. Throws: ERR_ZC_UNAVAILABLE. */
+export function requireReactor(what: string): Reactor {
+  const reactor = getReactor();
+  if (reactor instanceof Reactor) return reactor;
+  throw unavailable(what, reactor.why);
+}
+
+/** The interfaces of this network namespace. */
+export function interfaceNames(native: Native): InterfaceNames {
+  const find = (key: string | number): NativeInterface | undefined => {
+    const found = native.findInterface(key);
+    return typeof found === 'number' ? undefined : found;
+  };
+  return { index: (name) => find(name)?.index ?? 0, name: (index) => find(index)?.name };
+}
+
+let sharedWords: DatagramWords | undefined;
+
+export class DatagramCore<Info>
+  implements DatagramHost, ArrivalSink<Arrival<Info>>, ZeroCopySubject
+{
+  readonly reactor: Reactor;
+  readonly words: DatagramWords;
+  readonly options: ResolvedDatagramOptions;
+  readonly zeroCopy: DatagramZeroCopy;
+  readonly routes = new SegmentationRoutes(nowMs);
+  readonly socket: DatagramOwner<Info>;
+  readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
+  readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
+  readonly #aborts = new AbortJobs();
+  #engine: DatagramSender | undefined;
+  #receiver: DatagramReceiver<Arrival<Info>> | undefined;
+  #closed = false;
+  #referenced = true;
+  #wantsArrivals = false;
+
+  /**
+   * @param refused a fixed reason why this socket never goes zero-copy
+   * @param engine who sends where it may
+   */
+  constructor(
+    socket: DatagramOwner<Info>,
+    reactor: Reactor,
+    options: ResolvedDatagramOptions,
+    refused: Reason | undefined,
+    engine: EngineName = 'msg_zerocopy',
+  ) {
+    this.socket = socket;
+    this.reactor = reactor;
+    this.words = sharedWords ??= new DatagramWords(reactor.native);
+    this.options = options;
+    this.zeroCopy = new DatagramZeroCopy(options, this, refused, engine);
+    this.#closeOnAbort(options.signal);
+  }
+
+  #closeOnAbort(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const onAbort = (): void => {
+      if (!this.#closed) this.socket.close();
+    };
+    if (signal.aborted) {
+      this.#closed = true;
+      this.finished();
+    } else {
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.socket.once('close', () => signal.removeEventListener('abort', onAbort));
+    }
+  }
+
+  // --- the descriptor ---------------------------------------------------------------------------
+
+  /**
+   * @param batch datagrams to receive with one system call
+   * @param engine who sends; default the engine of all sockets
+   */
+  attach(port: number, batch = this.words.receiveBatch, engine?: DatagramSender): void {
+    this.#engine = engine ?? new DatagramEngine(port, this.reactor, this.words, this);
+    this.#receiver = new DatagramReceiver(port, this.words, this, batch);
+    if (!this.#referenced) this.native.setReferenced(port, false);
+    this.zeroCopy.opened();
+  }
+
+  get native(): Native {
+    return this.reactor.native;
+  }
+
+  get isClosed(): boolean {
+    return this.#closed;
+  }
+
+  get isAttached(): boolean {
+    return this.#engine !== undefined;
+  }
+
+  get engine(): DatagramSender {
+    return this.#engine as DatagramSender;
+  }
+
+  /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
+  checkRunning(): void {
+    if (this.#closed) throw nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+  }
+
+  /** Runs `ask` with the native port. @returns its answer, or -EBADF before bind() and after close() */
+  withPort<T>(ask: (native: Native, port: number) => T): T | number {
+    if (this.#engine === undefined || this.#closed) return -EBADF;
+    return ask(this.native, this.#engine.port);
+  }
+
+  /** setsockopt(2). Throws: a system error of `syscall`. */
+  setOption(syscall: string, level: number, name: number, value: number | Uint8Array): void {
+    const set = this.withPort((native, port) => native.setOption(port, level, name, value));
+    if (set < 0) throw systemError(set, syscall);
+  }
+
+  /** SO_RCVBUF or SO_SNDBUF in bytes; sets it unless `bytes` is 0. */
+  bufferSize(which: 'recv' | 'send', bytes: number): number {
+    const { SOL_SOCKET, SO_RCVBUF, SO_SNDBUF } = this.native.kernel;
+    const name = which === 'recv' ? SO_RCVBUF : SO_SNDBUF;
+    const result = this.withPort((native, port) => {
+      if (bytes === 0) return native.getOption(port, SOL_SOCKET, name);
+      return bytes > 0x7fffffff ? -EINVAL : native.setOption(port, SOL_SOCKET, name, bytes);
+    });
+    if (result >= 0) return result;
+    throw bufferSizeError(result, `uv_${which}_buffer_size`);
+  }
+
+  setReferenced(referenced: boolean): void {
+    this.#referenced = referenced;
+    this.withPort((native, port) => {
+      native.setReferenced(port, referenced);
+      return 0;
+    });
+  }
+
+  // --- sending ----------------------------------------------------------------------------------
+
+  submit(shape: JobShape): DatagramJob {
+    const job = new DatagramJob(shape);
+    this.zeroCopy.expect(job);
+    this.engine.submit(job);
+    return job;
+  }
+
+  /**
+   * Sends groups of datagrams as one promise: all are tried.
+   * Rejects: with the first error, which says as `sentDatagrams` how many went out, when all memory is
+   * the caller's again.
+   */
+  report(groups: readonly JobGroup[], signal: AbortSignal | undefined): Promise<SendReport> {
+    if (signal?.aborted === true) return Promise.reject(abortError(signal));
+    const jobs: DatagramJob[] = [];
+    const reported = this.#settled(groups, jobs, (shape) => this.submit(shape));
+    if (signal === undefined) return reported;
+    this.#aborts.watch(signal, jobs, this.engine);
+    return reported.finally(() => this.#aborts.unwatch(signal, jobs));
+  }
+
+  /** The same for jobs that `submit` takes to an engine. */
+  reportJobs(
+    groups: readonly JobGroup[],
+    submit: (shape: JobShape) => DatagramJob,
+  ): Promise<SendReport> {
+    return this.#settled(groups, [], submit);
+  }
+
+  #settled(
+    groups: readonly JobGroup[],
+    jobs: DatagramJob[],
+    submit: (shape: JobShape) => DatagramJob,
+  ): Promise<SendReport> {
+    const tracker = new SendTracker(groups.reduce((sum, group) => sum + group.bytes, 0));
+    if (groups.length === 0) return Promise.resolve(tracker.report());
+    return new Promise((resolve, reject) => {
+      let left = groups.length;
+      let failure: Error | null = null;
+      const callback: SendCallback = (error) => {
+        failure ??= error;
+        if (--left > 0) return;
+        if (failure === null) return resolve(tracker.report());
+        const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
+        reject(Object.assign(failure, { sentDatagrams }));
+      };
+      for (const { payloads, bytes, lengths, envelope, prefix } of groups) {
+        // Written out: V8 makes a new hidden class for every spread object.
+        const resource = undefined;
+        jobs.push(
+          submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker }),
+        );
+      }
+    });
+  }
+
+  get queuedBytes(): number {
+    return this.#engine?.queuedBytes ?? 0;
+  }
+
+  get queuedSends(): number {
+    return this.#engine?.queuedJobs ?? 0;
+  }
+
+  // --- receiving --------------------------------------------------------------------------------
+
+  /** Starts receiving, for 'message' listeners. */
+  startReceiving(): void {
+    this.#wantsArrivals = true;
+    this.#updateReading();
+  }
+
+  iterate(): DatagramIterator<Arrival<Info>> {
+    const iterator: DatagramIterator<Arrival<Info>> = new DatagramIterator(
+      this.socket,
+      () => this.#updateReading(),
+      (left) => {
+        this.#iterators.delete(left);
+        this.#updateReading();
+      },
+    );
+    if (this.#closed) iterator.end();
+    else this.#iterators.add(iterator);
+    return iterator;
+  }
+
+  get isReceiving(): boolean {
+    if (!this.#wantsArrivals || this.#closed) return false;
+    for (const iterator of this.#iterators) if (iterator.isFull) return false;
+    return true;
+  }
+
+  #updateReading(): void {
+    if (this.#engine === undefined || this.#closed) return;
+    const set = this.native.setReading(this.#engine.port, this.isReceiving);
+    if (set >= 0) return;
+    // Without room in epoll nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
+    nextTick(() => {
+      if (!this.#closed) this.emitError(systemError(set, 'epoll_ctl'));
+    });
+  }
+
+  describe(slot: number, add: (arrival: Arrival<Info>) => void): void {
+    this.socket.describe(slot, add);
+  }
+
+  deliver(arrivals: readonly Arrival<Info>[], from: number): number {
+    const next = this.#resource.runInAsyncScope(this.#deliver, this, arrivals, from);
+    for (const iterator of this.#iterators) if (iterator.isFull) this.#updateReading();
+    return next;
+  }
+
+  #deliver(arrivals: readonly Arrival<Info>[], from: number): number {
+    const { socket } = this;
+    const end = Math.min(arrivals.length, from + MESSAGES_PER_TURN);
+    const startedMs = nowMs();
+    for (let next = from; next < end; next++) {
+      if (this.#closed) return arrivals.length;
+      const arrival = arrivals[next] as Arrival<Info>;
+      this.counters.receivedDatagrams++;
+      for (const iterator of this.#iterators) iterator.push(arrival);
+      try {
+        socket.emit('message', arrival.data, arrival.rinfo);
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+      const looks = (next - from) % LOOK_AT_CLOCK === LOOK_AT_CLOCK - 1;
+      if (looks && nowMs() - startedMs > DELIVERY_MS) return next + 1;
+    }
+    return end;
+  }
+
+  lookAgain(): void {
+    this.#updateReading();
+  }
+
+  receiveFailed(errno: number): void {
+    if (!this.#closed) this.emitError(systemError(errno, 'recvmsg'));
+  }
+
+  emitError(error: Error): void {
+    this.#resource.runInAsyncScope(() => {
+      try {
+        this.socket.emit('error', error);
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+    });
+  }
+
+  /** Asks the kernel how many datagrams it dropped on this socket. */
+  countDrops(): void {
+    const drops = this.withPort((native, port) => native.receiveDrops(port));
+    if (drops >= 0) this.counters.receiveDrops = drops;
+  }
+
+  // --- DatagramHost, ZeroCopySubject ------------------------------------------------------------
+
+  get counters(): DatagramCounters {
+    return this.zeroCopy.counters;
+  }
+  get maxPendingBytes(): number {
+    return this.zeroCopy.maxPendingBytes;
+  }
+  get maxQueuedBytes(): number {
+    return this.options.maxQueuedBytes;
+  }
+  get pendingBytes(): number {
+    return this.#engine?.pendingBytes ?? 0;
+  }
+  get pendingSends(): number {
+    return this.#engine?.pendingSends ?? 0;
+  }
+
+  onReadable(): void {
+    this.#receiver?.receive();
+  }
+
+  enableZeroCopy(): Reason | undefined {
+    const { SOL_SOCKET, SO_ZEROCOPY } = this.native.kernel;
+    const get = (): number =>
+      this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
+    if (get() > 0) return 'foreign-owner';
+    const set = this.withPort((native, port) => native.setOption(port, SOL_SOCKET, SO_ZEROCOPY, 1));
+    // A sandbox that swallows the call would have every send copied, and nobody told of its end.
+    return set < 0 || get() !== 1 ? 'kernel-unsupported' : undefined;
+  }
+
+  flush(): Promise<void> {
+    const engine = this.#engine;
+    if (engine === undefined) return Promise.resolve();
+    return new Promise((resolve) => engine.whenReleased(resolve));
+  }
+
+  // --- the end ----------------------------------------------------------------------------------
+
+  /** No more datagrams either way. 'close' comes when the kernel has let go of all memory. */
+  close(): void {
+    this.countDrops();
+    this.withPort((native, port) => native.setReading(port, false));
+    const engine = this.#engine;
+    engine?.flush();
+    this.#closed = true;
+    if (engine === undefined) this.finished();
+    else engine.close();
+  }
+
+  finished(): void {
+    nextTick(() => {
+      for (const iterator of this.#iterators) iterator.end();
+      this.zeroCopy.closed();
+      this.socket.emit('close');
+    });
+  }
+}

@@ -1,0 +1,200 @@
+// One send of a datagram socket: one datagram, or many that settle together.
+import { AsyncResource } from 'node:async_hooks';
+import { partOf } from '../memory/allowed-memory.js';
+import { bytesOf } from './arguments.js';
+import { PLAIN, type Envelope } from './metadata.js';
+import type { Reason } from '../names.js';
+import type { MutationWatch } from '../memory/mutation.js';
+import { pinAllUntil } from '../memory/pool-pins.js';
+import type { SegmentationRoutes } from '../policy/segmentation.js';
+import type { SendTracker } from '../observe/report.js';
+
+/** Told once, when the memory is the caller's again: also when it carries an error. */
+export type SendCallback = (error: Error | null, bytes: number) => void;
+
+/** The context in which a callback passed now is to run. */
+export function sendContext(): AsyncResource {
+  return new AsyncResource('MSG_ZEROCOPY_SEND');
+}
+
+export interface JobShape {
+  readonly payloads: readonly Uint8Array[];
+  /** As they were when the payloads were given: one that is detached since is noticed. */
+  readonly bytes: number;
+  /** Likewise, of each payload, where every payload is a datagram. Undefined: they make up one. */
+  readonly lengths: readonly number[] | undefined;
+  readonly envelope: Envelope;
+  /** Goes before every datagram and is none of the caller's bytes: a virtio header. Immutable. */
+  readonly prefix?: Uint8Array | undefined;
+  readonly callback?: SendCallback | undefined;
+  /** Where the callback belongs. */
+  readonly resource?: AsyncResource | undefined;
+  readonly tracker?: SendTracker | undefined;
+}
+
+/** Datagrams of one promise that go the same way. */
+export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'envelope' | 'prefix'>;
+
+export class DatagramJob {
+  payloads: readonly Uint8Array[];
+  envelope: Envelope;
+  readonly bytes: number;
+  readonly prefix: Uint8Array | undefined;
+  readonly callback: SendCallback | undefined;
+  readonly resource: AsyncResource | undefined;
+  readonly tracker: SendTracker | undefined;
+  #lengths: readonly number[] | undefined;
+  /** The next datagram to send. */
+  next = 0;
+  /** Datagrams that went out, as the caller counts them. */
+  sent = 0;
+  /** Zero-copy sends that the kernel has not released. */
+  pending = 0;
+  error: Error | undefined;
+  /** Looks whether its payloads changed before its callback. */
+  watch: MutationWatch | undefined;
+  /** Its callback ran. */
+  isSettled = false;
+  /** Its segmentation was refused. News of the route only when the same bytes go without. */
+  refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
+  /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
+  copyNext: Reason | undefined;
+  #segmentsOfOne = 0;
+
+  constructor(shape: JobShape) {
+    this.payloads = shape.payloads;
+    this.bytes = shape.bytes;
+    this.prefix = shape.prefix;
+    this.envelope = shape.envelope;
+    this.callback = shape.callback && pinning(shape.payloads, shape.callback);
+    this.resource = shape.resource;
+    this.tracker = shape.tracker;
+    this.#lengths = shape.lengths;
+  }
+
+  get gathered(): boolean {
+    return this.#lengths === undefined;
+  }
+
+  /** How many datagrams are handed to the kernel in all. */
+  get count(): number {
+    return this.#lengths === undefined ? 1 : this.#lengths.length;
+  }
+
+  get isSent(): boolean {
+    return this.next >= this.count;
+  }
+
+  /** The job came to the head of its queue; a barrier waits for nothing else. */
+  passed(): void {
+    if (this.count === 0) this.pending = 0;
+  }
+
+  get isDone(): boolean {
+    return this.pending === 0 && this.next >= this.count;
+  }
+
+  /** Memory of the next datagram was detached, or resized, since it was given. */
+  get hasChanged(): boolean {
+    const { next } = this;
+    const payloads = this.gathered ? this.payloads : this.payloads.slice(next, next + 1);
+    return bytesOf(payloads) !== this.bytesOf(next);
+  }
+
+  /** Bytes of the datagram `index`. */
+  bytesOf(index: number): number {
+    return this.#lengths === undefined ? this.bytes : (this.#lengths[index] as number);
+  }
+
+  /** The next datagram went out. @param routes learn that its route refuses segmentation, where it does */
+  advance(routes?: SegmentationRoutes): void {
+    if (this.refusal !== undefined) {
+      routes?.refused(this.envelope, this.refusal.segmentSize, this.refusal.errno);
+      this.refusal = undefined;
+    }
+    this.next++;
+    this.copyNext = undefined;
+    if (this.#segmentsOfOne === 0) this.sent++;
+    else if (this.isSent) this.sent = 1;
+  }
+
+  /** The next datagram failed; those behind it are tried all the same. */
+  skip(error: Error): void {
+    this.error ??= error;
+    this.next++;
+    this.copyNext = undefined;
+    this.refusal = undefined;
+  }
+
+  /** Nothing more of it is sent. */
+  fail(error: Error): void {
+    this.error ??= error;
+    this.next = this.count;
+  }
+
+  /**
+   * Copies what is still to be sent, so that the caller's memory is free at once: for a send that
+   * nobody waits for.
+   */
+  stage(): void {
+    if (this.isSent) return;
+    if (this.#lengths === undefined) this.payloads = [Buffer.concat(this.payloads)];
+    else {
+      this.payloads = this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
+      this.#lengths = this.#lengths.slice(this.next);
+    }
+    this.next = 0;
+  }
+
+  /**
+   * Replaces what is left by the datagrams that a device would have cut it into.
+   * @returns how many those are
+   */
+  splitIntoSegments(): number {
+    const { segmentSize, ...envelope } = this.envelope;
+    const whole = this.gathered ? [joined(this.payloads)] : this.payloads.slice(this.next);
+    const segments: Uint8Array[] = [];
+    const lengths: number[] = [];
+    whole.forEach((payload, index) => {
+      const bytes = this.bytesOf(this.next + index);
+      // One that changed since is left to whoever hands it over: the lengths do not fit.
+      const isIntact = payload.length === bytes;
+      for (let at = 0; at === 0 || at < bytes; at += segmentSize) {
+        segments.push(isIntact ? partOf(payload, at, at + segmentSize) : NOTHING);
+        lengths.push(Math.min(segmentSize, bytes - at));
+      }
+    });
+    this.#segmentsOfOne = whole.length === 1 ? segments.length : 0;
+    this.payloads = segments;
+    this.next = 0;
+    this.#lengths = lengths;
+    this.envelope = Object.freeze({ ...envelope, segmentSize: 0 });
+    return segments.length;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The callback of a send of these payloads: pieces of pools among them stay pinned until it is called. */
+export function pinning(
+  payloads: readonly Uint8Array[],
+  callback: SendCallback,
+  unpin = pinAllUntil(payloads),
+): SendCallback {
+  if (unpin === undefined) return callback;
+  return function (this: unknown, ...args) {
+    unpin();
+    callback.apply(this, args);
+  };
+}
+
+function joined(payloads: readonly Uint8Array[]): Uint8Array {
+  return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
+}
+
+/** A job of nothing, which is done when all before it are sent: when who sends calls passed(). */
+export function barrier(callback: () => void): DatagramJob {
+  const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], envelope: PLAIN, callback });
+  job.pending = 1;
+  return job;
+}

@@ -1,0 +1,121 @@
+// Options that UDP, raw and packet sockets share: what a user may say, checked once.
+import { invalidType, outOfRange } from '../errors.js';
+import { resolveOptions, type ResolvedOptions } from '../send/options.js';
+import { isAbortSignal } from '../send/arguments.js';
+import type { DatagramProtocol } from './choice.js';
+
+/** Zero copy on a datagram socket. */
+export interface DatagramZeroCopyOptions {
+  /**
+   * `'auto'` (default): MSG_ZEROCOPY where the kernel takes it for this kind of socket, else copies.
+   * `'msg_zerocopy'` by name, with a `threshold` that is a number, goes on also where the kernel reports
+   * copies. `'copy'` is the off switch.
+   * The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   */
+  engine?: 'auto' | 'msg_zerocopy' | 'copy';
+  /**
+   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default) starts at
+   * 32 KiB and moves with what sends of each size are measured to cost in this process, never below
+   * 8 KiB; `socket.zeroCopy.thresholds` shows where it stands. 0 or 1 forces everything. The environment
+   * variable MSG_ZEROCOPY_THRESHOLD overrides `'auto'`; `static` keeps it where it starts.
+   */
+  threshold?: number | 'auto';
+  /**
+   * Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate, asked
+   * once about each buffer of a large datagram that somebody waits for, in the call that hands it over: what
+   * it throws, that call throws, and nothing is sent.
+   */
+  source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
+  /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
+  maxPendingBytes?: number;
+  /**
+   * For tests and staging: finds buffers of large sends that are changed, or detached, before their
+   * callback, and says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each
+   * place that sends; `'throw'`: 'error' with ERR_ZC_BUFFER_MUTATED. Default `false`.
+   */
+  detectMutation?: boolean | 'warn' | 'throw';
+}
+
+export interface QueueOptions {
+  /** Bytes that may wait for space in the socket. Default 64 MiB. */
+  maxQueuedBytes?: number;
+  /**
+   * What becomes of a send beyond `maxQueuedBytes`. `'reject'` (default): ERR_ZC_QUEUE_FULL to its
+   * callback or promise, and nothing of it is sent. `'wait'`: it waits its turn, however long the
+   * queue is.
+   */
+  whenQueueFull?: 'reject' | 'wait';
+}
+
+export interface DatagramOptions extends QueueOptions {
+  zeroCopy?: DatagramZeroCopyOptions;
+  /** SO_RCVBUF and SO_SNDBUF in bytes; the kernel doubles them. */
+  recvBufferSize?: number;
+  sendBufferSize?: number;
+  /** Closes the socket when aborted. */
+  signal?: AbortSignal;
+}
+
+export interface ResolvedDatagramOptions {
+  readonly protocol: DatagramProtocol;
+  readonly zeroCopy: ResolvedOptions;
+  readonly maxQueuedBytes: number;
+  readonly recvBufferSize: number;
+  readonly sendBufferSize: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function integer(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw outOfRange(name, `an integer >= ${least} and <= ${most}`, value);
+  }
+  return value;
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE. */
+export function flag(name: string, value: unknown): boolean {
+  if (value === undefined) return false;
+  if (typeof value !== 'boolean') throw invalidType(name, 'a boolean', value);
+  return value;
+}
+
+function bufferSize(name: string, value: unknown): number {
+  // node:dgram takes 0, null and undefined for the system's own.
+  return value === undefined || value === null || value === 0
+    ? 0
+    : integer(name, value, 0, 0xffffffff);
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function resolveDatagramOptions(
+  protocol: DatagramProtocol,
+  options: DatagramOptions,
+): ResolvedDatagramOptions {
+  const { signal, whenQueueFull = 'reject', maxQueuedBytes } = options;
+  if (signal !== undefined && !isAbortSignal(signal)) {
+    throw invalidType('options.signal', 'an instance of AbortSignal', signal);
+  }
+  if (whenQueueFull !== 'reject' && whenQueueFull !== 'wait') {
+    throw outOfRange('options.whenQueueFull', "one of 'reject', 'wait'", whenQueueFull);
+  }
+  const given = options.zeroCopy;
+  if (given !== undefined && (typeof given !== 'object' || given === null)) {
+    throw invalidType('options.zeroCopy', 'an object', given);
+  }
+  const most =
+    maxQueuedBytes === undefined
+      ? DEFAULT_MAX_QUEUED_BYTES
+      : integer('options.maxQueuedBytes', maxQueuedBytes, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    protocol,
+    zeroCopy: resolveOptions(given),
+    maxQueuedBytes: whenQueueFull === 'wait' ? Infinity : most,
+    recvBufferSize: bufferSize('options.recvBufferSize', options.recvBufferSize),
+    sendBufferSize: bufferSize('options.sendBufferSize', options.sendBufferSize),
+    signal,
+  };
+}

@@ -1,0 +1,110 @@
+// The surface that UDP, raw and packet sockets share.
+import { EventEmitter } from 'node:events';
+import type { ZeroCopyControl } from '../observe/control.js';
+import type { Arrival, DatagramCore, DatagramOwner } from './core.js';
+import type { DatagramStats } from './zero-copy.js';
+import { invalidType } from '../errors.js';
+
+/** `socket.zeroCopy` of a datagram socket. */
+export interface DatagramControl extends ZeroCopyControl {
+  readonly stats: DatagramStats;
+}
+
+export abstract class DatagramSocket<Info> extends EventEmitter implements DatagramOwner<Info> {
+  protected abstract readonly core: DatagramCore<Info>;
+
+  /** @internal */
+  abstract describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
+
+  /** What the socket does at present, and how its bytes travelled. */
+  get zeroCopy(): DatagramControl {
+    return this.core.zeroCopy.control as unknown as DatagramControl;
+  }
+
+  /**
+   * Closes the socket. What was sent still goes out, as far as the socket takes it at once; the rest
+   * fails with ECANCELED. 'close' comes when the kernel holds none of its memory any more.
+   * Throws: ERR_SOCKET_DGRAM_NOT_RUNNING when it is closed.
+   */
+  close(callback?: () => void): this {
+    if (typeof callback === 'function') this.on('close', callback);
+    this.core.checkRunning();
+    this.core.close();
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.core.isClosed) return;
+    await new Promise<void>((resolve) => this.close(resolve));
+  }
+
+  ref(): this {
+    this.core.setReferenced(true);
+    return this;
+  }
+
+  /** The socket does not keep the event loop alive any more. */
+  unref(): this {
+    this.core.setReferenced(false);
+    return this;
+  }
+
+  /** SO_RCVBUF in bytes: twice what was set, as the kernel counts. Throws: ERR_SOCKET_BUFFER_SIZE. */
+  getRecvBufferSize(): number {
+    return this.core.bufferSize('recv', 0);
+  }
+  getSendBufferSize(): number {
+    return this.core.bufferSize('send', 0);
+  }
+  setRecvBufferSize(size: number): void {
+    this.core.bufferSize('recv', checkBufferSize(size));
+  }
+  setSendBufferSize(size: number): void {
+    this.core.bufferSize('send', checkBufferSize(size));
+  }
+
+  /** Bytes that wait for space in the socket. */
+  getSendQueueSize(): number {
+    return this.core.queuedBytes;
+  }
+  /** Sends that wait for space in the socket. */
+  getSendQueueCount(): number {
+    return this.core.queuedSends;
+  }
+
+  /**
+   * Datagrams as they come; ends when the socket closes, and rejects with its 'error', which needs no
+   * other listener then. A slow loop makes the kernel drop, counted.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>> {
+    return this.core.iterate();
+  }
+}
+
+function checkBufferSize(size: unknown): number {
+  if (typeof size !== 'number' || size >>> 0 !== size) {
+    throw Object.assign(
+      new TypeError('Buffer size must be a positive integer'),
+      nodeErrorCode('ERR_SOCKET_BAD_BUFFER_SIZE'),
+    );
+  }
+  return size;
+}
+
+function nodeErrorCode(code: string): { code: string } {
+  return { code };
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE. */
+export function optionsObject(value: unknown): object {
+  if (typeof value !== 'object' || value === null) throw invalidType('options', 'an object', value);
+  return value;
+}
+
+/** As Node's own for a send with a buffer and a range outside of it. */
+export function outOfBounds(name: string): Error {
+  return Object.assign(
+    new RangeError(`"${name}" is outside of buffer bounds`),
+    nodeErrorCode('ERR_BUFFER_OUT_OF_BOUNDS'),
+  );
+}

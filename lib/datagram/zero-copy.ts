@@ -1,0 +1,246 @@
+// Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
+// what `socket.zeroCopy` shows.
+import { asked } from '../memory/allowed-memory.js';
+import { nowMs } from '../node/clock.js';
+import { SocketControl, type ControlSource, type Thresholds } from '../observe/control.js';
+import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from '../observe/counters.js';
+import { bytesOf } from './arguments.js';
+import type { DatagramJob, JobGroup } from './job.js';
+import { warnDetachedInFlight } from '../memory/detached.js';
+import { tellFallback, tellResume } from '../observe/diagnostics.js';
+import type { EngineName, Reason, State } from '../names.js';
+import type { SendKind } from '../send/engines/engine-host.js';
+import type { ZeroCopyError } from '../errors.js';
+import { rememberCaller, watchPayloads, type MutationSubject } from '../memory/mutation.js';
+import { DatagramChoice } from './choice.js';
+import type { ResolvedDatagramOptions } from './options.js';
+import type { ResolvedOptions } from '../send/options.js';
+import { Adaptive } from '../policy/adaptive.js';
+import type { Reactor } from '../native/reactor.js';
+import { accounts, type SocketAccount } from '../observe/aggregate.js';
+import { isUnpinnable } from '../send/unpinnable.js';
+
+/** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
+export type DatagramStats = Readonly<DatagramCounters>;
+
+/** What the state needs to know of its socket. */
+export interface ZeroCopySubject {
+  readonly socket: object;
+  readonly isClosed: boolean;
+  readonly pendingBytes: number;
+  readonly pendingSends: number;
+  readonly reactor: Reactor;
+  emitError(error: Error): void;
+  /** Switches SO_ZEROCOPY on; why not, where it cannot be. Asked once. */
+  enableZeroCopy(): Reason | undefined;
+  /** Brings counters.receiveDrops up to date. */
+  countDrops(): void;
+  /** Settles when all that was sent so far is released. */
+  flush(): Promise<void>;
+}
+
+export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationSubject {
+  counted: DatagramStats | undefined;
+  countedByNode = 0;
+  readonly counters: DatagramCounters = zeroDatagramCounters();
+  readonly control: SocketControl = new SocketControl(this);
+  readonly #options: ResolvedOptions;
+  readonly #choice: DatagramChoice;
+  readonly #subject: ZeroCopySubject;
+  readonly #engine: EngineName;
+  readonly #adaptive = new Adaptive();
+  #refused: Reason | undefined;
+  /** A refusal of the kernel's that was not told: it is news when a send would have gone zero-copy. */
+  #untold: Reason | undefined;
+
+  /**
+   * @param refused a fixed reason why this socket never goes zero-copy
+   * @param engine who sends where it may
+   */
+  constructor(
+    { protocol, zeroCopy: options }: ResolvedDatagramOptions,
+    subject: ZeroCopySubject,
+    refused: Reason | undefined,
+    engine: EngineName,
+  ) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#choice = new DatagramChoice(protocol, options);
+    this.#subject = subject;
+    this.#refused = options.engine === 'copy' && engine !== 'tx_ring' ? 'disabled' : refused;
+  }
+
+  get floor(): number {
+    return this.#choice.floor;
+  }
+  get maxPendingBytes(): number {
+    return this.#options.maxPendingBytes;
+  }
+
+  // --- ControlSource ----------------------------------------------------------------------------
+
+  get engineName(): EngineName {
+    return this.reason === undefined ? this.#engine : 'copy';
+  }
+  get state(): State {
+    const { isClosed, pendingSends } = this.#subject;
+    if (isClosed && pendingSends === 0) return 'closed';
+    return this.#refused === undefined ? this.#adaptive.state : 'unsupported';
+  }
+  get reason(): Reason | undefined {
+    return this.#refused ?? this.#adaptive.reason;
+  }
+  get pendingBytes(): number {
+    return this.#subject.pendingBytes;
+  }
+  get pendingSends(): number {
+    return this.#subject.pendingSends;
+  }
+  stats(): DatagramStats {
+    this.#subject.countDrops();
+    return snapshotOf(this.counters);
+  }
+  thresholds(): Thresholds {
+    return this.#choice.thresholds;
+  }
+  flush(): Promise<void> {
+    return this.#subject.flush();
+  }
+
+  // --- sums, and watched memory -----------------------------------------------------------------
+
+  /** The socket has a descriptor. */
+  opened(): void {
+    accounts.open(this);
+    // A ring needs nothing switched on.
+    if (this.#refused !== undefined || this.#engine === 'tx_ring') return;
+    this.#refused = this.#untold = this.#subject.enableZeroCopy();
+  }
+  /** It has none any more. */
+  closed(): void {
+    accounts.end(this);
+  }
+  refresh(): void {
+    this.#subject.countDrops();
+  }
+  get isOver(): boolean {
+    return this.#subject.isClosed && this.pendingSends === 0;
+  }
+
+  get counting(): DatagramCounters {
+    return this.counters;
+  }
+  get socket(): object {
+    return this.#subject.socket;
+  }
+  fail(error: ZeroCopyError): boolean {
+    if (this.#subject.isClosed) return false;
+    this.#subject.emitError(error);
+    return true;
+  }
+
+  /**
+   * Payloads are handed over that somebody waits for, and may go to an engine in a later turn. Asks
+   * options.source about what is large enough; remembers who sends, where options.detectMutation asks.
+   * @param kind as of a job; `part`: of a corked datagram, whose size nobody knows yet
+   * @returns what to send in their stead
+   * Throws: what options.source throws.
+   */
+  handedOver(
+    payloads: readonly Uint8Array[],
+    kind: 'gathered' | 'each' | 'part',
+  ): readonly Uint8Array[] {
+    if (!this.#options.looksAtChunks) return payloads;
+    const { ask, detectMutation } = this.#options;
+    let views = payloads;
+    // What a ring sends is never the program's memory.
+    if (ask !== undefined && this.#engine !== 'tx_ring') {
+      const isLarge = kind === 'part' || (kind === 'gathered' && bytesOf(payloads) >= this.floor);
+      views = payloads.map((view) =>
+        isLarge || (kind === 'each' && view.length >= this.floor) ? asked(ask, view) : view,
+      );
+    }
+    if (detectMutation !== undefined) rememberCaller(views);
+    return views;
+  }
+
+  /** The same for groups of datagrams. */
+  allHandedOver(groups: readonly JobGroup[]): readonly JobGroup[] {
+    if (!this.#options.looksAtChunks) return groups;
+    return groups.map((group) => {
+      const kind = group.lengths === undefined ? 'gathered' : 'each';
+      return { ...group, payloads: this.handedOver(group.payloads, kind) };
+    });
+  }
+
+  /** A job is about to be submitted: watches what may go zero-copy, where options.detectMutation asks. */
+  expect(job: DatagramJob): void {
+    // A ring's frames move, and what is copied to it is free at once.
+    if (this.#engine === 'tx_ring') return;
+    this.#choice.count(job.bytes);
+    const { detectMutation } = this.#options;
+    if (detectMutation === undefined || this.#refused !== undefined) return;
+    job.watch = watchPayloads(detectMutation, job, this.floor, this, this.#subject.reactor);
+  }
+
+  // --- what an engine asks and tells ------------------------------------------------------------
+
+  /** @param bytes at least the floor */
+  copyReason(
+    payloads: readonly Uint8Array[],
+    bytes: number,
+    segmentSize: number,
+  ): Reason | undefined {
+    const { source } = this.#options;
+    if (source !== undefined && !payloads.every(source)) return 'source';
+    if (this.#refused !== undefined) return this.#refusal(this.#refused);
+    for (const payload of payloads) if (isUnpinnable(payload)) return 'unpinnable-memory';
+    if (this.#adaptive.state === 'active') {
+      return this.#choice.copies(bytes, segmentSize) ? 'below-threshold' : undefined;
+    }
+    // Nothing is learned of a kernel that copies.
+    if (bytes < this.#options.threshold) return 'below-threshold';
+    return this.#adaptive.mayZeroCopy(nowMs()) ? undefined : this.#adaptive.reason;
+  }
+
+  sent(): SendKind {
+    if (this.#adaptive.state !== 'probing') return 'ordinary';
+    this.#adaptive.sent(nowMs());
+    return 'probe';
+  }
+
+  completed(copied: boolean, kind: SendKind): void {
+    const counts = copied && !this.#options.insists;
+    if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
+    const changed = this.#adaptive.completed(counts, nowMs());
+    if (changed === 'paused') this.#announce('kernel-copied');
+    if (changed === 'active') tellResume(this.#subject.socket);
+  }
+
+  outOfBuffers(): void {
+    // What other processes of the user have pinned is not known here: it may pass.
+    this.#adaptive.outOfBuffers('enobufs', nowMs());
+    this.#announce('enobufs');
+  }
+
+  strayed(): void {
+    if (this.#refused !== undefined) return;
+    this.#refused = 'foreign-owner';
+    this.#announce('foreign-owner');
+  }
+
+  detachedInFlight(): void {
+    this.counters.detachedBuffers++;
+    warnDetachedInFlight();
+  }
+
+  #refusal(reason: Reason): Reason {
+    if (this.#untold !== undefined) this.#announce(reason);
+    this.#untold = undefined;
+    return reason;
+  }
+
+  #announce(reason: Reason): void {
+    tellFallback(this.#subject.socket, reason);
+  }
+}

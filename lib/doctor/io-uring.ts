@@ -1,0 +1,109 @@
+// Whether io_uring may be used, and who refuses it: the kernel's age, a sysctl, a seccomp filter.
+import { constants } from 'node:os';
+import type { Native, NativeRingTrial } from '../native/binding.js';
+import { errnoName } from '../errors.js';
+import { describeRefusal, whyUntried } from '../native/submit-ring.js';
+import type { ContainerKind } from './container.js';
+import { readNumber } from './files.js';
+import type { Finding, Remedy } from './finding.js';
+
+const { EACCES, ENOSYS, EPERM } = constants.errno;
+
+export interface RingFacts {
+  /** Or why there was none. */
+  readonly trial: NativeRingTrial | string;
+  /** kernel.io_uring_disabled (Linux 6.6): 0 for all, 1 for a group and CAP_SYS_ADMIN, 2 for nobody. */
+  readonly disabled?: number;
+  /** kernel.io_uring_group; -1: none. */
+  readonly group?: number;
+  readonly seccomp?: number;
+  readonly container?: ContainerKind;
+}
+
+export function readRingFacts(
+  native: Native,
+  around: Pick<RingFacts, 'seccomp' | 'container'>,
+): RingFacts {
+  const disabled = readNumber('/proc/sys/kernel/io_uring_disabled');
+  const group = readNumber('/proc/sys/kernel/io_uring_group');
+  return {
+    trial: whyUntried() ?? native.tryIoUring(),
+    ...(disabled === undefined ? {} : { disabled }),
+    ...(group === undefined ? {} : { group }),
+    ...around,
+  };
+}
+
+const SAME = { id: 'io_uring', title: 'io_uring' };
+const REST = 'MSG_ZEROCOPY is used instead, which costs more for small and for single responses.';
+const RISK =
+  'io_uring has been a way to gain privileges more than once: kernels and containers refuse it for that';
+
+export function ringFinding(facts: RingFacts): Finding {
+  const { trial } = facts;
+  if (typeof trial === 'string') return { ...SAME, verdict: 'note', detail: `It was ${trial}.` };
+  const { error, step, buffersError } = trial;
+  if (step === 'filter') {
+    const detail = `${describeRefusal(error, step)}. ${REST}`;
+    return { ...SAME, verdict: 'limited', detail, remedy: seccompRemedy(facts.container) };
+  }
+  if (error < 0) return refusal(facts, error, describeRefusal(error, step));
+  if (buffersError < 0) {
+    const detail =
+      `A ring was made and sent without copying. Buffer pools cannot be registered with it ` +
+      `(${errnoName(buffersError)}, of RLIMIT_MEMLOCK as a rule): their pieces are pinned for each send.`;
+    return { ...SAME, verdict: 'note', detail };
+  }
+  const vectored = trial.vectoredSlots
+    ? 'buffer pools can be registered with it'
+    : 'buffer pools can be registered with it, for sends of one piece (Linux 6.15: of several)';
+  return {
+    ...SAME,
+    verdict: 'ok',
+    detail: `A ring was made, and a send with it was accepted; ${vectored}.`,
+  };
+}
+
+function refusal(facts: RingFacts, error: number, reason: string): Finding {
+  const { disabled, seccomp, container } = facts;
+  const isRefused = error === -EPERM || error === -EACCES;
+  if (isRefused && disabled !== undefined && disabled > 0) {
+    const detail = `${errnoName(error)}: kernel.io_uring_disabled is ${disabled}. ${REST}`;
+    return { ...SAME, verdict: 'limited', detail, remedy: sysctlRemedyOf(facts, disabled) };
+  }
+  if (seccomp === 2 && (isRefused || error === -ENOSYS)) {
+    const detail = `${errnoName(error)}: a seccomp filter refuses it, as most containers' do. ${REST}`;
+    return { ...SAME, verdict: 'limited', detail, remedy: seccompRemedy(container) };
+  }
+  return { ...SAME, verdict: 'limited', detail: `${reason}. ${REST}` };
+}
+
+// To one group where the sysctl has that stage: narrower than to everybody.
+function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Remedy {
+  const where = container === undefined ? '' : '   # on the host';
+  if (disabled === 1 && group !== undefined) {
+    return {
+      command: `sysctl -w kernel.io_uring_group=$(id -g)${where}`,
+      weakensSecurity: `${RISK}; this opens it to one group`,
+    };
+  }
+  return {
+    command: `sysctl -w kernel.io_uring_disabled=0${where}`,
+    weakensSecurity: `${RISK}; this opens it to every user of the machine`,
+  };
+}
+
+function seccompRemedy(container: ContainerKind | undefined): Remedy {
+  const weakensSecurity = `${RISK}; this opens it to the container`;
+  if (container === 'kubernetes') {
+    return {
+      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"securityContext":{"seccompProfile":{"type":"Localhost","localhostProfile":"PROFILE.json"}}}}}}'   # its own profile with io_uring_setup, io_uring_enter, io_uring_register added`,
+      weakensSecurity,
+    };
+  }
+  const program = container === 'podman' ? 'podman' : 'docker';
+  return {
+    command: `${program} run --security-opt seccomp=PROFILE.json IMAGE   # its default profile with io_uring_setup, io_uring_enter, io_uring_register added`,
+    weakensSecurity,
+  };
+}

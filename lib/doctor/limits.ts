@@ -1,0 +1,187 @@
+// What bounds how much may be sent without copying at a time: optmem_max, RLIMIT_MEMLOCK, send buffers.
+import os from 'node:os';
+import type { Native } from '../native/binding.js';
+import {
+  DEFAULT_SOCKET_BUDGET_BYTES,
+  type PinLimits,
+  processBudgetBytes,
+  roomBytes,
+} from '../policy/budget.js';
+import { DEFAULT_THRESHOLD_BYTES } from '../policy/threshold.js';
+import { type ContainerKind, sysctlRemedy } from './container.js';
+import { isWritable, readNumber, readText } from './files.js';
+import { bytesText, type Finding, type Remedy } from './finding.js';
+
+const USUAL_PAGE_BYTES = 4096;
+const OPTMEM = '/proc/sys/net/core/optmem_max';
+
+export interface LimitFacts {
+  /** Undefined where this namespace does not show it. */
+  readonly optmemBytes?: number;
+  readonly optmemWritable: boolean;
+  /** The third number of tcp_wmem. */
+  readonly tcpWmemMaxBytes?: number;
+  readonly wmemDefaultBytes?: number;
+  readonly wmemMaxBytes?: number;
+  /** Undefined without the addon. */
+  readonly pins?: PinLimits;
+  readonly pageBytes: number;
+  readonly container?: ContainerKind;
+}
+
+export function readLimitFacts(
+  native: Native | undefined,
+  container: ContainerKind | undefined,
+): LimitFacts {
+  const optmemBytes = readNumber(OPTMEM);
+  const tcpWmem = readText('/proc/sys/net/ipv4/tcp_wmem')?.trim().split(/\s+/)[2];
+  const wmemDefaultBytes = readNumber('/proc/sys/net/core/wmem_default');
+  const wmemMaxBytes = readNumber('/proc/sys/net/core/wmem_max');
+  const described = native?.describe();
+  return {
+    ...(optmemBytes === undefined ? {} : { optmemBytes }),
+    optmemWritable: isWritable(OPTMEM),
+    ...(tcpWmem === undefined ? {} : { tcpWmemMaxBytes: Number(tcpWmem) }),
+    ...(wmemDefaultBytes === undefined ? {} : { wmemDefaultBytes }),
+    ...(wmemMaxBytes === undefined ? {} : { wmemMaxBytes }),
+    ...(described === undefined
+      ? {}
+      : {
+          pins: {
+            memlockBytes: described.memlockBytes,
+            ipcLock: described.ipcLock,
+            totalMemoryBytes: os.totalmem(),
+          },
+        }),
+    pageBytes: described?.pageBytes ?? USUAL_PAGE_BYTES,
+    ...(container === undefined ? {} : { container }),
+  };
+}
+
+export function limitFindings(facts: LimitFacts): Finding[] {
+  const findings = [optmemFinding(facts)];
+  const { pins } = facts;
+  if (pins !== undefined) findings.push(memlockFinding({ ...facts, pins }));
+  findings.push(bufferFinding(facts));
+  return findings;
+}
+
+/** What a notification that nobody read yet takes of optmem_max: measured on Linux 6.18. */
+const NOTIFICATION_BYTES = 835;
+/** Default since Linux 6.8 (commit 4944566706b2); 20480 before. */
+const GOOD_OPTMEM_BYTES = 131_072;
+const WISHED_OPTMEM_BYTES = 1_048_576;
+
+function optmemFinding(facts: LimitFacts): Finding {
+  const { optmemBytes, optmemWritable, container } = facts;
+  const same = { id: 'optmem', title: 'Memory for notifications (net.core.optmem_max)' };
+  if (optmemBytes === undefined) {
+    const detail =
+      'It cannot be read in this network namespace: before Linux 6.8 it is one number for the whole ' +
+      'machine, to be read and set outside of the container.';
+    return { ...same, verdict: 'note', detail };
+  }
+  const sends = Math.floor(optmemBytes / NOTIFICATION_BYTES);
+  const room = `${bytesText(optmemBytes)}: room for about ${sends} zero-copy sends of a socket at a time`;
+  if (optmemBytes >= GOOD_OPTMEM_BYTES) return { ...same, verdict: 'ok', detail: `${room}.` };
+  return {
+    ...same,
+    // Not blocked, whatever the number: io_uring's notifications are not charged to it.
+    verdict: 'limited',
+    detail: `${room}; what MSG_ZEROCOPY sends beyond that fails with ENOBUFS and is copied.`,
+    remedy: sysctlRemedy(
+      'net.core.optmem_max',
+      String(WISHED_OPTMEM_BYTES),
+      container,
+      optmemWritable,
+    ),
+  };
+}
+
+/** Default of the kernel since Linux 5.16; 64 KiB before. */
+const USUAL_MEMLOCK_BYTES = 8 * 1024 * 1024;
+
+function memlockFinding({ pins, pageBytes, container }: LimitFacts & { pins: PinLimits }): Finding {
+  const same = { id: 'memlock', title: 'Memory that may be pinned (RLIMIT_MEMLOCK)' };
+  const budget = processBudgetBytes(pins);
+  const budgetText = `This process pins ${bytesText(budget)} at most`;
+  if (pins.ipcLock) {
+    const detail = `CAP_IPC_LOCK: RLIMIT_MEMLOCK is not charged. ${budgetText}.`;
+    return { ...same, verdict: 'ok', detail };
+  }
+  if (pins.memlockBytes < 0) {
+    return { ...same, verdict: 'ok', detail: `Unlimited. ${budgetText}.` };
+  }
+  const limit = bytesText(pins.memlockBytes);
+  if (budget < pins.memlockBytes) {
+    return { ...same, verdict: 'ok', detail: `${limit}. ${budgetText}.` };
+  }
+  const room = roomBytes(0, DEFAULT_SOCKET_BUDGET_BYTES, budget, pageBytes);
+  const remedy = memlockRemedy(container);
+  const shared =
+    `${limit}, shared by all processes of this user, for what is in flight and for registered ` +
+    'buffer pools';
+  if (room < DEFAULT_THRESHOLD_BYTES) {
+    const detail =
+      `${shared}: not enough for one send of ${bytesText(DEFAULT_THRESHOLD_BYTES)}, so that ` +
+      'everything is copied.';
+    return { ...same, verdict: 'blocked', detail, remedy };
+  }
+  return {
+    ...same,
+    verdict: pins.memlockBytes < USUAL_MEMLOCK_BYTES ? 'limited' : 'note',
+    detail: `${shared}: beyond that is copied.`,
+    remedy,
+  };
+}
+
+const WISHED_MEMLOCK_BYTES = 256 * 1024 * 1024;
+
+// Not CAP_IPC_LOCK: that is no limit at all, of all that can be locked.
+function memlockRemedy(container: ContainerKind | undefined): Remedy {
+  const bytes = WISHED_MEMLOCK_BYTES;
+  if (container === 'docker' || container === 'podman') {
+    return { command: `${container} run --ulimit memlock=${bytes}:${bytes} IMAGE` };
+  }
+  if (container === 'kubernetes') {
+    return {
+      command: `kubectl patch deployment NAME --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/securityContext","value":{"capabilities":{"add":["IPC_LOCK"]}}}]'`,
+      weakensSecurity:
+        'with CAP_IPC_LOCK the container may lock any amount of the memory of its node. Kubernetes ' +
+        'has no setting for RLIMIT_MEMLOCK; the container runtime has one (LimitMEMLOCK)',
+    };
+  }
+  return { command: `prlimit --memlock=${bytes}:${bytes} node PROGRAM` };
+}
+
+/** The kernel's own default for tcp_wmem is 4 MiB. */
+const SMALL_TCP_WMEM_BYTES = 1024 * 1024;
+
+function bufferFinding(facts: LimitFacts): Finding {
+  const { tcpWmemMaxBytes, wmemDefaultBytes, wmemMaxBytes } = facts;
+  const same = { id: 'wmem', title: 'Send buffers (tcp_wmem, wmem_default, wmem_max)' };
+  const parts: string[] = [];
+  if (tcpWmemMaxBytes !== undefined) {
+    parts.push(`a TCP connection may have up to ${bytesText(tcpWmemMaxBytes)} in flight`);
+  }
+  if (wmemDefaultBytes !== undefined) {
+    parts.push(`another socket ${bytesText(wmemDefaultBytes)} unless it asks for more`);
+  }
+  if (wmemMaxBytes !== undefined) {
+    parts.push(`SO_SNDBUF gives ${bytesText(wmemMaxBytes)} at most`);
+  }
+  if (parts.length === 0) {
+    return { ...same, verdict: 'note', detail: 'They cannot be read here.' };
+  }
+  const detail = `${parts.join('; ')}. Pinned memory counts by the page.`;
+  const text = detail.charAt(0).toUpperCase() + detail.slice(1);
+  if (tcpWmemMaxBytes === undefined || tcpWmemMaxBytes >= SMALL_TCP_WMEM_BYTES) {
+    return { ...same, verdict: 'ok', detail: text };
+  }
+  return {
+    ...same,
+    verdict: 'limited',
+    detail: `${text} That is little for large sends on a fast or distant way.`,
+    remedy: { command: "sysctl -w net.ipv4.tcp_wmem='4096 16384 4194304'" },
+  };
+}

@@ -1,0 +1,259 @@
+// What a way to a target means for zero copy. Pure: facts in, findings out.
+import type { ContainerKind } from './container.js';
+import type { Finding, Remedy, Verdict } from './finding.js';
+import type { NoWay, Way, WayDevice } from './path.js';
+
+export function wayFindings(way: Way | NoWay, container: ContainerKind | undefined): Finding[] {
+  if ('error' in way) return [noWayFinding(way)];
+  const [device] = way.devices;
+  const findings = [routeFinding(way)];
+  if (way.cast !== undefined) findings.push(DESTINATIONS[way.cast]);
+  findings.push(deviceFinding(way, container));
+  // Nothing of a packet to this machine is ever handed to hardware.
+  if (way.isLocal || device.isLoopback) return findings;
+  if (way.features === undefined) {
+    const detail = `${device.name} does not say what it can do.`;
+    return [
+      ...findings,
+      { id: 'features', title: 'Features of the device', verdict: 'note', detail },
+    ];
+  }
+  return [...findings, ...featureFindings(way, device)];
+}
+
+// The sender's own machine gets what it receives as a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
+// net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in just these cases.
+const DESTINATION = { id: 'destination', title: 'Destination' };
+const DESTINATIONS: Readonly<Record<NonNullable<Way['cast']>, Finding>> = {
+  broadcast: {
+    ...DESTINATION,
+    verdict: 'blocked',
+    detail:
+      'A broadcast address: this machine is among the receivers, and for that the kernel copies every ' +
+      'datagram. No connection goes there.',
+  },
+  multicast: {
+    ...DESTINATION,
+    verdict: 'limited',
+    detail:
+      'A multicast address: datagrams only, and the kernel copies them while this machine is a member of ' +
+      'the group, unless the sender calls setMulticastLoopback(false). No connection goes there.',
+  },
+};
+
+/** As texts of the kernel's and of net.isIP(): addresses that no gateway leads to. */
+const LINK = /^(22[4-9]|23\d|255\.255\.255\.255$|ff)/i;
+/** The same of this machine. */
+const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
+
+function noWayFinding({ address, error, unreachable }: NoWay): Finding {
+  const same = { id: 'route', title: 'Route' };
+  if (!unreachable) {
+    const detail = `The kernel could not be asked for the way to ${address}: ${error}.`;
+    return { ...same, verdict: 'note', detail };
+  }
+  return {
+    ...same,
+    verdict: 'blocked',
+    detail: `There is no way to ${address}: ${error}.`,
+    remedy: { command: routeRemedy(address) },
+  };
+}
+
+function routeRemedy(address: string): string {
+  if (LOOPBACK.test(address)) return 'ip link set lo up';
+  const [host] = address.split('%');
+  return `ip route add ${host} ${LINK.test(address) ? 'dev DEVICE' : 'via GATEWAY'}`;
+}
+
+function routeFinding({ address, isLocal, source, gateway, devices }: Way): Finding {
+  const [device, ...lower] = devices;
+  const through = gateway === undefined ? '' : ` by ${gateway}`;
+  const from = source === undefined ? '' : ` from ${source}`;
+  const on = lower.length === 0 ? '' : ` on ${lower.map(({ name }) => name).join(' on ')}`;
+  const here = isLocal ? ', which is this machine' : '';
+  const detail = `To ${address}${here}${through}${from} through ${device.name}${on}.`;
+  return { id: 'route', title: 'Route', verdict: 'ok', detail };
+}
+
+interface Judgement {
+  readonly verdict: Verdict;
+  readonly what: string;
+  readonly why: string;
+}
+
+// By the kind that rtnetlink tells. Kernel paths were read in 6.12; the verdicts on loopback, veth and
+// bridge are measured (test/rig/capture.test.ts and its neighbours).
+const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
+  veth: {
+    verdict: 'limited',
+    why:
+      'What is delivered to a socket at its other end is copied on the way, unless an XDP program runs ' +
+      'there. What a bridge there sends on by a network card is not; what the host routes on is not ' +
+      'from Linux 6.17 on.',
+  },
+  tun: {
+    verdict: 'blocked',
+    why: 'The driver copies what it hands to the program behind it (drivers/net/tun.c).',
+  },
+  wireguard: { verdict: 'blocked', why: 'What is sent is encrypted into memory of its own.' },
+  bridge: {
+    verdict: 'note',
+    why: 'It passes packets on without a copy; the port that they leave by decides (a veth or a tap copies).',
+  },
+  bond: { verdict: 'ok', why: 'It hands packets to its members.' },
+  team: { verdict: 'ok', why: 'It hands packets to its members.' },
+  vlan: { verdict: 'ok', why: 'It hands packets to the device below.' },
+  macvlan: {
+    verdict: 'ok',
+    why: 'It hands packets to the device below; other macvlans of it get copies.',
+  },
+  ipvlan: {
+    verdict: 'ok',
+    why: 'It hands packets to the device below; other ipvlans of it get copies.',
+  },
+  dummy: { verdict: 'note', why: 'It throws away what is sent.' },
+  ifb: { verdict: 'note', why: 'It sends nothing anywhere by itself.' },
+};
+
+function judge({ isLocal }: Way, device: WayDevice): Judgement {
+  if (isLocal || device.isLoopback) {
+    const why = 'Linux always copies what is delivered to a socket of the same machine.';
+    return { verdict: 'blocked', what: 'loopback', why };
+  }
+  const known = Object.hasOwn(KINDS, device.kind) ? KINDS[device.kind] : undefined;
+  if (known !== undefined) return { ...known, what: device.kind };
+  if (device.kind !== '') {
+    const why = 'A virtual device: the one that its packets leave by in the end decides.';
+    return { verdict: 'note', what: device.kind, why };
+  }
+  if (device.driver === 'virtio_net') {
+    const why = 'It hands the pages to the host; whether that copies cannot be seen from here.';
+    return { verdict: 'ok', what: 'virtio', why };
+  }
+  // A tun or tap that was moved into a namespace may come without a kind; its driver says it.
+  if (device.driver === 'tun') return { ...(KINDS['tun'] as Judgement), what: 'tun' };
+  const what = device.driver === '' ? 'network card' : `network card, driver ${device.driver}`;
+  return { verdict: 'ok', what, why: 'Its driver sends from the memory that it is given.' };
+}
+
+function deviceFinding(way: Way, container: ContainerKind | undefined): Finding {
+  const [device] = way.devices;
+  // A vlan on a tun copies, too.
+  const judged = way.devices.map((one) => ({ ...judge(way, one), name: one.name }));
+  const [first] = judged;
+  const worst =
+    judged.find(({ verdict }) => verdict === 'blocked') ??
+    judged.find(({ verdict }) => verdict === 'limited') ??
+    first;
+  const { verdict, what, why, name } = worst as (typeof judged)[number];
+  const remedy = verdict === 'limited' ? vethRemedy(container) : undefined;
+  return {
+    id: 'device',
+    title: 'Device',
+    verdict,
+    detail: `${name} (${what}, MTU ${device.mtu}). ${why}`,
+    ...(remedy === undefined ? {} : { remedy }),
+  };
+}
+
+function vethRemedy(container: ContainerKind | undefined): Remedy | undefined {
+  const weakensSecurity =
+    "the container then shares the host's network: its addresses, its ports, its loopback";
+  if (container === 'docker' || container === 'podman') {
+    return { command: `${container} run --network host IMAGE`, weakensSecurity };
+  }
+  if (container === 'kubernetes') {
+    return {
+      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"hostNetwork":true}}}}'`,
+      weakensSecurity,
+    };
+  }
+  return undefined;
+}
+
+/** Features by what they are for; names are those of `ethtool --show-features`. */
+const SCATTER_GATHER = 'tx-scatter-gather';
+const GENERIC_SEGMENTATION = 'tx-generic-segmentation';
+const UDP_SEGMENTATION = 'tx-udp-segmentation';
+const CHECKSUM = { 4: 'tx-checksum-ipv4', 6: 'tx-checksum-ipv6' } as const;
+const ANY_CHECKSUM = 'tx-checksum-ip-generic';
+const TCP_SEGMENTATION = { 4: 'tx-tcp-segmentation', 6: 'tx-tcp6-segmentation' } as const;
+
+function featureFindings(way: Way, device: WayDevice): Finding[] {
+  const { family, features = {} } = way;
+  const isOn = (name: string): boolean => features[name]?.active === true;
+  const isChangeable = (...names: string[]): boolean =>
+    names.some((name) => features[name]?.changeable === true);
+  const sums = [CHECKSUM[family], ANY_CHECKSUM];
+  const switched = (words: string, changeable: boolean): Pick<Finding, 'remedy'> =>
+    changeable ? { remedy: { command: `ethtool -K ${device.name} ${words}` } } : {};
+  const fixed = (changeable: boolean): string =>
+    changeable ? '' : ' The driver does not let it be switched on.';
+
+  const canGather = isChangeable(SCATTER_GATHER);
+  const gathers: Finding = isOn(SCATTER_GATHER)
+    ? feature('scatter-gather', 'ok', `${device.name} sends from scattered memory.`)
+    : {
+        ...feature(
+          'scatter-gather',
+          'blocked',
+          `Off on ${device.name}: the kernel copies each packet into one piece.${fixed(canGather)}`,
+        ),
+        ...switched('sg on', canGather),
+      };
+
+  const canSum = isChangeable(...sums);
+  const summed: Finding = sums.some(isOn)
+    ? feature('checksum', 'ok', `${device.name} computes checksums of what is sent.`)
+    : {
+        ...feature(
+          'checksum',
+          'blocked',
+          `Off on ${device.name}: the kernel copies what it has to sum up itself.${fixed(canSum)}`,
+        ),
+        // The kernel switches scatter-gather off together with checksums.
+        ...switched('tx on sg on', canSum),
+      };
+  // The kernel switches segmentation off together with either.
+  const isFree = gathers.verdict === 'ok' && summed.verdict === 'ok';
+  const { remedy, ...segmented } = segmentationFinding(way, device);
+  return [gathers, summed, isFree && remedy !== undefined ? { ...segmented, remedy } : segmented];
+}
+
+const FEATURE_TITLES = {
+  'scatter-gather': 'Scatter-gather',
+  checksum: 'Checksums by the device',
+  segmentation: 'Segmentation',
+} as const;
+
+function feature(id: keyof typeof FEATURE_TITLES, verdict: Verdict, detail: string): Finding {
+  return { id, title: FEATURE_TITLES[id], verdict, detail };
+}
+
+function segmentationFinding({ family, features = {} }: Way, device: WayDevice): Finding {
+  const tso = features[TCP_SEGMENTATION[family]];
+  const uso = features[UDP_SEGMENTATION];
+  const gso = features[GENERIC_SEGMENTATION];
+  const words = [
+    `TCP by the device (TSO) ${tso?.active === true ? 'on' : 'off'}`,
+    `UDP by the device (USO) ${uso?.active === true ? 'on' : 'off'}`,
+    `by the kernel (GSO) ${gso?.active === true ? 'on' : 'off'}`,
+  ];
+  const text = `${device.name}: ${words.join(', ')}.`;
+  if (tso?.active === true) return feature('segmentation', 'ok', text);
+  const isSoftware = gso?.active === true;
+  const detail = isSoftware
+    ? `${text} Large sends are cut by the kernel, which costs CPU time but no copy.`
+    : `${text} Each packet is sent by itself, which costs more than zero copy saves.`;
+  const switchable = [
+    ...(tso?.changeable === true ? ['tso on'] : []),
+    ...(!isSoftware && gso?.changeable === true ? ['gso on'] : []),
+  ];
+  return {
+    ...feature('segmentation', isSoftware ? 'note' : 'limited', detail),
+    ...(switchable.length === 0
+      ? {}
+      : { remedy: { command: `ethtool -K ${device.name} ${switchable.join(' ')}` } }),
+  };
+}

@@ -1,0 +1,102 @@
+// The way to a target: its route, the device that packets leave through, and whether that device sends
+// from scattered memory.
+import { constants } from 'node:os';
+import type { Native, NativeDevice, NativeFeatures } from '../native/binding.js';
+import { errnoName } from '../errors.js';
+import { addressBytes, formatAddress, scopeOf } from '../native/sockaddr.js';
+
+const { EHOSTUNREACH, ENETUNREACH } = constants.errno;
+
+/** A device by what decides about copies. */
+export interface WayDevice extends Pick<
+  NativeDevice,
+  'index' | 'name' | 'kind' | 'driver' | 'mtu'
+> {
+  readonly isLoopback: boolean;
+}
+
+export interface Way {
+  readonly address: string;
+  readonly family: 4 | 6;
+  /** The target is this machine (or this network namespace). */
+  readonly isLocal: boolean;
+  /** The target is an address of many machines. */
+  readonly cast?: 'broadcast' | 'multicast';
+  readonly source?: string;
+  readonly gateway?: string;
+  /** The one that packets leave through, and those that it lies on. */
+  readonly devices: readonly [WayDevice, ...WayDevice[]];
+  /** Of the first device; undefined where it does not say. */
+  readonly features?: NativeFeatures;
+}
+
+/** There is no way, or nobody says which. */
+export interface NoWay {
+  readonly address: string;
+  readonly error: string;
+  /** Whether the kernel said so, of the route; else it could not be asked. */
+  readonly unreachable: boolean;
+}
+
+/** ::ffff:0:0/96 */
+const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
+
+/** Devices lie on each other a few deep: a vlan on a bond on hardware. */
+const DEEPEST = 8;
+
+/** Asks the kernel. @param address an IP address, with a zone if it is link-local */
+export function findWay(native: Native, address: string): Way | NoWay {
+  const whole = addressBytes(address);
+  if (whole === undefined) throw new Error(`not an IP address: ${address}`);
+  // An IPv4-mapped address is sent to by IPv4, also from an IPv6 socket.
+  const isMapped = whole.length === 16 && whole.subarray(0, 12).equals(MAPPED_PREFIX);
+  const bytes = isMapped ? whole.subarray(12) : whole;
+  const zone = scopeOf(address, {
+    index: (name) => {
+      const found = native.findInterface(name);
+      return typeof found === 'number' ? 0 : found.index;
+    },
+    name: () => undefined,
+  });
+  const route = native.findRoute(bytes, zone);
+  if (typeof route === 'number') {
+    // The errors of routes of type unreachable, prohibit, blackhole and throw, and of none at all.
+    const name = errnoName(route);
+    const unreachable =
+      [-ENETUNREACH, -EHOSTUNREACH].includes(route) || ['EACCES', 'EINVAL'].includes(name);
+    return { address, error: name, unreachable };
+  }
+  const device = native.describeDevice(route.device);
+  if (typeof device === 'number') {
+    return { address, error: errnoName(device), unreachable: false };
+  }
+  const features = native.deviceFeatures(device.name);
+  const { RTN_LOCAL, RTN_BROADCAST, RTN_MULTICAST } = native.kernel;
+  return {
+    address,
+    family: bytes.length === 4 ? 4 : 6,
+    isLocal: route.type === RTN_LOCAL,
+    ...(route.type === RTN_BROADCAST ? { cast: 'broadcast' } : {}),
+    ...(route.type === RTN_MULTICAST ? { cast: 'multicast' } : {}),
+    ...(route.source === undefined ? {} : { source: formatAddress(route.source) }),
+    ...(route.gateway === undefined ? {} : { gateway: formatAddress(route.gateway) }),
+    devices: [wayDevice(native, device), ...below(native, device)],
+    ...(typeof features === 'number' ? {} : { features }),
+  };
+}
+
+function wayDevice(native: Native, device: NativeDevice): WayDevice {
+  const { index, name, kind, driver, mtu, type } = device;
+  return { index, name, kind, driver, mtu, isLoopback: type === native.kernel.ARPHRD_LOOPBACK };
+}
+
+function below(native: Native, top: NativeDevice): WayDevice[] {
+  const found: WayDevice[] = [];
+  for (let { lower } = top; lower !== 0 && found.length < DEEPEST;) {
+    const device = native.describeDevice(lower);
+    if (typeof device === 'number') break;
+    found.push(wayDevice(native, device));
+    lower = device.lower;
+  }
+  return found;
+}

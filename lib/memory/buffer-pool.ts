@@ -1,0 +1,279 @@
+// Page-aligned memory for what is sent again and again: one slab, which the kernel knows beforehand
+// where it can (registered with io_uring), cut into pieces. When a piece may be used again is the
+// business of pool-pins.ts, which pages are free that of page-allocator.ts.
+import { constants } from 'node:buffer';
+import { constants as system } from 'node:os';
+import { isUint8Array } from 'node:util/types';
+import { loadNative, type Native } from '../native/binding.js';
+import { readHugePageBytes } from '../doctor/pages.js';
+import { warnOnce } from '../observe/diagnostics.js';
+import { foreignBuffer, invalidType, outOfRange, systemError } from '../errors.js';
+import { type PoolPiece, PoolSlab } from './pool-pins.js';
+import { registerPool } from '../native/submit-ring.js';
+
+const { EOPNOTSUPP } = system.errno;
+
+export interface BufferPoolOptions {
+  /**
+   * Size of the pool: 4 KiB to 1 GiB, rounded up to whole pages (of 2 MiB with `hugePages`). The
+   * memory is reserved at once. Default 32 MiB.
+   */
+  bytes?: number;
+  /**
+   * Memory on huge pages, which are cheaper to pin for MSG_ZEROCOPY and are never registered with
+   * io_uring. `true`: of the system's reserve (vm.nr_hugepages), or the constructor throws. `'try'`:
+   * of the reserve, else as the kernel finds them (transparent huge pages). Default false.
+   */
+  hugePages?: boolean | 'try';
+}
+
+/** What a pool holds at one moment. */
+export interface BufferPoolStats {
+  /** Size of the pool; 0 where there is none and all pieces are ordinary memory. */
+  readonly bytes: number;
+  /** Bytes of the pages that cannot be handed out now. */
+  readonly usedBytes: number;
+  /** Pieces of the pool that take these pages. */
+  readonly pieces: number;
+  /** Pieces that the kernel, or a write on its way to it, references. */
+  readonly pinnedPieces: number;
+  /** Pieces that were freed while they were pinned, and go back at their release. */
+  readonly waitingFrees: number;
+  /** Pieces that were ordinary memory, since the pool was made: there was no room for them. */
+  readonly fallbackAllocations: number;
+  /** Pieces that were collected as garbage without free(); their pages are lost to the pool. */
+  readonly leakedPieces: number;
+}
+
+const DEFAULT_BYTES = 32 * 1024 * 1024;
+const LEAST_BYTES = 4096;
+const MOST_BYTES = 1024 * 1024 * 1024;
+/** The usual size of a huge page: with pages of 64 KiB reserved ones are of 512 MiB. */
+const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
+
+/** What openSlab() takes for its second argument. */
+const SMALL_PAGES = 0;
+const RESERVED_HUGE_PAGES = 1;
+const TRANSPARENT_HUGE_PAGES = 2;
+
+const HUGE_PAGES_REASON =
+  'huge-pages: a pool on huge pages is for MSG_ZEROCOPY, and is never registered with a ring';
+
+interface ResolvedPoolOptions {
+  readonly bytes: number;
+  readonly hugePages: boolean | 'try';
+}
+
+function resolvePoolOptions(options: BufferPoolOptions | undefined): ResolvedPoolOptions {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw invalidType('options', 'an object', options);
+  }
+  const { bytes = DEFAULT_BYTES, hugePages = false } = options ?? {};
+  if (typeof bytes !== 'number') throw invalidType('options.bytes', 'a number of bytes', bytes);
+  if (!Number.isInteger(bytes) || bytes < LEAST_BYTES || bytes > MOST_BYTES) {
+    const expected = `an integer >= ${LEAST_BYTES} and <= ${MOST_BYTES}`;
+    throw outOfRange('options.bytes', expected, bytes);
+  }
+  if (typeof hugePages !== 'boolean' && hugePages !== 'try') {
+    const expected = "a boolean or 'try'";
+    if (typeof hugePages !== 'string') throw invalidType('options.hugePages', expected, hugePages);
+    throw outOfRange('options.hugePages', expected, `'${String(hugePages)}'`);
+  }
+  return { bytes, hugePages };
+}
+
+function wholeUnits(bytes: number, unit: number): number {
+  return Math.ceil(bytes / unit) * unit;
+}
+
+/** The slab's memory, or -errno. */
+function openSlab(
+  native: Native,
+  pageBytes: number,
+  { bytes, hugePages }: ResolvedPoolOptions,
+): ArrayBuffer | number {
+  if (hugePages === false) return native.openSlab(wholeUnits(bytes, pageBytes), SMALL_PAGES);
+  const hugePageBytes = readHugePageBytes() ?? HUGE_PAGE_BYTES;
+  const reserved = native.openSlab(wholeUnits(bytes, hugePageBytes), RESERVED_HUGE_PAGES);
+  if (hugePages === true || typeof reserved !== 'number') return reserved;
+  return native.openSlab(wholeUnits(bytes, HUGE_PAGE_BYTES), TRANSPARENT_HUGE_PAGES);
+}
+
+function refuseTransfer(): never {
+  throw new TypeError('The memory of a BufferPool cannot be transferred');
+}
+
+// A slab that changed hands would take every piece with it. Node marks memory from outside of V8 by
+// itself: structuredClone() and postMessage() do not transfer it (Node 20 copies, later ones throw).
+// Its markAsUntransferable() must not be called on top: from Node 24 on it sets a detach key, with
+// which the end of the environment aborts the process (CallbackInfo::CleanupHook of
+// src/node_buffer.cc; seen with 24.21). So transfer(), new in Node 22, is refused here. Byte streams
+// (`type: 'bytes'`) detach what they are given, and nothing stops them: see #hasMemory().
+function refuseTransferOf(memory: ArrayBuffer): void {
+  for (const name of ['transfer', 'transferToFixedLength']) {
+    if (name in memory) Object.defineProperty(memory, name, { value: refuseTransfer });
+  }
+}
+
+/** Why there is no slab, or the slab; and why it is not registered. */
+interface Opened {
+  readonly slab?: PoolSlab;
+  readonly reason: string | undefined;
+}
+
+function open(options: ResolvedPoolOptions): Opened {
+  const loaded = loadNative();
+  if (loaded.native === undefined) return { reason: `${loaded.reason}: ${loaded.why}` };
+  const { pageBytes } = loaded.native.describe();
+  const memory = openSlab(loaded.native, pageBytes, options);
+  if (memory === -EOPNOTSUPP) {
+    // Electron keeps all memory of JavaScript in one region of its own.
+    return { reason: 'no-external-memory: this runtime allows no memory from outside of it' };
+  }
+  if (typeof memory === 'number') throw systemError(memory, 'mmap');
+  refuseTransferOf(memory);
+  const slab = new PoolSlab(memory, pageBytes);
+  return { slab, reason: options.hugePages === false ? registerPool(memory) : HUGE_PAGES_REASON };
+}
+
+/**
+ * Page-aligned memory for sends. A piece is taken by alloc() or allocUnsafe() and is given back by
+ * free() **and by nothing else**: a slice of a piece may outlive it, so the garbage collector cannot
+ * tell. One that is forgotten is lost to its pool, counted, and warned of once (ZC_POOL_LEAK). The
+ * memory of the pool itself goes when neither the pool nor a view of it can be reached any more.
+ *
+ * Where io_uring works the memory is registered with it, and sending from it pins nothing. Where the
+ * addon cannot load, and when the pool is exhausted, pieces are ordinary memory, which is freed the same
+ * way.
+ *
+ * A piece is a view of the pool's one ArrayBuffer: `piece.buffer` is the whole pool, cloning a piece
+ * (`postMessage(piece)`) copies the whole pool, and it cannot be transferred. A byte stream
+ * (`new ReadableStream({ type: 'bytes' })`) that is given a piece takes the whole pool's memory away:
+ * give it a copy. Pools are not shared between threads.
+ */
+export class BufferPool {
+  /** Whether the memory is registered with io_uring. */
+  readonly registered: boolean;
+  /** Why not. */
+  declare readonly reason?: string;
+  readonly #slab: PoolSlab | undefined;
+  // Of the objects that were handed out, and not freed.
+  readonly #pieces = new WeakMap<Uint8Array, PoolPiece>();
+  readonly #ordinary = new WeakSet<Uint8Array>();
+  // A field and not a constant of this file: it goes with the pool, and pieces that go together with
+  // their pool are no leak.
+  readonly #forgotten = new FinalizationRegistry<PoolPiece>((piece) => this.#leaked(piece));
+  #fallbackAllocations = 0;
+  #leakedPieces = 0;
+
+  /**
+   * Reserves the memory.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; the system error of mmap(2), e.g. ENOMEM, also
+   * when huge pages were insisted on and the system has too few.
+   * Kernel: registered memory counts against RLIMIT_MEMLOCK; huge pages need vm.nr_hugepages.
+   */
+  constructor(options?: BufferPoolOptions) {
+    const { slab, reason } = open(resolvePoolOptions(options));
+    this.#slab = slab;
+    this.registered = slab !== undefined && reason === undefined;
+    if (reason !== undefined) this.reason = reason;
+  }
+
+  /**
+   * A piece that is filled with zeros.
+   * @param size bytes, an integer; 0 answers an empty buffer
+   * Memory: yours until free(). Page-aligned, except for ordinary memory and empty buffers.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   */
+  alloc(size: number): Buffer {
+    return this.#take(size)?.fill(0) ?? this.#fallBack(Buffer.alloc(size));
+  }
+
+  /**
+   * A piece that may hold bytes of one that was freed: for what is overwritten as a whole.
+   * @param size bytes, an integer; 0 answers an empty buffer
+   * Memory: yours until free(). Page-aligned, except for ordinary memory and empty buffers.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   */
+  allocUnsafe(size: number): Buffer {
+    return this.#take(size) ?? this.#fallBack(Buffer.allocUnsafeSlow(size));
+  }
+
+  /**
+   * Gives a piece back. Neither it nor a slice of it may be used from then on. While a write or send that
+   * an upgraded socket or a datagram socket was given references it, sent or still waiting, its memory is not
+   * handed out again before the release. What http keeps to itself is not seen: free it in the callback.
+   * @param buffer the very object that alloc() or allocUnsafe() answered, once
+   * Throws: ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
+   * ERR_INVALID_ARG_TYPE.
+   */
+  free(buffer: Buffer): void {
+    const piece = this.#pieces.get(buffer);
+    if (piece !== undefined) {
+      this.#pieces.delete(buffer);
+      this.#forgotten.unregister(piece);
+      piece.slab.free(piece);
+      return;
+    }
+    if (this.#ordinary.delete(buffer)) return;
+    if (!isUint8Array(buffer)) throw invalidType('buffer', 'a Buffer', buffer);
+    throw foreignBuffer();
+  }
+
+  /** The pool at this moment; frozen. */
+  get stats(): BufferPoolStats {
+    const slab = this.#slab;
+    return Object.freeze({
+      bytes: slab?.bytes ?? 0,
+      usedBytes: slab?.usedBytes ?? 0,
+      pieces: slab?.pieces ?? 0,
+      pinnedPieces: slab?.pinnedPieces ?? 0,
+      waitingFrees: slab?.waitingFrees ?? 0,
+      fallbackAllocations: this.#fallbackAllocations,
+      leakedPieces: this.#leakedPieces,
+    });
+  }
+
+  /** A piece of the slab; undefined when there is none for it. */
+  #take(size: number): Buffer | undefined {
+    if (typeof size !== 'number') throw invalidType('size', 'a number of bytes', size);
+    if (!Number.isInteger(size) || size < 0 || size > constants.MAX_LENGTH) {
+      throw outOfRange('size', `an integer >= 0 and <= ${constants.MAX_LENGTH}`, size);
+    }
+    const slab = this.#slab;
+    if (slab === undefined || size === 0 || !this.#hasMemory(slab)) return undefined;
+    const piece = slab.take(size);
+    if (piece === undefined) return undefined;
+    const buffer = Buffer.from(slab.memory, piece.firstPage * slab.pageBytes, size);
+    this.#pieces.set(buffer, piece);
+    this.#forgotten.register(buffer, piece, piece);
+    return buffer;
+  }
+
+  /** False: the slab's ArrayBuffer was detached. What the kernel reads of it stays where it is. */
+  #hasMemory(slab: PoolSlab): boolean {
+    if (slab.memory.byteLength > 0) return true;
+    warnOnce(
+      'ZC_POOL_DETACHED',
+      'The memory of a BufferPool was transferred away, for instance by a byte stream that was given ' +
+        'a piece. The pool hands out ordinary memory from now on',
+    );
+    return false;
+  }
+
+  #fallBack(buffer: Buffer): Buffer {
+    this.#ordinary.add(buffer);
+    if (buffer.length > 0) this.#fallbackAllocations++;
+    return buffer;
+  }
+
+  #leaked(piece: PoolPiece): void {
+    this.#leakedPieces++;
+    const bytes = (piece.endPage - piece.firstPage) * piece.slab.pageBytes;
+    warnOnce(
+      'ZC_POOL_LEAK',
+      `A piece of a BufferPool (${bytes} bytes) was collected as garbage without free(). Its memory ` +
+        'is lost to the pool; see stats.leakedPieces',
+    );
+  }
+}

@@ -1,0 +1,206 @@
+// detectMutation: finds buffers that were changed, or detached, between their send and their release. A
+// hash of each is taken when an engine gets it, and compared when the kernel has let go of all of it,
+// just before that is told.
+import path from 'node:path';
+import { nextTick } from '../node/clock.js';
+import type { Native } from '../native/binding.js';
+import type { Counters } from '../observe/counters.js';
+import type { DatagramJob } from '../datagram/job.js';
+import { isDetached } from './detached.js';
+import { channels, publish } from '../observe/diagnostics.js';
+import type { Segment } from '../names.js';
+import { bufferMutated, type ZeroCopyError } from '../errors.js';
+import { pinPieces, unpinPieces, type PoolPiece } from './pool-pins.js';
+import type { Reactor } from '../native/reactor.js';
+
+/** What becomes of a finding beside the count and the message. */
+export type MutationVerdict = 'warn' | 'throw';
+
+/** Whose buffers are watched. */
+export interface MutationSubject {
+  readonly socket: object;
+  readonly counting: Counters;
+  /** Fails the socket. False: it is closed already, and nobody would hear of it. */
+  fail(error: ZeroCopyError): boolean;
+}
+
+/** Deep enough for the frames of http, streams and a framework above those of the program. */
+const STACK_FRAMES = 30;
+
+// --- who sent it ------------------------------------------------------------------------------------
+
+type Stack = { readonly stack: string };
+
+/** Calls that handed a buffer over, for what is sent in a later turn. */
+const callers = new WeakMap<object, Stack>();
+
+/** Remembers who hands these buffers over. */
+export function rememberCaller(buffers: readonly object[]): void {
+  const stack = capture();
+  for (const buffer of buffers) callers.set(buffer, stack);
+}
+
+function capture(): Stack {
+  const holder = {};
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = STACK_FRAMES;
+  // Frames are gathered here and put into words when somebody reads them.
+  Error.captureStackTrace(holder, capture);
+  Error.stackTraceLimit = stackTraceLimit;
+  return holder as Stack;
+}
+
+/**
+ * Where our frames lie: compiled, and as a program that uses source maps sees them. In an ES module that a
+ * bundler made they cannot be told from the program's.
+ */
+const OURS =
+  typeof __dirname === 'string' ? foldersOf(__dirname).map((folder) => folder + path.sep) : [];
+
+// A bundle has its one file elsewhere.
+function foldersOf(here: string): string[] {
+  if (!here.endsWith(path.join('dist', 'lib', 'memory'))) return [here];
+  return [path.resolve(here, '..'), path.resolve(here, '../../../lib')];
+}
+
+// The frames of whoever called us.
+function framesOf({ stack }: Stack): readonly string[] {
+  const frames = String(stack).split('\n').slice(1);
+  const theirs = frames.filter((frame) => !OURS.some((folder) => frame.includes(folder)));
+  return theirs.length === 0 ? frames : theirs;
+}
+
+// The line of the program that sends: warnings come once for each.
+function siteOf(frames: readonly string[]): string {
+  const isPlace = (frame: string): boolean =>
+    /:\d+:\d+\)?$/.test(frame) && !frame.includes('node:');
+  return frames.find(isPlace) ?? frames.join('\n');
+}
+
+// --- what was sent ----------------------------------------------------------------------------------
+
+interface Watched {
+  readonly piece: Uint8Array;
+  readonly bytes: number;
+  readonly hash: bigint;
+  readonly caller: Stack;
+}
+
+/**
+ * Watches what of a write goes zero-copy, without what was staged or encoded into memory of our own.
+ * @param verdict undefined: nothing is watched
+ */
+export function watchSegments(
+  verdict: MutationVerdict | undefined,
+  segments: readonly Segment[],
+  chunks: readonly { readonly chunk: Uint8Array | string }[],
+  subject: MutationSubject,
+  { native }: Reactor,
+): MutationWatch | undefined {
+  if (verdict === undefined) return undefined;
+  const given = new Set(chunks.map(({ chunk }) => chunk));
+  const pieces = segments.flatMap((segment) => (segment.zeroCopy ? segment.pieces : []));
+  const theirs = pieces.filter((piece) => given.has(piece));
+  return theirs.length === 0 ? undefined : new MutationWatch(theirs, subject, verdict, native);
+}
+
+/** The same for the datagrams of a job that have at least `threshold` bytes. */
+export function watchPayloads(
+  verdict: MutationVerdict,
+  job: DatagramJob,
+  threshold: number,
+  subject: MutationSubject,
+  { native }: Reactor,
+): MutationWatch | undefined {
+  // Without a callback nothing is sent by reference.
+  if (job.callback === undefined || job.bytes < threshold) return undefined;
+  const { gathered, payloads } = job;
+  const large = gathered ? payloads : payloads.filter(({ length }) => length >= threshold);
+  return large.length === 0 ? undefined : new MutationWatch(large, subject, verdict, native);
+}
+
+/** The program's buffers of one send, from the moment an engine gets it until they are released. */
+export class MutationWatch {
+  readonly #watched: Watched[] = [];
+  /** A piece that was freed early is not handed out again before it is compared. */
+  readonly #pinned: readonly PoolPiece[] | undefined;
+  /** The job itself, and its sends that the kernel has not released. */
+  #holders = 1;
+
+  constructor(
+    pieces: readonly Uint8Array[],
+    readonly subject: MutationSubject,
+    readonly verdict: MutationVerdict,
+    readonly native: Pick<Native, 'hashBytes'>,
+  ) {
+    this.#pinned = pinPieces(pieces);
+    let here: Stack | undefined;
+    for (const piece of pieces) {
+      const caller = callers.get(piece) ?? (here ??= capture());
+      this.#watched.push({ piece, bytes: piece.length, hash: native.hashBytes(piece), caller });
+    }
+  }
+
+  /** One more send of it is in flight. */
+  retain(): void {
+    this.#holders++;
+  }
+
+  /** A send was released, or the job ended; behind the last of them it is due to be compared. */
+  release(): void {
+    if (--this.#holders > 0) return;
+    if (due.push(this) === 1) nextTick(compareReleased);
+  }
+
+  /** Compares, and counts what changed. Runs no user code. */
+  compare(): void {
+    for (const watched of this.#watched.splice(0)) {
+      const kind = this.#compare(watched);
+      if (kind === undefined) continue;
+      this.subject.counting.mutatedBuffers++;
+      // Telling runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
+      nextTick(() => this.#tell(watched, kind));
+    }
+    if (this.#pinned !== undefined) unpinPieces(this.#pinned);
+  }
+
+  #compare({ piece, bytes, hash }: Watched): 'changed' | 'detached' | undefined {
+    if (piece.length === bytes)
+      return this.native.hashBytes(piece) === hash ? undefined : 'changed';
+    return isDetached(piece) ? 'detached' : 'changed';
+  }
+
+  #tell({ bytes, caller }: Watched, kind: 'changed' | 'detached'): void {
+    const frames = framesOf(caller);
+    const stack = frames.join('\n');
+    const { socket } = this.subject;
+    if (channels.mutation.hasSubscribers) {
+      publish(channels.mutation, { socket, stack, bytes, kind });
+    }
+    const error = bufferMutated(kind, bytes, stack);
+    if (this.verdict === 'throw' && this.subject.fail(error)) return;
+    warnOncePerSite(siteOf(frames), error.message, stack);
+  }
+}
+
+/**
+ * Memory that the kernel let go of, perhaps in the very call that sent it (loopback), but that nobody was
+ * told of yet: it is still not the program's.
+ */
+const due: MutationWatch[] = [];
+
+/** Compares what was released so far. To be called before memory is handed back; runs no user code. */
+export function compareReleased(): void {
+  if (due.length > 0) for (const watch of due.splice(0)) watch.compare();
+}
+
+/** Sites that were warned of: a program has few, one that makes code as it runs may have any number. */
+const MOST_SITES = 1_000;
+const warnedSites = new Set<string>();
+
+function warnOncePerSite(site: string, message: string, stack: string): void {
+  if (warnedSites.has(site) || warnedSites.size >= MOST_SITES) return;
+  warnedSites.add(site);
+  const code = 'ZC_BUFFER_MUTATED';
+  process.emitWarning(message, { type: 'MsgZeroCopyWarning', code, detail: stack });
+}

@@ -1,0 +1,168 @@
+// Which pieces of pools the kernel still reads: whoever sends memory pins the pieces that it lies in,
+// and a piece that is freed meanwhile goes back to its slab at the last unpin. Knows slabs and pages,
+// and nothing of how a pool hands its pieces out.
+import { isUint8Array } from 'node:util/types';
+import { PageRuns } from './page-allocator.js';
+
+/** A run of pages of a slab that was handed out. */
+export interface PoolPiece {
+  readonly slab: PoolSlab;
+  readonly firstPage: number;
+  /** The page behind its last one. */
+  readonly endPage: number;
+  /** Sends that reference it. */
+  pins: number;
+  /** Its owner gave it back; the pins are what it waits for. */
+  freed: boolean;
+}
+
+// By the slab's memory, which is what every view knows. The entry does not keep the memory: it goes
+// when the last view of it has gone. Made with the first slab, so that programs without a pool pay
+// for a comparison.
+let slabs: WeakMap<ArrayBufferLike, PoolSlab> | undefined;
+
+/** The pages of one slab, and the pieces in them. */
+export class PoolSlab {
+  readonly bytes: number;
+  pieces = 0;
+  pinnedPieces = 0;
+  /** Pieces that were freed while they were pinned, and still are. */
+  waitingFrees = 0;
+  readonly #runs: PageRuns;
+  /** Of each page that was ever taken: the first page of the piece that took it last. */
+  readonly #firstPages: Int32Array;
+  readonly #pieces: (PoolPiece | undefined)[];
+
+  /** @param memory a whole number of pages */
+  constructor(
+    readonly memory: ArrayBuffer,
+    readonly pageBytes: number,
+  ) {
+    this.bytes = memory.byteLength;
+    const pages = this.bytes / pageBytes;
+    this.#runs = new PageRuns(pages);
+    this.#firstPages = new Int32Array(pages);
+    this.#pieces = new Array<PoolPiece | undefined>(pages).fill(undefined);
+    slabs ??= new WeakMap();
+    slabs.set(memory, this);
+  }
+
+  /** Bytes of the pages that are taken. */
+  get usedBytes(): number {
+    return this.bytes - this.#runs.freePages * this.pageBytes;
+  }
+
+  /** Takes a piece of `bytes` or a little more; undefined when there is no room in one place. */
+  take(bytes: number): PoolPiece | undefined {
+    const count = Math.ceil(bytes / this.pageBytes);
+    const firstPage = this.#runs.take(count);
+    if (firstPage < 0) return undefined;
+    const endPage = firstPage + count;
+    const piece: PoolPiece = { slab: this, firstPage, endPage, pins: 0, freed: false };
+    this.#pieces[firstPage] = piece;
+    this.#firstPages.fill(firstPage, firstPage, endPage);
+    this.pieces++;
+    return piece;
+  }
+
+  /** The piece's owner is done with it: its pages are free, at once or after the last unpin. */
+  free(piece: PoolPiece): void {
+    piece.freed = true;
+    if (piece.pins > 0) this.waitingFrees++;
+    else this.#giveBack(piece);
+  }
+
+  pin(piece: PoolPiece): void {
+    if (piece.pins++ === 0) this.pinnedPieces++;
+  }
+
+  unpin(piece: PoolPiece): void {
+    if (--piece.pins > 0) return;
+    this.pinnedPieces--;
+    if (!piece.freed) return;
+    this.waitingFrees--;
+    this.#giveBack(piece);
+  }
+
+  #giveBack(piece: PoolPiece): void {
+    this.#pieces[piece.firstPage] = undefined;
+    this.#runs.giveBack(piece.firstPage);
+    this.pieces--;
+  }
+
+  /** Pins each piece that has a byte of [from, end); the pieces are added to `pinned`. */
+  pinBetween(from: number, end: number, pinned: PoolPiece[]): void {
+    const endPage = Math.ceil(end / this.pageBytes);
+    let page = Math.floor(from / this.pageBytes);
+    while (page < endPage) {
+      const piece = this.#pieces[this.#firstPages[page] as number];
+      // The page may have been part of a longer piece than the one that begins there now.
+      if (piece === undefined || page < piece.firstPage || page >= piece.endPage) {
+        page++;
+        continue;
+      }
+      this.pin(piece);
+      pinned.push(piece);
+      page = piece.endPage;
+    }
+  }
+}
+
+/**
+ * Pins each piece of any pool that one of `views` lies in: once for each view.
+ * @returns what to unpin; undefined when no view lies in a pool
+ */
+export function pinPieces(views: readonly Uint8Array[]): readonly PoolPiece[] | undefined {
+  if (slabs === undefined) return undefined;
+  let pinned: PoolPiece[] | undefined;
+  for (const view of views) {
+    const slab = slabs.get(view.buffer);
+    // An empty view has no bytes to keep, and may stand behind the last page.
+    if (slab === undefined || view.byteLength === 0) continue;
+    pinned ??= [];
+    slab.pinBetween(view.byteOffset, view.byteOffset + view.byteLength, pinned);
+  }
+  return pinned === undefined || pinned.length === 0 ? undefined : pinned;
+}
+
+/** @param pieces what pinPieces() answered, once */
+export function unpinPieces(pieces: readonly PoolPiece[]): void {
+  for (const piece of pieces) piece.slab.unpin(piece);
+}
+
+/**
+ * Pins the pieces that a chunk lies in until the answer is called, once or more often: from the call that
+ * hands it over until an engine has it, whose own pins take over, or it has failed.
+ * @returns undefined when the chunk lies in no pool, and always where there is none
+ */
+export function pinUntil(chunk: unknown): (() => void) | undefined {
+  if (slabs === undefined || !isUint8Array(chunk)) return undefined;
+  return pinAllUntil([chunk]);
+}
+
+/** The same for several. */
+export function pinAllUntil(views: readonly Uint8Array[]): (() => void) | undefined {
+  let pinned = pinPieces(views);
+  if (pinned === undefined) return undefined;
+  return () => {
+    if (pinned !== undefined) unpinPieces(pinned);
+    pinned = undefined;
+  };
+}
+
+/** Whether the memory belongs to a pool's slab. */
+export function isPoolMemory(view: Uint8Array): boolean {
+  return slabs !== undefined && slabs.has(view.buffer);
+}
+
+/** The same for the pieces of several segments. */
+export function pinSegments(
+  segments: readonly { readonly pieces: readonly Uint8Array[] }[],
+): readonly PoolPiece[] | undefined {
+  let pinned: readonly PoolPiece[] | undefined;
+  for (const { pieces } of segments) {
+    const more = pinPieces(pieces);
+    if (more !== undefined) pinned = pinned === undefined ? more : [...pinned, ...more];
+  }
+  return pinned;
+}

@@ -1,0 +1,61 @@
+// The seam between a stream and what sends its bytes. An engine takes jobs and answers twice for
+// each: *accepted* (the kernel has the bytes) and *released* (their memory may change again), in the
+// same call or in a later turn. Nothing above may assume which, and no user code runs in submit().
+import type { MutationWatch } from './memory/mutation.js';
+import type { SendTracker } from './observe/report.js';
+import type { Lease } from './memory/staging.js';
+
+/** Who sends the bytes of a socket. */
+export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'copy';
+
+/** Why bytes are copied, or why zero copy is off. */
+export type Reason =
+  | 'kernel-copied' // the kernel reports copies on this route: loopback, a capture, no scatter-gather
+  | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out: sends in flight take what there is
+  | 'limit-too-low' // optmem_max or RLIMIT_MEMLOCK has no room for one send
+  | 'budget' // maxPendingBytes of the socket or of the process is pinned already
+  | 'waiting-writer' // it writes on when its callbacks come, and copies bring them a round trip sooner
+  | 'below-threshold'
+  | 'no-callback' // nobody would be told when the memory is free
+  | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping
+  | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
+  | 'source' // options.source does not allow this memory
+  | 'foreign-write' // it waited in the stream at the upgrade, or did not come by the socket's own write()
+  | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'
+  | 'tls'
+  | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
+  | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
+  | 'shared-descriptor' // another process has the descriptor, too, or made it blocking
+  | 'no-ring' // a packet socket without options.ring
+  | 'not-reserved' // a frame that was not produced in the ring
+  | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none
+  | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
+  | 'no-descriptor' // this Node does not tell the socket's descriptor
+  | 'addon-unavailable' // capabilities() says why
+  | 'runtime-unsupported' // Bun, Deno: their libuv is not whole
+  | 'kernel-unsupported';
+
+export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';
+
+/** Consecutive pieces of a job that are sent the same way. */
+export interface Segment {
+  readonly zeroCopy: boolean;
+  readonly pieces: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Who wants to know about each piece; undefined when nobody does. */
+  readonly trackers: readonly (SendTracker | undefined)[] | undefined;
+  /** For segments that are copied: why. */
+  readonly reason: Reason | undefined;
+}
+
+/** One write of the stream: all its bytes, in order. */
+export interface Job {
+  readonly segments: readonly Segment[];
+  readonly bytes: number;
+  /** Holds what was staged of it. */
+  readonly lease?: Lease | undefined;
+  /** Looks whether its buffers change before they are released. */
+  readonly watch?: MutationWatch | undefined;
+  /** Called once: the kernel accepted every byte, or the write failed. */
+  readonly accepted: (error?: Error) => void;
+}

@@ -1,0 +1,348 @@
+// The door to the native addon: loads it, and declares the whole of its surface. Positional
+// arguments, checked by the callers here; results are values or -errno.
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { KernelConstants, NativeConstants } from './binding-constants.js';
+import {
+  type Choice,
+  chooseAddon,
+  type Host,
+  missing,
+  type Platform,
+  refuseRuntime,
+} from './loader.js';
+
+/** A network interface. */
+export interface NativeInterface {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly address: Buffer;
+}
+
+/** The way to an address. */
+export interface NativeRoute {
+  /** Index of the interface. */
+  readonly device: number;
+  /** RTN_… */
+  readonly type: number;
+  readonly source?: Buffer;
+  readonly gateway?: Buffer;
+}
+
+/** What a network interface is. */
+export interface NativeDevice {
+  readonly index: number;
+  readonly name: string;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly mtu: number;
+  readonly isUp: boolean;
+  /** As `ip -d link` names it: 'veth', 'bridge' …; empty for hardware and for loopback. */
+  readonly kind: string;
+  /** Empty where the device does not say. */
+  readonly driver: string;
+  /** Index of the interface that this one lies on; 0: none in this namespace. */
+  readonly lower: number;
+}
+
+/** Features by the names of `ethtool --show-features`. */
+export type NativeFeatures = Readonly<
+  Record<string, { readonly active: boolean; readonly changeable: boolean }>
+>;
+
+export interface NativeDescription {
+  /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
+  readonly memlockBytes: number;
+  readonly ipcLock: boolean;
+  /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
+  readonly pageBytes: number;
+  readonly openPorts: number;
+  readonly abortedAtExit: number;
+  readonly kernelRelease: string;
+}
+
+/** What became of a ring that was made for a trial. */
+export interface NativeRingTrial {
+  /** 0, or -errno of the step that failed. */
+  readonly error: number;
+  readonly step: 'setup' | 'opcode' | 'send' | 'filter' | 'child';
+  /** 0, or -errno: why memory cannot be registered. */
+  readonly buffersError: number;
+  /** A message of several pieces may name registered memory. Linux 6.15. */
+  readonly vectoredSlots: boolean;
+}
+
+export interface Native {
+  /** Of the package that the addon was compiled from. */
+  readonly version: string;
+  readonly constants: NativeConstants;
+  readonly kernel: KernelConstants;
+  /** Creates the reactor of this environment, once. `graceMs`: how long its end waits for releases. */
+  start(words: Uint32Array, onRecords: (count: number) => void, graceMs: number): number;
+  /** Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before. */
+  attach(fd: number, ours: boolean): number;
+  /** One sendmsg(2) of pieces[first..] from `offset`, at most `length` bytes; bytes, or -errno. */
+  send(
+    port: number,
+    pieces: readonly Uint8Array[],
+    first: number,
+    offset: number,
+    length: number,
+    flags: number,
+  ): number;
+  /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters of latin1, then `body`; bytes, or -errno. */
+  sendNow(fd: number, text: string, body: Uint8Array | undefined): number;
+  /** Asks for one RECORD_WRITABLE. */
+  arm(port: number): number;
+  /** Takes arm() back: nothing is waited for. */
+  disarm(port: number): void;
+  /** Reads the error queue now; how many records are in the shared words. */
+  reap(port: number): number;
+  /** FIN behind what was accepted; watches for late data of the peer. */
+  linger(port: number): number;
+  /** RST; what was pending becomes readable by reap(). */
+  abort(port: number): number;
+  /** Closes the duplicate. Only when nothing is pending. */
+  detach(port: number): void;
+  /** Whether every range is reported at once. Answers how many are held already; reap() fetches them. */
+  setEager(port: number, eager: boolean): number;
+  /**
+   * Whether a datagram port that reads, or what a stream has pinned, keeps the loop. A stream's next
+   * zero-copy send does so again.
+   */
+  setReferenced(port: number, referenced: boolean): void;
+  /** Another process has the connection: it is never reset from here. */
+  abandon(port: number): void;
+  /** Bytes that the peer has not acknowledged, or -errno. */
+  unacknowledged(port: number): number;
+  /** Adds to this environment's pinned bytes; the process's total. */
+  addPinned(delta: number): number;
+  /** CPU time that this thread has used, in nanoseconds. */
+  threadCpuNs(): number;
+  describe(): NativeDescription;
+  /** A fast hash of a buffer's bytes; those of a detached one are none. Values mean nothing elsewhere. */
+  hashBytes(bytes: Uint8Array): bigint;
+  /**
+   * Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown, 3 a seccomp filter kills
+   * who tries.
+   */
+  probeOption(
+    domain: number,
+    type: number,
+    protocol: number,
+    level: number,
+    name: number,
+  ): { readonly support: number; readonly errno: number };
+
+  // The io_uring of this environment.
+  tryIoUring(): NativeRingTrial;
+  /** Makes the ring. 0 or -errno. */
+  openSubmitRing(submissions: number, completions: number, vectoredSlots: boolean): number;
+  /** Duplicates `fd` into a port that the ring sends for; its index, or -errno. */
+  attachToRing(fd: number): number;
+  /**
+   * Sends pieces[first..] from `offset`, at most `length` bytes, within the call. `slot`: of the registered
+   * memory that they lie in; -1: none, or a slab.
+   * Bytes, or -errno: EFAULT: the memory is gone, or cannot be pinned; ECANCELED: the process changed its user.
+   * RING_MORE is added to either when a range will say that the kernel let go of them.
+   */
+  sendByRing(
+    port: number,
+    pieces: readonly Uint8Array[],
+    first: number,
+    offset: number,
+    length: number,
+    flags: number,
+    slot: number,
+  ): number;
+  /** Reads the ring's notifications; how many records are in the shared words. */
+  readRing(): number;
+  /**
+   * Page-aligned memory; -errno where there is none. It is unmapped when it is collected.
+   * @param pages 0: small ones; 1: huge ones, `bytes` a multiple of their size; 2: huge where possible
+   */
+  openSlab(bytes: number, pages: 0 | 1 | 2): ArrayBuffer | number;
+  /** Registers a slab with the ring: sends from it pin nothing. 0 or -errno. */
+  registerSlab(slab: ArrayBuffer): number;
+  /** Registers the pages of other memory, which must stay where they are; a slot, or -errno. */
+  registerMemory(memory: ArrayBuffer): number;
+  unregisterMemory(slot: number): number;
+  /** Adds to what this environment has registered by registerMemory(); the process's total. */
+  addRegistered(delta: number): number;
+
+  // Sockets that this package owns. Names are sockaddr structures.
+  /** The memory through which datagrams are described; see datagram/metadata.ts. */
+  shareDatagramWords(envelopes: Uint32Array, arrivals: Uint32Array): void;
+  /** socket(2), non-blocking; a port, or -errno. */
+  openDatagram(domain: number, type: number, protocol: number): number;
+  /** Takes a datagram socket's descriptor over; a port, or -errno. */
+  adoptDatagram(fd: number): number;
+  bind(port: number, name: Uint8Array): number;
+  connect(port: number, name: Uint8Array): number;
+  localName(port: number): Buffer | number;
+  peerName(port: number): Buffer | number;
+  setOption(port: number, level: number, name: number, value: number | Uint8Array): number;
+  /** An int-valued getsockopt, or -errno. */
+  getOption(port: number, level: number, name: number): number;
+  /** SO_ATTACH_FILTER: 8 bytes for each instruction. */
+  attachFilter(port: number, instructions: Uint8Array): number;
+  /**
+   * Whether RECORD_READABLE is wanted; holds the event loop while it is. Each call with `true` also has
+   * it told what waits already.
+   */
+  setReading(port: number, reading: boolean): number;
+  /**
+   * sendmmsg(2) of datagrams that the shared envelopes describe; how many went, or -errno of the first.
+   * Further from 0 by ID_TAKEN when the one that failed took an id.
+   */
+  sendDatagrams(
+    port: number,
+    pieces: readonly Uint8Array[],
+    first: number,
+    count: number,
+    flags: number,
+  ): number;
+  /**
+   * recvmmsg(2) into `memory`, which has RECEIVE_SLOT_BYTES for each datagram; how many, or -errno. The
+   * shared arrivals describe them.
+   */
+  receive(port: number, memory: Uint8Array): number;
+  /** Datagrams that the kernel dropped because the socket's buffer was full, or -errno. */
+  receiveDrops(port: number): number;
+  findInterface(nameOrIndex: string | number): NativeInterface | number;
+
+  // For diagnose(): by rtnetlink and ethtool, of this network namespace.
+  /** @param device index of the only interface that may be used; 0: any */
+  findRoute(address: Uint8Array, device: number): NativeRoute | number;
+  describeDevice(index: number): NativeDevice | number;
+  deviceFeatures(name: string): NativeFeatures | number;
+
+  // The transmit ring of a packet socket; slots count on across the wrap.
+  /** Where a frame's bytes start in its slot. */
+  readonly ringDataOffset: number;
+  openRing(
+    port: number,
+    frameBytes: number,
+    frames: number,
+    blockBytes: number,
+  ): ArrayBuffer | number;
+  ringCommit(port: number, first: number, lengths: Uint32Array, count: number): void;
+  /** Has the kernel send what is committed: bytes it took, or -errno. */
+  ringKick(port: number, name: Uint8Array | undefined): number;
+  /** Consecutive slots from `first` on that the kernel took. */
+  ringTaken(port: number, first: number, count: number): number;
+  /** Consecutive slots from `first` on that the kernel gave back. */
+  ringReleased(port: number, first: number, count: number): number;
+  /** Whether the kernel found the frame wrong. */
+  ringIsWrong(port: number, slot: number): boolean;
+  /** Takes slots back that the kernel has not taken. */
+  ringRevoke(port: number, first: number, count: number): void;
+}
+
+export type LoadResult = Choice<Native>;
+
+let loaded: LoadResult | undefined;
+
+/** Loads the addon, once; loader.ts says from where. Never throws: writes call it. */
+export function loadNative(): LoadResult {
+  loaded ??= refuseRuntime(process.versions) ?? choose();
+  return loaded;
+}
+
+function choose(): LoadResult {
+  try {
+    return chooseAddon(thisHost(), { file, localBuild, installed });
+  } catch (error) {
+    return missing(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function thisHost(): Host {
+  const { platform, arch, env } = process;
+  const isSetUid =
+    process.getuid?.() !== process.geteuid?.() || process.getgid?.() !== process.getegid?.();
+  const hasPermissions = 'permission' in process && process.permission !== undefined;
+  const override = env['MSG_ZEROCOPY_ADDON'];
+  return { platform, arch, libc, isInPackage, hasPermissions, override, isSetUid };
+}
+
+/**
+ * An instance of the addon serves one copy of this package, and each call makes one: require() would give a
+ * second copy (a module loaded anew, as test runners do for each file) the first one's. It also works in
+ * a single executable application, whose require() knows Node's own modules only.
+ */
+function open(file: string): Native {
+  const own = { exports: {} as Native };
+  process.dlopen(own, file);
+  return own.exports;
+}
+
+// Required where they are needed: a system without an addon does not pay for looking for one.
+/* eslint-disable @typescript-eslint/no-require-imports */
+function libc(): string | null {
+  return (require('detect-libc') as typeof import('detect-libc')).familySync();
+}
+
+function file(name: string): Native {
+  const whole = path.resolve(name);
+  // A program in JavaScript stands in for the addon in tests.
+  return whole.endsWith('.js') ? (require(whole) as Native) : open(whole);
+}
+
+function localBuild(): Native {
+  // In words that programs which trace a deployment's files understand.
+  if (!existsSync(`${__dirname}/../../../build/Release/msg_zerocopy.node`)) throw new Error('none');
+  const bindings = require('bindings') as (options: object) => string;
+  const place = bindings({
+    bindings: 'msg_zerocopy',
+    module_root: packageRoot(),
+    path: true,
+    // One place. `bindings` itself knows a dozen, one of which the environment names.
+    try: [['module_root', 'build', 'Release', 'bindings']],
+  });
+  return open(place);
+}
+
+declare const __webpack_require__: unknown;
+declare const __non_webpack_require__: NodeJS.Require;
+
+/**
+ * From this file's place, so that layouts without a common node_modules (pnpm, Yarn PnP) find it. Each name
+ * is written out: who traces which files a deployment needs reads the source. Webpack would want to parse
+ * the binary, and looks for it when it runs instead.
+ */
+function installed(platform: Platform): Native {
+  if (typeof __webpack_require__ === 'function') {
+    return open(__non_webpack_require__.resolve(`@msg-zerocopy/${platform}`));
+  }
+  switch (platform) {
+    case 'linux-x64-gnu':
+      return open(require.resolve('@msg-zerocopy/linux-x64-gnu'));
+    case 'linux-arm64-gnu':
+      return open(require.resolve('@msg-zerocopy/linux-arm64-gnu'));
+    case 'linux-x64-musl':
+      return open(require.resolve('@msg-zerocopy/linux-x64-musl'));
+    case 'linux-arm64-musl':
+      return open(require.resolve('@msg-zerocopy/linux-arm64-musl'));
+  }
+}
+/* eslint-enable */
+
+/** Whether three folders up lies this package: a bundle has other files there, or does not know its place. */
+function isInPackage(): boolean {
+  if (typeof __dirname !== 'string') return false;
+  try {
+    const text = readFileSync(path.join(packageRoot(), 'package.json'), 'utf8');
+    return (JSON.parse(text) as { name?: unknown }).name === 'msg-zerocopy';
+  } catch {
+    return false;
+  }
+}
+
+// This file is <root>/dist/lib/native/binding.js when built.
+function packageRoot(): string {
+  return path.resolve(__dirname, '../../..');
+}

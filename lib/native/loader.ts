@@ -1,0 +1,169 @@
+// Where the addon may be, in order, and which one is taken. Knows no file and loads nothing: binding.ts
+// has the doors.
+import { VERSION } from '../version.js';
+
+/** Systems that a binary is published for: the names of their packages, less the scope. */
+export const PLATFORMS = [
+  'linux-x64-gnu',
+  'linux-arm64-gnu',
+  'linux-x64-musl',
+  'linux-arm64-musl',
+] as const;
+
+export type Platform = (typeof PLATFORMS)[number];
+
+export function platformPackage(platform: Platform): string {
+  return `@msg-zerocopy/${platform}`;
+}
+
+/** What the choice depends on. */
+export interface Host {
+  readonly platform: string;
+  readonly arch: string;
+  /** The family of the C library; null where nobody can tell. Asked late: it reads files. May throw. */
+  libc(): string | null;
+  /** Whether this code lies in its own package, not in a bundle. Asked late: it reads a file. */
+  isInPackage(): boolean;
+  /** Node's permission model is on. */
+  readonly hasPermissions: boolean;
+  /** MSG_ZEROCOPY_ADDON in the environment. */
+  readonly override: string | undefined;
+  /** Whether the user who wrote the environment is another one than the process acts for. */
+  readonly isSetUid: boolean;
+}
+
+/** Ways to load an addon; each throws where there is none. */
+export interface Doors<T> {
+  file(path: string): T;
+  localBuild(): T;
+  installed(platform: Platform): T;
+}
+
+/** Why there is no addon. */
+export interface Missing {
+  readonly native?: undefined;
+  readonly reason: 'addon-unavailable' | 'runtime-unsupported';
+  /** What was tried, and the remedy. */
+  readonly why: string;
+  /** What to type or to set, where there is something. */
+  readonly remedy?: string;
+}
+
+export type Choice<T> = { readonly native: T } | Missing;
+
+interface Versioned {
+  readonly version: string;
+}
+
+type Attempt<T> = { readonly native: T } | { readonly failure: string; readonly code: unknown };
+
+const BUILD = 'npx msg-zerocopy build';
+const UNBUNDLE =
+  "name msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and install it " +
+  'beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE';
+
+/**
+ * Runtimes that have Node's interfaces and not all of libuv's: an addon that calls what is missing aborts
+ * the process, and nothing tells before.
+ */
+export function refuseRuntime(versions: Readonly<Record<string, unknown>>): Missing | undefined {
+  const name = ['Bun', 'Deno'].find((known) => versions[known.toLowerCase()] !== undefined);
+  if (name === undefined) return undefined;
+  const why = `${name} lacks parts of libuv that the addon needs; Node has them`;
+  return { reason: 'runtime-unsupported', why };
+}
+
+export function missing(why: string, remedy?: string): Missing {
+  if (remedy === undefined) return { reason: 'addon-unavailable', why };
+  return { reason: 'addon-unavailable', why: `${why}; remedy: ${remedy}`, remedy };
+}
+
+/**
+ * The first that loads and has this version: MSG_ZEROCOPY_ADDON (a path, and then nothing else is tried;
+ * or 'off'), the local build, the platform's package.
+ */
+export function chooseAddon<T extends Versioned>(host: Host, doors: Doors<T>): Choice<T> {
+  const { override = '' } = host;
+  if (override === 'off') {
+    return { ...missing('MSG_ZEROCOPY_ADDON=off'), remedy: 'unset MSG_ZEROCOPY_ADDON' };
+  }
+  if (host.platform !== 'linux') return missing(`no MSG_ZEROCOPY on ${host.platform}`);
+  if (override !== '' && !host.isSetUid) {
+    const named = tryDoor(`MSG_ZEROCOPY_ADDON=${override}`, () => doors.file(override));
+    if ('native' in named) return named;
+    return missing(named.failure, forbidden(host, named) ?? `${BUILD} --output ${override}`);
+  }
+  const tried: string[] = [];
+  // As secure_getenv(3): a path is code, and who runs a set-user-ID program must not choose its code.
+  if (override !== '') tried.push('MSG_ZEROCOPY_ADDON is ignored in a set-user-ID process');
+  const isInPackage = host.isInPackage();
+  if (!isInPackage) tried.push('this code was moved out of its package, as bundlers do');
+  let remedy: string | undefined;
+  for (const [title, open] of candidates(host, doors, isInPackage, tried)) {
+    const attempt = tryDoor(title, open);
+    if ('native' in attempt) return attempt;
+    tried.push(attempt.failure);
+    remedy ??= forbidden(host, attempt);
+  }
+  return missing(tried.join('; '), remedy ?? (isInPackage ? BUILD : UNBUNDLE));
+}
+
+/** What may be loaded, in order; `tried` is told where nothing is published. */
+function* candidates<T>(
+  host: Host,
+  doors: Doors<T>,
+  isInPackage: boolean,
+  tried: string[],
+): Generator<[title: string, open: () => T]> {
+  // Elsewhere a build/Release three folders up is another package's.
+  if (isInPackage) yield ['local build', () => doors.localBuild()];
+  const system = `linux-${host.arch}-${libcOf(host)}`;
+  // Where nobody can tell the C library, npm still installed the right one, and the other does not load.
+  const platforms = PLATFORMS.filter((known) => known.startsWith(system));
+  if (platforms.length === 0) tried.push(`no binary is published for ${system}`);
+  for (const platform of platforms) {
+    yield [platformPackage(platform), () => doors.installed(platform)];
+  }
+}
+
+/** As in the names of platforms; empty where nobody can tell. */
+function libcOf(host: Host): string {
+  try {
+    const family = host.libc();
+    return family === 'glibc' ? 'gnu' : (family ?? '');
+  } catch {
+    return '';
+  }
+}
+
+function tryDoor<T extends Versioned>(title: string, open: () => T): Attempt<T> {
+  try {
+    const native = open();
+    const { version } = native;
+    // The surface between the two sides changes without further notice, and a wrong one crashes.
+    if (version === VERSION) return { native };
+    const failure = `${title}: refused, it is of version ${version}, not ${VERSION}`;
+    return { failure, code: undefined };
+  } catch (error) {
+    return { failure: `${title}: ${reasonOf(error)}`, code: codeOf(error) };
+  }
+}
+
+/** The remedy where Node was told to load no addon. */
+function forbidden(host: Host, { code }: { readonly code: unknown }): string | undefined {
+  if (code !== 'ERR_DLOPEN_DISABLED') return undefined;
+  return host.hasPermissions ? 'start Node with --allow-addons' : 'start Node without --no-addons';
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [line = ''] = error.message.split('\n');
+  // Whose requirers follow: nothing that the title does not say.
+  if (codeOf(error) === 'MODULE_NOT_FOUND' && line.includes("'@msg-zerocopy/"))
+    return 'not installed';
+  return line;
+}

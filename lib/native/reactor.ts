@@ -1,0 +1,193 @@
+// This environment's side of the native reactor: starts it on first use and hands each record to the
+// owner of its port. One call for each wake-up of the event loop.
+import os from 'node:os';
+import { isMainThread } from 'node:worker_threads';
+import { nowMs } from '../node/clock.js';
+import type { NativeConstants } from './binding-constants.js';
+import { loadNative, type Native } from './binding.js';
+import { type Missing, missing } from './loader.js';
+import { rethrowLater } from '../send/handbacks.js';
+import { memlockOf, processBudgetBytes } from '../policy/budget.js';
+import { LET_GO_MS } from '../policy/linger.js';
+import { WorkingBudget } from '../policy/working-budget.js';
+
+/** What a port's owner is told. `onRange` must not run user code; the others may. */
+export interface PortOwner {
+  onRange(lo: number, hi: number, copied: boolean): void;
+  /** The socket takes bytes again, or is dead: the next send tells. */
+  onWritable(): void;
+  /** The connection is dead, and a send would say how. */
+  onHangup(): void;
+  /** Data of the peer arrived after our side was destroyed. */
+  onPeerData(): void;
+  /** Notifications were lost: what they named stays referenced. Must not run user code. */
+  onLost?(entries: number): void;
+  /** All ranges of this wake-up are in. */
+  onRangesDone(): void;
+  /** Datagrams, or the socket's error, wait to be received. */
+  onReadable?(): void;
+}
+
+/** Owners that have more to do once all records of a wake-up are read, and which records they had. */
+export type Calls = [PortOwner, number][];
+
+/** Records that the shared words hold: as many come at most at a time. */
+export const RECORDS = 1024;
+
+/** How long the end of the main environment waits for the kernel to release memory that was not given
+ * up before. A worker's memory is freed at once, so its connections are aborted at once. */
+const EXIT_GRACE_MS = LET_GO_MS;
+
+export class Reactor {
+  readonly native: Native;
+  readonly #budget: WorkingBudget;
+  /** Bytes that the process has pinned, as of the last send or release here. */
+  processPinned = 0;
+  readonly #owners: (PortOwner | undefined)[] = [];
+  readonly #words: Uint32Array;
+  #readingMs: number | undefined;
+  /** A plain copy: properties of an object that native made are slow to read. */
+  readonly constants: NativeConstants;
+  readonly pageBytes: number;
+
+  constructor(native: Native) {
+    this.native = native;
+    this.constants = { ...native.constants };
+    const { memlockBytes, ipcLock, pageBytes } = native.describe();
+    this.pageBytes = pageBytes;
+    const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
+    this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
+    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS);
+    const onRecords = (count: number): void => this.#dispatch(count);
+    const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
+    if (started === -os.constants.errno.EALREADY) {
+      throw new Error('another copy of the package has started this instance of the addon');
+    }
+    if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
+  }
+
+  /** Bytes that the process may pin. */
+  get processBudget(): number {
+    const budget = this.#budget;
+    return budget.shrunk ? budget.bytes(nowMs()) : budget.most;
+  }
+
+  /** The kernel refused to pin more, although completions were read. */
+  outOfBuffers(): void {
+    this.#budget.refused(this.processPinned, nowMs());
+  }
+
+  /** As performance.now(), but looked at once for all records that are read together. */
+  get nowMs(): number {
+    return this.#readingMs ?? nowMs();
+  }
+
+  adopt(port: number, owner: PortOwner): void {
+    this.#owners[port] = owner;
+  }
+
+  /** Closes the port's descriptor. Only when nothing is pending on it. */
+  release(port: number): void {
+    this.#owners[port] = undefined;
+    this.native.detach(port);
+  }
+
+  /** Bytes of a zero-copy send were accepted, or, negative, released. */
+  addPinned(delta: number): void {
+    this.processPinned = this.native.addPinned(delta);
+  }
+
+  /** Memory was registered with the ring, which pins it, or, negative, given back. */
+  addRegistered(delta: number): void {
+    this.addPinned(delta);
+    this.native.addRegistered(delta);
+  }
+
+  /** Reads a port's error queue now. Runs no user code: onRangesDone() is left to the caller. */
+  reap(port: number): void {
+    let count: number;
+    const unused: Calls = [];
+    do {
+      count = this.native.reap(port);
+      this.read(count, unused);
+    } while (count === RECORDS);
+  }
+
+  /**
+   * Reads the first `count` records of the shared words. Runs no user code: what may is left to
+   * run(calls), because it may send, destroy or reap in turn and so overwrite the words.
+   */
+  read(count: number, calls: Calls): void {
+    if (count === 0) return;
+    this.#readingMs = nowMs();
+    try {
+      this.#read(count, calls);
+    } finally {
+      this.#readingMs = undefined;
+    }
+  }
+
+  #read(count: number, calls: Calls): void {
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_LOST } = this.constants;
+    const words = this.#words;
+    for (let i = 0; i < count; i++) {
+      const at = i * RECORD_WORDS;
+      const owner = this.#owners[words[at] as number];
+      if (owner === undefined) continue;
+      const flags = words[at + 3] as number;
+      const lo = words[at + 1] as number;
+      if ((flags & RECORD_RANGE) !== 0) {
+        owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0);
+      } else if ((flags & RECORD_LOST) !== 0) {
+        owner.onLost?.(lo);
+      }
+      const last = calls[calls.length - 1];
+      if (last !== undefined && last[0] === owner) last[1] |= flags;
+      else calls.push([owner, flags]);
+    }
+  }
+
+  /** Tells owners what read() found for them. Runs user code. */
+  run(calls: Calls): void {
+    const { RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } = this.constants;
+    const { RECORD_READABLE } = this.constants;
+    for (const [owner, flags] of calls) {
+      try {
+        if ((flags & RECORD_RANGE) !== 0) owner.onRangesDone();
+        if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
+        else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
+        if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();
+        if ((flags & RECORD_READABLE) !== 0) owner.onReadable?.();
+      } catch (thrown) {
+        rethrowLater(thrown);
+      }
+    }
+  }
+
+  #dispatch(count: number): void {
+    const calls: Calls = [];
+    this.read(count, calls);
+    this.run(calls);
+  }
+}
+
+let reactor: Reactor | undefined;
+
+/** This environment's reactor, if anybody asked for it yet. */
+export function startedReactor(): Reactor | undefined {
+  return reactor;
+}
+
+/** This environment's reactor, or why there is none. */
+export function getReactor(): Reactor | Missing {
+  if (reactor !== undefined) return reactor;
+  const loaded = loadNative();
+  if (loaded.native === undefined) return loaded;
+  try {
+    reactor = new Reactor(loaded.native);
+    return reactor;
+  } catch (error) {
+    // Not remembered: a process that is out of descriptors now may have some later.
+    return missing(error instanceof Error ? error.message : String(error));
+  }
+}

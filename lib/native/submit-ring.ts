@@ -1,0 +1,148 @@
+// This environment's io_uring, made on first use, and why there is none, or none any more.
+import { constants as osConstants } from 'node:os';
+import { nextTick } from '../node/clock.js';
+import { channels, publish, warnOnce } from '../observe/diagnostics.js';
+import { errnoName } from '../errors.js';
+import { getReactor, Reactor, RECORDS, type Calls } from './reactor.js';
+import { RegisteredMemory } from '../memory/registered-memory.js';
+
+const { EACCES, EBUSY, ENOMEM, ENOSYS, EPERM } = osConstants.errno;
+
+interface Entries {
+  /** Requests that the ring has room for; one is made at a time. */
+  readonly submissions: number;
+  /** Completions that the ring holds without the kernel's help. */
+  readonly completions: number;
+}
+
+const DEFAULT_ENTRIES: Entries = { submissions: 8, completions: 4096 };
+/** Fits into an RLIMIT_MEMLOCK of 64 KiB, the default of many systems before 2022. */
+const FEWER_ENTRIES: Entries = { submissions: 8, completions: 1024 };
+
+const RING_LOST_WARNING =
+  'The process changed its user after its io_uring was made, which is not used any more: connections go on ' +
+  'with MSG_ZEROCOPY. Remedy: change the user before the first large write';
+
+export class SubmitRing {
+  /** Why the ring is not used any more. */
+  #lost: string | undefined;
+  /** Memory of the program's that sends need not pin. */
+  readonly memory: RegisteredMemory;
+
+  constructor(readonly reactor: Reactor) {
+    this.memory = new RegisteredMemory(reactor.native, reactor);
+  }
+
+  get lost(): string | undefined {
+    return this.#lost;
+  }
+
+  /** The process changed its user: what the ring may do was decided for the first. */
+  lose(): void {
+    this.#lost = 'the process changed its user';
+    warnOnce('ZC_RING_LOST', RING_LOST_WARNING);
+  }
+
+  /** Reads what the kernel released so far. Runs no user code now: owners hear of it in the next tick. */
+  reap(): void {
+    const calls: Calls = [];
+    let count: number;
+    do {
+      count = this.reactor.native.readRing();
+      this.reactor.read(count, calls);
+    } while (count === RECORDS);
+    if (calls.length > 0) nextTick(() => this.reactor.run(calls));
+  }
+}
+
+let ring: SubmitRing | undefined;
+let refusal: string | undefined;
+
+/** This environment's ring, made on first use, or why there is none. */
+export function getSubmitRing(): SubmitRing | { readonly why: string } {
+  if (ring !== undefined) return ring.lost === undefined ? ring : { why: ring.lost };
+  if (refusal !== undefined) return { why: refusal };
+  const reactor = getReactor();
+  const made = reactor instanceof Reactor ? openRing(reactor) : reactor.why;
+  if (typeof made === 'string') {
+    refusal = made;
+    return { why: made };
+  }
+  ring = made;
+  return made;
+}
+
+/** The same for those who only look: undefined while nobody has used one. */
+export function seenSubmitRing(): SubmitRing | { readonly why: string } | undefined {
+  return ring === undefined && refusal === undefined ? undefined : getSubmitRing();
+}
+
+function openRing(reactor: Reactor): SubmitRing | string {
+  const { native } = reactor;
+  const trial = native.tryIoUring();
+  if (trial.error < 0) return describeRefusal(trial.error, trial.step);
+  const open = ({ submissions, completions }: Entries): number =>
+    native.openSubmitRing(submissions, completions, trial.vectoredSlots);
+  let entries = ringEntries();
+  let error = open(entries);
+  if (error === -ENOMEM) {
+    entries = FEWER_ENTRIES;
+    error = open(entries);
+  }
+  if (error < 0) return describeRefusal(error, 'setup');
+  const opened = new SubmitRing(reactor);
+  const { submissions, completions } = entries;
+  if (channels.ring.hasSubscribers) {
+    publish(channels.ring, { submissionEntries: submissions, completionEntries: completions });
+  }
+  return opened;
+}
+
+// For tests: a small ring is full soon.
+function ringEntries(): Entries {
+  const given = /^(\d+),(\d+)$/.exec(process.env['MSG_ZEROCOPY_RING_ENTRIES'] ?? '');
+  if (given === null) return DEFAULT_ENTRIES;
+  return { submissions: Number(given[1]), completions: Number(given[2]) };
+}
+
+/**
+ * Why nobody may try a ring who was not told to: the environment names another engine. Undefined: it does not.
+ */
+export function whyUntried(): string | undefined {
+  const engine = process.env['MSG_ZEROCOPY_ENGINE'];
+  if (engine !== 'msg_zerocopy' && engine !== 'copy') return undefined;
+  return `not tried: MSG_ZEROCOPY_ENGINE=${engine}`;
+}
+
+/** Why a ring cannot be had, in words. @param errno negative, as the native layer answers it */
+export function describeRefusal(errno: number, step: string): string {
+  if (step === 'filter')
+    return 'io_uring kills who tries it (a child process did): a seccomp filter';
+  const failed = `io_uring ${step} failed with ${errnoName(errno)}`;
+  if (step === 'child') return `${failed}: under a seccomp filter a child process tries it`;
+  if (errno === -EPERM || errno === -EACCES) {
+    return `${failed}: kernel.io_uring_disabled, or a seccomp filter (containers have one)`;
+  }
+  if (errno === -ENOSYS) return `${failed}: not in this kernel, or hidden by a seccomp filter`;
+  if (errno === -ENOMEM)
+    return `${failed}: RLIMIT_MEMLOCK, or memory, ran out (ulimit -l, LimitMEMLOCK=)`;
+  if (step === 'opcode' || step === 'setup') return `${failed}: Linux 6.1 is needed`;
+  return failed;
+}
+
+/**
+ * Registers the memory of a pool with the ring of this environment.
+ * @returns why it could not; undefined when it could
+ */
+export function registerPool(slab: ArrayBuffer): string | undefined {
+  const untried = whyUntried();
+  if (untried !== undefined) return untried;
+  const found = getSubmitRing();
+  if (!(found instanceof SubmitRing)) return found.why;
+  const error = found.reactor.native.registerSlab(slab);
+  if (error === 0) return undefined;
+  if (error === -ENOMEM)
+    return 'RLIMIT_MEMLOCK is too low: memory stays unregistered (ulimit -l, LimitMEMLOCK=)';
+  if (error === -EBUSY) return 'the ring takes no more memory';
+  return `registering memory failed with ${errnoName(error)}`;
+}

@@ -1,0 +1,91 @@
+// What a user sees of one upgraded socket: `socket.zeroCopy`.
+import { inspect } from 'node:util';
+import type { Counters } from './counters.js';
+import type { EngineName, Reason, State } from '../names.js';
+
+/** Counts of one socket since it was upgraded. A snapshot: read it again for newer numbers. */
+export type ZeroCopyStats = Readonly<Counters>;
+
+/** Bytes from which writes go zero-copy at present; undefined where none does. */
+export interface Thresholds {
+  /** Of writes that follow each other, and of datagrams that are cut into segments. */
+  readonly stream: number | undefined;
+  /** Of the first write after data of the peer, and of datagrams that go as they are. */
+  readonly response: number | undefined;
+}
+
+export interface ZeroCopyControl {
+  /** Who sends large writes at present. */
+  readonly engine: EngineName;
+  readonly state: State;
+  /** Why zero copy is paused or unsupported; undefined while it is active. */
+  readonly reason?: Reason;
+  /** Bytes that the kernel still references. */
+  readonly pendingBytes: number;
+  /** Sends that the kernel has not released. */
+  readonly pendingSends: number;
+  readonly stats: ZeroCopyStats;
+  /** From how many bytes on writes go zero-copy. */
+  readonly thresholds: Thresholds;
+  /** Resolves when all that was written so far is sent and released; works after close, too. */
+  flush(): Promise<void>;
+}
+
+/** What the control reads; the socket's upgrade provides it. */
+export interface ControlSource {
+  readonly engineName: EngineName;
+  readonly state: State;
+  readonly reason: Reason | undefined;
+  readonly pendingBytes: number;
+  readonly pendingSends: number;
+  stats(): ZeroCopyStats;
+  thresholds(): Thresholds;
+  flush(): Promise<void>;
+}
+
+export class SocketControl implements ZeroCopyControl {
+  readonly #source: ControlSource;
+
+  constructor(source: ControlSource) {
+    this.#source = source;
+  }
+
+  get engine(): EngineName {
+    return this.#source.engineName;
+  }
+  get state(): State {
+    return this.#source.state;
+  }
+  get reason(): Reason {
+    return this.#source.reason as Reason;
+  }
+  get pendingBytes(): number {
+    return this.#source.pendingBytes;
+  }
+  get pendingSends(): number {
+    return this.#source.pendingSends;
+  }
+  get stats(): ZeroCopyStats {
+    return this.#source.stats();
+  }
+  get thresholds(): Thresholds {
+    return this.#source.thresholds();
+  }
+  flush(): Promise<void> {
+    return this.#source.flush();
+  }
+
+  [inspect.custom](): string {
+    const why = this.#source.reason === undefined ? '' : `: ${this.reason}`;
+    const { stats, thresholds } = this;
+    const from = (bytes: number | undefined): string =>
+      bytes === undefined ? 'never' : `${bytes}`;
+    return (
+      `ZeroCopy { ${this.engine}, ${this.state}${why}, pending ${this.pendingBytes} bytes in ` +
+      `${this.pendingSends} sends, ${stats.zeroCopySends} zero-copy sends of ` +
+      `${stats.zeroCopyBytes} bytes (${stats.kernelCopiedSends} copied by the kernel), ` +
+      `${stats.copiedBytes} bytes copied by choice, from ${from(thresholds.stream)} bytes on ` +
+      `(responses ${from(thresholds.response)}) }`
+    );
+  }
+}

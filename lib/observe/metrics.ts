@@ -1,0 +1,74 @@
+// What this environment (the main thread, or one worker) did so far, for monitoring.
+import { snapshotOf, type DatagramCounters } from './counters.js';
+import type { Reason } from '../names.js';
+import type { Histogram } from './histogram.js';
+import { startedReactor } from '../native/reactor.js';
+import {
+  accounts,
+  aborts,
+  fallbacks,
+  refusedRegistrations,
+  releaseLatency,
+  type AbortReason,
+} from './aggregate.js';
+
+/** Counts of one environment since it loaded this package. A snapshot. */
+export interface ProcessMetrics {
+  /** `zeroCopy.stats` of all sockets of this package, summed: also of those that are closed. */
+  readonly totals: Readonly<DatagramCounters>;
+  /** Sockets that have a descriptor, or memory that the kernel still references. */
+  readonly openSockets: number;
+  /** What the kernel references for these sockets at present. */
+  readonly pendingBytes: number;
+  readonly pendingSends: number;
+  /** Bytes that sends of the whole process have pinned at present, those of other threads included. */
+  readonly pinnedBytes: number;
+  /**
+   * Bytes of the program's own memory that the whole process has registered with io_uring, because they
+   * are sent again and again. Given back some ten seconds after the last send. Those of pools are not in it.
+   */
+  readonly registeredBytes: number;
+  /**
+   * How often such memory was refused, by errno, and is pinned for each send as before. ENOMEM:
+   * RLIMIT_MEMLOCK is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 buffers are registered.
+   */
+  readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
+  /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
+  readonly budgetBytes: number;
+  /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
+  readonly openPorts: number;
+  /** How often zero copy was paused or refused, as `msg-zerocopy:fallback` tells. */
+  readonly fallbacks: Readonly<Partial<Record<Reason, number>>>;
+  /** How often a connection was reset to get its memory back. */
+  readonly aborts: Readonly<Partial<Record<AbortReason, number>>>;
+  /**
+   * Seconds from the moment the kernel accepted a zero-copy send to its release; one observation for
+   * each of `totals.notifications`. Notifications that nobody waits for may be read 2 ms late, and those
+   * read together share one look at the clock.
+   */
+  readonly releaseLatency: Histogram;
+}
+
+/**
+ * Totals over all sockets of this environment: the main thread and every worker have their own. Costs
+ * some microseconds and one more for each open socket; sends pay nothing for it but the look at a clock.
+ * Works without the addon, too.
+ */
+export function metrics(): ProcessMetrics {
+  accounts.sweep();
+  const reactor = startedReactor();
+  const registeredBytes = reactor?.native.addRegistered(0) ?? 0;
+  return Object.freeze({
+    totals: snapshotOf(accounts.sums()),
+    openSockets: accounts.size,
+    ...accounts.pending(),
+    pinnedBytes: (reactor?.native.addPinned(0) ?? 0) - registeredBytes,
+    registeredBytes,
+    refusedRegistrations: refusedRegistrations.snapshot(),
+    budgetBytes: reactor?.processBudget ?? 0,
+    openPorts: reactor?.native.describe().openPorts ?? 0,
+    fallbacks: fallbacks.snapshot(),
+    aborts: aborts.snapshot(),
+    releaseLatency: releaseLatency.snapshot(),
+  });
+}

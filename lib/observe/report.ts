@@ -1,0 +1,62 @@
+// What is known of how the bytes of one send() travelled.
+import type { EngineName, Reason } from '../names.js';
+
+export interface SendReport {
+  /** Bytes of this send; the sum of the four below. */
+  readonly bytes: number;
+  /** Not copied, as the kernel says. */
+  readonly zeroCopyBytes: number;
+  /** Copied by choice: Node's own write, or staged beside a larger chunk. */
+  readonly copiedBytes: number;
+  /** Sent without copying, and copied by the kernel after all: it said so. */
+  readonly kernelCopiedBytes: number;
+  /** Sent without copying; the notification was merged with an earlier one and cannot tell. */
+  readonly unknownBytes: number;
+  readonly engine: EngineName;
+  /** Why bytes were copied by choice, where any were. */
+  readonly reason?: Reason;
+}
+
+/** Gathers a SendReport while the bytes of one send() pass through the engines. */
+export class SendTracker {
+  bytes: number;
+  #zeroCopy = 0;
+  #copied = 0;
+  #kernelCopied = 0;
+  #unknown = 0;
+  #reason: Reason | undefined;
+  #engine: EngineName = 'copy';
+  /** Set by an abort signal while nothing of it was accepted: its chunks are skipped. */
+  cancelled = false;
+  /** Something of it went to an engine: a signal no longer cancels. */
+  started = false;
+
+  constructor(bytes: number) {
+    this.bytes = bytes;
+  }
+
+  copied(bytes: number, reason: Reason | undefined): void {
+    this.#copied += bytes;
+    // A small header beside a large body is always copied: any other reason says more.
+    if (this.#reason === undefined || this.#reason === 'below-threshold') this.#reason = reason;
+  }
+
+  released(bytes: number, fate: 'zerocopy' | 'copied' | 'unknown', engine: EngineName): void {
+    this.#engine = engine;
+    if (fate === 'zerocopy') this.#zeroCopy += bytes;
+    else if (fate === 'copied') this.#kernelCopied += bytes;
+    else this.#unknown += bytes;
+  }
+
+  report(): SendReport {
+    return {
+      bytes: this.bytes,
+      zeroCopyBytes: this.#zeroCopy,
+      copiedBytes: this.#copied,
+      kernelCopiedBytes: this.#kernelCopied,
+      unknownBytes: this.#unknown,
+      engine: this.#engine,
+      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
+    };
+  }
+}

@@ -1,0 +1,162 @@
+// Which slots of a transmit ring are whose. Pure: no socket, no memory, no clock.
+//
+//   released            handed                     next
+//      |--- kernel's ------|-- reserved, committed, --|---- free ----
+//                              discarded
+//
+// The kernel takes slots in order and none behind one that is not committed. A slot that is discarded
+// in the middle is filled by the next committed frame, so that it holds nothing up. Slots are counted
+// on across the wrap.
+import type { DatagramJob } from '../datagram/job.js';
+
+export interface RingFrame {
+  state: 'reserved' | 'committed' | 'discarded';
+  /** Bytes of its content, a virtio header included. */
+  length: number;
+  /** Produced in the ring, or copied to it. */
+  origin: 'in-place' | 'copied';
+  /** Where it goes, as sockaddr_ll; undefined: as the socket is bound. */
+  name: Uint8Array | undefined;
+  job: DatagramJob | undefined;
+  /** When the kernel took it. */
+  acceptedMs: number;
+}
+
+/** Consecutive frames that go to the kernel with one call. */
+export interface RingRun {
+  readonly first: number;
+  readonly count: number;
+  readonly name: Uint8Array | undefined;
+}
+
+export class RingSlots {
+  readonly #frames: RingFrame[];
+  readonly #mask: number;
+  #released = 0;
+  #handed = 0;
+  #next = 0;
+
+  /** @param size slots of the ring: a power of two */
+  constructor(readonly size: number) {
+    this.#mask = size - 1;
+    // One for each slot, used again: frames come by the million.
+    this.#frames = Array.from({ length: size }, () => ({
+      state: 'discarded',
+      length: 0,
+      origin: 'in-place',
+      name: undefined,
+      job: undefined,
+      acceptedMs: 0,
+    }));
+  }
+
+  /** Slots that can be reserved. */
+  get free(): number {
+    return this.size - (this.#next - this.#released);
+  }
+
+  /** Slots that the kernel has. */
+  get pending(): number {
+    return this.#handed - this.#released;
+  }
+
+  /** The slot that the kernel gives back next. */
+  get oldest(): number {
+    return this.#released & this.#mask;
+  }
+
+  /** Reserves the next slot, which must be free; answers its place in the ring. */
+  reserve(): number {
+    const slot = this.#next++ & this.#mask;
+    const frame = this.#frames[slot] as RingFrame;
+    frame.state = 'reserved';
+    frame.job = undefined;
+    return slot;
+  }
+
+  /** Whether the slot is reserved, and neither committed nor the kernel's. */
+  isReserved(slot: number): boolean {
+    const distance = (slot - this.#handed) & this.#mask;
+    if (distance >= this.#next - this.#handed) return false;
+    return this.frame(slot).state === 'reserved';
+  }
+
+  /** What is in a slot. */
+  frame(slot: number): RingFrame {
+    return this.#frames[slot & this.#mask] as RingFrame;
+  }
+
+  /**
+   * The next frames for the kernel; undefined when the next slot is reserved still, or none is.
+   * @param move called to move a frame's content to a slot that was discarded
+   */
+  nextRun(move: (from: number, to: number, frame: RingFrame) => void): RingRun | undefined {
+    if (!this.#fillHoles(move)) return undefined;
+    const first = this.#handed;
+    const { name } = this.frame(first);
+    let end = first + 1;
+    while (end < this.#next && this.#isLike(end, name)) end++;
+    return { first: first & this.#mask, count: end - first, name };
+  }
+
+  #isLike(place: number, name: Uint8Array | undefined): boolean {
+    const frame = this.frame(place);
+    return frame.state === 'committed' && frame.name === name;
+  }
+
+  // Makes the next slot a committed frame. False: there is none yet.
+  #fillHoles(move: (from: number, to: number, frame: RingFrame) => void): boolean {
+    if (this.#handed === this.#next) return false;
+    const hole = this.frame(this.#handed);
+    if (hole.state !== 'discarded') return hole.state === 'committed';
+    let from = this.#handed + 1;
+    while (from < this.#next && this.frame(from).state === 'discarded') from++;
+    if (from === this.#next) {
+      // Nothing behind: the slots are free again.
+      this.#next = this.#handed;
+      return false;
+    }
+    const frame = this.frame(from);
+    if (frame.state === 'reserved') return false;
+    move(from & this.#mask, this.#handed & this.#mask, frame);
+    this.#frames[this.#handed & this.#mask] = frame;
+    this.#frames[from & this.#mask] = hole;
+    return true;
+  }
+
+  /** The kernel took the next `count` slots; `visit` sees their frames. */
+  taken(count: number, visit: (frame: RingFrame) => void): void {
+    for (let i = 0; i < count; i++) visit(this.frame(this.#handed++));
+  }
+
+  /** The frame `ahead` slots behind the next one is not sent: its slot becomes a hole. */
+  drop(ahead: number, visit: (frame: RingFrame) => void): void {
+    const frame = this.frame(this.#handed + ahead);
+    visit(frame);
+    frame.state = 'discarded';
+    frame.job = undefined;
+  }
+
+  /** The kernel gave the oldest `count` slots back; `visit` sees their frames. */
+  gaveBack(count: number, visit: (frame: RingFrame) => void): void {
+    for (let i = 0; i < count; i++) {
+      const frame = this.frame(this.#released++);
+      visit(frame);
+      frame.job = undefined;
+    }
+  }
+
+  /** Adds the sends whose frames the kernel has, or is to have. */
+  addJobs(to: Set<DatagramJob>): void {
+    for (let place = this.#released; place < this.#next; place++) {
+      const { job } = this.frame(place);
+      if (job !== undefined) to.add(job);
+    }
+  }
+
+  /** Discards every slot that the kernel does not have; `visit` sees their frames. */
+  abandon(visit: (frame: RingFrame) => void): void {
+    for (let place = this.#handed; place < this.#next; place++) visit(this.frame(place));
+    this.#next = this.#handed;
+  }
+}

@@ -1,0 +1,400 @@
+// Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
+// without being copied.
+import { constants } from 'node:os';
+import { isUint8Array } from 'node:util/types';
+import { nextTick } from '../node/clock.js';
+import type { NativeInterface } from '../native/binding.js';
+import { bytesOf, checkItems, messagePayloads } from '../datagram/arguments.js';
+import { DatagramCore, type Arrival } from '../datagram/core.js';
+import { DatagramJob, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
+import { integer, resolveDatagramOptions } from '../datagram/options.js';
+import { DatagramSocket, optionsObject } from '../datagram/socket.js';
+import { TxRingEngine } from './tx-ring.js';
+import { PLAIN, type Envelope } from '../datagram/metadata.js';
+import { invalidType, noRing, notPermitted, outOfRange, systemError } from '../errors.js';
+import { checkSignal } from '../datagram/ip-options.js';
+import {
+  checkPacketOptions,
+  ETHERNET_HEADER_BYTES,
+  ringShape,
+  type CheckedPacketOptions,
+  findDevice,
+} from './options.js';
+import type {
+  PacketInterface,
+  PacketMessageListener,
+  PacketRemoteInfo,
+  PacketSendOptions,
+  PacketSocketOptions,
+} from './types.js';
+import { PeerNames } from '../datagram/peer-names.js';
+import type { Reactor } from '../native/reactor.js';
+import type { SendReport } from '../observe/report.js';
+import {
+  decodeLinkAddress,
+  encodeLinkAddress,
+  formatMac,
+  macBytes,
+  packetMembership,
+  type LinkAddress,
+} from '../native/sockaddr.js';
+import { attachProgram } from '../datagram/socket-filter.js';
+import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from './virtio-header.js';
+import { behindTag, VLAN_TAG_BYTES, withTag } from './vlan-tag.js';
+
+const { EMSGSIZE, EPERM } = constants.errno;
+/** What a device can be given to cut up. */
+const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
+
+/** Frames that go alike, while they are gathered. */
+interface Run {
+  payloads: Uint8Array[];
+  bytes: number;
+  lengths: number[];
+}
+
+export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
+  #interface: PacketInterface;
+  readonly #virtio: VirtioHeaders;
+  protected readonly core: DatagramCore<PacketRemoteInfo>;
+  readonly #checked: CheckedPacketOptions;
+  readonly #peers: PeerNames<LinkAddress>;
+  readonly #packetTypes: Record<number, PacketRemoteInfo['packetType']>;
+  #ring: TxRingEngine | undefined;
+  readonly #envelopes = new Map<string, Envelope>();
+
+  constructor(options: PacketSocketOptions, reactor: Reactor, onMessage?: PacketMessageListener) {
+    super();
+    const { native } = reactor;
+    const { kernel } = native;
+    this.#checked = checkPacketOptions(options);
+    const resolved = resolveDatagramOptions('packet', options);
+    const device = findDevice(native, this.#checked.interface);
+    this.#interface = describeInterface(device);
+    this.#virtio = new VirtioHeaders(kernel);
+    const engine = this.#checked.ring === undefined ? 'msg_zerocopy' : 'tx_ring';
+    this.core = new DatagramCore(this, reactor, resolved, undefined, engine);
+    this.#peers = new PeerNames(this.core.words, decodeLinkAddress);
+    this.#packetTypes = {
+      [kernel.PACKET_HOST]: 'host',
+      [kernel.PACKET_BROADCAST]: 'broadcast',
+      [kernel.PACKET_MULTICAST]: 'multicast',
+      [kernel.PACKET_OTHERHOST]: 'otherhost',
+      [kernel.PACKET_OUTGOING]: 'outgoing',
+    };
+    if (!this.core.isClosed) this.#open(device);
+    this.on('newListener', (event) => {
+      if (event === 'message') this.core.startReceiving();
+    });
+    if (typeof onMessage === 'function') this.on('message', onMessage);
+    nextTick(() => {
+      if (!this.core.isClosed) this.emit('listening');
+    });
+  }
+
+  #open(device: NativeInterface): void {
+    const { core } = this;
+    const { kernel } = core.native;
+    const type = this.#checked.type === 'raw' ? kernel.SOCK_RAW : kernel.SOCK_DGRAM;
+    // Protocol 0: nothing is received before bind() says from where.
+    const port = core.native.openDatagram(kernel.AF_PACKET, type, 0);
+    if (port === -EPERM) throw notPermitted('packet sockets');
+    if (port < 0) throw systemError(port, 'socket');
+    try {
+      const ring = this.#configure(port, device);
+      core.attach(port, undefined, ring);
+      this.#ring = ring;
+    } catch (error) {
+      core.reactor.release(port);
+      throw error;
+    }
+  }
+
+  #configure(port: number, device: NativeInterface): TxRingEngine | undefined {
+    const { native, options } = this.core;
+    const { kernel } = native;
+    const { virtioHeader, qdiscBypass, ignoreOutgoing, promiscuous, program, protocol } =
+      this.#checked;
+    const check = (result: number, syscall: string): void => {
+      if (result < 0) throw systemError(result, syscall);
+    };
+    const set = (level: number, name: number, value: number | Uint8Array): void =>
+      check(native.setOption(port, level, name, value), 'setsockopt');
+    const { SOL_PACKET, SOL_SOCKET } = kernel;
+    // Before the ring: none can be changed while there is one.
+    if (virtioHeader) set(SOL_PACKET, kernel.PACKET_VNET_HDR, 1);
+    if (qdiscBypass) set(SOL_PACKET, kernel.PACKET_QDISC_BYPASS, 1);
+    set(SOL_PACKET, kernel.PACKET_AUXDATA, 1);
+    if (ignoreOutgoing) set(SOL_PACKET, kernel.PACKET_IGNORE_OUTGOING, 1);
+    if (promiscuous) {
+      const membership = packetMembership(device.index, kernel.PACKET_MR_PROMISC);
+      set(SOL_PACKET, kernel.PACKET_ADD_MEMBERSHIP, membership);
+    }
+    if (program !== undefined) attachProgram(native, port, program);
+    if (options.recvBufferSize > 0) set(SOL_SOCKET, kernel.SO_RCVBUF, options.recvBufferSize);
+    if (options.sendBufferSize > 0) set(SOL_SOCKET, kernel.SO_SNDBUF, options.sendBufferSize);
+    const ring = this.#checked.ring === undefined ? undefined : this.#openRing(port, device);
+    const name = encodeLinkAddress(device.index, protocol, undefined, kernel);
+    check(native.bind(port, name), 'bind');
+    return ring;
+  }
+
+  #openRing(port: number, device: NativeInterface): TxRingEngine {
+    const { native, options, reactor } = this.core;
+    const { kernel } = native;
+    const headroom = this.#checked.virtioHeader ? VIRTIO_HEADER_BYTES : 0;
+    const dataOffset = native.ringDataOffset;
+    const overhead = dataOffset + headroom;
+    const shape = ringShape(this.#checked.ring ?? {}, device, overhead, reactor.pageBytes);
+    const { frames, frameBytes, blockBytes } = shape;
+    const buffer = native.openRing(port, frameBytes, frames, blockBytes);
+    if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
+    if (options.sendBufferSize === 0) {
+      // Frames in flight are charged to the send buffer, with their administration: room for all.
+      const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);
+      const { SOL_SOCKET, SO_SNDBUF, SO_SNDBUFFORCE } = kernel;
+      if (native.setOption(port, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) {
+        native.setOption(port, SOL_SOCKET, SO_SNDBUF, bytes);
+      }
+    }
+    const opened = { buffer, frames, frameBytes, dataOffset, headroom };
+    return new TxRingEngine(port, reactor, this.core, opened);
+  }
+
+  get interface(): PacketInterface {
+    return this.#interface;
+  }
+
+  // --- sending ------------------------------------------------------------------------------------
+
+  send(frame: unknown, second?: unknown): Promise<SendReport> | undefined {
+    if (typeof second === 'object' && second !== null) {
+      const options = second as PacketSendOptions;
+      const group = this.#group(frame, options);
+      const { signal } = options;
+      return this.core.report(this.core.zeroCopy.allHandedOver([group]), checkSignal(signal));
+    }
+    if (second !== undefined && typeof second !== 'function') {
+      throw invalidType('callback', 'a function, or options', second);
+    }
+    const callback = second as SendCallback | undefined;
+    const group = this.#group(frame, {});
+    const { bytes, lengths, envelope, prefix } = group;
+    const payloads = callback
+      ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
+      : group.payloads;
+    const resource = callback === undefined ? undefined : sendContext();
+    const tracker = undefined;
+    this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
+    return undefined;
+  }
+
+  sendMany(frames: unknown, given: unknown = {}): Promise<SendReport> {
+    const common = optionsObject(given) as PacketSendOptions;
+    const signal = checkSignal(common.signal);
+    const groups: JobGroup[] = [];
+    let run: (JobGroup & Run) | undefined;
+    for (const item of checkItems<PacketSendOptions>(frames)) {
+      if (!isUint8Array(item)) {
+        run = undefined;
+        groups.push(this.#group(item.data, { ...common, ...item }));
+        continue;
+      }
+      const prefix = this.#prefix(common, item.length);
+      if (run === undefined || run.prefix !== prefix) {
+        run = { payloads: [], bytes: 0, lengths: [], envelope: this.#envelope(common), prefix };
+        groups.push(run);
+      }
+      run.payloads.push(item);
+      run.bytes += item.length;
+      run.lengths.push(item.length);
+    }
+    this.core.checkRunning();
+    return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
+  }
+
+  #group(frame: unknown, options: PacketSendOptions): JobGroup {
+    const payloads = messagePayloads(frame);
+    const bytes = bytesOf(payloads);
+    const prefix = this.#prefix(options, bytes);
+    const envelope = this.#envelope(options);
+    this.core.checkRunning();
+    return { payloads, bytes, lengths: undefined, envelope, prefix };
+  }
+
+  // Checks a frame's length and offload; answers its virtio header, where the socket has them.
+  #prefix(options: PacketSendOptions, bytes: number): Uint8Array | undefined {
+    const { offload } = options;
+    const { virtioHeader } = this.#checked;
+    if (offload !== undefined && !virtioHeader) {
+      throw outOfRange('options.offload', 'absent without virtioHeader', 'an offload');
+    }
+    this.#checkLength(bytes, offload !== undefined);
+    return virtioHeader ? this.#virtio.of(offload, bytes) : undefined;
+  }
+
+  // As the kernel checks (net/packet/af_packet.c:packet_snd), before anything is sent.
+  #checkLength(bytes: number, offloaded: boolean): void {
+    const isRaw = this.#checked.type === 'raw';
+    const header = isRaw ? ETHERNET_HEADER_BYTES : 0;
+    if (isRaw && bytes < header) {
+      throw outOfRange('frame.length', `>= ${header}, the link header`, bytes);
+    }
+    const overhead = header + VLAN_TAG_BYTES;
+    if (!offloaded && bytes > this.#interface.mtu + overhead) this.#lookAtInterface();
+    const most = offloaded ? MOST_OFFLOADED_BYTES : this.#interface.mtu + overhead;
+    const inRing = this.#ring?.longestFrame ?? Infinity;
+    if (bytes > most) {
+      const error = systemError(-EMSGSIZE, 'send');
+      error.message += `: a frame of ${bytes} bytes, and ${this.#interface.name} takes ${most}`;
+      throw error;
+    }
+    if (bytes > inRing) throw outOfRange('frame.length', `<= ${inRing} (options.ring)`, bytes);
+  }
+
+  // Its MTU may have changed since.
+  #lookAtInterface(): void {
+    const found = this.core.native.findInterface(this.#interface.index);
+    if (typeof found !== 'number') this.#interface = describeInterface(found);
+  }
+
+  #envelope(options: PacketSendOptions): Envelope {
+    const { address, protocol } = options;
+    if (address !== undefined && this.#checked.type === 'raw') {
+      throw outOfRange('options.address', "absent with type 'raw': the frame says it", address);
+    }
+    if (protocol !== undefined) integer('options.protocol', protocol, 0, 0xffff);
+    if (this.#checked.type === 'raw' && protocol === undefined) return PLAIN;
+    const key = `${protocol ?? ''} ${address ?? ''}`;
+    const known = this.#envelopes.get(key);
+    if (known !== undefined) return known;
+    const mac = typeof address === 'string' ? macBytes(address) : undefined;
+    if (mac === undefined && this.#checked.type === 'dgram') {
+      if (typeof address === 'string') {
+        throw outOfRange('options.address', 'like aa:bb:cc:dd:ee:ff', address);
+      }
+      throw invalidType('options.address', 'of type string', address);
+    }
+    const ethertype = protocol ?? this.#checked.protocol;
+    const { kernel } = this.core.native;
+    const name = encodeLinkAddress(this.#interface.index, ethertype, mac, kernel);
+    const envelope = Object.freeze({ ...PLAIN, name, address });
+    this.#envelopes.set(key, envelope);
+    return envelope;
+  }
+
+  // --- the ring -----------------------------------------------------------------------------------
+
+  get freeFrames(): number {
+    return this.#ring?.freeFrames ?? 0;
+  }
+
+  #requireRing(): TxRingEngine {
+    this.core.checkRunning();
+    if (this.#ring === undefined) throw noRing();
+    return this.#ring;
+  }
+
+  reserve(length: unknown): Buffer {
+    const ring = this.#requireRing();
+    return ring.reserve(integer('length', length, 1, ring.longestFrame));
+  }
+
+  commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
+    const ring = this.#requireRing();
+    const options = optionsObject(given) as PacketSendOptions;
+    const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
+    const slots = this.#slotsOf(ring, list);
+    const envelope = this.#envelope(options);
+    const jobs: { slots: number[]; group: JobGroup & Run }[] = [];
+    list.forEach((frame, index) => {
+      const prefix = this.#prefix(options, frame.length);
+      let last = jobs.at(-1);
+      if (last === undefined || last.group.prefix !== prefix) {
+        last = { slots: [], group: { payloads: [], bytes: 0, lengths: [], envelope, prefix } };
+        jobs.push(last);
+      }
+      last.slots.push(slots[index] as number);
+      last.group.payloads.push(frame);
+      last.group.bytes += frame.length;
+      last.group.lengths.push(frame.length);
+    });
+    let next = 0;
+    return this.core.reportJobs(
+      jobs.map(({ group }) => group),
+      (shape) => {
+        const job = new DatagramJob(shape);
+        ring.commit((jobs[next++] as (typeof jobs)[number]).slots, job);
+        return job;
+      },
+    );
+  }
+
+  // Each frame once, and all of this ring.
+  #slotsOf(ring: TxRingEngine, frames: readonly unknown[]): number[] {
+    const slots = new Array<number>(frames.length);
+    let ascending = true;
+    for (let i = 0; i < frames.length; i++) {
+      const frame = frames[i];
+      const slot = isUint8Array(frame) ? ring.slotOf(frame) : undefined;
+      if (slot === undefined) {
+        const expected = 'frames that this socket reserved and did not send yet';
+        throw invalidType('frames', expected, frame);
+      }
+      ascending &&= i === 0 || slot > (slots[i - 1] as number);
+      slots[i] = slot;
+    }
+    if (ascending || new Set(slots).size === slots.length) return slots;
+    throw outOfRange('frames', 'different frames', 'one frame twice');
+  }
+
+  discard(frame: unknown): void {
+    const ring = this.#requireRing();
+    for (const slot of this.#slotsOf(ring, [frame])) ring.discard(slot);
+  }
+
+  async ready(): Promise<void> {
+    await this.#requireRing().ready();
+  }
+
+  // --- receiving ----------------------------------------------------------------------------------
+
+  override [Symbol.asyncIterator](): ReturnType<DatagramCore<PacketRemoteInfo>['iterate']> {
+    if (!this.core.isClosed) this.core.startReceiving();
+    return this.core.iterate();
+  }
+
+  /** @internal */
+  describe(slot: number, add: (arrival: Arrival<PacketRemoteInfo>) => void): void {
+    const { words } = this.core;
+    const peer = this.#peers.of(slot);
+    if (peer === undefined) return;
+    const rinfo: PacketRemoteInfo = {
+      interface: this.#interface.name,
+      interfaceIndex: peer.interfaceIndex,
+      protocol: peer.protocol,
+      packetType: this.#packetTypes[peer.packetType] ?? 'host',
+      address: peer.address,
+      size: words.bytes(slot),
+    };
+    if (words.isTruncated(slot)) rinfo.truncated = true;
+    const tag = words.vlan(slot);
+    if (tag !== 0) rinfo.vlan = { tpid: tag >>> 16, tci: tag & 0xffff };
+    const isPutBack = tag !== 0 && this.#checked.type === 'raw';
+    let from = 0;
+    if (this.#checked.virtioHeader) {
+      from = VIRTIO_HEADER_BYTES;
+      const offload = readVirtioHeader(words.view(slot, 0, from), this.core.native.kernel);
+      if (offload !== undefined) rinfo.offload = isPutBack ? behindTag(offload) : offload;
+      rinfo.size -= from;
+    }
+    const bare = words.message(slot, from, rinfo.size);
+    const data = isPutBack ? withTag(bare, tag) : bare;
+    rinfo.size = data.length;
+    add({ data, rinfo });
+  }
+}
+
+function describeInterface({ name, index, mtu, address }: NativeInterface): PacketInterface {
+  return Object.freeze({ name, index, mtu, address: formatMac(address) });
+}

@@ -1,0 +1,79 @@
+// The public face of raw sockets.
+import type { ExtraInfo, ExtraOptions } from '../datagram/packet-info.js';
+import type { DatagramOptions } from '../datagram/options.js';
+import type {
+  DatagramMessage,
+  DatagramSendCallback,
+  DatagramSurface,
+} from '../datagram/surface.js';
+import type { SendReport } from '../observe/report.js';
+import type { BpfInstruction } from '../datagram/socket-filter.js';
+
+export interface RawSocketOptions extends DatagramOptions, ExtraOptions {
+  family: 4 | 6;
+  /** The IP protocol, 0 to 255, or a name. `'raw'` (255) sends any and receives none. */
+  protocol: number | 'icmp' | 'icmpv6' | 'tcp' | 'udp' | 'raw';
+  /** Messages begin with the IP header (IP_HDRINCL, IPV6_HDRINCL). Default false. */
+  headerIncluded?: boolean;
+  /**
+   * IPv6 without `headerIncluded`: the kernel writes the checksum at this even offset of the payload
+   * and checks that of what is received (IPV6_CHECKSUM). ICMPv6 has it always.
+   */
+  checksumOffset?: number;
+  /** What is received: ICMP types, or what a classic BPF program accepts. Default all. */
+  filter?: { icmpTypes?: readonly number[]; program?: readonly BpfInstruction[] };
+  /** Sends and receives by this interface only (SO_BINDTODEVICE). */
+  interface?: string;
+}
+
+export interface RawSendOptions {
+  /** An address of the socket's family. Absent on a connected socket. */
+  address?: string;
+  /** DSCP << 2 | ECN, 0 to 255. Not with `headerIncluded`, which says so itself. */
+  tos?: number;
+  /** Local address to send from (IP_PKTINFO). */
+  source?: string;
+  /** Interface to send through, by name or index (IP_PKTINFO). */
+  interface?: string | number;
+  /** Cancels the send while none of it went out. */
+  signal?: AbortSignal;
+}
+
+export interface RawDatagram extends Omit<RawSendOptions, 'signal'> {
+  data: Uint8Array | readonly Uint8Array[];
+}
+
+export interface RawRemoteInfo extends ExtraInfo {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  /** Bytes of the message. Only a `filter` makes it shorter than the datagram was, and the kernel does not tell. */
+  size: number;
+}
+
+export type RawMessageListener = (message: Buffer, rinfo: RawRemoteInfo) => void;
+
+/**
+ * A raw socket. Events: 'message' (IPv4: with the IP header, as the kernel delivers; IPv6: without),
+ * 'listening' after bind(), 'connect', 'error', 'close'. It is open from its creation; datagrams are
+ * taken from the first 'message' listener, iterator or bind() on.
+ */
+export interface ZeroCopyRawSocket extends DatagramSurface<RawRemoteInfo> {
+  /** Receives only what is sent to `address`, and sends from it. Default: any. */
+  bind(address?: string, callback?: () => void): this;
+  connect(address: string, callback?: () => void): void;
+  disconnect(): void;
+  /** The callback means that the memory is yours again, also with an error. */
+  send(message: DatagramMessage, address: string, callback?: DatagramSendCallback): void;
+  send(message: DatagramMessage, callback?: DatagramSendCallback): void;
+  /** Throws on bad arguments, and sends nothing then. Rejects: system errors, ERR_ZC_*, AbortError. */
+  send(message: DatagramMessage, options: RawSendOptions): Promise<SendReport>;
+  /** Sends many datagrams with few system calls (sendmmsg); see ZeroCopyUdpSocket.sendMany(). */
+  sendMany(
+    datagrams: readonly (Uint8Array | RawDatagram)[],
+    options?: RawSendOptions,
+  ): Promise<SendReport>;
+  address(): { address: string; family: string };
+  /** @param ttl 1 to 255 */
+  setTTL(ttl: number): number;
+  setBroadcast(on: boolean): void;
+}

@@ -1,0 +1,233 @@
+// The options of the TCP layer: what a user may say, checked once, and what the rest of lib/ reads.
+import { isAllowed } from '../memory/allowed-memory.js';
+import { BufferPool } from '../memory/buffer-pool.js';
+import { invalidType, outOfRange } from '../errors.js';
+import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
+import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
+import type { MutationVerdict } from '../memory/mutation.js';
+import { isPoolMemory } from '../memory/pool-pins.js';
+import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from '../policy/threshold.js';
+import { SMALLEST_TUNED_BYTES } from '../policy/tuner.js';
+import { commonArea, StagingArea } from '../memory/staging.js';
+
+const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
+
+export type EngineOption = (typeof ENGINES)[number];
+
+export interface ZeroCopyOptions {
+  /**
+   * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
+   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name,
+   * with a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing;
+   * where they cannot be had, bytes are copied and `zeroCopy.reason` says why. `'copy'` is the runtime off
+   * switch. The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   */
+  engine?: EngineOption;
+  /**
+   * Bytes from which a write goes zero-copy. `'auto'` (default): from where it costs less than copying,
+   * found out by experiments with the traffic of this process, apart for responses (the first write after
+   * data of the peer) and streams, engines and interfaces. It starts at 32 KiB, for a response at 64 KiB
+   * with io_uring and 128 KiB with MSG_ZEROCOPY, and never goes below 8 KiB; `socket.zeroCopy.thresholds`
+   * shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`
+   * for no experiments.
+   * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
+   * 0 or 1 forces everything.
+   */
+  threshold?: number | 'auto';
+  /**
+   * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool
+   * only; or a predicate, asked once about each buffer that is large enough, in the call that hands it
+   * over: what it throws, that call throws, and nothing is sent. Strings are encoded into memory of this
+   * package's own and never asked about.
+   */
+  source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
+  /**
+   * When a callback passed with data fires. `'release'` (default): when the memory is yours again.
+   * `'accept'`: when the kernel took the bytes, as in plain Node, for data that never changes.
+   */
+  callbackAt?: 'release' | 'accept';
+  /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
+  maxPendingBytes?: number;
+  /**
+   * After destroy(), milliseconds without any release or acknowledgement until the connection is
+   * reset to get its memory back. Default 30,000.
+   */
+  lingerTimeoutMs?: number;
+  /**
+   * For tests and staging: finds buffers that are changed, or detached, before they are released, and
+   * says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each place that
+   * sends; `'throw'`: the socket fails with ERR_ZC_BUFFER_MUTATED. Reads all memory that goes zero-copy
+   * twice. Default `false`.
+   */
+  detectMutation?: boolean | 'warn' | 'throw';
+  /**
+   * Most bytes of consecutive small chunks (an HTTP header) that are copied into memory of this
+   * package's own to ride in one send with the large chunk beside them. Default 4096.
+   */
+  maxStagedBytes?: number;
+  /**
+   * A pool that these small chunks are staged in, so that header and body of a response lie in the same
+   * registered memory. It takes 64 KiB of the pool, more while responses wait. Default: none.
+   */
+  pool?: BufferPool;
+}
+
+export interface ResolvedOptions {
+  readonly engine: EngineOption;
+  readonly threshold: number;
+  /** The user chose the threshold: it holds for responses, too. */
+  readonly fixed: boolean;
+  /** The threshold moves with what is measured. */
+  readonly tuned: boolean;
+  /** The program names engine and threshold: zero copy goes on where the kernel reports copies. */
+  readonly insists: boolean;
+  /** Writes of fewer bytes are always copied. */
+  readonly floor: number;
+  /** A chunk counts towards `threshold` from this size. */
+  readonly minimumChunk: number;
+  /** Whether a chunk's memory may be sent without copying; asks nobody. */
+  readonly source: ((chunk: Uint8Array) => boolean) | undefined;
+  /** The program's own predicate, to be asked about each chunk when it is handed over. */
+  readonly ask: ((chunk: Uint8Array) => boolean) | undefined;
+  /** Chunks are looked at when they are handed over: by `ask`, or for `detectMutation`. */
+  readonly looksAtChunks: boolean;
+  readonly holdCallbacks: boolean;
+  readonly maxPendingBytes: number;
+  readonly lingerTimeoutMs: number;
+  /** Undefined: buffers are not watched. */
+  readonly detectMutation: MutationVerdict | undefined;
+  readonly maxStagedBytes: number;
+  /** Where small chunks are staged. */
+  readonly staging: StagingArea;
+}
+
+function oneOf<const T extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+  or = '',
+): T {
+  if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
+    return value as T;
+  const list = allowed.map((item) => `'${item}'`).join(', ');
+  if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, `'${value}'`);
+  throw invalidType(name, `one of ${list}${or}`, value);
+}
+
+function size(name: string, value: unknown, unit: string): number {
+  if (typeof value !== 'number') throw invalidType(name, `a number of ${unit}`, value);
+  if (!Number.isInteger(value) || value < 0 || value > Number.MAX_SAFE_INTEGER) {
+    throw outOfRange(name, `an integer number of ${unit} >= 0`, value);
+  }
+  return value;
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+function source(value: unknown): Pick<ResolvedOptions, 'source' | 'ask'> {
+  if (value === 'pool') return { source: isPoolMemory, ask: undefined };
+  if (typeof value === 'function')
+    return { source: isAllowed, ask: value as (chunk: Uint8Array) => boolean };
+  if (value !== undefined) oneOf('options.source', value, ['any', 'pool'], ' or a function');
+  return { source: undefined, ask: undefined };
+}
+
+function engine(value: unknown): ResolvedOptions['engine'] {
+  const chosen = oneOf('options.engine', value === undefined ? 'auto' : value, ENGINES);
+  const override = process.env['MSG_ZEROCOPY_ENGINE'];
+  if (chosen !== 'auto' || override === undefined || override === '') return chosen;
+  return oneOf('MSG_ZEROCOPY_ENGINE', override, ENGINES);
+}
+
+/** 'static': where 'auto' starts, and it stays there. */
+function threshold(value: unknown): number | 'auto' | 'static' {
+  if (value !== undefined && value !== 'auto') return size('options.threshold', value, 'bytes');
+  const override = process.env['MSG_ZEROCOPY_THRESHOLD'];
+  if (override === undefined || override === '' || override === 'auto') return 'auto';
+  if (override === 'static') return 'static';
+  if (/^\d+$/.test(override)) return Number(override);
+  throw outOfRange('MSG_ZEROCOPY_THRESHOLD', "a number of bytes, 'auto' or 'static'", override);
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+function mutationVerdict(value: unknown): MutationVerdict | undefined {
+  if (value === undefined || value === false) return undefined;
+  if (value === true) return 'warn';
+  return oneOf('options.detectMutation', value, ['warn', 'throw'], ', true or false');
+}
+
+/**
+ * Checks options and fills in the defaults.
+ * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+ */
+export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOptions {
+  if (options !== undefined && (typeof options !== 'object' || options === null)) {
+    throw invalidType('options', 'an object', options);
+  }
+  const given = options ?? {};
+  const chosen = threshold(given.threshold);
+  const fixed = typeof chosen === 'number' ? chosen : undefined;
+  const start = fixed ?? DEFAULT_THRESHOLD_BYTES;
+  const { callbackAt: at = 'release' } = given;
+  const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
+  const engineName = engine(given.engine);
+  const memory = source(given.source);
+  const verdict = mutationVerdict(given.detectMutation);
+  return Object.freeze({
+    engine: engineName,
+    threshold: start,
+    fixed: fixed !== undefined,
+    tuned: chosen === 'auto',
+    insists: engineName !== 'auto' && chosen !== 'auto',
+    floor: chosen === 'auto' ? SMALLEST_TUNED_BYTES : Math.max(1, start),
+    minimumChunk: minimumChunkBytes(start),
+    ...memory,
+    looksAtChunks: memory.ask !== undefined || verdict !== undefined,
+    holdCallbacks: callbackAt === 'release',
+    maxPendingBytes:
+      given.maxPendingBytes === undefined
+        ? DEFAULT_SOCKET_BUDGET_BYTES
+        : size('options.maxPendingBytes', given.maxPendingBytes, 'bytes'),
+    lingerTimeoutMs:
+      given.lingerTimeoutMs === undefined
+        ? DEFAULT_LINGER_TIMEOUT_MS
+        : timeout('options.lingerTimeoutMs', given.lingerTimeoutMs),
+    detectMutation: verdict,
+    maxStagedBytes:
+      given.maxStagedBytes === undefined
+        ? DEFAULT_MAX_STAGED_BYTES
+        : size('options.maxStagedBytes', given.maxStagedBytes, 'bytes'),
+    staging: stagingIn(given.pool),
+  });
+}
+
+const POOL_SLAB_BYTES = 64 * 1024;
+const poolAreas = new WeakMap<BufferPool, StagingArea>();
+
+function stagingIn(pool: unknown): StagingArea {
+  if (pool === undefined) return commonArea;
+  if (!(pool instanceof BufferPool)) throw invalidType('options.pool', 'a BufferPool', pool);
+  let area = poolAreas.get(pool);
+  if (area === undefined) {
+    area = new StagingArea({
+      slabBytes: POOL_SLAB_BYTES,
+      make: (bytes) => pool.allocUnsafe(bytes),
+      drop: (memory) => pool.free(memory),
+    });
+    poolAreas.set(pool, area);
+  }
+  return area;
+}
+
+/** An HTTP header and a short trailer. */
+const DEFAULT_MAX_STAGED_BYTES = 4096;
+
+/** The longest delay that a timer of Node's takes. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+function timeout(name: string, value: unknown): number {
+  const milliseconds = size(name, value, 'milliseconds');
+  if (milliseconds > LONGEST_TIMER_MS) {
+    throw outOfRange(name, `<= ${LONGEST_TIMER_MS} milliseconds`, milliseconds);
+  }
+  return milliseconds;
+}

@@ -1,0 +1,338 @@
+// Upgrading one net.Socket in place: own properties over the methods of its class, never another
+// prototype, so that `instanceof`, http's parser and every library keep what they know.
+import net from 'node:net';
+import tls from 'node:tls';
+import { copyAll, copyOne } from './copy-now.js';
+import { SocketControl, type ZeroCopyControl } from '../observe/control.js';
+import { rejectDetached } from '../memory/detached.js';
+import { warnOnce } from '../observe/diagnostics.js';
+import { watchHttpEnds } from './http-end.js';
+import { bytesDispatched, handleOf } from '../node/internals.js';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../send/options.js';
+import { SendTracker, type SendReport } from '../observe/report.js';
+import { abortError, checkSend, type SendArguments } from '../send/arguments.js';
+import { watchSharing } from './shared-handles.js';
+import { sizeOfAll, type Chunk } from './job.js';
+import { lookedAt, passEnd, passHeld, passWrite, type WriteCallback } from './writes.js';
+import { Bystander } from './tls-passthrough.js';
+import { tuning } from '../send/tuning.js';
+import { TcpUpgrade, type Base } from './upgrade.js';
+
+/** What an upgraded socket has beside the members of net.Socket. */
+export interface ZeroCopyMembers {
+  /** What zero copy does on this socket, and why. */
+  readonly zeroCopy: ZeroCopyControl;
+  /**
+   * Sends `data` and tells how it travelled.
+   * @param data one or more buffers, sent in order and as they are; empty ones are allowed
+   * @param options.signal cancels while nothing of `data` was accepted; later it has no effect
+   * Memory: do not change `data` until the promise settles, also when it rejects.
+   * Settles: when the memory is yours again.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. Rejects with the stream's error, or with an
+   * AbortError.
+   * Kernel: zero copy needs Linux 4.14 or later. Source: Documentation/networking/msg_zerocopy.rst
+   */
+  send(
+    data: Uint8Array | readonly Uint8Array[],
+    options?: { signal?: AbortSignal },
+  ): Promise<SendReport>;
+}
+
+/** The brand is a registered symbol: a second copy of this package sees it and defers to the first. */
+const BRAND = Symbol.for('msg-zerocopy.upgrade');
+
+/** What one copy of this package offers to another through the brand. */
+interface Brand {
+  configure(options: ZeroCopyOptions | undefined): void;
+}
+
+const upgradeOf = Symbol('msg-zerocopy.tcp');
+
+type Upgraded = net.Socket & { [upgradeOf]: TcpUpgrade; [BRAND]: Brand };
+
+function upgrade(socket: net.Socket): TcpUpgrade {
+  return (socket as Upgraded)[upgradeOf];
+}
+
+function findUpgrade(socket: object): TcpUpgrade | undefined {
+  return (socket as Partial<Upgraded>)[upgradeOf];
+}
+
+/** Whether `socket` was upgraded, by this copy of the package or another. */
+export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMembers {
+  return typeof socket === 'object' && socket !== null && BRAND in socket;
+}
+
+// --- overrides: shared functions, `this` is the socket ------------------------------------------
+
+function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+  const up = upgrade(this);
+  // Only a view without bytes can be a detached one; a DataView has no length.
+  if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
+  if (typeof encoding === 'function')
+    return passWrite(up, chunk, undefined, encoding as WriteCallback);
+  const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
+  return passWrite(up, chunk, encoding, given);
+}
+
+function end(this: net.Socket, ...args: unknown[]): net.Socket {
+  const up = upgrade(this);
+  rejectDetached(args[0]);
+  if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
+  return passEnd(up, args);
+}
+
+function _write(
+  this: net.Socket,
+  chunk: Uint8Array | string,
+  encoding: BufferEncoding,
+  callback: WriteCallback,
+): void {
+  const up = upgrade(this);
+  const size = chunk.length;
+  const isOwn = up.own.arrives(chunk, size, this.writableLength);
+  // A buffer without bytes may be a detached one.
+  if (size > 0 && size < up.options.floor && !up.trackers.any) {
+    tuning.countWrite(size);
+    copyOne(up, chunk, encoding, callback);
+    return;
+  }
+  up.write([{ chunk, encoding }], callback, isOwn ? undefined : 'foreign-write');
+}
+
+function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
+  const up = upgrade(this);
+  const isOwn = up.own.arrives(chunks.at(-1)?.chunk, sizeOfAll(chunks), this.writableLength);
+  const size = up.trackers.any ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
+  if (size < 0) return up.write(chunks, callback, isOwn ? undefined : 'foreign-write');
+  tuning.countWrite(size);
+  copyAll(up, chunks, callback);
+}
+
+// The bytes of chunks that are all to be copied; -1 when one may not be, or may be detached.
+function sizeOfSmall(chunks: readonly Chunk[], minimumChunk: number): number {
+  let bytes = 0;
+  for (const { chunk } of chunks) {
+    const { length } = chunk;
+    if (length >= minimumChunk || (length === 0 && typeof chunk !== 'string')) return -1;
+    bytes += length;
+  }
+  return bytes;
+}
+
+function connect(this: net.Socket, ...args: unknown[]): net.Socket {
+  // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
+  const up = upgrade(this);
+  const before = handleOf(this);
+  const bytesBefore = bytesDispatched(this);
+  const result = up.base.connect.apply(this, args as Parameters<net.Socket['connect']>);
+  if (before !== handleOf(this)) up.handleReplaced(bytesBefore);
+  if (this.write !== write) this.write = write as net.Socket['write'];
+  return result;
+}
+
+function send(
+  this: net.Socket,
+  data: Uint8Array | readonly Uint8Array[],
+  options?: { signal?: AbortSignal },
+): Promise<SendReport> {
+  return sendChecked(this, checkSend(data, options));
+}
+
+function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendReport> {
+  const up = upgrade(socket);
+  const { signal } = wanted;
+  const tracker = new SendTracker(wanted.bytes);
+  // Views of our own: a chunk is told apart by its identity.
+  const views = wanted.list.map(
+    (item) => lookedAt(up, Buffer.from(item.buffer, item.byteOffset, item.byteLength)) as Buffer,
+  );
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(abortError(signal));
+    const onAbort = (): void => {
+      if (tracker.started) return;
+      tracker.cancelled = true;
+      reject(abortError(signal as AbortSignal));
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const settle: WriteCallback = (error) => {
+      signal?.removeEventListener('abort', onAbort);
+      up.trackers.remove(views);
+      if (error) reject(error);
+      else resolve(tracker.report());
+    };
+    socket.cork();
+    try {
+      for (const view of views) {
+        if (view.length > 0) up.trackers.add(view, tracker);
+        passWrite(up, view, undefined, undefined);
+      }
+      // The empty write comes behind all of them, also when the stream fails.
+      passHeld(up, settle);
+    } catch (thrown) {
+      // Only a write that was wrapped before the upgrade throws.
+      settle(thrown as Error);
+    }
+    socket.uncork();
+  });
+}
+
+// --- overrides of what ends a connection, or keeps it ---------------------------------------------
+
+const resetting = new WeakSet<net.Socket>();
+
+function _destroy(
+  this: net.Socket,
+  error: Error | null,
+  callback: (error?: Error | null) => void,
+): void {
+  const up = upgrade(this);
+  // The engine first: it sends FIN or RST before core gives the descriptor up.
+  up.attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.base._destroy.call(this, error, callback);
+  // Another connection of this socket begins with an empty stream.
+  up.own.disown();
+  up.account.ended();
+}
+
+function resetAndDestroy(this: net.Socket): net.Socket {
+  resetting.add(this);
+  return upgrade(this).base.resetAndDestroy.call(this);
+}
+
+// Twice for each request of http: no rest parameters, they would allocate.
+function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): net.Socket {
+  const up = upgrade(this);
+  const result = up.base.setTimeout.call(this, ms, callback);
+  // child_process takes the handle away and then clears the timeout, before anything of the socket
+  // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
+  if (ms === 0) up.attachment?.handleMayBeGone();
+  return result;
+}
+
+function ref(this: net.Socket): net.Socket {
+  upgrade(this).attachment?.engine?.setReferenced(true);
+  return upgrade(this).base.ref.call(this);
+}
+
+function unref(this: net.Socket): net.Socket {
+  upgrade(this).attachment?.engine?.setReferenced(false);
+  return upgrade(this).base.unref.call(this);
+}
+
+function bytesWritten(this: net.Socket): number | undefined {
+  const byNode = nodeBytesWritten.call(this);
+  return byNode === undefined ? undefined : byNode + upgrade(this).dispatched;
+}
+
+// On the prototype in every Node; the accessor counts what libuv took and what waits.
+const nodeBytesWritten = Object.getOwnPropertyDescriptor(net.Socket.prototype, 'bytesWritten')
+  ?.get as (this: net.Socket) => number | undefined;
+
+function hidden(value: unknown): PropertyDescriptor {
+  return { value, writable: true, configurable: true, enumerable: false };
+}
+
+// --- upgrading -----------------------------------------------------------------------------------
+
+// All at once and for every socket: where sockets differ in their properties, every access in http and
+// streams is slower, by up to 2 us a response (docs/performance.md).
+const overrides: PropertyDescriptorMap = {
+  write: hidden(write),
+  end: hidden(end),
+  connect: hidden(connect),
+  _write: hidden(_write),
+  _writev: hidden(_writev),
+  _destroy: hidden(_destroy),
+  resetAndDestroy: hidden(resetAndDestroy),
+  setTimeout: hidden(setSocketTimeout),
+  ref: hidden(ref),
+  unref: hidden(unref),
+  bytesWritten: { get: bytesWritten, configurable: true, enumerable: false },
+  send: hidden(send),
+  zeroCopy: {
+    get(this: net.Socket): ZeroCopyControl {
+      return upgrade(this).control;
+    },
+    configurable: true,
+    enumerable: false,
+  },
+};
+
+const BASE_METHODS = [
+  'write',
+  'end',
+  'connect',
+  '_write',
+  '_writev',
+  '_destroy',
+  'resetAndDestroy',
+  'setTimeout',
+  'ref',
+  'unref',
+] as const satisfies readonly (keyof Base)[];
+
+let lastBase: Base | undefined;
+
+// Nearly all sockets share the methods of one class, and so one object of them.
+function baseOf(socket: net.Socket): Base {
+  const last = lastBase;
+  if (last !== undefined && BASE_METHODS.every((name) => last[name] === socket[name])) return last;
+  lastBase = Object.fromEntries(
+    BASE_METHODS.map((name) => [name, socket[name]]),
+  ) as unknown as Base;
+  return lastBase;
+}
+
+// What waits in the stream was passed under the old options: it is copied.
+function configure(up: TcpUpgrade, options: ResolvedOptions): void {
+  up.options = options;
+  up.own.disown();
+}
+
+/** Upgrades one socket, or gives an upgraded one new options for later sends. */
+export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
+  watchHttpEnds(findUpgrade);
+  watchSharing(findUpgrade);
+  const up = new TcpUpgrade(socket, baseOf(socket), options);
+  const brand: Brand = {
+    configure: (given) => {
+      configure(up, resolveOptions(given));
+    },
+  };
+  Object.defineProperty(socket, upgradeOf, { value: up });
+  Object.defineProperty(socket, BRAND, { value: brand });
+  Object.defineProperties(socket, overrides);
+}
+
+/** As enableZeroCopy() of a socket. */
+export function enableOnSocket(socket: net.Socket, options: ZeroCopyOptions | undefined): void {
+  const resolved = resolveOptions(options);
+  if (socket instanceof tls.TLSSocket) describeTls(socket);
+  else if (upgradeOf in socket) configure(upgrade(socket), resolved);
+  else if (BRAND in socket) (socket as Upgraded)[BRAND].configure(options);
+  else upgradeSocket(socket, resolved);
+}
+
+export const TLS_WARNING =
+  'Zero copy was asked for on TLS, which encrypts into memory of its own: it is left untouched. ' +
+  'Terminate TLS in front of this server, or enable zero copy on its plain sockets only';
+
+// A TLS socket keeps its own write; it only learns to say why.
+function describeTls(socket: tls.TLSSocket): void {
+  warnOnce('ZC_TLS', TLS_WARNING);
+  if ('zeroCopy' in socket) return;
+  const bystander = new Bystander(socket, 'tls');
+  Object.defineProperty(socket, 'zeroCopy', hidden(new SocketControl(bystander)));
+  Object.defineProperty(socket, 'send', hidden(bystander.send.bind(bystander)));
+}
+
+/**
+ * Upgrades a connection that a server accepted; one that is upgraded already keeps its options. A program
+ * may emit 'connection' with any Duplex, which stays as it is.
+ */
+export function upgradeAccepted(socket: net.Socket, options: ResolvedOptions): void {
+  if (!(socket instanceof net.Socket) || socket instanceof tls.TLSSocket || BRAND in socket) return;
+  upgradeSocket(socket, options);
+}

@@ -1,0 +1,91 @@
+// Tells the writes that came by our own write(), end() and send() from those that did not: what waited in
+// the stream at the upgrade, and what a method pushes that somebody took from the socket before. Of those
+// nobody holds the callback, so that their memory must be copied. A stream is first in, first out, and says
+// how many bytes wait in it: as long as all of them came our way, what comes next did, too.
+import { NO_BYTES } from '../observe/counters.js';
+
+/** Bytes as a stream counts them: a string's units, a view's bytes. */
+export function streamSizeOf(chunk: unknown): number {
+  if (typeof chunk === 'string') return chunk.length;
+  return (chunk as Uint8Array | null | undefined)?.byteLength ?? 0;
+}
+
+export class OwnWrites {
+  /** Bytes that wait in the stream behind the present write and came our way. */
+  #known = NO_BYTES;
+  /** Others wait there, too. */
+  #mixed = false;
+  /** What is being passed to the stream at this moment. */
+  #passing: unknown;
+  /** Something large was passed since the stream was last empty. */
+  #large = false;
+
+  /**
+   * A chunk is about to be passed to the stream.
+   * @param waiting bytes that wait in the stream, the present write among them
+   */
+  begin(chunk: unknown, waiting: number, size: 'large' | 'small'): void {
+    if (waiting === 0) {
+      this.#known = NO_BYTES;
+      this.#mixed = false;
+      this.#large = false;
+    }
+    this.#passing = chunk;
+    if (size === 'large') this.#large = true;
+  }
+
+  /** The chunk did not go on to _write(), which would have known it. */
+  get isPassing(): boolean {
+    return this.#passing !== undefined;
+  }
+
+  /** The stream kept it, or threw. @param grown by so many bytes more wait in it than before */
+  end(grown: number): void {
+    const passing = this.#passing;
+    this.#passing = undefined;
+    if (grown === 0) return;
+    // A write that was wrapped before the upgrade may have added bytes of its own.
+    if (grown === streamSizeOf(passing)) this.#known += grown;
+    else this.#mixed = true;
+  }
+
+  /**
+   * The stream hands a write to _write() or _writev(). Whether all of it came our way.
+   * @param last its last chunk
+   * @param size bytes of all its chunks
+   * @param waiting bytes that wait in the stream, these among them
+   */
+  arrives(last: unknown, size: number, waiting: number): boolean {
+    const passing = this.#passing;
+    let known = this.#known;
+    if (passing !== undefined) {
+      this.#passing = undefined;
+      if (isSame(passing, last)) known += streamSizeOf(last);
+    }
+    const rest = waiting - size;
+    const isOwn = !this.#mixed && known === waiting;
+    this.#known = rest;
+    this.#mixed = !isOwn && rest > 0;
+    return isOwn;
+  }
+
+  /** What waits in the stream was passed under other conditions: it counts as somebody else's. */
+  disown(): void {
+    this.#mixed = true;
+  }
+
+  /** Something may wait that goes without copying. @param waiting as above */
+  largeWaits(waiting: number): boolean {
+    return this.#large && waiting > 0;
+  }
+}
+
+// Streams make a Buffer of another view.
+function isSame(passed: unknown, arrived: unknown): boolean {
+  if (passed === arrived) return true;
+  if (!ArrayBuffer.isView(passed) || !ArrayBuffer.isView(arrived)) return false;
+  const { buffer, byteOffset, byteLength } = arrived;
+  return (
+    passed.buffer === buffer && passed.byteOffset === byteOffset && passed.byteLength === byteLength
+  );
+}

@@ -1,0 +1,52 @@
+// Upgrading a server: every connection accepted from now on is upgraded before the server's own
+// listener sees it.
+import type http from 'node:http';
+import net from 'node:net';
+import tls from 'node:tls';
+import { channels, publish, warnOnce } from '../observe/diagnostics.js';
+import type { Reason } from '../names.js';
+import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../send/options.js';
+import { TLS_WARNING, upgradeAccepted } from './overrides.js';
+import { fallbacks } from '../observe/aggregate.js';
+
+/** A registered symbol: a second copy of this package configures the first through it. */
+const BRAND = Symbol.for('msg-zerocopy.server');
+
+interface Brand {
+  configure(options: ZeroCopyOptions | undefined): void;
+}
+
+/** As enableZeroCopy() of a server. */
+export function enableOnServer(
+  server: net.Server | http.Server,
+  options: ZeroCopyOptions | undefined,
+): void {
+  let resolved: ResolvedOptions = resolveOptions(options);
+  // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
+  if (server instanceof tls.Server) {
+    warnOnce('ZC_TLS', TLS_WARNING);
+    leaveAlone(server, 'tls');
+    return;
+  }
+  // Bun's http.Server writes by itself, past any socket.
+  if (!(server instanceof net.Server)) {
+    leaveAlone(server, 'runtime-unsupported');
+    return;
+  }
+  if (BRAND in server) {
+    (server as unknown as { [BRAND]: Brand })[BRAND].configure(options);
+    return;
+  }
+  const brand: Brand = {
+    configure: (given) => {
+      resolved = resolveOptions(given);
+    },
+  };
+  Object.defineProperty(server, BRAND, { value: brand });
+  server.prependListener('connection', (socket: net.Socket) => upgradeAccepted(socket, resolved));
+}
+
+function leaveAlone(server: object, reason: Reason): void {
+  fallbacks.add(reason);
+  if (channels.fallback.hasSubscribers) publish(channels.fallback, { server, reason });
+}

@@ -1,0 +1,190 @@
+// What UDP sockets are called with: node:dgram's signatures of send(), and the options of ours.
+import { fstatSync } from 'node:fs';
+import { BlockList } from 'node:net';
+import { isUint8Array } from 'node:util/types';
+import { joinExcess } from '../datagram/arguments.js';
+import type { SendCallback } from '../datagram/job.js';
+import { integer } from '../datagram/options.js';
+import { optionsObject, outOfBounds } from '../datagram/socket.js';
+import { rejectDetached } from '../memory/detached.js';
+import { invalidType, nodeError, outOfRange } from '../errors.js';
+import { checkIpOptions, checkText, type CheckedIpOptions } from '../datagram/ip-options.js';
+import type { UdpSendOptions } from './types.js';
+
+/** The largest payload of a UDP datagram over IPv4. */
+const MOST_PAYLOAD_BYTES = 65_507;
+/** UDP_MAX_SEGMENTS, include/linux/udp.h; 64 before Linux 6.6, where the kernel's refusal is met by
+ * cutting here. */
+const MOST_SEGMENTS = 128;
+
+const BUFFER_TYPES = 'of type string or an instance of Buffer, TypedArray, or DataView';
+
+export interface SendArguments {
+  readonly payloads: readonly Uint8Array[];
+  readonly port: number;
+  readonly address: string | undefined;
+  readonly callback: SendCallback | undefined;
+}
+
+/** Throws: ERR_SOCKET_BAD_PORT. @returns the port as a number */
+export function checkPort(value: unknown, least: 0 | 1): number {
+  const valid =
+    (typeof value === 'number' || (typeof value === 'string' && value.trim().length > 0)) &&
+    Number(value) === Number(value) >>> 0 &&
+    Number(value) <= 0xffff &&
+    Number(value) >= least;
+  if (valid) return Number(value);
+  const sign = least === 0 ? '>=' : '>';
+  const what = typeof value === 'string' ? `type string ('${value}')` : describePort(value);
+  throw Object.assign(new RangeError(`Port should be ${sign} 0 and < 65536. Received ${what}.`), {
+    code: 'ERR_SOCKET_BAD_PORT',
+  });
+}
+
+function describePort(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  return `type ${typeof value} (${String(value)})`;
+}
+
+function view(value: unknown): Uint8Array | undefined {
+  if (typeof value === 'string') return Buffer.from(value);
+  if (isUint8Array(value)) return value;
+  if (!ArrayBuffer.isView(value)) return undefined;
+  rejectDetached(value);
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. */
+export function payloadsOf(message: unknown): readonly Uint8Array[] {
+  if (!Array.isArray(message)) {
+    const single = view(message);
+    if (single === undefined) throw invalidType('buffer', BUFFER_TYPES, message);
+    if (single.length === 0) rejectDetached(message);
+    return [single];
+  }
+  const payloads = message.map((item) => {
+    const bytes = view(item);
+    if (bytes === undefined) throw invalidType('buffer list arguments', BUFFER_TYPES, message);
+    if (bytes.length === 0) rejectDetached(item);
+    return bytes;
+  });
+  return payloads.length === 0 ? [Buffer.alloc(0)] : joinExcess(payloads);
+}
+
+function slice(buffer: unknown, offset: unknown, length: unknown): Uint8Array {
+  const bytes = view(buffer);
+  if (bytes === undefined) throw invalidType('buffer', BUFFER_TYPES, buffer);
+  const from = Number(offset) >>> 0;
+  const count = Number(length) >>> 0;
+  if (from > bytes.byteLength) throw outOfBounds('offset');
+  if (from + count > bytes.byteLength) throw outOfBounds('length');
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, count);
+}
+
+/** Reads node:dgram's signatures. Throws: as node:dgram does. */
+export function sendArguments(connected: boolean, args: readonly unknown[]): SendArguments {
+  const [buffer, offset, length] = args;
+  let [, , , port, address, callback] = args;
+  let message: unknown = buffer;
+  if (!connected) {
+    if (address || (port && typeof port !== 'function')) {
+      message = slice(buffer, offset, length);
+    } else {
+      [callback, port, address] = [port, offset, length];
+    }
+  } else {
+    if (typeof length === 'number') {
+      message = slice(buffer, offset, length);
+      if (typeof port === 'function') [callback, port] = [port, null];
+    } else {
+      callback = offset;
+    }
+    if (port || address) throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
+  }
+  const payloads = payloadsOf(message);
+  const checkedPort = connected ? 0 : checkPort(port, 1);
+  if (typeof callback !== 'function') callback = undefined;
+  if (typeof address === 'function') [callback, address] = [address, undefined];
+  else if (address !== undefined && address !== null && typeof address !== 'string') {
+    throw invalidType('address', 'of type string', address);
+  }
+  return {
+    payloads,
+    port: checkedPort,
+    address: (address as string | null | undefined) ?? undefined,
+    callback: callback as SendCallback | undefined,
+  };
+}
+
+/** Options of one send, checked. */
+export interface CheckedSendOptions extends CheckedIpOptions {
+  readonly port: number | undefined;
+  readonly address: string | undefined;
+  readonly segmentSize: number;
+}
+
+/**
+ * Checks what send() and sendMany() are called with, but for the destination of a datagram that
+ * another option gives. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT,
+ * ERR_SOCKET_DGRAM_IS_CONNECTED.
+ */
+export function checkSendOptions(
+  given: unknown,
+  version: 4 | 6,
+  connected: boolean,
+): CheckedSendOptions {
+  const options = optionsObject(given) as UdpSendOptions;
+  const { port, segmentSize } = options;
+  if (connected && (port !== undefined || options.address !== undefined)) {
+    throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
+  }
+  return {
+    port: port === undefined ? undefined : checkPort(port, 1),
+    address: checkText('options.address', options.address),
+    segmentSize:
+      segmentSize === undefined
+        ? 0
+        : integer('options.segmentSize', segmentSize, 1, MOST_PAYLOAD_BYTES),
+    ...checkIpOptions(options, version),
+  };
+}
+
+/** Throws: ERR_OUT_OF_RANGE when `bytes` cannot be sent as segments of this size at once. */
+export function checkSegments(bytes: number, segmentSize: number): void {
+  if (segmentSize === 0) return;
+  if (bytes > MOST_PAYLOAD_BYTES) {
+    throw outOfRange('message.length', `<= ${MOST_PAYLOAD_BYTES} with segmentSize`, bytes);
+  }
+  const segments = Math.ceil(bytes / segmentSize);
+  if (segments > MOST_SEGMENTS) {
+    throw outOfRange(
+      'options.segmentSize',
+      `such that there are at most ${MOST_SEGMENTS} segments (there would be ${segments})`,
+      segmentSize,
+    );
+  }
+}
+
+/** As node:dgram names what is no UDP socket. */
+export function invalidDescriptor(fd: number): Error {
+  let type = 'UNKNOWN';
+  try {
+    const stats = fstatSync(fd);
+    if (stats.isFile() || stats.isCharacterDevice()) type = 'FILE';
+    else if (stats.isFIFO()) type = 'PIPE';
+    else if (stats.isSocket()) type = 'TCP';
+  } catch {
+    // Not open.
+  }
+  return Object.assign(new TypeError(`Unsupported fd type: ${type}`), {
+    code: 'ERR_INVALID_FD_TYPE',
+  });
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE. */
+export function checkBlockList(name: string, value: unknown): void {
+  if (value === undefined || value instanceof BlockList) return;
+  throw invalidType(name, 'an instance of net.BlockList', value);
+}

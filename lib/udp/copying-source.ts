@@ -1,0 +1,39 @@
+// What `socket.zeroCopy` shows, and metrics() sums, of a datagram socket that Node itself sends for.
+import type { ControlSource, Thresholds } from '../observe/control.js';
+import { snapshotOf, zeroDatagramCounters } from '../observe/counters.js';
+import type { DatagramStats } from '../datagram/zero-copy.js';
+import type { Reason, State } from '../names.js';
+import { accounts, type SocketAccount } from '../observe/aggregate.js';
+
+export class CopyingSource implements ControlSource, SocketAccount {
+  readonly engineName = 'copy';
+  readonly counters = zeroDatagramCounters();
+  readonly pendingBytes = 0;
+  readonly pendingSends = 0;
+  state: State = 'unsupported';
+  counted: DatagramStats | undefined;
+  countedByNode = 0;
+
+  constructor(
+    readonly reason: Reason,
+    readonly flush: () => Promise<void>,
+  ) {}
+
+  stats(): DatagramStats {
+    return snapshotOf(this.counters);
+  }
+
+  thresholds(): Thresholds {
+    return { stream: undefined, response: undefined };
+  }
+
+  /** The socket has a descriptor. */
+  opened(): void {
+    accounts.open(this);
+  }
+
+  closed(): void {
+    this.state = 'closed';
+    accounts.end(this);
+  }
+}

@@ -1,0 +1,64 @@
+// The datagram that sends make up between cork() and uncork(). Gathered here and sent as one: the
+// kernel's UDP_CORK would always copy, and a backlog would be glued to what is corked behind it.
+import type { AsyncResource } from 'node:async_hooks';
+import type { SendCallback } from '../datagram/job.js';
+import { rethrowLater } from '../send/handbacks.js';
+import type { SendReport } from '../observe/report.js';
+
+/** One send of a corked socket. */
+export interface CorkedPart {
+  readonly payloads: readonly Uint8Array[];
+  readonly bytes: number;
+  /** Told when the whole datagram is done. */
+  readonly settle: ((error: Error | null, report: SendReport | undefined) => void) | undefined;
+}
+
+/** The part that a callback waits for. Without one the bytes are copied: they are the caller's again. */
+export function callbackPart(
+  payloads: readonly Uint8Array[],
+  bytes: number,
+  callback: SendCallback | undefined,
+  resource: AsyncResource | undefined,
+  receiver: object,
+): CorkedPart {
+  if (callback === undefined || resource === undefined) {
+    const copies = payloads.map((payload) => Buffer.from(payload));
+    return { payloads: copies, bytes, settle: undefined };
+  }
+  const settle: CorkedPart['settle'] = (error) => {
+    try {
+      if (error === null) resource.runInAsyncScope(callback, receiver, null, bytes);
+      else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
+    } catch (thrown) {
+      rethrowLater(thrown);
+    }
+  };
+  return { payloads, bytes, settle };
+}
+
+/** The part that a promise waits for. */
+export function promisePart(
+  payloads: readonly Uint8Array[],
+  bytes: number,
+): { part: CorkedPart; promise: Promise<SendReport> } {
+  let settle: CorkedPart['settle'];
+  const promise = new Promise<SendReport>((resolve, reject) => {
+    settle = (error, report) => {
+      if (error === null && report !== undefined) resolve(shareOf(report, bytes));
+      else reject(error as Error);
+    };
+  });
+  return { part: { payloads, bytes, settle }, promise };
+}
+
+// All of a datagram travels alike, unless it was cut into segments that did not.
+function shareOf(whole: SendReport, bytes: number): SendReport {
+  const all = (part: number): number => (part === whole.bytes ? bytes : 0);
+  const [zeroCopyBytes, copiedBytes, kernelCopiedBytes] = [
+    all(whole.zeroCopyBytes),
+    all(whole.copiedBytes),
+    all(whole.kernelCopiedBytes),
+  ];
+  const unknownBytes = bytes - Math.min(bytes, zeroCopyBytes + copiedBytes + kernelCopiedBytes);
+  return { ...whole, bytes, zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes };
+}

@@ -1,0 +1,53 @@
+// createUdpSocket(): the UDP sockets of this package, or node:dgram's where the addon cannot load.
+import dgram from 'node:dgram';
+import { invalidType, unavailable } from '../errors.js';
+import { getReactor, Reactor } from '../native/reactor.js';
+import { checkBlockList } from './arguments.js';
+import { FallbackUdpSocket } from './fallback.js';
+import { UdpSocket } from './socket.js';
+import type { UdpMessageListener, UdpSocketOptions, ZeroCopyUdpSocket } from './types.js';
+
+/**
+ * node:dgram's createSocket(), with zero copy, segmentation, batches and more.
+ * @param options the type, `'udp4'` or `'udp6'`, or options with it
+ * @param onMessage a listener for 'message'
+ * Throws: ERR_SOCKET_BAD_TYPE, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; without the addon
+ * ERR_ZC_UNAVAILABLE for a sendBlockList, where node:dgram has none.
+ */
+export function createUdpSocket(
+  options: 'udp4' | 'udp6' | UdpSocketOptions,
+  onMessage?: UdpMessageListener,
+): ZeroCopyUdpSocket {
+  const given = typeof options === 'string' ? { type: options } : options;
+  if (typeof given !== 'object' || given === null) throw badType();
+  if (given.type !== 'udp4' && given.type !== 'udp6') throw badType();
+  if (given.lookup !== undefined && typeof given.lookup !== 'function') {
+    throw invalidType('lookup', 'of type function', given.lookup);
+  }
+  const reactor = getReactor();
+  if (reactor instanceof Reactor) {
+    return new UdpSocket(given, reactor, onMessage) as unknown as ZeroCopyUdpSocket;
+  }
+  checkBlockList('options.receiveBlockList', given.receiveBlockList);
+  checkBlockList('options.sendBlockList', given.sendBlockList);
+  if (given.sendBlockList !== undefined && !knowsBlockLists()) {
+    throw unavailable("UDP sockets with the option 'sendBlockList'", reactor.why);
+  }
+  return new FallbackUdpSocket(given, reactor, onMessage) as unknown as ZeroCopyUdpSocket;
+}
+
+function badType(): Error {
+  return Object.assign(new TypeError('Bad socket type specified. Valid types are: udp4, udp6'), {
+    code: 'ERR_SOCKET_BAD_TYPE',
+  });
+}
+
+// Older Node ignores the option without a word; newer Node refuses what is no list.
+function knowsBlockLists(): boolean {
+  try {
+    dgram.createSocket({ type: 'udp4', sendBlockList: {} } as dgram.SocketOptions).close();
+    return false;
+  } catch {
+    return true;
+  }
+}

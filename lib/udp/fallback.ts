@@ -1,0 +1,400 @@
+// UDP sockets where the addon cannot load: node:dgram's own, with the methods of ours on top. Methods,
+// events and errors of dgram are Node's; what dgram has no way to do is refused by name.
+import dgram from 'node:dgram';
+import { isIP } from 'node:net';
+import { isUint8Array } from 'node:util/types';
+import { nextTick, setImmediate } from '../node/clock.js';
+import { SocketControl } from '../observe/control.js';
+import { CopyingSource } from './copying-source.js';
+import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/arguments.js';
+import type { Arrival } from '../datagram/core.js';
+import { DatagramIterator } from '../datagram/iterator.js';
+import { sendContext, type SendCallback } from '../datagram/job.js';
+import { flag, resolveDatagramOptions } from '../datagram/options.js';
+import type { DatagramControl } from '../datagram/socket.js';
+import * as errors from '../errors.js';
+import type { Missing } from '../native/loader.js';
+import { SendTracker, type SendReport } from '../observe/report.js';
+import { abortError } from '../send/arguments.js';
+import * as udpArguments from './arguments.js';
+import type * as udp from './types.js';
+
+/** Options that dgram has no way to carry out. */
+const ONLY_OURS = ['tos', 'source', 'interface'] as const;
+
+type Payloads = readonly Uint8Array[];
+type Told = (error: Error | null) => void;
+
+/** One message of the caller's: a datagram, or with a segment size several. No port: connected. */
+type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segmentSize'> & {
+  readonly payloads: Payloads;
+  readonly bytes: number;
+};
+
+/** A message from the call until its memory is the caller's again. */
+interface Outgoing {
+  readonly message: Message;
+  /** Absent when nobody waits for it. */
+  readonly tell: Told | undefined;
+  /** dgram is sending it: it cannot be cancelled any more. */
+  isHanded: boolean;
+  isSettled: boolean;
+}
+
+const NodesSocket = dgram.Socket as unknown as new (
+  options: object,
+  onMessage?: udp.UdpMessageListener,
+) => dgram.Socket;
+
+export class FallbackUdpSocket extends NodesSocket {
+  readonly #version: 4 | 6;
+  readonly #options: udp.UdpSocketOptions;
+  readonly #maxQueuedBytes: number;
+  readonly #missing: Missing;
+  readonly #iterators = new Set<DatagramIterator<Arrival<udp.UdpRemoteInfo>>>();
+  readonly #outgoing = new Set<Outgoing>();
+  #outgoingBytes = 0;
+  /** By the callback that dgram was given. */
+  readonly #byCallback = new WeakMap<object, Outgoing>();
+  #corked: Outgoing[] | undefined;
+  readonly #flushes = new Set<{ readonly left: Set<Outgoing>; readonly done: () => void }>();
+  #isListening = false;
+  #isConnected = false;
+  readonly #source: CopyingSource;
+  readonly #control: SocketControl;
+
+  /** @param missing why the addon is not there */
+  constructor(options: udp.UdpSocketOptions, missing: Missing, onMessage?: udp.UdpMessageListener) {
+    flag('options.packetInfo', options.packetInfo);
+    flag('options.receiveTos', options.receiveTos);
+    if (options.gro !== 'whole') flag('options.gro', options.gro);
+    const { maxQueuedBytes } = resolveDatagramOptions('udp', options);
+    super(options, onMessage);
+    this.#version = options.type === 'udp4' ? 4 : 6;
+    this.#options = options;
+    this.#maxQueuedBytes = maxQueuedBytes;
+    this.#missing = missing;
+    this.#source = new CopyingSource(missing.reason, () => this.#flush());
+    this.#control = new SocketControl(this.#source);
+  }
+
+  get zeroCopy(): DatagramControl {
+    return this.#control as unknown as DatagramControl;
+  }
+
+  #flush(): Promise<void> {
+    const left = new Set(this.#outgoing);
+    if (left.size === 0) return Promise.resolve();
+    return new Promise((done) => this.#flushes.add({ left, done }));
+  }
+
+  // All that happens to the socket, seen before its listeners and without being one of them.
+  override emit(event: string | symbol, ...given: unknown[]): boolean {
+    const [first, second] = given as [never, never];
+    if (event === 'message' && !this.#arrives(first, second)) return false;
+    if (event === 'listening') this.#listens();
+    if (event === 'connect') this.#findConnected();
+    // dgram forgets the calls that wait for bind() when any error comes first.
+    if (event === 'error' && !this.#isListening) this.#settleLater(this.#outgoing, first);
+    if (event === 'close') this.#end();
+    return super.emit(event, ...given);
+  }
+
+  #listens(): void {
+    this.#isListening = true;
+    this.#source.opened();
+  }
+
+  override disconnect(): void {
+    super.disconnect();
+    this.#isConnected = false;
+  }
+
+  // connectSync() tells a tick late, and there is no other word for it.
+  #findConnected(): boolean {
+    try {
+      if (!this.#isConnected) super.remoteAddress();
+      return (this.#isConnected = true);
+    } catch {
+      return false;
+    }
+  }
+
+  /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
+  #checkRunning(): void {
+    try {
+      super.address();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_SOCKET_DGRAM_NOT_RUNNING') throw error;
+    }
+  }
+
+  // --- what is called to send ---------------------------------------------------------------------
+
+  override send(...given: unknown[]): Promise<SendReport> | undefined {
+    const [message, second, , fourth] = given;
+    const again = typeof fourth === 'function' ? this.#byCallback.get(fourth) : undefined;
+    if (again !== undefined) {
+      // dgram kept the call until it was bound, and makes it again by this name.
+      again.isHanded = true;
+      if (!again.isSettled) super.send(...(given as Parameters<dgram.Socket['send']>));
+    } else if (typeof second === 'object' && second !== null && !ArrayBuffer.isView(second)) {
+      return this.#report(second, () => [{ data: message } as udp.UdpDatagram]);
+    } else this.#sendTold(this.#parse(given));
+    return undefined;
+  }
+
+  sendMany(datagrams: unknown, options: udp.UdpSendOptions = {}): Promise<SendReport> {
+    return this.#report(options, () => checkItems<udp.UdpSendOptions>(datagrams));
+  }
+
+  #parse(given: unknown[]): udpArguments.SendArguments {
+    if (!this.#isConnected) {
+      try {
+        return udpArguments.sendArguments(false, given);
+      } catch (error) {
+        // No call is valid both with and without a peer.
+        if (!this.#findConnected()) throw error;
+      }
+    }
+    return udpArguments.sendArguments(true, given);
+  }
+
+  #sendTold({ payloads, port, address, callback }: udpArguments.SendArguments): void {
+    const bytes = bytesOf(payloads);
+    // Nobody is told when a message without callback is sent, so it is the caller's again now.
+    const kept = callback === undefined ? [Buffer.concat(payloads)] : payloads;
+    const message = { payloads: kept, bytes, segmentSize: 0, port: port || undefined, address };
+    const run = callback && sendContext().bind(callback);
+    const tell: Told | undefined =
+      run && ((error) => (error === null ? run(null, bytes) : (run as Told)(error)));
+    const full = this.#refusal(bytes);
+    if (this.#corked !== undefined || full !== undefined) this.#checkRunning();
+    if (full !== undefined) {
+      if (tell === undefined) this.#source.counters.failedSends++;
+      else nextTick(tell, full);
+      return;
+    }
+    const outgoing = this.#expect(message, tell);
+    try {
+      this.#start(outgoing);
+    } catch (error) {
+      this.#forget(outgoing);
+      throw error;
+    }
+  }
+
+  #report(
+    given: udp.UdpSendOptions,
+    itemsOf: () => readonly DatagramItem<udp.UdpSendOptions>[],
+  ): Promise<SendReport> {
+    const connected = this.#isConnected || (given?.port === undefined && this.#findConnected());
+    const check = (options: unknown): udpArguments.CheckedSendOptions =>
+      udpArguments.checkSendOptions(options, this.#version, connected);
+    const { signal, ...common } = check(given);
+    let refused: string | undefined;
+    const messages = itemsOf().map((item): Message => {
+      const { data, ...own } = isUint8Array(item) ? { data: item } : item;
+      const options = data === item ? common : check({ ...given, ...own, signal: undefined });
+      const payloads = udpArguments.payloadsOf(data);
+      const { segmentSize, address } = options;
+      const bytes = bytesOf(payloads);
+      udpArguments.checkSegments(bytes, segmentSize);
+      const port = connected ? undefined : udpArguments.checkPort(options.port, 1);
+      refused ??= ONLY_OURS.find((name) => options[name] !== undefined);
+      return { payloads, bytes, segmentSize, port, address };
+    });
+    this.#checkRunning();
+    if (refused !== undefined) {
+      return Promise.reject(
+        errors.unavailable(`Sends with the option '${refused}'`, this.#missing.why),
+      );
+    }
+    return this.#sendReported(messages, signal);
+  }
+
+  #sendReported(messages: readonly Message[], signal?: AbortSignal): Promise<SendReport> {
+    if (signal?.aborted === true) return Promise.reject(abortError(signal));
+    const tracker = new SendTracker(messages.reduce((sum, { bytes }) => sum + bytes, 0));
+    if (messages.length === 0) return Promise.resolve(tracker.report());
+    tracker.copied(tracker.bytes, this.#missing.reason);
+    const full = this.#refusal(tracker.bytes);
+    if (full !== undefined) return Promise.reject(Object.assign(full, { sentDatagrams: 0 }));
+    return new Promise((resolve, reject) => {
+      const failures: Error[] = [];
+      let left = messages.length;
+      const tell = (error: Error | null): void => {
+        if (error !== null) failures.push(error);
+        if (--left > 0) return;
+        signal?.removeEventListener('abort', onAbort);
+        const sentDatagrams = messages.length - failures.length;
+        if (failures[0] === undefined) resolve(tracker.report());
+        else reject(Object.assign(failures[0], { sentDatagrams }));
+      };
+      const all = messages.map((message) => this.#expect(message, tell));
+      const onAbort = (): void => {
+        const error = abortError(signal as AbortSignal);
+        for (const outgoing of all) if (!outgoing.isHanded) this.#settle(outgoing, error);
+      };
+      for (const outgoing of all) this.#tryStart(outgoing);
+      // What is handed over is not cancelled, and needs no listener.
+      if (all.some(({ isHanded }) => !isHanded)) signal?.addEventListener('abort', onAbort);
+    });
+  }
+
+  /** What is sent until uncork() makes up one datagram, which goes where the first of it goes. */
+  cork(): void {
+    this.#checkRunning();
+    this.#corked ??= [];
+  }
+
+  uncork(): void {
+    this.#checkRunning();
+    const parts = (this.#corked ?? []).filter(({ isSettled }) => !isSettled);
+    this.#corked = undefined;
+    if (parts[0] === undefined) return;
+    for (const part of parts) part.isHanded = true;
+    const payloads = joinExcess(parts.flatMap(({ message }) => message.payloads));
+    const message = { ...parts[0].message, payloads, bytes: bytesOf(payloads) };
+    const tell: Told = (error) => this.#settleLater(parts, error);
+    this.#tryStart({ message, tell, isHanded: true, isSettled: false });
+  }
+
+  // --- what is on its way -------------------------------------------------------------------------
+
+  #refusal(bytes: number): Error | undefined {
+    const isFull = this.#outgoing.size > 0 && this.#outgoingBytes + bytes > this.#maxQueuedBytes;
+    return isFull ? errors.queueFull(this.#maxQueuedBytes) : undefined;
+  }
+
+  #expect(message: Message, tell: Told | undefined): Outgoing {
+    const outgoing = { message, tell, isHanded: false, isSettled: false };
+    this.#outgoing.add(outgoing);
+    this.#outgoingBytes += message.bytes;
+    return outgoing;
+  }
+
+  #tryStart(outgoing: Outgoing): void {
+    try {
+      this.#start(outgoing);
+    } catch (error) {
+      this.#settleLater([outgoing], error as Error);
+    }
+  }
+
+  // Throws: as dgram's send() does.
+  #start(outgoing: Outgoing): void {
+    if (this.#corked !== undefined) return void this.#corked.push(outgoing);
+    const { port, address, bytes } = outgoing.message;
+    const datagrams = datagramsOf(outgoing.message);
+    if (datagrams.length > 1) this.#source.counters.softwareSegments += datagrams.length;
+    // Lookups of a name would sort datagrams anew: one after the other then.
+    const atATime = isIP(address ?? '') === 0 && address ? 1 : datagrams.length;
+    let next = 0;
+    let done = 0;
+    let sent = 0;
+    let failure: Error | null = null;
+    const hand = (): void => {
+      const datagram = datagrams[next++] as Payloads;
+      if (port === undefined) super.send(datagram, callback);
+      else super.send(datagram, port, address, callback);
+    };
+    const callback: SendCallback = (error, count) => {
+      failure ??= error;
+      if (error === null) sent += count;
+      try {
+        if (next < datagrams.length) hand();
+      } catch (thrown) {
+        failure ??= thrown as Error;
+        done = datagrams.length;
+      }
+      if (++done < datagrams.length) return;
+      // dgram sends nothing of a view that lost its memory, and says so by the count only.
+      if (failure === null && sent !== bytes) failure = errors.bufferDetached();
+      this.#settle(outgoing, failure);
+    };
+    this.#byCallback.set(callback, outgoing);
+    outgoing.isHanded ||= this.#isListening;
+    while (next < atATime) hand();
+  }
+
+  #forget(outgoing: Outgoing): boolean {
+    outgoing.isSettled = true;
+    if (!this.#outgoing.delete(outgoing)) return false;
+    this.#outgoingBytes -= outgoing.message.bytes;
+    for (const flush of this.#flushes) {
+      flush.left.delete(outgoing);
+      if (flush.left.size === 0 && this.#flushes.delete(flush)) flush.done();
+    }
+    return true;
+  }
+
+  #settle(outgoing: Outgoing, error: Error | null): void {
+    if (outgoing.isSettled) return;
+    const { message, tell } = outgoing;
+    if (this.#forget(outgoing) && error === null)
+      this.#source.counters.copiedBytes += message.bytes;
+    if (tell !== undefined) tell(error);
+    else if (error !== null) this.#failUnheard(error);
+  }
+
+  // In ticks of their own: a callback that throws loses no other.
+  #settleLater(all: Iterable<Outgoing>, error: Error | null): void {
+    for (const outgoing of all) nextTick(() => this.#settle(outgoing, error));
+  }
+
+  // As dgram: a lookup that failed is the socket's 'error', a send that failed is nobody's.
+  #failUnheard(error: NodeJS.ErrnoException): void {
+    const isSend = error.syscall === 'send' || error.code === 'ERR_IP_BLOCKED';
+    if (!isSend && this.#isListening && this.#source.state !== 'closed') this.emit('error', error);
+    else this.#source.counters.failedSends++;
+  }
+
+  #end(): void {
+    this.#source.closed();
+    for (const iterator of this.#iterators) iterator.end();
+    const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+    this.#settleLater(this.#corked ?? [], error);
+    // libuv cancels what it holds at the end of a turn; what waits for a lookup dgram forgets.
+    const settle = (): void => this.#settleLater(this.#outgoing, error);
+    if (this.#outgoing.size > 0) setImmediate(() => setImmediate(settle));
+  }
+
+  // --- receiving ----------------------------------------------------------------------------------
+
+  // Answers whether the datagram is for the program.
+  #arrives(data: Buffer, rinfo: udp.UdpRemoteInfo): boolean {
+    const { receiveBlockList, gro } = this.#options;
+    const family = rinfo.family === 'IPv4' ? 'ipv4' : 'ipv6';
+    if (receiveBlockList?.check(rinfo.address, family) === true) return false;
+    this.#source.counters.receivedDatagrams++;
+    if (gro === 'whole') rinfo.segmentSize = rinfo.size;
+    for (const iterator of this.#iterators) {
+      // dgram cannot be made to wait.
+      if (iterator.isFull) this.#source.counters.receiveDrops++;
+      else iterator.push({ data, rinfo });
+    }
+    return true;
+  }
+
+  /** Datagrams as they come; ends when the socket closes. What a slow loop has no room for is lost. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<udp.UdpRemoteInfo>> {
+    const iterator: DatagramIterator<Arrival<udp.UdpRemoteInfo>> = new DatagramIterator(
+      this,
+      () => undefined,
+      (left) => this.#iterators.delete(left),
+    );
+    if (this.#source.state === 'closed') iterator.end();
+    else this.#iterators.add(iterator);
+    return iterator;
+  }
+}
+
+/** The datagrams that a message is sent as. */
+function datagramsOf({ payloads, bytes, segmentSize }: Message): readonly Payloads[] {
+  if (segmentSize === 0 || bytes <= segmentSize) return [payloads];
+  const whole = Buffer.concat(payloads);
+  return Array.from({ length: Math.ceil(bytes / segmentSize) }, (_, index) => [
+    whole.subarray(index * segmentSize, (index + 1) * segmentSize),
+  ]);
+}

@@ -1,0 +1,388 @@
+// What a UDP socket sends: from calls to jobs of its engine. Host names are resolved here; what waits
+// for bind() or a lookup keeps its place.
+import type { BlockList } from 'node:net';
+import { constants } from 'node:os';
+import type { AsyncResource } from 'node:async_hooks';
+import { isUint8Array } from 'node:util/types';
+import { nextTick } from '../node/clock.js';
+import type { DatagramCore } from '../datagram/core.js';
+import { pinning, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
+import type { Envelope } from '../datagram/metadata.js';
+import { addressError, ipBlocked, nodeError } from '../errors.js';
+import { pinAllUntil } from '../memory/pool-pins.js';
+import type { SendReport } from '../observe/report.js';
+import { abortError } from '../send/arguments.js';
+import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/arguments.js';
+import {
+  checkPort,
+  checkSegments,
+  checkSendOptions,
+  payloadsOf,
+  sendArguments,
+  type CheckedSendOptions,
+} from './arguments.js';
+import { IpEnvelopes } from '../datagram/ip-metadata.js';
+import { callbackPart, promisePart, type CorkedPart } from './cork.js';
+import type { UdpRemoteInfo, UdpSendOptions } from './types.js';
+
+const { EINVAL } = constants.errno;
+
+/** What the sender asks of its socket. */
+export interface UdpRouting {
+  readonly isConnected: boolean;
+  readonly isBound: boolean;
+  /** Runs `task` when the socket is bound, binding it where nobody did. */
+  whenBound(task: () => void, failed: (error: Error) => void): void;
+  /** Resolves a host name; where nobody has to be asked, within the call. */
+  resolve(host: string, done: (error: Error | null, ip: string) => void): void;
+}
+
+/** Datagrams of one sendMany() that go the same way. */
+interface Plan {
+  payloads: Uint8Array[];
+  bytes: number;
+  /** Undefined: the payloads make up one datagram. */
+  readonly lengths: number[] | undefined;
+  readonly options: CheckedSendOptions;
+}
+
+/** A send of a corked socket, and where it goes. */
+interface Corked {
+  readonly part: CorkedPart;
+  readonly to: Partial<CheckedSendOptions>;
+}
+
+const NO_OPTIONS: CheckedSendOptions = {
+  port: undefined,
+  address: undefined,
+  segmentSize: 0,
+  tos: undefined,
+  source: undefined,
+  interface: undefined,
+  signal: undefined,
+};
+
+export class UdpSender {
+  #corked: Corked[] | undefined;
+  /** What bind() failed with, which it has told already. */
+  #bindError: Error | undefined;
+  readonly #core: DatagramCore<UdpRemoteInfo>;
+  readonly #version: 4 | 6;
+  readonly #routing: UdpRouting;
+  readonly #envelopes: IpEnvelopes;
+  readonly #blockList: BlockList | undefined;
+
+  constructor(
+    core: DatagramCore<UdpRemoteInfo>,
+    version: 4 | 6,
+    routing: UdpRouting,
+    blockList: BlockList | undefined,
+  ) {
+    this.#core = core;
+    this.#version = version;
+    this.#routing = routing;
+    this.#envelopes = new IpEnvelopes(version, core.native);
+    this.#blockList = blockList;
+  }
+
+  /** The socket was connected to the sockaddr `name`. */
+  connectedTo(name: Uint8Array): void {
+    this.#envelopes.connectedTo(name);
+  }
+
+  /** node:dgram's signatures. Throws: as node:dgram does. */
+  send(args: readonly unknown[]): void {
+    const connected = this.#routing.isConnected;
+    const { port, address, ...given } = sendArguments(connected, args);
+    this.#core.checkRunning();
+    const waits = given.callback !== undefined;
+    const payloads = waits ? this.#handedOver(given.payloads, 'gathered') : given.payloads;
+    const unpin = waits ? pinAllUntil(payloads) : undefined;
+    const callback = given.callback && pinning(payloads, given.callback, unpin);
+    const resource = waits ? sendContext() : undefined;
+    const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
+    if (this.#corked !== undefined) {
+      const part = callbackPart(payloads, bytes, callback, resource, this.#core.socket);
+      this.#corked.push({ part, to: { address, port: connected ? undefined : port } });
+      return;
+    }
+    if (connected) {
+      this.#submit(payloads, bytes, this.#envelopes.connected(), callback, resource);
+      return;
+    }
+    let kept = payloads;
+    let isRouted = false;
+    try {
+      this.#route(address, port, (error, envelope) => {
+        isRouted = true;
+        if (envelope !== undefined) this.#submit(kept, bytes, envelope, callback, resource);
+        else this.#fail(error as Error, callback, resource);
+      });
+    } catch (thrown) {
+      // A lookup of the program's own threw.
+      unpin?.();
+      throw thrown;
+    }
+    // Nobody is told when a message without callback is sent, so it is the caller's again now.
+    if (callback === undefined && !isRouted) {
+      kept = payloads.map((payload) => Buffer.from(payload));
+    }
+  }
+
+  /** The signatures that answer a promise. Throws: on bad arguments. */
+  sendReported(message: unknown, given: unknown): Promise<SendReport> {
+    const options = this.#checkOptions(given);
+    const payloads = payloadsOf(message);
+    const bytes = bytesOf(payloads);
+    checkSegments(bytes, options.segmentSize);
+    this.#checkDestination(options);
+    this.#core.checkRunning();
+    const handed = this.#handedOver(payloads, 'gathered');
+    if (this.#corked !== undefined) return this.#gather(this.#corked, handed, bytes, options);
+    const plan: Plan = { payloads: [...handed], bytes, lengths: undefined, options };
+    return this.#report([plan], options.signal);
+  }
+
+  #handedOver(payloads: readonly Uint8Array[], kind: 'gathered' | 'each'): readonly Uint8Array[] {
+    return this.#core.zeroCopy.handedOver(payloads, this.#corked === undefined ? kind : 'part');
+  }
+
+  // A promise's part of a corked datagram.
+  #gather(
+    corked: Corked[],
+    payloads: readonly Uint8Array[],
+    bytes: number,
+    to: CheckedSendOptions,
+  ): Promise<SendReport> {
+    const { part, promise } = promisePart(payloads, bytes);
+    corked.push({ part, to });
+    return pinnedWhile(promise, payloads);
+  }
+
+  /** What is sent until uncork() makes up one datagram, to where its first send goes. */
+  cork(): void {
+    this.#corked ??= [];
+  }
+
+  /** The destination changes: what is corked goes to where it was sent. */
+  sendCorked(): void {
+    if (this.#corked === undefined) return;
+    this.uncork();
+    this.cork();
+  }
+
+  uncork(): void {
+    const corked = (this.#corked ?? []).filter(({ part, to }) => {
+      if (to.signal?.aborted === true)
+        nextTick(() => part.settle?.(abortError(to.signal as AbortSignal), undefined));
+      return to.signal?.aborted !== true;
+    });
+    this.#corked = undefined;
+    const [first] = corked;
+    if (first === undefined) return;
+    const settle = (error: Error | null, report?: SendReport): void => {
+      for (const { part } of corked) {
+        if (error !== null && part.settle === undefined) this.#core.counters.failedSends++;
+        part.settle?.(error, report);
+      }
+    };
+    if (this.#core.isClosed) return nextTick(settle, notRunning());
+    const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
+    const options = { ...NO_OPTIONS, ...first.to, signal: undefined };
+    // As they were when they were sent: what was detached since is noticed.
+    const bytes = corked.reduce((sum, { part }) => sum + part.bytes, 0);
+    const plan: Plan = { payloads: [...payloads], bytes, lengths: undefined, options };
+    this.#report([plan], undefined).then((report) => settle(null, report), settle);
+  }
+
+  /** Throws: on bad arguments. */
+  sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
+    const common = this.#checkOptions(given);
+    const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
+    for (const plan of plans) this.#checkDestination(plan.options);
+    this.#core.checkRunning();
+    for (const plan of plans) {
+      const kind = plan.lengths === undefined ? 'gathered' : 'each';
+      plan.payloads = [...this.#handedOver(plan.payloads, kind)];
+    }
+    if (this.#corked === undefined) return this.#report(plans, common.signal);
+    const all = plans.flatMap((plan) => plan.payloads);
+    return this.#gather(this.#corked, all, bytesOf(all), {
+      ...(plans[0]?.options ?? common),
+      signal: common.signal,
+    });
+  }
+
+  #checkOptions(given: unknown): CheckedSendOptions {
+    return checkSendOptions(given, this.#version, this.#routing.isConnected);
+  }
+
+  #checkDestination(options: CheckedSendOptions): void {
+    if (!this.#routing.isConnected) checkPort(options.port, 1);
+  }
+
+  // Runs of plain buffers become one plan; what has options of its own or is segmented stands alone.
+  #plan(
+    datagrams: readonly DatagramItem<UdpSendOptions>[],
+    common: CheckedSendOptions,
+    given: UdpSendOptions,
+  ): Plan[] {
+    const plans: Plan[] = [];
+    let run: (Plan & { lengths: number[] }) | undefined;
+    for (const datagram of datagrams) {
+      if (isUint8Array(datagram) && common.segmentSize === 0) {
+        if (run === undefined) {
+          run = { payloads: [], bytes: 0, lengths: [], options: common };
+          plans.push(run);
+        }
+        run.payloads.push(datagram);
+        run.bytes += datagram.length;
+        run.lengths.push(datagram.length);
+        continue;
+      }
+      run = undefined;
+      const own = isUint8Array(datagram) ? { data: datagram } : datagram;
+      const { data, ...rest } = own;
+      const options = this.#checkOptions({ ...given, ...rest, signal: undefined });
+      const payloads = [...payloadsOf(data)];
+      const bytes = bytesOf(payloads);
+      checkSegments(bytes, options.segmentSize);
+      plans.push({ payloads, bytes, lengths: undefined, options });
+    }
+    return plans;
+  }
+
+  #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
+    // What was corked before connect() has a destination of its own.
+    const isPlain = plans.every(({ options }) => options.port === undefined);
+    if (isPlain && this.#routing.isConnected && this.#routing.isBound) {
+      const connected = this.#envelopes.connected();
+      return this.#core.report(
+        plans.map((plan) => this.#group(plan, connected)),
+        signal,
+      );
+    }
+    const report = new Promise<SendReport>((resolve, reject) => {
+      const groups: JobGroup[] = [];
+      let left = plans.length;
+      let failure: Error | undefined;
+      const send = (): void => {
+        if (failure === undefined) return resolve(this.#core.report(groups, signal));
+        if (this.#core.isClosed) groups.length = 0;
+        this.#sendRest(groups, signal, failure).catch(reject);
+      };
+      if (left === 0) send();
+      plans.forEach((plan, index) => {
+        const { address, port } = plan.options;
+        this.#route(address, port ?? 0, (error, envelope) => {
+          if (this.#core.isClosed) failure ??= error ?? notRunning();
+          else if (envelope === undefined) failure ??= error as Error;
+          else groups[index] = this.#group(plan, envelope);
+          if (--left === 0) send();
+        });
+      });
+    });
+    return pinnedWhile(
+      report,
+      plans.flatMap(({ payloads }) => payloads),
+    );
+  }
+
+  // Some cannot be routed: the others are sent, and it is told how many.
+  async #sendRest(
+    groups: readonly JobGroup[],
+    signal: AbortSignal | undefined,
+    failure: Error,
+  ): Promise<never> {
+    const routed = groups.filter((group) => group !== undefined);
+    const count = ({ lengths }: JobGroup): number => lengths?.length ?? 1;
+    // Rejects with what the kernel says, where it says something.
+    await this.#core.report(routed, signal);
+    const sentDatagrams = routed.reduce((sum, group) => sum + count(group), 0);
+    throw Object.assign(failure, { sentDatagrams });
+  }
+
+  #group({ payloads, bytes, lengths, options }: Plan, destination: Envelope): JobGroup {
+    const envelope = this.#envelopes.with(destination, options);
+    return { payloads, bytes, lengths, envelope, prefix: undefined };
+  }
+
+  // Finds the envelope of a destination, when the socket is bound and the host name resolved.
+  #route(
+    host: string | undefined,
+    port: number,
+    done: (error: Error | undefined, envelope?: Envelope) => void,
+  ): void {
+    const routing = this.#routing;
+    const find = (): void => {
+      if (port === 0 && routing.isConnected) return done(undefined, this.#envelopes.connected());
+      routing.resolve(host ?? '', (error, ip) => {
+        if (error !== null) return done(error);
+        if (this.#blockList?.check(ip, this.#version === 4 ? 'ipv4' : 'ipv6') === true) {
+          return done(ipBlocked(ip));
+        }
+        const envelope = this.#envelopes.to(ip, host, port);
+        if (envelope === undefined) done(addressError(-EINVAL, 'send', host, port));
+        else done(undefined, envelope);
+      });
+    };
+    if (routing.isBound) find();
+    else {
+      routing.whenBound(find, (error) => {
+        this.#bindError = error;
+        done(error);
+      });
+    }
+  }
+
+  #submit(
+    payloads: readonly Uint8Array[],
+    bytes: number,
+    envelope: Envelope,
+    callback: SendCallback | undefined,
+    resource: AsyncResource | undefined,
+  ): void {
+    if (this.#core.isClosed) {
+      this.#fail(notRunning(), callback, resource);
+      return;
+    }
+    this.#core.submit({
+      payloads,
+      bytes,
+      lengths: undefined,
+      envelope,
+      prefix: undefined,
+      callback,
+      resource,
+      tracker: undefined,
+    });
+  }
+
+  // As node:dgram: a lookup that failed is the callback's, or the socket's 'error'.
+  #fail(
+    error: Error,
+    callback: SendCallback | undefined,
+    resource: AsyncResource | undefined,
+  ): void {
+    nextTick(() => {
+      if (callback === undefined || resource === undefined) {
+        const isTold = error === this.#bindError;
+        const isSends = (error as NodeJS.ErrnoException).syscall === 'send';
+        if (isTold || isSends) this.#core.counters.failedSends++;
+        else this.#core.emitError(error);
+        return;
+      }
+      resource.runInAsyncScope(callback as (error: Error) => void, this.#core.socket, error);
+    });
+  }
+}
+
+// What waits for bind(), a lookup or uncork() is no engine's yet.
+function pinnedWhile<T>(promise: Promise<T>, payloads: readonly Uint8Array[]): Promise<T> {
+  const unpin = pinAllUntil(payloads);
+  return unpin === undefined ? promise : promise.finally(unpin);
+}
+
+function notRunning(): Error {
+  return nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+}
