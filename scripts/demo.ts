@@ -1,24 +1,24 @@
-// `npm run demo`: an http server with 1 MiB responses, plain and upgraded by one line, against an
-// ordinary client. As root on the real zero-copy rig, else on loopback.
-import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+// `npm run demo`: an http server with 1 MiB responses, plain and upgraded by one line, and an ordinary
+// client that compares every byte. As root on the rig, where zero copy is real, else on loopback.
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import type { ClientTotals } from './demo/client.js';
-import type { ServerTotals } from './demo/server.js';
+import type { ClientTask, ClientTotals } from './demo/client.js';
+import { explain, type Pair, type PlaceName, rows, type Trial } from './demo/report.js';
+import type { ServerRequest, ServerTotals } from './demo/server.js';
 import { Rig, rigUnavailable } from './rig.js';
 
 const CONNECTIONS = 4;
-const RESPONSES = 600;
-const WARM_UP_RESPONSES = 64;
-const ROUNDS = 3;
+/** Before anything counts, each server runs so long and answers so often: its code is compiled then. */
+const WARM_UP = { milliseconds: 3000, responses: 2000 };
+const PERIOD = { milliseconds: 1200, responses: 100 };
+const PAIRS = 9;
 
-type Kind = 'plain' | 'upgraded';
-
-interface Trial extends ServerTotals, ClientTotals {}
+type Kind = keyof Pair;
 
 /** Where the demo runs: how to start a process at either end, and the server's address. */
 interface Place {
-  readonly name: string;
+  readonly name: PlaceName;
   readonly address: string;
   start(side: 'sender' | 'receiver', argv: readonly string[], options: SpawnOptions): ChildProcess;
   close(): void;
@@ -44,108 +44,132 @@ function choosePlace(): Place {
   };
 }
 
-const program = (name: string): string => path.join(__dirname, 'demo', `${name}.js`);
-
-async function runClient(place: Place, port: number, responses: number): Promise<ClientTotals> {
-  const argv = [place.address, port, responses, CONNECTIONS].map(String);
-  const client = place.start('receiver', [process.execPath, program('client'), ...argv], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let output = '';
-  client.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const [code] = (await once(client, 'close')) as [number];
-  if (code !== 0) throw new Error(`the client failed with exit status ${code}`);
-  return JSON.parse(output) as ClientTotals;
+/** One line that is written over and over, on a terminal only. */
+function showProgress(text: string): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}`);
 }
 
-async function trial(place: Place, kind: Kind): Promise<Trial> {
-  const server = place.start('sender', [process.execPath, program('server'), kind, place.address], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-  try {
-    const [{ port }] = (await once(server, 'message')) as [{ port: number }];
-    await runClient(place, port, WARM_UP_RESPONSES);
-    server.send('start');
-    const client = await runClient(place, port, RESPONSES);
-    server.send('stop');
-    const [totals] = (await once(server, 'message')) as [ServerTotals];
-    return { ...totals, ...client };
-  } finally {
-    if (server.exitCode === null && server.connected) server.kill();
+/** One program of the demo: every message to it has one answer. */
+class Child {
+  readonly #name: string;
+  readonly #process: ChildProcess;
+
+  constructor(place: Place, side: 'sender' | 'receiver', name: string, args: readonly string[]) {
+    const file = path.join(__dirname, 'demo', `${name}.js`);
+    this.#name = name;
+    this.#process = place.start(side, [process.execPath, file, ...args], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+  }
+
+  /** Throws: when the program ends without an answer. */
+  async answer<T>(): Promise<T> {
+    const settled = new AbortController();
+    const { signal } = settled;
+    const ended = once(this.#process, 'exit', { signal }).then(([code]) => {
+      throw new Error(`the ${this.#name} ended with exit status ${code}`);
+    });
+    try {
+      const [message] = (await Promise.race([
+        once(this.#process, 'message', { signal }),
+        ended,
+      ])) as [T];
+      return message;
+    } finally {
+      settled.abort();
+      ended.catch(() => undefined);
+    }
+  }
+
+  ask<T>(message: ServerRequest | ClientTask): Promise<T> {
+    const answered = this.answer<T>();
+    this.#process.send(message);
+    return answered;
+  }
+
+  end(): void {
+    if (this.#process.connected) this.#process.disconnect();
   }
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
-}
+class Demo {
+  readonly #place: Place;
+  readonly #client: Child;
+  readonly #servers: Readonly<Record<Kind, Child>>;
+  readonly #ports: Record<Kind, number> = { plain: 0, upgraded: 0 };
 
-function summarise(trials: readonly Trial[]): Record<string, string> {
-  const sum = (pick: (t: Trial) => number): number => trials.reduce((s, t) => s + pick(t), 0);
-  const sends = sum((t) => t.zeroCopySends);
-  const copied = sum((t) => t.kernelCopiedSends);
-  const unknown = sum((t) => t.unknownSends);
-  const perGigabyte = median(trials.map((t) => (t.cpuSeconds / t.bytes) * 1e9));
-  return {
-    responses: String(sum((t) => t.responses)),
-    bytes: `${(sum((t) => t.bytes) / 2 ** 20).toFixed(0)} MiB`,
-    'hash check': sum((t) => t.wrong) === 0 ? 'all right' : `${sum((t) => t.wrong)} WRONG`,
-    'sends without a copy': String(sends - copied - unknown),
-    'sends copied by the kernel': String(copied),
-    'sends reported together (unknown)': String(unknown),
-    'bytes copied by choice': `${(sum((t) => t.copiedBytes) / 2 ** 20).toFixed(0)} MiB`,
-    'server CPU per GB': `${perGigabyte.toFixed(3)} s`,
-  };
-}
-
-function explain(place: Place, upgraded: readonly Trial[], ratio: number): string {
-  const reason = upgraded.find((t) => t.reason !== undefined)?.reason;
-  if (reason === 'kernel-copied' && place.name === 'loopback') {
-    return "Loopback always copies, so zero copy paused itself: reason 'kernel-copied'.";
+  constructor(place: Place) {
+    const { address } = place;
+    this.#place = place;
+    this.#client = new Child(place, 'receiver', 'client', [address, String(CONNECTIONS)]);
+    this.#servers = {
+      plain: new Child(place, 'sender', 'server', ['plain', address]),
+      upgraded: new Child(place, 'sender', 'server', ['upgraded', address]),
+    };
   }
-  if (reason === 'kernel-copied') {
-    return "The kernel copied after all (is a packet capture running?): reason 'kernel-copied'.";
+
+  async run(): Promise<Pair[]> {
+    for (const kind of ['plain', 'upgraded'] as const) {
+      this.#ports[kind] = (await this.#servers[kind].answer<{ port: number }>()).port;
+    }
+    for (const kind of ['plain', 'upgraded'] as const) {
+      showProgress(`warming up: the ${kind} server answers until it is up to speed`);
+      await this.#client.ask<ClientTotals>({ ...WARM_UP, port: this.#ports[kind] });
+    }
+    const pairs: Pair[] = [];
+    while (pairs.length < PAIRS) {
+      showProgress(
+        `measuring: pair ${pairs.length + 1} of ${PAIRS}, first one server, then the other`,
+      );
+      pairs.push(await this.#pair(pairs.length % 2 === 0));
+    }
+    showProgress('');
+    return pairs;
   }
-  if (reason !== undefined) return `Zero copy is off here: reason '${reason}'.`;
-  const percent = Math.abs((1 - ratio) * 100).toFixed(0);
-  return ratio < 1
-    ? `The kernel sent from the server's own memory: ${percent} % less server CPU per byte here.`
-    : "The kernel sent from the server's own memory, but that cost " +
-        `${percent} % more server CPU per byte in this run: a busy machine, or copying is cheap here.`;
+
+  async #pair(plainFirst: boolean): Promise<Pair> {
+    const first = plainFirst ? await this.#trial('plain') : undefined;
+    const upgraded = await this.#trial('upgraded');
+    return { plain: first ?? (await this.#trial('plain')), upgraded };
+  }
+
+  async #trial(kind: Kind): Promise<Trial> {
+    const server = this.#servers[kind];
+    await server.ask('start');
+    const client = await this.#client.ask<ClientTotals>({ ...PERIOD, port: this.#ports[kind] });
+    return { ...(await server.ask<ServerTotals>('stop')), ...client };
+  }
+
+  close(): void {
+    for (const child of [this.#client, ...Object.values(this.#servers)]) child.end();
+    this.#place.close();
+  }
 }
 
-function print(plain: Record<string, string>, upgraded: Record<string, string>): void {
-  const names = Object.keys(plain);
-  const width = Math.max(...names.map((name) => name.length));
-  console.log(`${''.padEnd(width)}  ${'plain Node'.padStart(14)}  ${'upgraded'.padStart(14)}`);
-  for (const name of names) {
-    const [a, b] = [plain[name] as string, upgraded[name] as string];
-    const none = name.startsWith('sends') || name.startsWith('bytes copied') ? '-' : a;
-    console.log(`${name.padEnd(width)}  ${none.padStart(14)}  ${b.padStart(14)}`);
+function print(table: readonly (readonly [string, string, string])[]): void {
+  const width = Math.max(...table.map(([name]) => name.length));
+  for (const [name, plain, upgraded] of table) {
+    console.log(`${name.padEnd(width)}  ${plain.padStart(12)}  ${upgraded.padStart(12)}`);
   }
 }
 
 async function main(): Promise<void> {
   const place = choosePlace();
-  const trials: Record<Kind, Trial[]> = { plain: [], upgraded: [] };
-  try {
-    console.log(`http server with 1 MiB responses, ${CONNECTIONS} connections, on ${place.name}`);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const kind of ['plain', 'upgraded'] as const) {
-        trials[kind].push(await trial(place, kind));
-      }
-    }
-  } finally {
-    place.close();
-  }
-  const ratios = trials.upgraded.map(
-    (t, i) => t.cpuSeconds / t.bytes / ((trials.plain[i] as Trial).cpuSeconds / t.bytes),
+  console.log(
+    `Two http servers send 1 MiB responses over ${CONNECTIONS} connections, on ${place.name}: one is plain\n` +
+      'Node, the other is the same with `enableZeroCopy(server)`. About half a minute.\n',
   );
-  print(summarise(trials.plain), summarise(trials.upgraded));
-  console.log(`\n${explain(place, trials.upgraded, median(ratios))}`);
-  const all = [...trials.plain, ...trials.upgraded];
-  const right = all.every((t) => t.wrong === 0 && t.responses >= RESPONSES);
-  if (!right) process.exitCode = 1;
+  const demo = new Demo(place);
+  let pairs: Pair[];
+  try {
+    pairs = await demo.run();
+  } finally {
+    demo.close();
+  }
+  print([['', 'plain Node', 'upgraded'], ...rows(pairs)]);
+  console.log(`\n${explain(place.name, pairs)}`);
+  const wrong = pairs.some(({ plain, upgraded }) => plain.wrong + upgraded.wrong > 0);
+  if (wrong) process.exitCode = 1;
 }
 
 main().catch((error: unknown) => {

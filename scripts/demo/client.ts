@@ -1,56 +1,67 @@
-// The demo's client: an ordinary keep-alive http client that checks every response against the hash
-// of the first byte-by-byte known body.
-import { createHash } from 'node:crypto';
+// The demo's client: an ordinary keep-alive http client that compares every response, byte for byte, with
+// what it knows the server has. It is told over IPC which server to ask and for how long.
 import http from 'node:http';
+import { BODY_BYTES, demoBody } from './content.js';
 
-const BODY_BYTES = 1024 * 1024;
+export interface ClientTask {
+  readonly port: number;
+  /** The task is over when it has lasted so long and had so many responses. */
+  readonly milliseconds: number;
+  readonly responses: number;
+}
 
 export interface ClientTotals {
   readonly responses: number;
   readonly bytes: number;
+  /** Responses that were not the expected bytes. */
   readonly wrong: number;
 }
 
-const body = Buffer.alloc(BODY_BYTES);
-for (let i = 0; i < BODY_BYTES; i += 4) body.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
-const expected = createHash('sha256').update(body).digest('hex');
-
-const [host, port, count, connections] = process.argv.slice(2) as [string, string, string, string];
+const expected = demoBody();
+const [host, connections] = process.argv.slice(2) as [string, string];
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number(connections) });
-let bytes = 0;
-let wrong = 0;
 
-function get(): Promise<void> {
+/** Settles with the number of bytes, or -1 when they are wrong. */
+function get(port: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    const request = http.get({ host, port: Number(port), agent }, (response) => {
-      const hash = createHash('sha256');
+    const request = http.get({ host, port, agent }, (response) => {
+      let length = 0;
+      let right = true;
       response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        hash.update(chunk);
+        right &&= chunk.equals(expected.subarray(length, length + chunk.length));
+        length += chunk.length;
       });
       response.on('error', reject);
-      response.on('end', () => {
-        if (hash.digest('hex') !== expected) wrong++;
-        resolve();
-      });
+      response.on('end', () => resolve(right && length === BODY_BYTES ? length : -1));
     });
     request.on('error', reject);
   });
 }
 
-async function lane(share: number): Promise<void> {
-  for (let i = 0; i < share; i++) await get();
+async function run(task: ClientTask): Promise<ClientTotals> {
+  const end = performance.now() + task.milliseconds;
+  let responses = 0;
+  let bytes = 0;
+  let wrong = 0;
+  const lane = async (): Promise<void> => {
+    while (performance.now() < end || responses < task.responses) {
+      const length = await get(task.port);
+      responses++;
+      if (length < 0) wrong++;
+      else bytes += length;
+    }
+  };
+  await Promise.all(Array.from({ length: Number(connections) }, lane));
+  return { responses, bytes, wrong };
 }
 
-async function main(): Promise<void> {
-  const share = Math.ceil(Number(count) / Number(connections));
-  await Promise.all(Array.from({ length: Number(connections) }, () => lane(share)));
-  agent.destroy();
-  const totals: ClientTotals = { responses: share * Number(connections), bytes, wrong };
-  process.stdout.write(JSON.stringify(totals));
-}
-
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
+process.on('message', (task: ClientTask) => {
+  run(task).then(
+    (totals) => process.send?.(totals),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
 });
+process.on('disconnect', () => process.exit(0));

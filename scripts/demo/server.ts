@@ -1,10 +1,11 @@
-// The demo's server: the same http server plain or upgraded by one line. Tells its port and, when
-// asked, what it cost and how its responses travelled.
+// The demo's server: the same http server, plain or upgraded by one line. Over IPC it tells its port and,
+// when asked, what a period cost it and how its responses travelled.
 import http from 'node:http';
 import type net from 'node:net';
-import { enableZeroCopy, isZeroCopy, type Reason } from '../../lib/index.js';
+import { enableZeroCopy, isZeroCopy, metrics, type Reason } from '../../lib/index.js';
+import { demoBody } from './content.js';
 
-const BODY_BYTES = 1024 * 1024;
+export type ServerRequest = 'start' | 'stop';
 
 export interface ServerTotals {
   readonly cpuSeconds: number;
@@ -12,48 +13,50 @@ export interface ServerTotals {
   readonly kernelCopiedSends: number;
   readonly unknownSends: number;
   readonly copiedBytes: number;
-  readonly reason: Reason | undefined;
+  /** Why zero copy is not used on some connection. */
+  readonly reason?: Reason;
 }
 
-const body = Buffer.alloc(BODY_BYTES);
-for (let i = 0; i < BODY_BYTES; i += 4) body.writeUInt32LE(Math.imul(i, 2654435761) >>> 0, i);
-
+const [kind, host] = process.argv.slice(2);
+const body = demoBody();
 const sockets = new Set<net.Socket>();
-const server = http.createServer((request, response) => {
-  sockets.add(request.socket);
-  response.end(body);
+const server = http.createServer((_request, response) => response.end(body));
+server.on('connection', (socket) => {
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
 });
-if (process.argv[2] === 'upgraded') enableZeroCopy(server);
+if (kind === 'upgraded') enableZeroCopy(server);
 
-function totals(cpuSeconds: number): ServerTotals {
-  let sum = { zeroCopySends: 0, kernelCopiedSends: 0, unknownSends: 0, copiedBytes: 0 };
-  let reason: Reason | undefined;
-  for (const socket of sockets) {
-    if (!isZeroCopy(socket)) continue;
-    const { stats } = socket.zeroCopy;
-    reason ??= socket.zeroCopy.reason;
-    sum = {
-      zeroCopySends: sum.zeroCopySends + stats.zeroCopySends,
-      kernelCopiedSends: sum.kernelCopiedSends + stats.kernelCopiedSends,
-      unknownSends: sum.unknownSends + stats.unknownSends,
-      copiedBytes: sum.copiedBytes + stats.copiedBytes,
-    };
-  }
-  return { cpuSeconds, ...sum, reason };
+let cpu = process.cpuUsage();
+let before = metrics().totals;
+
+function start(): void {
+  before = metrics().totals;
+  cpu = process.cpuUsage();
 }
 
-let start = process.cpuUsage();
-process.on('message', (message) => {
-  if (message === 'start') start = process.cpuUsage();
-  if (message === 'stop') {
-    const { user, system } = process.cpuUsage(start);
-    process.send?.(totals((user + system) / 1e6));
-    server.closeAllConnections();
-    server.close();
-    process.disconnect();
-  }
-});
+function stop(): ServerTotals {
+  const { user, system } = process.cpuUsage(cpu);
+  const { totals } = metrics();
+  const reason = [...sockets]
+    .map((socket) => (isZeroCopy(socket) ? socket.zeroCopy.reason : undefined))
+    .find((found) => found !== undefined);
+  return {
+    cpuSeconds: (user + system) / 1e6,
+    zeroCopySends: totals.zeroCopySends - before.zeroCopySends,
+    kernelCopiedSends: totals.kernelCopiedSends - before.kernelCopiedSends,
+    unknownSends: totals.unknownSends - before.unknownSends,
+    copiedBytes: totals.copiedBytes - before.copiedBytes,
+    ...(reason !== undefined && { reason }),
+  };
+}
 
-server.listen(0, process.argv[3], () => {
+process.on('message', (request: ServerRequest) => {
+  if (request === 'start') start();
+  process.send?.(request === 'start' ? {} : stop());
+});
+process.on('disconnect', () => process.exit(0));
+
+server.listen(0, host, () => {
   process.send?.({ port: (server.address() as net.AddressInfo).port });
 });
