@@ -2,6 +2,7 @@
 // {scenario, failure} for each, then {version}.
 import { behaviours } from '../../helpers/http-behaviours';
 import { bodies } from '../../helpers/http-bodies';
+import { earlyAnswers } from '../../helpers/http-early-answers';
 import { ends } from '../../helpers/http-ends';
 import { print } from '../../helpers/program-side';
 
@@ -12,7 +13,7 @@ export interface Outcome {
 }
 
 async function main(): Promise<void> {
-  for (const { title, run } of [...bodies, ...behaviours, ...ends]) {
+  for (const { title, run } of [...bodies, ...behaviours, ...ends, ...earlyAnswers]) {
     try {
       await run();
       print({ scenario: title } satisfies Outcome);
