@@ -24,6 +24,29 @@ export default tseslint.config(
     },
   },
   {
+    files: ['**/*.ts', '**/*.mts', '**/*.mjs'],
+    // A piece of a test that runs in another process has to stand in one function.
+    ignores: ['test/**'],
+    rules: {
+      'max-lines': ['error', 400],
+      'max-lines-per-function': ['error', 70],
+    },
+  },
+  {
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/node/internals.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector:
+            'MemberExpression[property.name=/^_(handle|unrefTimer|pendingData|pendingEncoding)$/]',
+          message: "lib/node/internals.ts has every use of Node's internals.",
+        },
+      ],
+    },
+  },
+  {
     files: ['lib/**/*.ts', 'lib/**/*.mts'],
     ignores: ['lib/node/clock.ts'],
     rules: {

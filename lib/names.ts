@@ -1,9 +1,4 @@
-// The seam between a stream and what sends its bytes. An engine takes jobs and answers twice for
-// each: *accepted* (the kernel has the bytes) and *released* (their memory may change again), in the
-// same call or in a later turn. Nothing above may assume which, and no user code runs in submit().
-import type { MutationWatch } from './memory/mutation.js';
-import type { SendTracker } from './observe/report.js';
-import type { Lease } from './memory/staging.js';
+// The names that users read: engines, states, and the reasons for copies.
 
 /** Who sends the bytes of a socket. */
 export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'copy';
@@ -36,26 +31,3 @@ export type Reason =
   | 'kernel-unsupported';
 
 export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';
-
-/** Consecutive pieces of a job that are sent the same way. */
-export interface Segment {
-  readonly zeroCopy: boolean;
-  readonly pieces: readonly Uint8Array[];
-  readonly bytes: number;
-  /** Who wants to know about each piece; undefined when nobody does. */
-  readonly trackers: readonly (SendTracker | undefined)[] | undefined;
-  /** For segments that are copied: why. */
-  readonly reason: Reason | undefined;
-}
-
-/** One write of the stream: all its bytes, in order. */
-export interface Job {
-  readonly segments: readonly Segment[];
-  readonly bytes: number;
-  /** Holds what was staged of it. */
-  readonly lease?: Lease | undefined;
-  /** Looks whether its buffers change before they are released. */
-  readonly watch?: MutationWatch | undefined;
-  /** Called once: the kernel accepted every byte, or the write failed. */
-  readonly accepted: (error?: Error) => void;
-}

@@ -17,7 +17,7 @@ import type { DatagramHost, DatagramSender } from './host.js';
 import type { EngineName, Reason } from '../names.js';
 import { DatagramWords } from './metadata.js';
 import { bufferSizeError, nodeError, systemError, unavailable } from '../errors.js';
-import { rethrowLater } from '../send/handbacks.js';
+import { rethrowLater, runInContext } from '../node/callbacks.js';
 import { SegmentationRoutes } from '../policy/segmentation.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
@@ -322,13 +322,7 @@ export class DatagramCore<Info>
   }
 
   emitError(error: Error): void {
-    this.#resource.runInAsyncScope(() => {
-      try {
-        this.socket.emit('error', error);
-      } catch (thrown) {
-        rethrowLater(thrown);
-      }
-    });
+    runInContext(this.#resource, () => this.socket.emit('error', error), undefined);
   }
 
   /** Asks the kernel how many datagrams it dropped on this socket. */

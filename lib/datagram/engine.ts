@@ -15,8 +15,7 @@ import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import { releaseLatency } from '../observe/aggregate.js';
-import { copiedUnpinnable } from '../send/unpinnable.js';
-import { DatagramBatch } from './batch.js';
+import { copiedUnpinnable, DatagramBatch } from './batch.js';
 import type { DatagramHost, DatagramSender } from './host.js';
 import type { SendKind } from '../send/engines/engine-host.js';
 

@@ -2,7 +2,7 @@
 // because no user code runs inside a submit.
 import { nextTick } from '../node/clock.js';
 import type { DatagramJob } from './job.js';
-import { rethrowLater } from '../send/handbacks.js';
+import { runInContext } from '../node/callbacks.js';
 import { compareReleased } from '../memory/mutation.js';
 
 /** Beyond this many jobs told the array is cut: a shift of each would move all. */
@@ -95,11 +95,9 @@ function settleJob(job: DatagramJob, receiver: object): void {
   job.isSettled = true;
   job.watch?.release();
   compareReleased();
-  try {
-    if (resource === undefined) callback(error ?? null, bytes);
-    else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);
-    else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
-  } catch (thrown) {
-    rethrowLater(thrown);
+  if (error === undefined || resource === undefined) {
+    runInContext(resource, callback, receiver, error ?? null, bytes);
+  } else {
+    runInContext(resource, callback as (error: Error) => void, receiver, error);
   }
 }

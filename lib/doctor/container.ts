@@ -1,7 +1,7 @@
 // Whether this process seems to live in a container, and which: remedies are given to whoever starts
 // it, then. Only hints: nothing says it for certain.
 import { existsSync } from 'node:fs';
-import { readText } from './files.js';
+import { readText } from '../node/proc.js';
 import type { Finding, Remedy } from './finding.js';
 
 export interface ContainerFacts {

@@ -4,7 +4,7 @@ import type { Native, NativeRingTrial } from '../native/binding.js';
 import { errnoName } from '../errors.js';
 import { describeRefusal, whyUntried } from '../native/submit-ring.js';
 import type { ContainerKind } from './container.js';
-import { readNumber } from './files.js';
+import { readNumber } from '../node/proc.js';
 import type { Finding, Remedy } from './finding.js';
 
 const { EACCES, ENOSYS, EPERM } = constants.errno;

@@ -9,7 +9,7 @@ import {
 } from '../policy/budget.js';
 import { DEFAULT_THRESHOLD_BYTES } from '../policy/threshold.js';
 import { type ContainerKind, sysctlRemedy } from './container.js';
-import { isWritable, readNumber, readText } from './files.js';
+import { isWritable, readNumber, readText } from '../node/proc.js';
 import { bytesText, type Finding, type Remedy } from './finding.js';
 
 const USUAL_PAGE_BYTES = 4096;

@@ -1,5 +1,6 @@
 // Sizes of pages: what is pinned is pinned by the page, and huge pages cost less to pin.
-import { readNumber, readText } from './files.js';
+import { readHugePageBytes } from '../memory/buffer-pool.js';
+import { readNumber, readText } from '../node/proc.js';
 import { bytesText, type Finding } from './finding.js';
 
 export interface PageFacts {
@@ -23,12 +24,6 @@ export function readPageFacts(): PageFacts {
     ...(hugePages === undefined ? {} : { hugePages }),
     ...(hugePageBytes === undefined ? {} : { hugePageBytes }),
   };
-}
-
-/** Of the huge pages that are reserved where nobody says which: 2 MiB, or 512 MiB with pages of 64 KiB. */
-export function readHugePageBytes(): number | undefined {
-  const size = /^Hugepagesize:\s*(\d+) kB$/m.exec(readText('/proc/meminfo') ?? '')?.[1];
-  return size === undefined ? undefined : Number(size) * 1024;
 }
 
 export function pageFinding(facts: PageFacts): Finding {

@@ -3,7 +3,7 @@
 // filter then drops it. Sockets of one protocol see received packets only.
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Native } from '../native/binding.js';
-import { readText } from './files.js';
+import { readText } from '../node/proc.js';
 import type { Finding } from './finding.js';
 
 export interface Tap {

@@ -5,7 +5,7 @@ import { constants } from 'node:buffer';
 import { constants as system } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from '../native/binding.js';
-import { readHugePageBytes } from '../doctor/pages.js';
+import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { foreignBuffer, invalidType, outOfRange, systemError } from '../errors.js';
 import { type PoolPiece, PoolSlab } from './pool-pins.js';
@@ -134,6 +134,12 @@ function open(options: ResolvedPoolOptions): Opened {
   refuseTransferOf(memory);
   const slab = new PoolSlab(memory, pageBytes);
   return { slab, reason: options.hugePages === false ? registerPool(memory) : HUGE_PAGES_REASON };
+}
+
+/** Of the huge pages that are reserved where nobody says which: 2 MiB, or 512 MiB with pages of 64 KiB. */
+export function readHugePageBytes(): number | undefined {
+  const size = /^Hugepagesize:\s*(\d+) kB$/m.exec(readText('/proc/meminfo') ?? '')?.[1];
+  return size === undefined ? undefined : Number(size) * 1024;
 }
 
 /**

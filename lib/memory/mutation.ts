@@ -5,10 +5,8 @@ import path from 'node:path';
 import { nextTick } from '../node/clock.js';
 import type { Native } from '../native/binding.js';
 import type { Counters } from '../observe/counters.js';
-import type { DatagramJob } from '../datagram/job.js';
 import { isDetached } from './detached.js';
 import { channels, publish } from '../observe/diagnostics.js';
-import type { Segment } from '../names.js';
 import { bufferMutated, type ZeroCopyError } from '../errors.js';
 import { pinPieces, unpinPieces, type PoolPiece } from './pool-pins.js';
 import type { Reactor } from '../native/reactor.js';
@@ -92,7 +90,7 @@ interface Watched {
  */
 export function watchSegments(
   verdict: MutationVerdict | undefined,
-  segments: readonly Segment[],
+  segments: readonly { readonly zeroCopy: boolean; readonly pieces: readonly Uint8Array[] }[],
   chunks: readonly { readonly chunk: Uint8Array | string }[],
   subject: MutationSubject,
   { native }: Reactor,
@@ -104,10 +102,15 @@ export function watchSegments(
   return theirs.length === 0 ? undefined : new MutationWatch(theirs, subject, verdict, native);
 }
 
-/** The same for the datagrams of a job that have at least `threshold` bytes. */
+/** The same for those datagrams of a send that have at least `threshold` bytes. */
 export function watchPayloads(
   verdict: MutationVerdict,
-  job: DatagramJob,
+  job: {
+    readonly callback: unknown;
+    readonly bytes: number;
+    readonly gathered: boolean;
+    readonly payloads: readonly Uint8Array[];
+  },
   threshold: number,
   subject: MutationSubject,
   { native }: Reactor,

@@ -6,7 +6,7 @@ import { nowMs } from '../node/clock.js';
 import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
 import { type Missing, missing } from './loader.js';
-import { rethrowLater } from '../send/handbacks.js';
+import { rethrowLater } from '../node/callbacks.js';
 import { memlockOf, processBudgetBytes } from '../policy/budget.js';
 import { LET_GO_MS } from '../policy/linger.js';
 import { WorkingBudget } from '../policy/working-budget.js';

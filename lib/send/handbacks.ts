@@ -2,7 +2,7 @@
 // send(), flush(). Pure but for the async context that each callback keeps, and for the watch on memory
 // that is about to be handed back.
 import { AsyncResource } from 'node:async_hooks';
-import { nextTick } from '../node/clock.js';
+import { runInContext } from '../node/callbacks.js';
 import { compareReleased } from '../memory/mutation.js';
 
 type Callback = (error?: Error | null) => void;
@@ -77,17 +77,6 @@ export class Handbacks {
 export function runHandback(handback: Omit<Handback, 'barrier'>): void {
   const { resource, callback, receiver, error } = handback;
   compareReleased();
-  try {
-    if (error === undefined) resource.runInAsyncScope(callback, receiver);
-    else resource.runInAsyncScope(callback, receiver, error);
-  } catch (thrown) {
-    rethrowLater(thrown);
-  }
-}
-
-/** Lets `thrown` surface as an uncaught exception after the present batch is done. */
-export function rethrowLater(thrown: unknown): void {
-  nextTick(() => {
-    throw thrown;
-  });
+  if (error === undefined) runInContext(resource, callback, receiver);
+  else runInContext(resource, callback, receiver, error);
 }

@@ -1,7 +1,6 @@
 // Memory that the kernel can read and cannot pin: memfd_secret(2), mappings of devices. A zero-copy send
 // of it fails with EFAULT where a copying one goes. Whose it is, is remembered by the ArrayBuffer, so
 // that it costs a failed system call once and not with every chunk.
-import type { DatagramJob } from '../datagram/job.js';
 import { tellFallback } from '../observe/diagnostics.js';
 import type { Reason } from '../names.js';
 import type { EngineHost } from './engines/engine-host.js';
@@ -16,26 +15,19 @@ export function isUnpinnable(view: Uint8Array): boolean {
 }
 
 /** Who sends, is told of it, and counts it. */
-type Sender = Pick<EngineHost, 'socket'> & { readonly counters: { unpinnableSends: number } };
+export type UnpinnableSender = Pick<EngineHost, 'socket'> & {
+  readonly counters: { unpinnableSends: number };
+};
 
 /** A zero-copy send of this memory failed, and a copying one did not. */
-export function foundUnpinnable({ socket, counters }: Sender, { buffer }: Uint8Array): void {
+export function foundUnpinnable(
+  { socket, counters }: UnpinnableSender,
+  { buffer }: Uint8Array,
+): void {
   any = true;
   known.add(buffer);
   counters.unpinnableSends++;
   tellFallback(socket, 'unpinnable-memory');
-}
-
-/**
- * The next datagram of a job was copied with others. What its memory is to blame for, it says itself in `copyNext`;
- * whose memory that is, is known where there is one payload.
- */
-export function copiedUnpinnable(sender: Sender, job: DatagramJob): void {
-  const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
-  const isKnown = payloads.some(isUnpinnable);
-  if (!isKnown && job.copyNext !== 'unpinnable-memory') return;
-  if (!isKnown && payloads.length === 1) foundUnpinnable(sender, payloads[0] as Uint8Array);
-  else sender.counters.unpinnableSends++;
 }
 
 /** Why what the cursor stands at is copied, although its segment may go without. Counts. */

@@ -1,6 +1,6 @@
 // Turns the chunks of one stream write into a job: what goes zero-copy, what is staged beside it,
 // what is copied. Decides by sizes and options only; touches no socket.
-import type { Segment } from '../names.js';
+import type { Segment } from '../send/job.js';
 import type { ResolvedOptions } from '../send/options.js';
 import type { SendTracker } from '../observe/report.js';
 import { commonArea, Staging } from '../memory/staging.js';

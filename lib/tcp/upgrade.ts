@@ -14,7 +14,8 @@ import {
 import { copyAll, type CopyHost } from './copy-now.js';
 import { NO_BYTES, type Counters } from '../observe/counters.js';
 import { tellFallback, tellResume } from '../observe/diagnostics.js';
-import type { EngineName, Job, Reason, State } from '../names.js';
+import type { EngineName, Reason, State } from '../names.js';
+import type { Job } from '../send/job.js';
 import type { EngineHost, SendKind } from '../send/engines/engine-host.js';
 import type { StreamEngine } from '../send/engines/stream-engine.js';
 import { hasDetached } from '../memory/detached.js';

@@ -2,7 +2,7 @@
 // kernel's UDP_CORK would always copy, and a backlog would be glued to what is corked behind it.
 import type { AsyncResource } from 'node:async_hooks';
 import type { SendCallback } from '../datagram/job.js';
-import { rethrowLater } from '../send/handbacks.js';
+import { runInContext } from '../node/callbacks.js';
 import type { SendReport } from '../observe/report.js';
 
 /** One send of a corked socket. */
@@ -26,12 +26,8 @@ export function callbackPart(
     return { payloads: copies, bytes, settle: undefined };
   }
   const settle: CorkedPart['settle'] = (error) => {
-    try {
-      if (error === null) resource.runInAsyncScope(callback, receiver, null, bytes);
-      else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
-    } catch (thrown) {
-      rethrowLater(thrown);
-    }
+    if (error === null) runInContext(resource, callback, receiver, null, bytes);
+    else runInContext(resource, callback as (error: Error) => void, receiver, error);
   };
   return { payloads, bytes, settle };
 }

@@ -1,6 +1,6 @@
 // Which chunks of a write go zero-copy, which are staged beside them, and which are copied.
 import assert from 'node:assert/strict';
-import type { Segment } from '../../lib/names';
+import type { Segment } from '../../lib/send/job';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../../lib/send/options';
 import { SendTracker } from '../../lib/observe/report';
 import { buildSegments, worthBytes, type Chunk } from '../../lib/tcp/job';

@@ -1,7 +1,8 @@
 // The io_uring engine: sends a job in submit(), one request after the other, each with its result. There is
 // no error queue: libuv never wakes for a notification.
 import { constants as osConstants } from 'node:os';
-import type { Reason, Segment } from '../../names.js';
+import type { Reason } from '../../names.js';
+import type { Segment } from '../job.js';
 import { bufferDetached, systemError } from '../../errors.js';
 import { cadenceBytes } from '../../policy/cadence.js';
 import { NO_SLOT } from '../../memory/registered-memory.js';

@@ -1,5 +1,6 @@
 // Where an engine stands in a job: which bytes the kernel accepted and which come next. Pure.
-import type { Job, Reason, Segment } from '../../names.js';
+import type { Reason } from '../../names.js';
+import type { Job, Segment } from '../job.js';
 import type { SendTracker } from '../../observe/report.js';
 
 /** Bytes of one send that somebody follows. */

@@ -2,7 +2,8 @@
 // descriptor; notifications come by the error queue.
 import { constants as osConstants } from 'node:os';
 import { nextTick } from '../../node/clock.js';
-import type { Reason, Segment } from '../../names.js';
+import type { Reason } from '../../names.js';
+import type { Segment } from '../job.js';
 import { bufferDetached, systemError } from '../../errors.js';
 import { alikeBytes, foundUnpinnable, whyCopied } from '../unpinnable.js';
 import type { JobCursor } from './job-cursor.js';

@@ -4,7 +4,8 @@
 import type { AsyncResource } from 'node:async_hooks';
 import { nextTick, setImmediate } from '../../node/clock.js';
 import { channels, publish, tellAbort } from '../../observe/diagnostics.js';
-import type { EngineName, Job, Reason, Segment } from '../../names.js';
+import type { EngineName, Reason } from '../../names.js';
+import type { Job, Segment } from '../job.js';
 import { bufferDetached } from '../../errors.js';
 import { Handbacks } from '../handbacks.js';
 import { InFlight, type SentEntry } from '../inflight.js';

@@ -1,8 +1,8 @@
 // What this environment (the main thread, or one worker) did so far, for monitoring.
-import { snapshotOf, type DatagramCounters } from './counters.js';
-import type { Reason } from '../names.js';
-import type { Histogram } from './histogram.js';
-import { startedReactor } from '../native/reactor.js';
+import { snapshotOf, type DatagramCounters } from './observe/counters.js';
+import type { Reason } from './names.js';
+import type { Histogram } from './observe/histogram.js';
+import { startedReactor } from './native/reactor.js';
 import {
   accounts,
   aborts,
@@ -10,7 +10,7 @@ import {
   refusedRegistrations,
   releaseLatency,
   type AbortReason,
-} from './aggregate.js';
+} from './observe/aggregate.js';
 
 /** Counts of one environment since it loaded this package. A snapshot. */
 export interface ProcessMetrics {

@@ -1,0 +1,10 @@
+// Raw IP sockets.
+// May import datagram, send, memory, native, observe, node and policy; not tcp, udp or packet.
+export { createRawSocket } from './create.js';
+export type {
+  RawDatagram,
+  RawRemoteInfo,
+  RawSendOptions,
+  RawSocketOptions,
+  ZeroCopyRawSocket,
+} from './types.js';

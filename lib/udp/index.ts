@@ -1,0 +1,10 @@
+// UDP: node:dgram's surface on a descriptor of our own, and on dgram itself where the addon does not load.
+// May import datagram, send, memory, native, observe, node and policy; not tcp, raw or packet.
+export { createUdpSocket } from './create.js';
+export type {
+  UdpDatagram,
+  UdpRemoteInfo,
+  UdpSendOptions,
+  UdpSocketOptions,
+  ZeroCopyUdpSocket,
+} from './types.js';
