@@ -122,13 +122,21 @@ function sizeOfSmall(chunks: readonly Chunk[], minimumChunk: number): number {
 }
 
 function connect(this: net.Socket, ...args: unknown[]): net.Socket {
+  return connectBy(upgrade(this).base.connect, this, args);
+}
+
+/** Connects an upgraded socket by `method`, a `connect` of its class. */
+export function connectBy(
+  method: net.Socket['connect'],
+  socket: net.Socket,
+  args: unknown[],
+): net.Socket {
   // Core puts its own `write` back when it connects (lib/net.js:Socket.prototype.connect).
-  const up = upgrade(this);
-  const before = handleOf(this);
-  const bytesBefore = bytesDispatched(this);
-  const result = up.base.connect.apply(this, args as Parameters<net.Socket['connect']>);
-  if (before !== handleOf(this)) up.handleReplaced(bytesBefore);
-  if (this.write !== write) this.write = write as net.Socket['write'];
+  const before = handleOf(socket);
+  const bytesBefore = bytesDispatched(socket);
+  const result = method.apply(socket, args as Parameters<net.Socket['connect']>);
+  if (before !== handleOf(socket)) upgrade(socket).handleReplaced(bytesBefore);
+  if (socket.write !== write) socket.write = write as net.Socket['write'];
   return result;
 }
 

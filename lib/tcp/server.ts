@@ -16,6 +16,11 @@ interface Brand {
   configure(options: ZeroCopyOptions | undefined): void;
 }
 
+/** Whether a server's connections are upgraded, or kept as they are, by what its program said. */
+export function isEnabledServer(server: net.Server): boolean {
+  return BRAND in server;
+}
+
 /** As enableZeroCopy() of a server. */
 export function enableOnServer(
   server: net.Server | http.Server,

@@ -1,41 +1,16 @@
 // TLS encrypts into memory of its own: such sockets and servers keep working exactly as they are, with
 // one warning for each process and a reason. Plain sockets below and beside TLS stay upgraded.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http2 from 'node:http2';
 import net from 'node:net';
-import os from 'node:os';
-import path from 'node:path';
 import tls from 'node:tls';
 import { connect, enableZeroCopy } from '../../lib/index';
+import { type Identity, makeIdentity } from '../helpers/identity';
 import { isolated } from '../helpers/isolated';
 import { addressOf, gather, loopback, sha256, STALLING_BYTES, take } from '../helpers/loopback';
 
 const LARGE = 1024 * 1024;
-
-interface Identity {
-  readonly key: string;
-  readonly cert: string;
-}
-
-/** A self-signed certificate, made anew so that none expires in the repository. */
-function makeIdentity(): Identity {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-tls-'));
-  const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')];
-  try {
-    const request = 'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost'.split(' ');
-    const made = spawnSync('openssl', [...request, '-keyout', key, '-out', cert]);
-    if (made.error !== undefined || made.status !== 0) {
-      const why = made.error?.message ?? made.stderr.toString();
-      assert.fail(`these tests need the openssl command to make a certificate: ${why}`);
-    }
-    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 describe('TLS', () => {
   const connections = loopback();

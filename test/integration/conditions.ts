@@ -57,6 +57,22 @@ export function startUpgraded(name: string, given: object, { place, node }: Cond
   return startProgram(`../../integration/programs/${name}`, given, { place, node, side: 'sender' });
 }
 
+/** Starts a program that does nothing for zero copy at the upgraded end. @param how for Node's command line */
+export function startRegistered(
+  name: string,
+  given: object,
+  { place, node, options }: Conditions,
+  how: '--import' | '--require' = '--import',
+): Program {
+  return startProgram(`../../integration/programs/${name}`, given, {
+    ...{ place, node, side: 'sender', nodeOptions: [how, 'msg-zerocopy/register'] },
+    env: {
+      MSG_ZEROCOPY_ENGINE: String(options.engine),
+      MSG_ZEROCOPY_THRESHOLD: String(options.threshold),
+    },
+  });
+}
+
 /** Starts a program of this folder at the other end. */
 export function startPlain(name: string, given: object, { place }: Conditions): Program {
   return startProgram(`../../integration/programs/${name}`, given, { place, side: 'receiver' });

@@ -1,4 +1,4 @@
-// The servers, each as its users write it and upgraded by one line.
+// The servers, each as its users write it and upgraded by one line, or by nothing in the program.
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -6,6 +6,7 @@ import http2 from 'node:http2';
 import type net from 'node:net';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import 'reflect-metadata'; // for Nest
 import express from 'express';
 import fastify from 'fastify';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../../lib/index';
@@ -14,7 +15,8 @@ import { content, jsonContent, type Route } from '../content';
 
 export interface Settings {
   readonly host: string;
-  readonly options: ZeroCopyOptions;
+  /** Of the upgrade; null: the program does nothing for it. */
+  readonly options: ZeroCopyOptions | null;
   /** The file of the route `file`. */
   readonly file: string;
 }
@@ -29,6 +31,10 @@ export interface Started {
 function endWithCallback(response: http.ServerResponse, stream: number): void {
   const body = content(stream);
   response.end(body, () => body.fill(OVERWRITTEN));
+}
+
+function upgraded<T extends net.Server>(server: T, options: ZeroCopyOptions | null): T {
+  return options === null ? server : enableZeroCopy(server, options);
 }
 
 async function closeHttp(server: http.Server): Promise<void> {
@@ -50,7 +56,7 @@ async function startHttp({ host, options, file }: Settings): Promise<Started> {
     const [, route, stream] = (request.url ?? '').split('/');
     routes[route as Route](response, Number(stream));
   });
-  enableZeroCopy(server, options);
+  upgraded(server, options);
   server.listen(0, host);
   await once(server, 'listening');
   return { server, close: () => closeHttp(server) };
@@ -71,7 +77,7 @@ async function startExpress({ host, options, file }: Settings): Promise<Started>
     // With a callback, a client that leaves is not reported as a failure of the handler.
     response.sendFile(path.resolve(file), () => undefined);
   });
-  const server = enableZeroCopy(app.listen(0, host), options);
+  const server = upgraded(app.listen(0, host), options);
   await once(server, 'listening');
   return { server, close: () => closeHttp(server) };
 }
@@ -92,9 +98,45 @@ async function startFastify({ host, options, file }: Settings): Promise<Started>
   app.get<Params>('/file/:stream', (_request, reply) => {
     reply.send(fs.createReadStream(file));
   });
-  enableZeroCopy(app.server, options);
+  upgraded(app.server, options);
   await app.listen({ port: 0, host });
   return { server: app.server, close: () => app.close() };
+}
+
+// With its decorators called as functions: the compiler is not told of them.
+async function startNest({ host, options, file }: Settings): Promise<Started> {
+  const { Controller, Get, Module, Param, Res, StreamableFile } = await import('@nestjs/common');
+  const { NestFactory } = await import('@nestjs/core');
+  class Answers {
+    buffer(response: http.ServerResponse, stream: string): void {
+      response.end(content(Number(stream)));
+    }
+    callback(response: http.ServerResponse, stream: string): void {
+      endWithCallback(response, Number(stream));
+    }
+    json(stream: string): object {
+      return jsonContent(Number(stream));
+    }
+    file(): unknown {
+      return new StreamableFile(fs.createReadStream(file), {
+        type: 'application/octet-stream',
+      }).setErrorHandler(() => undefined);
+    }
+  }
+  const methods = { buffer: [Res(), Param('stream')], callback: [Res(), Param('stream')] };
+  const all = { ...methods, json: [Param('stream')], file: [] };
+  for (const [route, parameters] of Object.entries(all)) {
+    parameters.forEach((decorate, i) => decorate(Answers.prototype, route, i));
+    const method = Object.getOwnPropertyDescriptor(Answers.prototype, route);
+    Get(`${route}/:stream`)(Answers.prototype, route, method as PropertyDescriptor);
+  }
+  Controller()(Answers);
+  class Root {}
+  Module({ controllers: [Answers] })(Root);
+  const app = await NestFactory.create(Root, { logger: false, forceCloseConnections: true });
+  const server = upgraded(app.getHttpServer() as http.Server, options);
+  await app.listen(0, host);
+  return { server, close: () => app.close() };
 }
 
 // http2 without TLS. Node's http2 writes natively: the upgrade changes nothing.
@@ -111,7 +153,7 @@ async function startHttp2({ host, options, file }: Settings): Promise<Started> {
   });
   const sessions = new Set<http2.ServerHttp2Session>();
   server.on('session', (session) => sessions.add(session));
-  enableZeroCopy(server, options);
+  upgraded(server, options);
   server.listen(0, host);
   await once(server, 'listening');
   const close = async (): Promise<void> => {
@@ -127,6 +169,7 @@ export const frameworks = {
   http: startHttp,
   express: startExpress,
   fastify: startFastify,
+  nest: startNest,
   http2: startHttp2,
 };
 export type Framework = keyof typeof frameworks;

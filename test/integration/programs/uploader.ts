@@ -1,4 +1,4 @@
-// Clients that upload, each upgraded by one line. Writes the hashes that the receiver answered, those of what
+// Clients that upload, each upgraded by one line, or by nothing in the program. Writes the hashes that the receiver answered, those of what
 // was sent, and what went zero-copy; ends by itself.
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
@@ -19,7 +19,8 @@ export interface UploaderArgument {
   readonly host: string;
   readonly port: number;
   readonly rawPort: number;
-  readonly options: ZeroCopyOptions;
+  /** Of the upgrade; null: the program does nothing for it. */
+  readonly options: ZeroCopyOptions | null;
   /** For uploads that come from a file. */
   readonly file: string;
 }
@@ -43,6 +44,7 @@ type Upload = (path: string, stream: number) => Promise<string>;
 
 // The channel tells of the built-in fetch() as well, which is undici.
 function upgradeEveryUndici(): void {
+  if (options === null) return;
   subscribe('undici:client:connected', (message) => {
     enableZeroCopy((message as { socket: net.Socket }).socket, options);
   });
@@ -51,6 +53,7 @@ function upgradeEveryUndici(): void {
 // The other way, for one dispatcher.
 function connector(): undici.buildConnector.connector {
   const connectPlain = undici.buildConnector({});
+  if (options === null) return connectPlain;
   return (target, callback) =>
     connectPlain(target, (...result) => {
       if (result[1] !== null) enableZeroCopy(result[1], options);
@@ -69,8 +72,10 @@ async function withDispatcher(
 
 function agentUpload(): Upload {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  agent.createConnection = (target) =>
-    connect({ ...(target as net.NetConnectOpts), zeroCopy: options });
+  if (options !== null) {
+    agent.createConnection = (target) =>
+      connect({ ...(target as net.NetConnectOpts), zeroCopy: options });
+  }
   return async (path, stream) => {
     const request = http.request({
       ...{ host: given.host, port: given.port, path, agent, method: 'POST' },
@@ -133,7 +138,10 @@ const clients = {
   'http.Agent': agentUpload,
   'stream.pipeline': (): Upload => () => {
     const { host, rawPort: port } = given;
-    return upload(connect({ host, port, zeroCopy: options, allowHalfOpen: true }));
+    const target = { host, port, allowHalfOpen: true };
+    return upload(
+      options === null ? net.connect(target) : connect({ ...target, zeroCopy: options }),
+    );
   },
 };
 

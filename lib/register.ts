@@ -1,0 +1,141 @@
+// `node --import msg-zerocopy/register app.js`, or --require: every server and every client connection of
+// the process is upgraded, without a change of the program. To import this file is all; once is enough.
+//
+// Servers announce themselves on Node's diagnostics channels. Clients do not, in time: some versions of
+// Node publish 'net.client.socket' from net.connect() only, which `new net.Socket().connect()` does not
+// pass, and later ones in the middle of connect(), just before they put Node's own `write` back. So
+// `connect` of net.Socket's prototype is wrapped, which works beside whoever else wraps it.
+import { subscribe } from 'node:diagnostics_channel';
+import { writeSync } from 'node:fs';
+import net from 'node:net';
+import tls from 'node:tls';
+import { isMainThread, threadId } from 'node:worker_threads';
+import { capabilities, enableZeroCopy, isZeroCopy, metrics } from './index.js';
+import { environmentOptions, type EnvironmentOptions } from './tcp/environment.js';
+import { connectBy } from './tcp/overrides.js';
+import { isEnabledServer } from './tcp/server.js';
+import { VERSION } from './version.js';
+
+const REGISTERED = Symbol.for('msg-zerocopy.register');
+
+/** What was upgraded so far, and what was left alone. */
+const upgraded = { servers: 0, accepted: 0, clients: 0, tlsServers: 0, tlsClients: 0 };
+
+function upgradeServer(server: net.Server, { options }: EnvironmentOptions): void {
+  if (server instanceof tls.Server) upgraded.tlsServers++;
+  else if (!isEnabledServer(server)) {
+    // Otherwise the program enables zero copy by itself, and keeps its options.
+    enableZeroCopy(server, options);
+    upgraded.servers++;
+  }
+}
+
+// What a server accepts that listened before this file was loaded, or that says nothing when it listens
+// (Node 22.0 is one). It is published behind the listeners of 'connection', which may have written already.
+function upgradeAccepted(socket: net.Socket, { options }: EnvironmentOptions): void {
+  const { server } = socket as { server?: unknown };
+  if (server instanceof tls.Server || socket instanceof tls.TLSSocket || isZeroCopy(socket)) return;
+  enableZeroCopy(socket, options);
+  upgraded.accepted++;
+}
+
+function watchServers(found: EnvironmentOptions): void {
+  subscribe('tracing:net.server.listen:asyncStart', (message) =>
+    upgradeServer((message as { server: net.Server }).server, found),
+  );
+  subscribe('net.server.socket', (message) =>
+    upgradeAccepted((message as { socket: net.Socket }).socket, found),
+  );
+}
+
+function watchClients({ options }: EnvironmentOptions): void {
+  const { prototype } = net.Socket;
+  const original = prototype.connect;
+  const connect = function connect(this: net.Socket, ...args: unknown[]): net.Socket {
+    if (this instanceof tls.TLSSocket) upgraded.tlsClients++;
+    else if (this instanceof net.Socket && !isZeroCopy(this)) {
+      enableZeroCopy(this, options);
+      upgraded.clients++;
+      // Not by the socket's own `connect`: whoever wrapped this one would see the connection twice.
+      return connectBy(original, this, args);
+    }
+    return original.apply(this, args as Parameters<net.Socket['connect']>);
+  };
+  prototype.connect = connect as net.Socket['connect'];
+}
+
+// --- MSG_ZEROCOPY_LOG=1 ---------------------------------------------------------------------------
+
+const STANDARD_ERROR = 2;
+
+// At once, so that process.exit() does not lose it.
+function say(text: string): void {
+  const thread = isMainThread ? '' : `, worker ${threadId}`;
+  try {
+    writeSync(
+      STANDARD_ERROR,
+      `msg-zerocopy ${VERSION} (process ${process.pid}${thread}): ${text}\n`,
+    );
+  } catch {
+    // Nobody reads it, or not now: EPIPE, EAGAIN, EBADF.
+  }
+}
+
+/** What will be upgraded, and by which engines. */
+function sayAtStart({ include }: EnvironmentOptions): void {
+  const { addon, tcp } = capabilities();
+  const engines = [
+    ...(tcp.io_uring.support === 'yes' ? ['io_uring'] : []),
+    ...(tcp.msg_zerocopy.ipv4.support === 'yes' ? ['msg_zerocopy'] : []),
+  ];
+  const how =
+    engines.length > 0
+      ? `engines: ${engines.join(', ')}`
+      : `everything is copied: ${addon.reason ?? tcp.msg_zerocopy.ipv4.reason ?? 'no engine'}`;
+  say(`upgrades each ${[...include].join(' and ')}, but TLS and http2; ${how}`);
+}
+
+/** What was upgraded, what not, and how the bytes travelled. */
+function sayAtExit(): void {
+  const { totals, fallbacks } = metrics();
+  const reasons = Object.entries(fallbacks).map(([reason, times]) => `${reason} ${times} times`);
+  say(
+    `upgraded ${upgraded.servers} servers, ${upgraded.accepted} connections of others and ` +
+      `${upgraded.clients} clients; left alone ${upgraded.tlsServers} TLS servers and ` +
+      `${upgraded.tlsClients} TLS clients; ${totals.zeroCopyBytes} bytes went zero-copy, ` +
+      `${totals.copiedBytes} were copied; paused or refused: ${reasons.join(', ') || 'never'}`,
+  );
+}
+
+// --------------------------------------------------------------------------------------------------
+
+function register(): void {
+  let found: EnvironmentOptions;
+  try {
+    found = environmentOptions();
+  } catch (error) {
+    // To stop somebody's program for it would be worse, to guess what was meant as well.
+    const { message } = error as Error;
+    const remedy = 'Nothing is upgraded until this variable is corrected or unset';
+    process.emitWarning(
+      `${message}. ${remedy}: see "Without a change of the program" in README.md`,
+      {
+        type: 'MsgZeroCopyWarning',
+        code: 'ZC_REGISTER',
+      },
+    );
+    return;
+  }
+  if (found.include.has('server')) watchServers(found);
+  if (found.include.has('client')) watchClients(found);
+  if (found.logs) {
+    sayAtStart(found);
+    process.on('exit', sayAtExit);
+  }
+}
+
+// By --import and --require at once, by NODE_OPTIONS beside either, or by a second copy of this package.
+if (!(REGISTERED in globalThis)) {
+  Object.defineProperty(globalThis, REGISTERED, { value: true });
+  register();
+}

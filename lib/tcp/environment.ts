@@ -1,0 +1,90 @@
+// The options of a process that is upgraded without a change of its program: they come from the
+// environment. A value that cannot be right is refused, never guessed: a mistyped `copy` must not switch on
+// what it was to switch off.
+import { outOfRange } from '../errors.js';
+import { resolveOptions, type ZeroCopyOptions } from '../send/options.js';
+
+/** What `msg-zerocopy/register` upgrades. */
+const PARTS = ['server', 'client'] as const;
+type Part = (typeof PARTS)[number];
+
+export interface EnvironmentOptions {
+  readonly include: ReadonlySet<Part>;
+  readonly options: ZeroCopyOptions;
+  /** Says on standard error what was upgraded. */
+  readonly logs: boolean;
+}
+
+type Read<T> = (value: string) => T | undefined;
+
+function oneOf<const T extends string>(...allowed: readonly T[]): { read: Read<T>; takes: string } {
+  return {
+    read: (value) => allowed.find((item) => item === value),
+    takes: allowed.map((item) => `'${item}'`).join(' or '),
+  };
+}
+
+const bytes = {
+  read: (value: string) => (/^\d{1,15}$/.test(value) ? Number(value) : undefined),
+  takes: 'a whole number of bytes',
+};
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+const milliseconds = {
+  read: (value: string) =>
+    /^\d{1,10}$/.test(value) && Number(value) <= LONGEST_TIMER_MS ? Number(value) : undefined,
+  takes: `a whole number of milliseconds, up to ${LONGEST_TIMER_MS}`,
+};
+
+// MSG_ZEROCOPY_ENGINE and MSG_ZEROCOPY_THRESHOLD are read with the defaults of every upgrade.
+const OPTIONS = {
+  MSG_ZEROCOPY_SOURCE: { option: 'source', ...oneOf('any', 'pool') },
+  MSG_ZEROCOPY_CALLBACK_AT: { option: 'callbackAt', ...oneOf('release', 'accept') },
+  MSG_ZEROCOPY_MAX_PENDING_BYTES: { option: 'maxPendingBytes', ...bytes },
+  MSG_ZEROCOPY_MAX_STAGED_BYTES: { option: 'maxStagedBytes', ...bytes },
+  MSG_ZEROCOPY_LINGER_TIMEOUT_MS: { option: 'lingerTimeoutMs', ...milliseconds },
+  MSG_ZEROCOPY_DETECT_MUTATION: { option: 'detectMutation', ...oneOf('warn', 'throw') },
+} as const satisfies Record<
+  string,
+  { option: keyof ZeroCopyOptions; read: Read<string | number>; takes: string }
+>;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function include(environment: Environment): ReadonlySet<Part> {
+  const value = environment['MSG_ZEROCOPY_INCLUDE'];
+  if (value === undefined || value === '') return new Set(PARTS);
+  const parts = value.split(',').map((part) => part.trim());
+  for (const part of parts) {
+    if (!(PARTS as readonly string[]).includes(part)) {
+      const allowed = `any of ${PARTS.join(', ')}, with commas between them`;
+      throw outOfRange('MSG_ZEROCOPY_INCLUDE', allowed, `'${value}'`);
+    }
+  }
+  return new Set(parts as Part[]);
+}
+
+function logs(environment: Environment): boolean {
+  const value = environment['MSG_ZEROCOPY_LOG'];
+  if (value === undefined || value === '' || value === '0') return false;
+  if (value === '1') return true;
+  throw outOfRange('MSG_ZEROCOPY_LOG', "'1' or '0'", `'${value}'`);
+}
+
+/**
+ * Reads what the process is to be upgraded with. Variables that are empty count as absent.
+ * Throws: ERR_OUT_OF_RANGE, with the variable's name, what it takes and what it was.
+ */
+export function environmentOptions(environment: Environment = process.env): EnvironmentOptions {
+  const options: Record<string, unknown> = {};
+  for (const [variable, { option, read, takes }] of Object.entries(OPTIONS)) {
+    const value = environment[variable];
+    if (value === undefined || value === '') continue;
+    const found = read(value);
+    if (found === undefined) throw outOfRange(variable, takes, `'${value}'`);
+    options[option] = found;
+  }
+  resolveOptions(options); // and with it the variables that it reads by itself
+  return { include: include(environment), options, logs: logs(environment) };
+}

@@ -1,0 +1,260 @@
+// `--require msg-zerocopy/register` beside what a program does by itself, and what it leaves alone.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { makeIdentity } from '../helpers/identity';
+import { forEachTestNode } from '../helpers/test-nodes';
+
+const ROOT = path.resolve(__dirname, '../../..');
+
+interface Ran<T> {
+  /** What the program printed, one line of JSON. */
+  readonly answer: T;
+  readonly stderr: string;
+}
+
+interface Surroundings {
+  readonly node?: string;
+  readonly nodeOptions?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const REGISTER = ['--require', 'msg-zerocopy/register'];
+
+// What every program of this file begins with. Each `gather` compares what a connection brought.
+const PRELUDE = `
+const net = require('node:net'), http = require('node:http'), { once } = require('node:events');
+const { enableZeroCopy, isZeroCopy, metrics } = require('msg-zerocopy');
+const body = Buffer.alloc(1024 * 1024, 'some bytes');
+const listen = async (server, ...where) => {
+  server.listen(...(where.length > 0 ? where : [0, '127.0.0.1']));
+  await once(server, 'listening');
+  return server.address();
+};
+const gather = async (socket) => {
+  const parts = [];
+  for await (const part of socket) parts.push(part);
+  return Buffer.concat(parts).equals(body);
+};
+const print = (answer) => console.log(JSON.stringify(answer));
+`;
+
+function run<T>(program: string, { node, nodeOptions = REGISTER, env }: Surroundings = {}): Ran<T> {
+  const script = `${PRELUDE}(async () => {${program}})();`;
+  const { status, stdout, stderr } = spawnSync(
+    node ?? process.execPath,
+    [...nodeOptions, '-e', script],
+    {
+      ...{ cwd: ROOT, encoding: 'utf8', timeout: 20_000 },
+      env: { ...process.env, ...env },
+    },
+  );
+  assert.equal(status, 0, stderr);
+  return { answer: JSON.parse(stdout) as T, stderr };
+}
+
+/** A server that says whether what it accepted was upgraded, and a client that reads from it. */
+const BOTH_ENDS = `
+const accepted = [];
+const server = net.createServer((socket) => {
+  accepted.push(isZeroCopy(socket));
+  socket.end(body);
+});
+const { port } = await listen(server);
+const client = net.connect(port, '127.0.0.1');
+const whole = await gather(client);
+server.close();
+print({ accepted, client: isZeroCopy(client), whole });
+`;
+
+interface BothEnds {
+  readonly accepted: readonly boolean[];
+  readonly client: boolean;
+  readonly whole: boolean;
+}
+
+function declare(node: string): void {
+  for (const [include, accepted, client] of [
+    ['', true, true],
+    ['server', true, false],
+    ['client', false, true],
+  ] as const) {
+    it(`upgrades what MSG_ZEROCOPY_INCLUDE='${include}' names`, () => {
+      const { answer, stderr } = run<BothEnds>(BOTH_ENDS, {
+        node,
+        env: { MSG_ZEROCOPY_INCLUDE: include },
+      });
+      assert.deepEqual(answer, { accepted: [accepted], client, whole: true });
+      assert.equal(stderr, '');
+    });
+  }
+
+  for (const [variable, value] of [
+    ['MSG_ZEROCOPY_INCLUDE', 'sever'],
+    ['MSG_ZEROCOPY_ENGINE', 'cpy'],
+    ['MSG_ZEROCOPY_THRESHOLD', '64K'],
+  ] as const) {
+    it(`upgrades nothing and warns once with the remedy, when ${variable} is '${value}'`, () => {
+      const { answer, stderr } = run<BothEnds>(BOTH_ENDS, { node, env: { [variable]: value } });
+      assert.deepEqual(answer, { accepted: [false], client: false, whole: true });
+      assert.equal(stderr.match(/ZC_REGISTER/g)?.length, 1, stderr);
+      assert.ok(stderr.includes(`"${variable}" is out of range`), stderr);
+      assert.match(stderr, /Nothing is upgraded until this variable is corrected or unset/);
+    });
+  }
+
+  it('keeps the options of a server that its program enables, before or after it listens', () => {
+    const program = `
+      const off = { engine: 'copy' };
+      const first = enableZeroCopy(http.createServer((request, response) => response.end(body)), off);
+      const last = http.createServer((request, response) => response.end(body));
+      const ports = [(await listen(first)).port, (await listen(last)).port];
+      enableZeroCopy(last, off);
+      const reasons = [];
+      for (const server of [first, last])
+        server.on('connection', (socket) => reasons.push(socket.zeroCopy.reason));
+      for (const port of ports) {
+        const [response] = await once(http.get({ port, host: '127.0.0.1', agent: false }), 'response');
+        reasons.push(await gather(response));
+      }
+      first.close();
+      last.close();
+      print({ reasons, listeners: first.listenerCount('connection') });`;
+    const { answer } = run<{ reasons: unknown[]; listeners: number }>(program, { node });
+    // http's own listener, this package's and the program's.
+    assert.deepEqual(answer, { reasons: ['disabled', true, 'disabled', true], listeners: 3 });
+  });
+
+  it('upgrades once when it is loaded three times', () => {
+    const nodeOptions = [...REGISTER, ...REGISTER, '--import', 'msg-zerocopy/register'];
+    const program = `
+      const server = net.createServer(() => undefined);
+      const before = server.listenerCount('connection');
+      await listen(server);
+      server.close();
+      print(server.listenerCount('connection') - before);`;
+    assert.equal(run<number>(program, { node, nodeOptions }).answer, 1);
+  });
+
+  it('upgrades later connections of a server that listened before it was loaded', () => {
+    const program = `
+      const upgraded = [];
+      const server = net.createServer((socket) => {
+        upgraded.push(isZeroCopy(socket));
+        setImmediate(() => {
+          upgraded.push(isZeroCopy(socket));
+          socket.end(body);
+        });
+      });
+      const { port } = await listen(server);
+      require('msg-zerocopy/register');
+      const whole = await gather(net.connect(port, '127.0.0.1'));
+      server.close();
+      print({ upgraded, whole });`;
+    const { answer } = run<unknown>(program, { node, nodeOptions: [] });
+    assert.deepEqual(answer, { upgraded: [false, true], whole: true });
+  });
+
+  it('leaves a socket of its program that connects again upgraded, and its bytes right', () => {
+    const program = `
+      const received = [];
+      const server = net.createServer((socket) => void gather(socket).then((whole) => {
+        received.push(whole);
+        socket.end();
+      }));
+      server.on('connection', (socket) => (socket.allowHalfOpen = true));
+      const { port } = await listen(server);
+      const socket = new net.Socket();
+      for (let i = 0; i < 3; i++) {
+        socket.connect(port, '127.0.0.1');
+        socket.end(body);
+        socket.resume();
+        await once(socket, 'close');
+      }
+      server.close();
+      print({ received, zeroCopyBytes: metrics().totals.zeroCopyBytes, open: metrics().openSockets });`;
+    const env = { MSG_ZEROCOPY_ENGINE: 'msg_zerocopy', MSG_ZEROCOPY_THRESHOLD: '1' };
+    const { answer } = run<unknown>(program, { node, env });
+    const zeroCopyBytes = 3 * 1024 * 1024;
+    assert.deepEqual(answer, { received: [true, true, true], zeroCopyBytes, open: 0 });
+  });
+
+  it('copies over a Unix-domain socket, and every byte is right', () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-register-'));
+    try {
+      const program = `
+        const server = net.createServer((socket) => socket.end(body));
+        await listen(server, ${JSON.stringify(path.join(folder, 'socket'))});
+        const client = net.connect(server.address());
+        const whole = await gather(client);
+        server.close();
+        print({ whole, fallbacks: metrics().fallbacks });`;
+      const { answer } = run<unknown>(program, { node });
+      assert.deepEqual(answer, { whole: true, fallbacks: { 'not-tcp': 1 } });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('copies where addons are not allowed, and every byte is right', () => {
+    const nodeOptions = ['--no-addons', ...REGISTER];
+    const env = { MSG_ZEROCOPY_LOG: '1' };
+    const { answer, stderr } = run<BothEnds>(BOTH_ENDS, { node, nodeOptions, env });
+    assert.deepEqual(answer, { accepted: [true], client: true, whole: true });
+    assert.match(stderr, /everything is copied: .*--no-addons/);
+  });
+
+  it('says with MSG_ZEROCOPY_LOG=1 what it upgrades, and at the end what it did', () => {
+    const env = { MSG_ZEROCOPY_LOG: '1', MSG_ZEROCOPY_ENGINE: 'msg_zerocopy' };
+    const { stderr } = run<BothEnds>(BOTH_ENDS, { node, env });
+    const [first, last, ...more] = stderr.trimEnd().split('\n');
+    assert.deepEqual(more, []);
+    assert.match(
+      String(first),
+      /^msg-zerocopy [\d.]+ \(process \d+\): upgrades each server and client, but TLS and http2; engines: .*msg_zerocopy$/,
+    );
+    assert.match(
+      String(last),
+      /upgraded 1 servers, 0 connections of others and 1 clients; left alone 0 TLS servers and 0 TLS clients; 1048576 bytes went zero-copy, \d+ were copied/,
+    );
+  });
+
+  it('leaves TLS alone without a word, also where it begins on a connection that was upgraded', () => {
+    const identity = makeIdentity();
+    const program = `
+      const tls = require('node:tls'), https = require('node:https');
+      const identity = JSON.parse(process.env.IDENTITY);
+      const trust = { ca: identity.cert, host: '127.0.0.1', checkServerIdentity: () => undefined };
+      const server = https.createServer(identity, (request, response) => response.end(body));
+      const { port } = await listen(server);
+      const request = https.get({ ...trust, port, agent: false });
+      const [response] = await once(request, 'response');
+      const whole = [await gather(response)];
+      server.close();
+      // Either end sends its greeting in plain, and then starts TLS.
+      const greeter = net.createServer((plain) => {
+        plain.write('hello');
+        const secure = new tls.TLSSocket(plain, { ...identity, isServer: true });
+        secure.end(body);
+      });
+      const plain = net.connect((await listen(greeter)).port, '127.0.0.1');
+      await once(plain, 'readable');
+      const hello = String(plain.read(5));
+      whole.push(await gather(tls.connect({ ...trust, socket: plain })));
+      greeter.close();
+      print({ whole, hello, upgraded: isZeroCopy(plain), tls: isZeroCopy(request.socket) });`;
+    const env = { IDENTITY: JSON.stringify(identity), MSG_ZEROCOPY_LOG: '1' };
+    const { answer, stderr } = run<unknown>(program, { node, env });
+    assert.deepEqual(answer, { whole: [true, true], hello: 'hello', upgraded: true, tls: false });
+    assert.doesNotMatch(stderr, /Warning/);
+    assert.match(stderr, /left alone 1 TLS servers and 1 TLS clients/);
+  });
+}
+
+describe('msg-zerocopy/register', () => {
+  declare(process.execPath);
+
+  forEachTestNode((node, version) => describe(`under ${version}`, () => declare(node)));
+});

@@ -1,0 +1,69 @@
+// What `msg-zerocopy/register` reads from the environment.
+import assert from 'node:assert/strict';
+import { environmentOptions } from '../../lib/tcp/environment';
+
+describe('options from the environment', () => {
+  it('upgrades servers and clients with the defaults when nothing is set, or set to nothing', () => {
+    const empty = { MSG_ZEROCOPY_INCLUDE: '', MSG_ZEROCOPY_SOURCE: '', MSG_ZEROCOPY_LOG: '' };
+    for (const environment of [{}, empty]) {
+      const { include, options, logs } = environmentOptions(environment);
+      assert.deepEqual([...include], ['server', 'client']);
+      assert.deepEqual(options, {});
+      assert.equal(logs, false);
+    }
+  });
+
+  it('takes each option by its own variable', () => {
+    const { include, options, logs } = environmentOptions({
+      MSG_ZEROCOPY_INCLUDE: 'client',
+      MSG_ZEROCOPY_SOURCE: 'pool',
+      MSG_ZEROCOPY_CALLBACK_AT: 'accept',
+      MSG_ZEROCOPY_MAX_PENDING_BYTES: '1048576',
+      MSG_ZEROCOPY_MAX_STAGED_BYTES: '0',
+      MSG_ZEROCOPY_LINGER_TIMEOUT_MS: '5000',
+      MSG_ZEROCOPY_DETECT_MUTATION: 'throw',
+      MSG_ZEROCOPY_LOG: '1',
+    });
+    assert.deepEqual([...include], ['client']);
+    assert.deepEqual(options, {
+      source: 'pool',
+      callbackAt: 'accept',
+      maxPendingBytes: 1048576,
+      maxStagedBytes: 0,
+      lingerTimeoutMs: 5000,
+      detectMutation: 'throw',
+    });
+    assert.equal(logs, true);
+  });
+
+  it('takes a list with blanks, in any order', () => {
+    const { include } = environmentOptions({ MSG_ZEROCOPY_INCLUDE: ' client , server' });
+    assert.deepEqual([...include].sort(), ['client', 'server']);
+  });
+
+  for (const [variable, value, takes] of [
+    ['MSG_ZEROCOPY_INCLUDE', 'servers', 'server, client'],
+    ['MSG_ZEROCOPY_INCLUDE', 'server,', 'server, client'],
+    ['MSG_ZEROCOPY_INCLUDE', 'server;client', 'server, client'],
+    ['MSG_ZEROCOPY_SOURCE', 'Pool', "'any' or 'pool'"],
+    ['MSG_ZEROCOPY_CALLBACK_AT', 'released', "'release' or 'accept'"],
+    ['MSG_ZEROCOPY_MAX_PENDING_BYTES', '16M', 'a whole number of bytes'],
+    ['MSG_ZEROCOPY_MAX_PENDING_BYTES', '-1', 'a whole number of bytes'],
+    ['MSG_ZEROCOPY_MAX_STAGED_BYTES', '1e3', 'a whole number of bytes'],
+    ['MSG_ZEROCOPY_LINGER_TIMEOUT_MS', '2147483648', 'up to 2147483647'],
+    ['MSG_ZEROCOPY_LINGER_TIMEOUT_MS', '5s', 'a whole number of milliseconds'],
+    ['MSG_ZEROCOPY_DETECT_MUTATION', 'true', "'warn' or 'throw'"],
+    ['MSG_ZEROCOPY_LOG', 'yes', "'1' or '0'"],
+  ] as const) {
+    it(`refuses ${variable}=${value}, and says what it takes`, () => {
+      assert.throws(
+        () => environmentOptions({ [variable]: value }),
+        (error: Error & { code?: string }) =>
+          error.code === 'ERR_OUT_OF_RANGE' &&
+          error.message.includes(`"${variable}"`) &&
+          error.message.includes(takes) &&
+          error.message.includes(`'${value}'`),
+      );
+    });
+  }
+});
