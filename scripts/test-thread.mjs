@@ -12,11 +12,11 @@ import { runtime } from './runtimes.mjs';
 const ADDON = path.join(root, 'build-thread/Debug/msg_zerocopy.node');
 
 const TESTS = [
-  'boundary/worker.test.js',
-  'boundary/exit.test.js',
-  'boundary/io-uring-exit.test.js',
-  'boundary/metrics.test.js',
-  'boundary/udp-memory.test.js',
+  'process/worker.test.js',
+  'process/exit.test.js',
+  'process/io-uring-exit.test.js',
+  'process/metrics.test.js',
+  'socket/udp-memory.test.js',
 ].map((file) => path.join('dist/test', file));
 
 /** Debian's sh crashes with ThreadSanitizer preloaded, and the rig is set up by it. */

@@ -13,11 +13,11 @@ const ADDON = path.join(root, 'build-debug/Debug/msg_zerocopy.node');
 
 // In one process, with little JavaScript: Node is some fifty times slower here.
 const TESTS = [
-  'boundary/arguments.test.js',
-  'boundary/udp-arguments.test.js',
-  'boundary/hash.test.js',
-  'boundary/detached.test.js',
-  'boundary/udp-promises.test.js',
+  'socket/arguments.test.js',
+  'socket/udp-arguments.test.js',
+  'socket/hash.test.js',
+  'socket/detached.test.js',
+  'socket/udp-promises.test.js',
 ].map((file) => path.join('dist/test', file));
 
 const ERROR = /<error>.*?<\/error>/gs;
@@ -59,7 +59,7 @@ function isCleanAlone(name, program, argv) {
 }
 
 function kernelIsClean() {
-  const sources = ['test/kernel/errqueue_test.cc', 'native/kernel/errqueue.cc'];
+  const sources = ['test/unit/errqueue_test.cc', 'native/kernel/errqueue.cc'];
   const tests = [['errqueue_test', compile(sources, 'errqueue_test'), []]];
   for (const target of targets()) {
     tests.push([`fuzz/${target}`, build(target, 'plain', temporary), inputs(target)]);

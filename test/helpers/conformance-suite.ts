@@ -1,5 +1,5 @@
 // The conformance suite: every scenario, over every engine and every family of addresses.
-import type { ConformanceParams } from '../rig/programs/conformance';
+import type { ConformanceParams } from '../scenarios/conformance';
 import { FAMILIES, type Place } from './place';
 
 const ENGINES = ['io_uring', 'msg_zerocopy', 'copy', 'auto'] as const;

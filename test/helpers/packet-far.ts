@@ -14,7 +14,7 @@ import type {
 import type { Wire } from './packet-wire';
 import { Program } from './program';
 
-const PROGRAM = path.join(__dirname, 'packet-receiver-program.js');
+const PROGRAM = path.join(__dirname, '../scenarios/packet-receiver-program.js');
 
 export class Far {
   readonly #program: Program;

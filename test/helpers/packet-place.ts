@@ -9,10 +9,10 @@ import { generateSides, PREFIX4, PREFIX6, type RigSide } from '../../scripts/rig
 import { inNamespace } from '../../scripts/rig/setup';
 import { cancelTearDownOnExit, removeNamespaces, tearDownOnExit } from '../../scripts/rig/teardown';
 import { type End, ip, linkState, tc, type Wire } from './packet-wire';
-import type { Answer, Scenarios, SenderArgument } from './packet-sender-program';
+import type { Answer, Scenarios, SenderArgument } from '../scenarios/packet-sender-program';
 import { type Ending, Program } from './program';
 
-const PROGRAM = path.join(__dirname, 'packet-sender-program.js');
+const PROGRAM = path.join(__dirname, '../scenarios/packet-sender-program.js');
 const MTU = 1500;
 
 type Params<F> = F extends (...args: infer A) => unknown

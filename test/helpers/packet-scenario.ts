@@ -11,7 +11,7 @@ import { OVERWRITTEN } from './keystream';
 import type { Far, FarUdp } from './packet-far';
 import { type LinkType, Outbox } from './packet-frames';
 import type { Family } from './packet-receiver-protocol';
-import type { Context } from './packet-sender-program';
+import type { Context } from '../scenarios/packet-sender-program';
 import type { Wire } from './packet-wire';
 import { countDescriptors, descriptorsBackTo } from './remains';
 import { until } from './until';

@@ -1,5 +1,5 @@
 // A test's hand on the peer program: it accepts connections and leaves them unread until told.
-import type { PeerEvent } from '../boundary/programs/peer';
+import type { PeerEvent } from '../scenarios/peer';
 import type { Place } from './places';
 import { type Program, startProgram } from './program';
 

@@ -7,7 +7,7 @@ import type { Address } from './receiver-client';
 import { lineReader, rigSuite } from './rig';
 import { Runner, startHere, type Starter, under } from './runner';
 
-const RECEIVER = path.join(__dirname, 'receiver-program.js');
+const RECEIVER = path.join(__dirname, '../scenarios/receiver-program.js');
 
 export const FAMILIES = ['IPv4', 'IPv6', 'v4-mapped'] as const;
 export type Family = (typeof FAMILIES)[number];

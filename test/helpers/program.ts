@@ -21,7 +21,7 @@ export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const FOLDER = path.join(__dirname, '../boundary/programs');
+const FOLDER = path.join(__dirname, '../scenarios');
 /** Longer than any program takes that works. */
 const ENDING_DEADLINE_MS = 20_000;
 
@@ -101,7 +101,7 @@ export class Program {
   }
 }
 
-/** Starts `<name>.js` of the boundary programs with one argument, an object. */
+/** Starts `<name>.js` of test/scenarios with one argument, an object. */
 export function startProgram(
   name: string,
   argument: object,

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { type Refusal, refusing } from './refuse-io-uring';
 
 const TESTS = path.resolve(__dirname, '..');
-const FOLDERS = ['boundary', 'kernel', 'rig'];
+const FOLDERS = ['socket', 'process', 'rig'];
 /** Other kinds of sockets, and what is about io_uring itself. */
 const NOT_TCP = /^(udp|raw|packet|io-uring)[-.]/;
 

@@ -1,35 +1,35 @@
-// The parent's side of test/rig/programs/runner.ts: scenarios as typed calls.
+// The parent's side of test/scenarios/runner.ts: scenarios as typed calls.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import path from 'node:path';
-import type { RunAnswer, RunRequest } from '../rig/programs/runner';
+import type { RunAnswer, RunRequest } from '../scenarios/runner';
 
-const PROGRAM = path.join(__dirname, '../rig/programs/runner.js');
+const PROGRAM = path.join(__dirname, '../scenarios/runner.js');
 
 /** Every module of scenarios. */
 interface Modules {
-  budget: typeof import('../rig/programs/budget');
-  capture: typeof import('../rig/programs/capture');
-  churn: typeof import('../rig/programs/churn');
-  conformance: typeof import('../rig/programs/conformance');
-  'core-faults': typeof import('../rig/programs/core-faults');
-  descriptors: typeof import('../rig/programs/descriptors');
-  enobufs: typeof import('../rig/programs/enobufs');
-  integrity: typeof import('../rig/programs/integrity');
-  'io-uring-ends': typeof import('../rig/programs/io-uring-ends');
-  'io-uring-load': typeof import('../rig/programs/io-uring-load');
-  'io-uring-mixed': typeof import('../rig/programs/io-uring-mixed');
-  'io-uring-pointers': typeof import('../rig/programs/io-uring-pointers');
-  'io-uring-refused': typeof import('../rig/programs/io-uring-refused');
-  'io-uring-registered': typeof import('../rig/programs/io-uring-registered');
-  'io-uring-staging': typeof import('../rig/programs/io-uring-staging');
-  linger: typeof import('../rig/programs/linger');
-  metrics: typeof import('../rig/programs/metrics');
-  mutation: typeof import('../rig/programs/mutation');
-  'own-writes': typeof import('../rig/programs/own-writes');
-  promises: typeof import('../rig/programs/promises');
-  routes: typeof import('../rig/programs/routes');
-  teardown: typeof import('../rig/programs/teardown');
-  waiting: typeof import('../rig/programs/waiting');
+  budget: typeof import('../scenarios/budget');
+  capture: typeof import('../scenarios/capture');
+  churn: typeof import('../scenarios/churn');
+  conformance: typeof import('../scenarios/conformance');
+  'core-faults': typeof import('../scenarios/core-faults');
+  descriptors: typeof import('../scenarios/descriptors');
+  enobufs: typeof import('../scenarios/enobufs');
+  integrity: typeof import('../scenarios/integrity');
+  'io-uring-ends': typeof import('../scenarios/io-uring-ends');
+  'io-uring-load': typeof import('../scenarios/io-uring-load');
+  'io-uring-mixed': typeof import('../scenarios/io-uring-mixed');
+  'io-uring-pointers': typeof import('../scenarios/io-uring-pointers');
+  'io-uring-refused': typeof import('../scenarios/io-uring-refused');
+  'io-uring-registered': typeof import('../scenarios/io-uring-registered');
+  'io-uring-staging': typeof import('../scenarios/io-uring-staging');
+  linger: typeof import('../scenarios/linger');
+  metrics: typeof import('../scenarios/metrics');
+  mutation: typeof import('../scenarios/mutation');
+  'own-writes': typeof import('../scenarios/own-writes');
+  promises: typeof import('../scenarios/promises');
+  routes: typeof import('../scenarios/routes');
+  teardown: typeof import('../scenarios/teardown');
+  waiting: typeof import('../scenarios/waiting');
 }
 
 type Params<F> = F extends (params: infer P) => unknown ? P : never;

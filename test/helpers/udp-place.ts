@@ -7,26 +7,26 @@ import { lineReader, rigSuite } from './rig';
 import { Runner, startHere, type Starter, under } from './runner';
 import type { ReceiverAddress, UdpFamily } from './udp-receiver';
 
-const RECEIVER = path.join(__dirname, 'udp-receiver-program.js');
+const RECEIVER = path.join(__dirname, '../scenarios/udp-receiver-program.js');
 
 /** Longer than any scenario takes that works, and shorter than the test runner waits. */
 const SCENARIO_DEADLINE_MS = 30_000;
 
 /** Every module of scenarios. */
 interface Modules {
-  'udp-denials': typeof import('../rig/programs/udp-denials');
-  'udp-devices': typeof import('../rig/programs/udp-devices');
-  'udp-ends': typeof import('../rig/programs/udp-ends');
-  'udp-failures': typeof import('../rig/programs/udp-failures');
-  'udp-memory': typeof import('../rig/programs/udp-memory');
-  'udp-mixed': typeof import('../rig/programs/udp-mixed');
-  'udp-mutation': typeof import('../rig/programs/udp-mutation');
-  'udp-modes': typeof import('../rig/programs/udp-modes');
-  'udp-queues': typeof import('../rig/programs/udp-queues');
-  'udp-receive': typeof import('../rig/programs/udp-receive');
-  'udp-random-turn': typeof import('../rig/programs/udp-random-turn');
-  'udp-turns': typeof import('../rig/programs/udp-turns');
-  'udp-reports': typeof import('../rig/programs/udp-reports');
+  'udp-denials': typeof import('../scenarios/udp-denials');
+  'udp-devices': typeof import('../scenarios/udp-devices');
+  'udp-ends': typeof import('../scenarios/udp-ends');
+  'udp-failures': typeof import('../scenarios/udp-failures');
+  'udp-memory': typeof import('../scenarios/udp-memory');
+  'udp-mixed': typeof import('../scenarios/udp-mixed');
+  'udp-mutation': typeof import('../scenarios/udp-mutation');
+  'udp-modes': typeof import('../scenarios/udp-modes');
+  'udp-queues': typeof import('../scenarios/udp-queues');
+  'udp-receive': typeof import('../scenarios/udp-receive');
+  'udp-random-turn': typeof import('../scenarios/udp-random-turn');
+  'udp-turns': typeof import('../scenarios/udp-turns');
+  'udp-reports': typeof import('../scenarios/udp-reports');
 }
 
 type Result<F> = F extends (...params: never) => infer R ? Awaited<R> : never;

@@ -54,7 +54,7 @@ export function underAllConditions(
 
 /** Starts a program of this folder at the upgraded end. */
 export function startUpgraded(name: string, given: object, { place, node }: Conditions): Program {
-  return startProgram(`../../integration/programs/${name}`, given, { place, node, side: 'sender' });
+  return startProgram(name, given, { place, node, side: 'sender' });
 }
 
 /** Starts a program that does nothing for zero copy at the upgraded end. @param how for Node's command line */
@@ -64,7 +64,7 @@ export function startRegistered(
   { place, node, options }: Conditions,
   how: '--import' | '--require' = '--import',
 ): Program {
-  return startProgram(`../../integration/programs/${name}`, given, {
+  return startProgram(name, given, {
     ...{ place, node, side: 'sender', nodeOptions: [how, 'msg-zerocopy/register'] },
     env: {
       MSG_ZEROCOPY_ENGINE: String(options.engine),
@@ -75,7 +75,7 @@ export function startRegistered(
 
 /** Starts a program of this folder at the other end. */
 export function startPlain(name: string, given: object, { place }: Conditions): Program {
-  return startProgram(`../../integration/programs/${name}`, given, { place, side: 'receiver' });
+  return startProgram(name, given, { place, side: 'receiver' });
 }
 
 /** What a program tells of its sends. */

@@ -22,12 +22,12 @@ import {
   sha256,
   UPLOADS,
 } from './content';
-import type { Answer, AskerArgument, Wanted } from './programs/asker';
-import type { ExchangerArgument, Received } from './programs/exchanger';
-import type { Listening, Said, ServerArgument } from './programs/server';
-import type { Receiving, ReceiverArgument } from './programs/upload-receiver';
-import type { Uploaded, UploaderArgument } from './programs/uploader';
-import type { Dial, Exchanged, WebSocketArgument } from './programs/websocket';
+import type { Answer, AskerArgument, Wanted } from '../scenarios/asker';
+import type { ExchangerArgument, Received } from '../scenarios/exchanger';
+import type { Listening, Said, ServerArgument } from '../scenarios/server';
+import type { Receiving, ReceiverArgument } from '../scenarios/upload-receiver';
+import type { Uploaded, UploaderArgument } from '../scenarios/uploader';
+import type { Dial, Exchanged, WebSocketArgument } from '../scenarios/websocket';
 
 let folder = '';
 let file = '';

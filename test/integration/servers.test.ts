@@ -13,8 +13,8 @@ import {
   underAllConditions,
 } from './conditions';
 import { BODY_BYTES, content, FILE_STREAM, type Route, ROUTES, sha256 } from './content';
-import type { Answer, AskerArgument, Wanted } from './programs/asker';
-import type { Listening, Said, ServerArgument } from './programs/server';
+import type { Answer, AskerArgument, Wanted } from '../scenarios/asker';
+import type { Listening, Said, ServerArgument } from '../scenarios/server';
 
 const FRAMEWORKS = ['express', 'fastify', 'http'] as const;
 const ALL = Object.keys(ROUTES) as Route[];

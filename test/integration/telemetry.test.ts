@@ -5,7 +5,7 @@ import path from 'node:path';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 import { BODY_BYTES, content, sha256 } from './content';
-import type { Traced } from './programs/traced';
+import type { Traced } from '../scenarios/traced';
 
 const TELEMETRY = path.join(__dirname, 'programs/telemetry.js');
 const REGISTER = 'msg-zerocopy/register';

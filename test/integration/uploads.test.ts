@@ -6,8 +6,8 @@ import path from 'node:path';
 import { stopPrograms } from '../helpers/program';
 import { assertZeroCopy, startPlain, startUpgraded, underAllConditions } from './conditions';
 import { BODY_BYTES, content, FILE_STREAM, sha256, UPLOADS } from './content';
-import type { Receiving, ReceiverArgument } from './programs/upload-receiver';
-import type { Uploaded, UploaderArgument } from './programs/uploader';
+import type { Receiving, ReceiverArgument } from '../scenarios/upload-receiver';
+import type { Uploaded, UploaderArgument } from '../scenarios/uploader';
 
 const ofBuffers = Array.from({ length: UPLOADS }, (_, stream) => sha256(content(stream)));
 const ofFiles = Array.from({ length: UPLOADS }, () => sha256(content(FILE_STREAM)));

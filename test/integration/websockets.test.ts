@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { stopPrograms } from '../helpers/program';
 import { assertZeroCopy, startPlain, startUpgraded, underAllConditions } from './conditions';
 import { content, MESSAGE_BYTES, sha256 } from './content';
-import type { Dial, Exchanged, WebSocketArgument } from './programs/websocket';
+import type { Dial, Exchanged, WebSocketArgument } from '../scenarios/websocket';
 
 const MESSAGES = 8;
 const STREAMS = { server: 1, client: 100 } as const;

@@ -1,4 +1,4 @@
-// The contract of test/kernel/conformance.test.ts where zero copy is real.
+// The contract of test/socket/conformance.test.ts where zero copy is real.
 import { conformanceTests } from '../helpers/conformance-suite';
 import { rigPlaceSuite } from '../helpers/place';
 

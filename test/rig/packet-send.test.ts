@@ -1,7 +1,7 @@
 // Frames sent through packet sockets, by copying and through a ring, as datagrams for an ordinary
 // socket at the far end: the same suite for both.
 import { packetSuites, plainPacketSuite } from '../helpers/packet-place';
-import type { Variant } from './programs/packet-send';
+import type { Variant } from '../scenarios/packet-send';
 
 const RING = { frames: 8, frameSize: 4096 } as const;
 

@@ -12,7 +12,7 @@ import { type ProbeResult, lineReader, rigSuite, runProbe, startReceiver } from 
 
 const BYTES = 32 * 1024 * 1024 + 12_345;
 const NOBODY = 65_534;
-const OWNER = path.join(__dirname, 'rig-owner.js');
+const OWNER = path.join(__dirname, '../scenarios/rig-owner.js');
 const CLI = path.join(__dirname, '../../scripts/rig.js');
 const CLI_LIBRARY = path.join(__dirname, '../../scripts/rig/cli.js');
 

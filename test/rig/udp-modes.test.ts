@@ -6,7 +6,7 @@ import type { UdpFamily } from '../helpers/udp-receiver';
 import { FORCED } from '../helpers/udp-session';
 import { WAY_TITLES } from '../helpers/udp-way-titles';
 import type { WayName } from '../helpers/udp-ways';
-import type { WayParams } from './programs/udp-modes';
+import type { WayParams } from '../scenarios/udp-modes';
 
 /** Ways in which some datagrams must travel uncopied. */
 const UNCOPIED = new Set(['callback', 'slice', 'promise', 'pieces', 'many', 'manyBare']);

@@ -1,5 +1,5 @@
 // What diagnose() makes of facts: recorded on several machines, without a kernel. Each table row is a
-// machine, or what differs there; whether the facts are read rightly is for test/kernel and test/rig.
+// machine, or what differs there; whether the facts are read rightly is for test/process and test/rig.
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import type { Capabilities, Capability } from '../../lib/index';

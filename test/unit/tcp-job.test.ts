@@ -10,7 +10,7 @@ import { between, seededRandom } from '../helpers/prng';
 // The cases are written for a smallest chunk of 4 KiB, whatever the default is.
 function optionsFrom(given: ZeroCopyOptions): ResolvedOptions {
   const options = resolveOptions(given);
-  // A program's own predicate has been asked by now (test/boundary/source.test.ts).
+  // A program's own predicate has been asked by now (test/socket/source.test.ts).
   const source = options.ask ?? options.source;
   return { ...options, source, minimumChunk: Math.min(4096, options.minimumChunk) };
 }

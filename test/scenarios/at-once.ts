@@ -1,0 +1,74 @@
+// A server that does something drastic right behind a write: the bytes must be the kernel's by then, as plain
+// Node's are.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
+import { fillFrom } from '../helpers/keystream';
+import { argument, print } from '../helpers/program-side';
+
+export type Deed = 'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'spawn' | 'send';
+
+export interface AtOnceArgument {
+  readonly engine: NonNullable<ZeroCopyOptions['engine']>;
+  readonly deed: Deed;
+  readonly bytes: number;
+  /** Requests, each with its answer, before the one that counts. */
+  readonly answersBefore: number;
+  /** What a child process writes. */
+  readonly childsWord: string;
+}
+
+const RECEIVING_CHILD = `process.on('message', (word, socket) => {
+  if (socket) socket.write(word, () => process.disconnect());
+  else process.send('ready');
+})`;
+
+const { engine, deed, bytes, answersBefore, childsWord } = argument<AtOnceArgument>();
+const body = Buffer.alloc(bytes);
+fillFrom(body, 1, 0);
+let receiver: ChildProcess | undefined;
+
+/** As computing would, until the test has seen the bytes and says so. */
+function standStill(): void {
+  readSync(0, Buffer.alloc(1));
+}
+
+const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
+  standStill,
+  sigkill: () => process.kill(process.pid, 'SIGKILL'),
+  sigterm: () => process.kill(process.pid, 'SIGTERM'),
+  abort: () => process.abort(),
+  spawn(socket) {
+    spawn('printf', [childsWord], { stdio: ['ignore', socket, 'inherit'] });
+    standStill();
+  },
+  send(socket) {
+    receiver?.send(childsWord, socket, { keepOpen: true });
+    standStill();
+  },
+};
+
+async function main(): Promise<void> {
+  if (deed === 'send') {
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+    receiver = spawn(process.execPath, ['-e', RECEIVING_CHILD], { stdio: [...stdio] });
+    receiver.send('hello');
+    await once(receiver, 'message');
+  }
+  let requests = 0;
+  const server = http.createServer((request, response) => {
+    const isLast = requests++ === answersBefore;
+    const { socket } = request;
+    response.end(body);
+    if (isLast) deeds[deed](socket);
+  });
+  enableZeroCopy(server, { engine });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  print({ port: (server.address() as net.AddressInfo).port });
+}
+
+void main();

@@ -1,0 +1,28 @@
+// Runs the http scenarios one after another, under whichever Node it is started with. Writes
+// {scenario, failure} for each, then {version}.
+import { behaviours } from '../helpers/http-behaviours';
+import { bodies } from '../helpers/http-bodies';
+import { earlyAnswers } from '../helpers/http-early-answers';
+import { ends } from '../helpers/http-ends';
+import { print } from '../helpers/program-side';
+
+export interface Outcome {
+  readonly scenario?: string;
+  readonly failure?: string;
+  readonly version?: string;
+}
+
+async function main(): Promise<void> {
+  for (const { title, run } of [...bodies, ...behaviours, ...ends, ...earlyAnswers]) {
+    try {
+      await run();
+      print({ scenario: title } satisfies Outcome);
+    } catch (error) {
+      const failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      print({ scenario: title, failure } satisfies Outcome);
+    }
+  }
+  print({ version: process.version } satisfies Outcome);
+}
+
+void main();

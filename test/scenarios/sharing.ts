@@ -1,0 +1,114 @@
+// Pins memory to a peer that does not read, gives a child process the same socket, and goes on. Writes
+// {pinned}, {turns} when timers have run after the child had started, {released} when the memory was handed
+// back and the child is gone, and ends the connection with bytes of its own behind the child's.
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import type net from 'node:net';
+import { connect, type Reason, type ZeroCopyOptions } from '../../lib/index';
+import { descriptorOf, handleOf } from '../../lib/node/internals';
+import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { argument, print } from '../helpers/program-side';
+import { until } from '../helpers/until';
+
+export interface SharingArgument {
+  readonly port: number;
+  readonly address: string;
+  readonly engine: NonNullable<ZeroCopyOptions['engine']>;
+  /** How the child gets the socket: as its standard output, by its number, or by a message. */
+  readonly manner: 'stdio' | 'number' | 'message';
+  /** Whether the child starts while what it was given is still to be handed to the kernel. */
+  readonly start: 'at once' | 'when accepted';
+  /** How the parent lets go of the socket, once the child's bytes are there, or before. */
+  readonly end: 'end' | 'destroy';
+  /** Bytes of the parent, then of the child, then of the parent again. */
+  readonly parts: readonly [number, number, number];
+}
+
+export interface SharingEvent {
+  readonly pinned?: number;
+  readonly turns?: number;
+  readonly released?: { readonly reason: Reason | undefined; readonly pendingBytes: number };
+}
+
+const TURNS = 20;
+
+const given = argument<SharingArgument>();
+
+function part(stream: number, number: 0 | 1 | 2): Buffer {
+  const data = Buffer.allocUnsafeSlow(given.parts[number]);
+  fillFrom(
+    data,
+    stream,
+    given.parts.slice(0, number).reduce((sum, bytes) => sum + bytes, 0),
+  );
+  return data;
+}
+
+function asChild(stream: string): void {
+  if (given.manner !== 'message') {
+    const data = part(Number(stream), 1);
+    for (let at = 0; at < data.length;) at += writeSync(1, data, at);
+    return;
+  }
+  process.once('message', (_message, socket) => {
+    (socket as net.Socket).write(part(Number(stream), 1), () => process.disconnect());
+    (socket as net.Socket).unref();
+  });
+}
+
+function startChild(socket: net.Socket): ChildProcess {
+  const env = { ...process.env, STREAM: String(socket.localPort) };
+  const argv = [__filename, JSON.stringify(given)];
+  if (given.manner === 'message') {
+    const child = fork(argv[0] as string, argv.slice(1), { env, stdio: ['ignore', 2, 2, 'ipc'] });
+    child.send('socket', socket, { keepOpen: true });
+    return child;
+  }
+  const number = descriptorOf(handleOf(socket) as object) as number;
+  const output = given.manner === 'number' ? number : socket;
+  return spawn(process.execPath, argv, { env, stdio: ['ignore', output, 'inherit'] });
+}
+
+function turns(): Promise<void> {
+  let seen = 0;
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      if (++seen < TURNS) return;
+      clearInterval(timer);
+      resolve();
+    }, 5);
+  });
+}
+
+async function asParent(): Promise<void> {
+  const zeroCopy = { engine: given.engine, threshold: 1 };
+  const socket = connect({ port: given.port, host: given.address, zeroCopy });
+  socket.on('data', () => undefined);
+  await new Promise((resolve) => socket.once('connect', resolve));
+  const stream = socket.localPort as number;
+  const data = part(stream, 0);
+  const handedBack = new Promise((resolve) => {
+    socket.write(data, () => resolve(data.fill(OVERWRITTEN)));
+  });
+  if (given.start === 'when accepted') {
+    await until('the kernel holds it', () => socket.writableLength === 0);
+  }
+  const child = startChild(socket);
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  // Node stops the parent's reading; a program may go on with it.
+  if (given.end === 'end') socket.resume();
+  else socket.destroy();
+  print({ pinned: socket.zeroCopy.pendingBytes } satisfies SharingEvent);
+  const stay = setInterval(() => undefined, 60_000);
+  await turns();
+  print({ turns: TURNS } satisfies SharingEvent);
+  await Promise.all([handedBack, gone]);
+  clearInterval(stay);
+  const { reason, pendingBytes } = socket.zeroCopy;
+  print({ released: { reason, pendingBytes } } satisfies SharingEvent);
+  if (given.end === 'end') socket.end(part(stream, 2));
+}
+
+const stream = process.env['STREAM'];
+if (stream === undefined) void asParent();
+else asChild(stream);

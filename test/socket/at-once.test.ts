@@ -1,0 +1,90 @@
+// A write is handed to the kernel before it returns, as in plain Node: nothing that the program does next, be it
+// its end, overtakes the bytes, delays or loses them.
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { countWrong } from '../helpers/keystream';
+import { startProgram, stopPrograms } from '../helpers/program';
+import type { AtOnceArgument, Deed } from '../scenarios/at-once';
+
+const DEEDS: Readonly<Record<Deed, string>> = {
+  standStill: 'a thread that stands still until it has arrived',
+  sigkill: 'a SIGKILL of its own',
+  sigterm: 'a SIGTERM of its own',
+  abort: 'abort()',
+  spawn: 'a child process that writes to the same connection',
+  send: 'a child process that is sent the same connection',
+};
+const ANSWERS_BEFORE = 2;
+/** For a busy machine; only what fails takes as long. */
+const DEADLINE_MS = 20_000;
+const CHILDS_WORD = 'child';
+
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const HEAD_END = '\r\n\r\n';
+
+interface Answer {
+  readonly wrong: number;
+  /** What came behind the last answer's body. */
+  readonly behind: string;
+}
+
+/** Asks again and again over one connection; the last answer, and what came behind it. */
+function ask(port: number, bytes: number, behindBytes: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(REQUEST));
+    let received = Buffer.alloc(0);
+    let answers = 0;
+    const late = setTimeout(
+      () => socket.destroy(new Error(`only ${received.length} bytes came`)),
+      DEADLINE_MS,
+    );
+    socket.on('data', (chunk: Buffer) => {
+      received = Buffer.concat([received, chunk]);
+      const start = received.indexOf(HEAD_END) + HEAD_END.length;
+      if (start < HEAD_END.length || received.length < start + bytes) return;
+      if (answers < ANSWERS_BEFORE) {
+        answers++;
+        received = Buffer.alloc(0);
+        socket.write(REQUEST);
+        return;
+      }
+      const body = received.subarray(start, start + bytes);
+      const behind = received.toString('latin1', start + bytes);
+      if (behind.length < behindBytes) return;
+      socket.destroy();
+      resolve({ wrong: countWrong(body, 1, 0), behind });
+    });
+    socket.on('error', reject);
+    socket.on('close', () => {
+      clearTimeout(late);
+      reject(new Error(`lost: ${received.length} bytes came`));
+    });
+  });
+}
+
+// The copying engine shows that nothing is asked for that plain Node does not do.
+for (const engine of ['auto', 'io_uring', 'copy'] as const) {
+  describe(`an answer that is written in front of something else, engine '${engine}'`, () => {
+    afterEach(stopPrograms);
+
+    for (const bytes of [1_000, 100_000, 1_000_000]) {
+      for (const deed of Object.keys(DEEDS) as Deed[]) {
+        it(`of ${bytes} bytes arrives first and at once: ${DEEDS[deed]}`, async () => {
+          const given: AtOnceArgument = {
+            engine,
+            deed,
+            bytes,
+            answersBefore: ANSWERS_BEFORE,
+            childsWord: CHILDS_WORD,
+          };
+          const program = startProgram('at-once', given);
+          const { port } = await program.next<{ port: number }>();
+          const childs = deed === 'spawn' || deed === 'send' ? CHILDS_WORD : '';
+          const { wrong, behind } = await ask(port, bytes, childs.length);
+          assert.deepEqual({ wrong, behind }, { wrong: 0, behind: childs });
+          program.tell({ seen: true });
+        });
+      }
+    }
+  });
+}

@@ -1,0 +1,124 @@
+// A callback passed with data to a response hands the data back: it fires when the kernel let go of it
+// and not before, while 'finish' keeps Node's time. The client does not read at first, then slowly.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { connect } from '../../lib/index';
+import { answers, BODY_BYTES, expectedNotes } from '../helpers/http-answers';
+import { FORCED, portOf, someTurns, streamBytes } from '../helpers/http-kit';
+import { countWrong, OVERWRITTEN } from '../helpers/keystream';
+import { describePlaces, type Place } from '../helpers/places';
+import { type Program, startProgram, stopPrograms } from '../helpers/program';
+import { until } from '../helpers/until';
+import type { Body, ClientArgument } from '../scenarios/http-client';
+
+async function startServer(place: Place): Promise<{ server: Program; port: number }> {
+  const address = place.address.sender;
+  const server = startProgram('http-server', { address }, { place, side: 'sender' });
+  const { port } = await server.next<{ port: number }>();
+  return { server, port };
+}
+
+async function check(place: Place, name: string, expect: ClientArgument['expect']): Promise<void> {
+  const { server, port } = await startServer(place);
+  const given: ClientArgument = {
+    host: place.address.sender,
+    port,
+    path: `/${encodeURIComponent(name)}`,
+    stream: 11,
+    expect,
+  };
+  const client = startProgram('http-client', given, { place, side: 'receiver' });
+  await client.next();
+  // Of several callbacks the first ones may fire: what they hand back fits into the client's buffers.
+  const early: string[] = [];
+  for (;;) {
+    const { note } = await server.next<{ note: string }>();
+    if (note === 'finish') break;
+    early.push(note);
+  }
+  const expected = expectedNotes[name] as readonly string[];
+  assert.ok(early.length < expected.length, `all fired before 'finish': ${early.join(', ')}`);
+  client.tell({ go: true });
+  const { body } = await client.next<Body>();
+  assert.deepEqual(body, { bytes: BODY_BYTES, wrong: 0 });
+  const notes = [...early];
+  while (notes.length < expected.length) {
+    notes.push((await server.next<{ note: string }>()).note);
+  }
+  assert.deepEqual(notes, expected);
+}
+
+describePlaces('callbacks of a response, to a client that reads late', (getPlace) => {
+  afterEach(stopPrograms);
+
+  for (const name of Object.keys(answers)) {
+    it(`${name}: fires at release, 'finish' before`, () => check(getPlace(), name, 'nothing'));
+  }
+
+  it('are held behind 100-continue, too', () =>
+    check(getPlace(), 'write(chunk, callback) and end(chunk, callback)', '100-continue'));
+});
+
+/** Writes to a peer that does not read; whether the callback came while the kernel had the memory. */
+async function firesEarly(
+  write: (socket: net.Socket, body: Buffer, callback: () => void) => void,
+): Promise<boolean> {
+  const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
+  const [far] = (await once(server, 'connection')) as [net.Socket];
+  let handedBack = false;
+  // As http's own function for the end of a message is called (lib/_http_outgoing.js).
+  function onFinish(): void {
+    handedBack = true;
+  }
+  write(socket, Buffer.alloc(BODY_BYTES, 1), onFinish.bind(undefined));
+  await until('the write is accepted', () => {
+    return socket.bytesWritten >= BODY_BYTES && socket.writableLength === 0;
+  });
+  await someTurns();
+  const early = handedBack;
+  far.resume();
+  await until('the handback', () => handedBack);
+  socket.destroy();
+  far.destroy();
+  server.close();
+  return early;
+}
+
+describe('callbacks that are named like one of http', () => {
+  it('are held by a socket that has nothing to do with http', async () => {
+    const early = await firesEarly((socket, body, callback) => socket.write(body, callback));
+    assert.equal(early, false, 'the callback fired while the kernel referenced the memory');
+  });
+
+  // It could be http's own of an end() that nobody saw, so the bytes are copied.
+  it("hand back right memory when they are a client's request's", async () => {
+    const parts: Buffer[] = [];
+    const server = http.createServer((request, response) => {
+      request.on('data', (part: Buffer) => parts.push(part)).pause();
+      request.once('end', () => response.end());
+      setImmediate(() => request.resume());
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
+    const request = http.request({ method: 'POST', createConnection: () => socket });
+    const body = streamBytes(23, BODY_BYTES);
+    function onFinish(): void {
+      body.fill(OVERWRITTEN);
+    }
+    request.write(body, onFinish.bind(undefined));
+    await until('the handback', () => body[0] === OVERWRITTEN);
+    request.end();
+    const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+    response.resume();
+    const received = Buffer.concat(parts);
+    assert.equal(received.length, BODY_BYTES);
+    assert.equal(countWrong(received, 23, 0), 0, 'wrong bytes');
+    socket.destroy();
+    server.close();
+  });
+});
