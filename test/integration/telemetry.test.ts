@@ -7,7 +7,7 @@ import { forEachTestNode } from '../helpers/test-nodes';
 import { BODY_BYTES, content, sha256 } from './content';
 import type { Traced } from '../scenarios/traced';
 
-const TELEMETRY = path.join(__dirname, 'programs/telemetry.js');
+const TELEMETRY = path.join(__dirname, '../scenarios/telemetry.js');
 const REGISTER = 'msg-zerocopy/register';
 
 const ORDERS: Record<string, readonly string[]> = {
@@ -18,7 +18,7 @@ const ORDERS: Record<string, readonly string[]> = {
 
 async function traced(node: string, nodeOptions: readonly string[]): Promise<Traced> {
   const program = startProgram(
-    '../../integration/programs/traced',
+    'traced',
     {},
     {
       ...{ node, nodeOptions },
