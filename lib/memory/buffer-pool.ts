@@ -8,6 +8,7 @@ import { loadNative, type Native } from '../native/binding.js';
 import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { foreignBuffer, invalidType, outOfRange, systemError } from '../errors.js';
+import { watchHttpPieces } from './http-pieces.js';
 import { type PoolPiece, PoolSlab } from './pool-pins.js';
 import { registerPool } from '../native/submit-ring.js';
 
@@ -132,6 +133,7 @@ function open(options: ResolvedPoolOptions): Opened {
   }
   if (typeof memory === 'number') throw systemError(memory, 'mmap');
   refuseTransferOf(memory);
+  watchHttpPieces();
   const slab = new PoolSlab(memory, pageBytes);
   return { slab, reason: options.hugePages === false ? registerPool(memory) : HUGE_PAGES_REASON };
 }
@@ -208,7 +210,8 @@ export class BufferPool {
   /**
    * Gives a piece back. Neither it nor a slice of it may be used from then on. While a write or send that
    * an upgraded socket or a datagram socket was given references it, sent or still waiting, its memory is not
-   * handed out again before the release. What http keeps to itself is not seen: free it in the callback.
+   * handed out again before the release; nor while a response or request of node:http keeps it for later. What
+   * another library, or a stream of your own, keeps to itself is not seen: free it in the callback.
    * @param buffer the very object that alloc() or allocUnsafe() answered, once
    * Throws: ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
    * ERR_INVALID_ARG_TYPE.

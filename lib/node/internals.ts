@@ -119,6 +119,22 @@ export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;
 }
 
+interface OutgoingMessage {
+  readonly socket?: net.Socket | null;
+  /** How often it is corked. */
+  readonly writableCorked?: number;
+}
+
+/**
+ * Whether http keeps what is written to `message` to itself for now (lib/_http_outgoing.js: _writeRaw, and
+ * kChunkedBuffer of write_): until its turn comes, it has a socket, or is no longer corked.
+ */
+export function isKeptByHttp(message: object): boolean {
+  const { socket, writableCorked } = message as OutgoingMessage;
+  if (!socket || (writableCorked ?? 0) > 0) return true;
+  return httpMessageOf(socket) !== message;
+}
+
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
 // a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
 // every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
@@ -172,10 +188,18 @@ function learnHttpCallbacks(): void {
   finishName = callbacks.find((callback) => callback !== nothing && callback.name !== '')?.name;
 }
 
-/** Whether `callback`, passed to socket.write(), stands for no callback of a user. */
+/** Functions of ours that take the place of `nothing`. */
+const nothings = new WeakSet<object>();
+
+/** Has `callback`, which is passed to http with data, stand for no callback of a user. */
+export function markHttpNothing(callback: () => void): void {
+  nothings.add(callback);
+}
+
+/** Whether `callback`, passed to http or by it to socket.write(), stands for no callback of a user. */
 export function isHttpNothing(callback: unknown): boolean {
   if (!learned) learnHttpCallbacks();
-  return callback === nothing;
+  return callback === nothing || nothings.has(callback as object);
 }
 
 /** Whether `callback`, passed to socket.write(), has the name of http's own. */

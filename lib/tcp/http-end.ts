@@ -5,7 +5,7 @@
 // other people's wraps stay as they are.
 import http from 'node:http';
 import type net from 'node:net';
-import { httpMessageOf, isHttpFinish } from '../node/internals.js';
+import { httpMessageOf, isHttpFinish, isHttpNothing } from '../node/internals.js';
 
 type Callback = (error?: Error | null) => void;
 
@@ -80,6 +80,7 @@ function watch(prototype: { end: End }, find: FindHost): void {
 
 // Looks for the upgrade when http calls it: the message may have had no socket before.
 function whenReleased(callback: Callback, message: Message, find: FindHost): Callback {
+  if (isHttpNothing(callback)) return callback;
   return function (this: unknown, error) {
     const socket = socketOf(message);
     const host = socket && find(socket);

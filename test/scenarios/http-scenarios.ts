@@ -4,6 +4,7 @@ import { behaviours } from '../helpers/http-behaviours';
 import { bodies } from '../helpers/http-bodies';
 import { earlyAnswers } from '../helpers/http-early-answers';
 import { ends } from '../helpers/http-ends';
+import { pieces } from '../helpers/http-pieces';
 import { print } from '../helpers/program-side';
 
 export interface Outcome {
@@ -13,7 +14,7 @@ export interface Outcome {
 }
 
 async function main(): Promise<void> {
-  for (const { title, run } of [...bodies, ...behaviours, ...ends, ...earlyAnswers]) {
+  for (const { title, run } of [...bodies, ...behaviours, ...ends, ...earlyAnswers, ...pieces]) {
     try {
       await run();
       print({ scenario: title } satisfies Outcome);

@@ -4,17 +4,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { BufferPool, createUdpSocket, type ZeroCopyUdpSocket } from '../../lib/index';
+import { overwriteFree } from '../helpers/pool-pieces';
 import { until } from '../helpers/until';
 
 const KIB = 1024;
-
-/** What the next owner of freed memory does. */
-function overwriteAll(pool: BufferPool): void {
-  const pieces: Buffer[] = [];
-  const before = pool.stats.fallbackAllocations;
-  while (pool.stats.fallbackAllocations === before) pieces.push(pool.allocUnsafe(16 * KIB));
-  for (const piece of pieces) pool.free(piece.fill(0xee));
-}
 
 describe('a piece of a pool that a UDP socket sends', () => {
   const sockets: ZeroCopyUdpSocket[] = [];
@@ -88,7 +81,7 @@ describe('a piece of a pool that a UDP socket sends', () => {
       const sent = send(socket, to, [a, b]);
       pool.free(a);
       pool.free(b);
-      overwriteAll(pool);
+      overwriteFree(pool);
       await sent;
       const expected = name.startsWith('corked')
         ? [[40_000, 1, 2]]

@@ -1,0 +1,55 @@
+// Pieces of pools that http keeps to itself: what is written to a response that waits for an earlier one or is
+// corked, and to a request that has no connection yet, reaches no socket before its turn. It is pinned until
+// http calls back, or drops it. `write` and `end` of http's messages are wrapped for that with the first pool,
+// once for the process; nothing is set on a message.
+import http from 'node:http';
+import { isKeptByHttp, markHttpNothing } from '../node/internals.js';
+import { pinUntil } from './pool-pins.js';
+
+type Callback = (this: unknown, ...args: unknown[]) => void;
+type Send = (this: object, ...args: unknown[]) => unknown;
+
+// A message that is cut off before its turn calls nobody back: what it keeps goes with it.
+const dropped = new FinalizationRegistry<() => void>((unpin) => unpin());
+let watches = false;
+
+/** Watches what is written to http messages from now on. */
+export function watchHttpPieces(): void {
+  if (watches) return;
+  watches = true;
+  watch(http.OutgoingMessage.prototype, 'write');
+  // As tcp/http-end.ts does: other people's wraps may be anywhere.
+  watch(http.ServerResponse.prototype, 'end');
+  watch(http.ClientRequest.prototype, 'end');
+}
+
+function watch(prototype: object, name: 'write' | 'end'): void {
+  const methods = prototype as Record<typeof name, Send>;
+  const original = methods[name];
+  const wrapped: Send = function (...args) {
+    const unpin = isKeptByHttp(this) ? pinUntil(args[0]) : undefined;
+    if (unpin === undefined) return original.apply(this, args);
+    try {
+      return original.apply(this, withCallback(args, unpin));
+    } catch (thrown) {
+      unpin();
+      throw thrown;
+    }
+  };
+  Object.defineProperty(wrapped, 'name', { value: name });
+  methods[name] = wrapped;
+}
+
+/** The arguments, with a callback that unpins and then does what the given one does. */
+function withCallback([chunk, ...rest]: readonly unknown[], unpin: () => void): unknown[] {
+  const given = rest.find((arg) => typeof arg === 'function') as Callback | undefined;
+  const encoding = typeof rest[0] === 'function' ? undefined : rest[0];
+  const callback: Callback = function (...args) {
+    dropped.unregister(unpin);
+    unpin();
+    given?.apply(this, args);
+  };
+  if (given === undefined) markHttpNothing(callback);
+  dropped.register(callback, unpin, unpin);
+  return [chunk, encoding, callback];
+}
