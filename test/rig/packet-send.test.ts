@@ -5,17 +5,19 @@ import type { Variant } from '../scenarios/packet-send';
 
 const RING = { frames: 8, frameSize: 4096 } as const;
 
+// One of each engine and family in both places: how a frame leaves the device is the place's, what is in it
+// is not.
 const VARIANTS: readonly (readonly [string, Variant])[] = [
   ['copying, IPv4', { family: 4 }],
+  ['a ring, IPv6', { family: 6, ring: RING }],
+];
+
+const OTHERS: readonly (readonly [string, Variant])[] = [
   ['copying, IPv6', { family: 6 }],
   ['copying, IPv4 with the link header by the kernel', { family: 4, type: 'dgram' }],
   ['copying, IPv6 with the link header by the kernel', { family: 6, type: 'dgram' }],
   ['a ring, IPv4', { family: 4, ring: RING }],
-  ['a ring, IPv6', { family: 6, ring: RING }],
   ['a ring, IPv4 with the link header by the kernel', { family: 4, type: 'dgram', ring: RING }],
-];
-
-const OTHERS: readonly (readonly [string, Variant])[] = [
   ['copying, past the queue of the device', { family: 4, qdiscBypass: true }],
   ['a ring, past the queue of the device', { family: 6, qdiscBypass: true, ring: RING }],
   ['copying, with a virtio header', { family: 4, virtioHeader: true }],
