@@ -1,0 +1,54 @@
+// `msg-zerocopy/opentelemetry`: metrics() for OpenTelemetry.
+import type { Meter, Observable } from '@opentelemetry/api';
+import { metrics, type ProcessMetrics } from './index.js';
+import { instruments, type Instrument, type Sample } from './instruments.js';
+
+const PREFIX = 'msg_zerocopy';
+
+// The API has no histogram that can be observed: of the releases their time is told, and their number.
+const RELEASE_TIME: Instrument = {
+  kind: 'counter',
+  name: 'release.time',
+  unit: 's',
+  help: 'Seconds from the acceptance of zero-copy sends to their release, summed over all releases',
+  read: ({ releaseLatency }) => [{ value: releaseLatency.sum, labels: {} }],
+};
+
+// Attributes belong to somebody, too: `reason` becomes `msg_zerocopy.reason`.
+function attributesOf(labels: Sample['labels']): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(labels).map(([label, value]) => [`${PREFIX}.${label}`, value]),
+  );
+}
+
+/**
+ * Observes everything that metrics() tells by a meter: observable counters and up-down counters named
+ * `msg_zerocopy.…`, with UCUM units. docs/observability.md names each of them. One look at metrics() serves
+ * one collection.
+ * @param meter as `metrics.getMeter('msg-zerocopy')` of @opentelemetry/api. Counts are those of the thread
+ *   that calls.
+ * @returns ends the observation
+ */
+export function observe(meter: Meter): () => void {
+  const observed = [...instruments, RELEASE_TIME].map((instrument) => {
+    const { kind, name, unit, help: description } = instrument;
+    const options = { unit, description };
+    const whole = `${PREFIX}.${name}`;
+    const observable =
+      kind === 'counter'
+        ? meter.createObservableCounter(whole, options)
+        : meter.createObservableUpDownCounter(whole, options);
+    return [instrument, observable] as const;
+  });
+  const observables: Observable[] = observed.map(([, observable]) => observable);
+  const callback: Parameters<Meter['addBatchObservableCallback']>[0] = (result) => {
+    const now: ProcessMetrics = metrics();
+    for (const [instrument, observable] of observed) {
+      for (const { value, labels } of instrument.read(now)) {
+        result.observe(observable, value, attributesOf(labels));
+      }
+    }
+  };
+  meter.addBatchObservableCallback(callback, observables);
+  return () => meter.removeBatchObservableCallback(callback, observables);
+}

@@ -1,0 +1,97 @@
+// `msg-zerocopy/prometheus`: metrics() for prom-client.
+import type { Registry } from 'prom-client';
+import { metrics, type ProcessMetrics } from './index.js';
+import { nextTick } from './node/clock.js';
+import { instruments, type Instrument, type Sample } from './instruments.js';
+
+const PREFIX = 'msg_zerocopy';
+const RELEASE = `${PREFIX}_release_duration_seconds`;
+
+const SUFFIXES = { By: '_bytes', s: '_seconds' } as const;
+
+/** By the conventions: https://prometheus.io/docs/practices/naming/ */
+function nameOf({ kind, name, unit }: Instrument): string {
+  const words = name.replaceAll('.', '_');
+  const suffix = unit === 'By' || unit === 's' ? SUFFIXES[unit] : '';
+  return `${PREFIX}_${words}${suffix}${kind === 'counter' ? '_total' : ''}`;
+}
+
+interface Value extends Sample {
+  readonly metricName?: string;
+}
+
+/** What a registry of prom-client asks of a metric: values that are there already, not what adds them up. */
+class Metric {
+  /** Not read-only: for OpenMetrics the registry takes `_total` off. */
+  name: string;
+  readonly #help: string;
+  readonly #type: 'counter' | 'gauge' | 'histogram';
+  readonly #read: () => readonly Value[];
+
+  constructor(name: string, help: string, type: Metric['type'], read: () => readonly Value[]) {
+    this.name = name;
+    this.#help = help;
+    this.#type = type;
+    this.#read = read;
+  }
+
+  get type(): 'counter' | 'gauge' | 'histogram' {
+    return this.#type;
+  }
+
+  get(): Promise<object> {
+    const { name } = this;
+    return Promise.resolve({
+      ...{ name, help: this.#help, type: this.#type, aggregator: 'sum' },
+      values: this.#read(),
+    });
+  }
+
+  /** Nothing: these counts are the library's, which keeps them. */
+  reset(): void {}
+}
+
+function releaseValues({ releaseLatency: { buckets, count, sum } }: ProcessMetrics): Value[] {
+  return [
+    ...buckets.map(({ le, count: value }) => ({
+      metricName: `${RELEASE}_bucket`,
+      labels: { le: le === Infinity ? '+Inf' : String(le) },
+      value,
+    })),
+    { metricName: `${RELEASE}_sum`, labels: {}, value: sum },
+    { metricName: `${RELEASE}_count`, labels: {}, value: count },
+  ];
+}
+
+/**
+ * Adds everything that metrics() tells to a registry of prom-client, to be read whenever the registry is:
+ * counters `msg_zerocopy_…_total`, gauges, and the histogram `msg_zerocopy_release_duration_seconds`.
+ * docs/observability.md names each of them. One look at metrics() serves one look at the registry.
+ * @param register as `client.register`, or a Registry of your own; workers of node:cluster are summed up by an
+ *   AggregatorRegistry. Counts are those of the thread that calls.
+ * Throws: prom-client's error when it is called twice for one registry.
+ */
+export function collect(register: Registry): void {
+  let snapshot: ProcessMetrics | undefined;
+  // All metrics of a registry are read in one go, and each look costs something for every open socket.
+  const now = (): ProcessMetrics => {
+    if (snapshot === undefined) {
+      snapshot = metrics();
+      nextTick(() => (snapshot = undefined));
+    }
+    return snapshot;
+  };
+  const all = instruments.map(
+    (instrument) =>
+      new Metric(
+        nameOf(instrument),
+        instrument.help,
+        instrument.kind === 'counter' ? 'counter' : 'gauge',
+        () => instrument.read(now()),
+      ),
+  );
+  const help = 'Seconds from the acceptance of a zero-copy send to its release';
+  all.push(new Metric(RELEASE, help, 'histogram', () => releaseValues(now())));
+  // Its types know the classes of prom-client only.
+  for (const metric of all) register.registerMetric(metric as never);
+}
