@@ -3,6 +3,7 @@
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 
 import {
   Rig,
@@ -69,30 +70,29 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   return verbs[verb](given);
 }
 
+const FLAGS = { rate: { type: 'string' }, side: { type: 'string' } } as const;
+
+// Options end where the command begins: its own are not ours.
 function parse(argv: readonly string[]): Arguments {
-  let side: RigSideName = 'sender';
-  let rate: string | undefined;
-  let at = 0;
-  for (; argv[at]?.startsWith('--') === true; at += 2) {
-    const option = argv[at];
-    const value = argv[at + 1];
-    if (option === '--') {
-      at += 1;
-      break;
-    } else if (option === '--side' && (value === 'sender' || value === 'receiver')) {
-      side = value;
-    } else if (option === '--rate' && value !== undefined) {
-      rate = value;
-    } else {
-      throw new UsageError(`'${option} ${value ?? ''}' is not understood`);
-    }
-  }
+  const args = [...argv];
+  const loose = {
+    args,
+    options: FLAGS,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  } as const;
+  const end = parseArgs(loose).tokens.find(({ kind }) => kind !== 'option');
+  const at = end?.index ?? args.length;
   try {
+    const { rate, side = 'sender' } = parseArgs({ args: args.slice(0, at), options: FLAGS }).values;
+    if (side !== 'sender' && side !== 'receiver') throw new Error(`there is no side '${side}'`);
     if (rate !== undefined) checkRate(rate);
+    const command = args.slice(end?.kind === 'option-terminator' ? at + 1 : at);
+    return { options: rate === undefined ? {} : { rate }, side, command };
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  return { options: rate === undefined ? {} : { rate }, side, command: argv.slice(at) };
 }
 
 function up({ options }: Arguments): number {
