@@ -1,5 +1,5 @@
-// A report as an SVG drawing: bars for cases, lines for series over time. Colours follow the
-// reader's light or dark scheme, and the background stays transparent.
+// A report as an SVG drawing: bars for cases, lines for series over time. Every viewer shows it: colours
+// stand in attributes, and a style only replaces them where the reader's scheme is dark.
 import type { Facts } from './host';
 import type { CaseReport, ContestantSummary, Plan, Report, Series, Target } from './trials';
 
@@ -23,6 +23,8 @@ const colours = [
   ['#4d5fb0', '#9aa8ff'],
 ] as const;
 const legendRows = { top: 42, height: 17 };
+const light = { paper: '#ffffff', ink: '#1f2328', faint: '#656d76', rule: '#d0d7de' };
+const dark = { paper: '#0d1117', ink: '#e6edf3', faint: '#9198a1', rule: '#3d444d' };
 /** From one panel to the next below it. */
 const panelStep = plot.height + 72;
 /** Bars that are narrower have their label written upwards. */
@@ -34,10 +36,8 @@ export function chartOf(report: Report, facts: Facts): string {
   const panels = report.series ? [lines(plan, report.series)] : panelsOf(report);
   const whole = height + (panels.length - 1) * panelStep;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${whole}" role="img" aria-label="${escape(`${plan.workload}: ${plan.title}`)}">`,
-    styles(),
-    text(frame.left, 28, `${plan.workload}: ${plan.title}`, 'title'),
-    legend(names),
+    opening(whole, plan.title),
+    legend(names.map(wordsFor)),
     ...panels.flatMap((panel, index) =>
       index === 0 ? panel : [`<g transform="translate(0 ${index * panelStep})">`, ...panel, '</g>'],
     ),
@@ -47,18 +47,62 @@ export function chartOf(report: Report, facts: Facts): string {
   ].join('\n');
 }
 
-/** Of every drawing. */
-export function styles(): string {
-  const scheme = (index: 0 | 1): string =>
-    colours.map((pair, colour) => `--c${colour}: ${pair[index]};`).join(' ');
+/** How a drawing begins, whatever it shows. */
+export function opening(whole: number, title: string): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${whole}" font-family="system-ui, sans-serif" font-size="13" role="img" aria-label="${escape(title)}">
+${styles()}
+<rect class="paper" width="${width}" height="${whole}" fill="${light.paper}"/>
+${text(frame.left, 28, title, 'title')}`;
+}
+
+// Labels have a seam in the colour of the paper, so that no line runs through them.
+function styles(): string {
+  const scheme = ({ paper, ink, faint, rule }: typeof light): string =>
+    `.paper { fill: ${paper}; } text { fill: ${ink}; } .note, .axis, .absolute { fill: ${faint}; } .rule { stroke: ${rule}; }
+.whisker, .target { stroke: ${ink}; } .value, .absolute, .upwards { stroke: ${paper}; }`;
+  const others = colours
+    .map(([, colour], index) => `.f${index} { fill: ${colour}; } .s${index} { stroke: ${colour}; }`)
+    .join(' ');
   return `<style>
-svg { --ink: #1f2328; --faint: #656d76; --rule: #d0d7de; ${scheme(0)} font: 13px system-ui, sans-serif; }
-@media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --faint: #9198a1; --rule: #3d444d; ${scheme(1)} } }
-text { fill: var(--ink); } .title { font-size: 16px; font-weight: 600; } .note, .axis { fill: var(--faint); font-size: 12px; }
-.value { font-weight: 600; font-size: 12px; text-anchor: middle; } .absolute { fill: var(--faint); font-size: 10.5px; text-anchor: middle; }
-.upwards { font-weight: 600; font-size: 11px; } .group { text-anchor: middle; } .tick { text-anchor: end; } .rule { stroke: var(--rule); } .whisker { stroke: var(--ink); opacity: .55; }
-.target { stroke: var(--ink); stroke-dasharray: 4 3; } .line { fill: none; stroke-width: 2; }
+${scheme(light)}
+.title { font-size: 16px; font-weight: 600; } .note, .axis { font-size: 12px; } .group { text-anchor: middle; } .tick { text-anchor: end; }
+.value { font-weight: 600; font-size: 12px; text-anchor: middle; } .absolute { font-size: 10.5px; text-anchor: middle; } .upwards { font-weight: 600; font-size: 11px; }
+.value, .absolute, .upwards { paint-order: stroke; stroke-width: 3px; } .whisker { opacity: .55; } .target { stroke-dasharray: 4 3; } .line { fill: none; stroke-width: 2; }
+@media (prefers-color-scheme: dark) {
+${scheme(dark)}
+${others}
+}
 </style>`;
+}
+
+/** The attributes of a shape in one of the colours. */
+export function filled(index: number): string {
+  const colour = index % colours.length;
+  return `class="f${colour}" fill="${colours[colour]?.[0]}"`;
+}
+
+/** The same of a line. */
+export function drawn(index: number): string {
+  const colour = index % colours.length;
+  return `class="line s${colour}" stroke="${colours[colour]?.[0]}"`;
+}
+
+const ourWords: Readonly<Record<string, string>> = {
+  plain: 'plain Node',
+  upgraded: 'this package',
+  auto: 'this package',
+  msg_zerocopy: 'this package, MSG_ZEROCOPY',
+  io_uring: 'this package, io_uring',
+  'c-copy': 'C, copying',
+  'c-zerocopy': 'C, MSG_ZEROCOPY',
+};
+
+/** A contestant as readers know it, who have not read how the bench is called. */
+function wordsFor(name: string): string {
+  const [base = name, pool] = name.split('+');
+  const words = ourWords[base];
+  if (words === undefined) return name;
+  return pool === undefined ? words : `${words}, from a ${pool}`;
 }
 
 function legend(names: readonly string[]): string {
@@ -71,7 +115,7 @@ function legend(names: readonly string[]): string {
         x = frame.left;
         y += legendRows.height;
       }
-      const entry = `<rect x="${x}" y="${y}" width="12" height="12" rx="2" fill="var(--c${index % colours.length})"/>${text(x + 18, y + 11, name, 'axis')}`;
+      const entry = `<rect x="${x}" y="${y}" width="12" height="12" rx="2" ${filled(index)}/>${text(x + 18, y + 11, name, 'axis')}`;
       x += room;
       return entry;
     })
@@ -108,7 +152,7 @@ function bars(plan: Plan, cases: readonly CaseReport[], panel: string | undefine
     text(
       frame.left,
       frame.top - 12,
-      `${panel === undefined ? '' : `${panel}: `}${unit}${relative ? `, relative to ${plan.contestants[0]?.name}` : ''}`,
+      `${panel === undefined ? '' : `${panel}: `}${unit}${relative ? `, relative to ${wordsFor(plan.contestants[0]?.name ?? '')}` : ''}`,
       'axis',
     ),
     ...cases.flatMap((one, index) =>
@@ -141,6 +185,7 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
   const count = one.contestants.length;
   const barWidth = Math.min(56, (room * 0.8) / count);
   const start = left + (room - barWidth * count) / 2;
+  const labelled: string[] = [];
   const parts = one.contestants.flatMap((summary, index) => {
     const bar = barOf(plan, summary);
     // Who took no part, or had nobody to be compared with, has nothing to draw.
@@ -149,10 +194,10 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
     const top = axis.y(bar.value);
     const over = Math.min(top, axis.y(bar.max));
     const label = plan.compare === 'ratio' ? `${Math.round(bar.value * 100)} %` : bar.absolute;
+    labelled.push(...labels(plan, bar, label, middle, over, barWidth));
     return [
-      `<rect x="${round(middle - barWidth / 2 + 2)}" y="${round(top)}" width="${round(barWidth - 4)}" height="${round(axis.y(0) - top)}" rx="2" fill="var(--c${index % colours.length})"><title>${escape(`${one.label} ${summary.contestant}: ${bar.absolute}`)}</title></rect>`,
+      `<rect x="${round(middle - barWidth / 2 + 2)}" y="${round(top)}" width="${round(barWidth - 4)}" height="${round(axis.y(0) - top)}" rx="2" ${filled(index)}><title>${escape(`${one.label} ${summary.contestant}: ${bar.absolute}`)}</title></rect>`,
       bar.max > bar.min ? stroke('whisker', middle, axis.y(bar.min), middle, axis.y(bar.max)) : '',
-      ...labels(plan, bar, label, middle, over, barWidth),
       ownTarget(plan, one, summary, axis, middle - barWidth / 2, middle + barWidth / 2),
     ];
   });
@@ -162,7 +207,9 @@ function group(plan: Plan, one: CaseReport, left: number, room: number, axis: Sc
       stroke('target', left + room * 0.06, axis.y(bound), left + room * 0.94, axis.y(bound)),
     );
   }
-  return [...parts, text(left + room / 2, height - frame.bottom + 20, one.label, 'group')];
+  // Labels last: they are readable wherever a line ends up.
+  const below = text(left + room / 2, height - frame.bottom + 20, one.label, 'group');
+  return [...parts, ...labelled, below];
 }
 
 function labels(
@@ -212,7 +259,7 @@ function lines(plan: Plan, series: readonly Series[]): string[] {
     text(frame.left, frame.top - 12, 'resident memory, MiB, over minutes', 'axis'),
     ...series.map((one) => {
       const path = one.points.map(([px, py]) => `${round(x(px))},${round(axis.y(py))}`).join(' ');
-      return `<polyline class="line" stroke="var(--c${(name.get(one.name) ?? 0) % colours.length})" points="${path}"/>`;
+      return `<polyline ${drawn(name.get(one.name) ?? 0)} points="${path}"/>`;
     }),
     ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
       text(x(part * across), height - frame.bottom + 20, (part * across).toFixed(1), 'group'),

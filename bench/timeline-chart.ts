@@ -1,5 +1,17 @@
 // One timeline as an SVG drawing: CPU per GB, the thresholds as steps, the state as a band.
-import { escape, frame, plot, round, rule, scaleOf, stroke, styles, text, width } from './chart';
+import {
+  drawn,
+  escape,
+  filled,
+  frame,
+  opening,
+  plot,
+  round,
+  rule,
+  scaleOf,
+  stroke,
+  text,
+} from './chart';
 import type { Facts } from './host';
 import { formatSize } from './options';
 import type { Moment } from './protocol';
@@ -32,9 +44,7 @@ export function timelineChart(timeline: Timeline, facts: Facts): string {
   const title = `${label}: state, thresholds and cost over time, ${contestant}`;
   const below = band.top + band.height;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)}">`,
-    styles(),
-    text(frame.left, 28, title, 'title'),
+    opening(height, title),
     ...costPanel(timeline, x),
     ...(stretches.some(({ moment }) => moment.state !== undefined)
       ? [...stepsPanel(stretches, x), ...stateBand(stretches, x)]
@@ -64,7 +74,7 @@ function costPanel({ moments }: Timeline, x: Across): string[] {
   return [
     text(frame.left, frame.top - 12, 'CPU of the process, s/GB', 'axis'),
     ...axis.ticks.map((tick) => rule(axis.y(tick), String(tick))),
-    `<polyline class="line" stroke="var(--c0)" points="${points.join(' ')}"/>`,
+    `<polyline ${drawn(0)} points="${points.join(' ')}"/>`,
   ];
 }
 
@@ -78,7 +88,7 @@ function stepsPanel(stretches: readonly Stretch[], x: Across): string[] {
     text(frame.left, steps.top - 12, 'zero copy from this size on:', 'axis'),
     ...thresholds.map(({ name, colour }, index) => {
       const at = frame.left + 180 + index * 90;
-      return `<rect x="${at}" y="${steps.top - 22}" width="12" height="12" rx="2" fill="var(--c${colour})"/>${text(at + 18, steps.top - 12, name, 'axis')}`;
+      return `<rect x="${at}" y="${steps.top - 22}" width="12" height="12" rx="2" ${filled(colour)}/>${text(at + 18, steps.top - 12, name, 'axis')}`;
     }),
     ...powers
       .filter((_, index) => index % 2 === 0)
@@ -90,7 +100,7 @@ function stepsPanel(stretches: readonly Stretch[], x: Across): string[] {
         ({ from, to, moment }, at) =>
           `${at === 0 ? 'M' : 'L'}${round(x(from))} ${round(y(of(moment)) + index * 2)}H${round(x(to))}`,
       );
-      return `<path class="line" stroke="var(--c${colour})" d="${path.join('')}"/>`;
+      return `<path ${drawn(colour)} d="${path.join('')}"/>`;
     }),
   ];
 }
@@ -105,7 +115,7 @@ function stateBand(stretches: readonly Stretch[], x: Across): string[] {
       const told = `${from.toFixed(2)} s: ${name}, engine ${engine}`;
       const colour = colourOfState[state] ?? 0;
       return [
-        `<rect x="${round(x(from))}" y="${band.top}" width="${round(Math.max(1, room))}" height="${band.height}" fill="var(--c${colour})" fill-opacity=".55"><title>${escape(told)}</title></rect>`,
+        `<rect x="${round(x(from))}" y="${band.top}" width="${round(Math.max(1, room))}" height="${band.height}" ${filled(colour)} fill-opacity=".55"><title>${escape(told)}</title></rect>`,
         room > name.length * letterWidth ? text(x(from) + 4, band.top + 15, name, 'label') : '',
       ];
     }),

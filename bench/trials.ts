@@ -125,7 +125,7 @@ export async function runCase(
   for (let round = 0; round < plan.rounds; round++) {
     trials.push(...(await runRound(plan, one, round, runTrial)));
   }
-  progress('');
+  progress('', '');
   return { ...one, contestants: summarise(plan, one, trials) };
 }
 
@@ -142,7 +142,7 @@ export async function runCases<C extends Case>(
       trials[index]?.push(...measured);
     }
   }
-  progress('');
+  progress('', '');
   return cases.map((one, index) => ({
     ...one,
     contestants: summarise(plan, one, trials[index] ?? []),
@@ -159,16 +159,22 @@ async function runRound(
   const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
   for (const contestant of order) {
     if (contestant.missing !== undefined) continue;
-    progress(
-      `${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds} ${contestant.name}`,
-    );
+    progress(`${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds}`, contestant.name);
     trials.push({ contestant: contestant.name, round, ...(await runTrial(contestant, round)) });
   }
   return trials;
 }
 
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`);
+// Rewritten on a terminal; elsewhere a line for each round, so that a log shows that it goes on.
+let lastRound = '';
+
+function progress(round: string, trial: string): void {
+  if (process.stderr.isTTY) {
+    process.stderr.write(`\r\x1b[K${round === '' ? '' : `${round} ${trial}`}`);
+  } else if (round !== '' && round !== lastRound) {
+    console.error(round);
+  }
+  lastRound = round;
 }
 
 export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): ContestantSummary[] {
