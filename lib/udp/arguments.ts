@@ -26,14 +26,18 @@ export interface SendArguments {
   readonly callback: SendCallback | undefined;
 }
 
-/** Throws: ERR_SOCKET_BAD_PORT. @returns the port as a number */
-export function checkPort(value: unknown, least: 0 | 1): number {
-  const valid =
+export function isPort(value: unknown, least: 0 | 1): boolean {
+  return (
     (typeof value === 'number' || (typeof value === 'string' && value.trim().length > 0)) &&
     Number(value) === Number(value) >>> 0 &&
     Number(value) <= 0xffff &&
-    Number(value) >= least;
-  if (valid) return Number(value);
+    Number(value) >= least
+  );
+}
+
+/** Throws: ERR_SOCKET_BAD_PORT. @returns the port as a number */
+export function checkPort(value: unknown, least: 0 | 1): number {
+  if (isPort(value, least)) return Number(value);
   const sign = least === 0 ? '>=' : '>';
   const what = typeof value === 'string' ? `type string ('${value}')` : describePort(value);
   throw Object.assign(new RangeError(`Port should be ${sign} 0 and < 65536. Received ${what}.`), {
@@ -165,6 +169,20 @@ export function checkSegments(bytes: number, segmentSize: number): void {
       segmentSize,
     );
   }
+}
+
+/** The datagrams that a message is sent as, where the kernel does not cut it. */
+export function segmentsOf(message: {
+  readonly payloads: readonly Uint8Array[];
+  readonly bytes: number;
+  readonly segmentSize: number;
+}): readonly (readonly Uint8Array[])[] {
+  const { payloads, bytes, segmentSize } = message;
+  if (segmentSize === 0 || bytes <= segmentSize) return [payloads];
+  const whole = Buffer.concat(payloads);
+  return Array.from({ length: Math.ceil(bytes / segmentSize) }, (_, index) => [
+    whole.subarray(index * segmentSize, (index + 1) * segmentSize),
+  ]);
 }
 
 /** As node:dgram names what is no UDP socket. */

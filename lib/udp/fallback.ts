@@ -92,7 +92,10 @@ export class FallbackUdpSocket extends NodesSocket {
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const [first, second] = given as [never, never];
     if (event === 'message' && !this.#arrives(first, second)) return false;
-    if (event === 'listening') this.#listens();
+    if (event === 'listening') {
+      this.#isListening = true;
+      this.#source.opened();
+    }
     if (event === 'connect') this.#findConnected();
     // dgram forgets the calls that wait for bind() when any error comes first.
     if (event === 'error' && !this.#isListening) this.#settleLater(this.#outgoing, first);
@@ -100,12 +103,13 @@ export class FallbackUdpSocket extends NodesSocket {
     return super.emit(event, ...given);
   }
 
-  #listens(): void {
-    this.#isListening = true;
-    this.#source.opened();
+  override connect(port: number, ...rest: unknown[]): void {
+    if (udpArguments.isPort(port, 1) && !this.#findConnected()) this.#sendCorked();
+    super.connect(port, ...(rest as [string]));
   }
 
   override disconnect(): void {
+    if (this.#findConnected()) this.#sendCorked();
     super.disconnect();
     this.#isConnected = false;
   }
@@ -260,6 +264,13 @@ export class FallbackUdpSocket extends NodesSocket {
     this.#tryStart({ message, tell, isHanded: true, isSettled: false });
   }
 
+  /** The destination changes: what is corked goes to where it was sent. dgram could not send it there later. */
+  #sendCorked(): void {
+    if (this.#corked === undefined) return;
+    this.uncork();
+    this.cork();
+  }
+
   // --- what is on its way -------------------------------------------------------------------------
 
   #refusal(bytes: number): Error | undefined {
@@ -286,7 +297,7 @@ export class FallbackUdpSocket extends NodesSocket {
   #start(outgoing: Outgoing): void {
     if (this.#corked !== undefined) return void this.#corked.push(outgoing);
     const { port, address, bytes } = outgoing.message;
-    const datagrams = datagramsOf(outgoing.message);
+    const datagrams = udpArguments.segmentsOf(outgoing.message);
     if (datagrams.length > 1) this.#source.counters.softwareSegments += datagrams.length;
     // Lookups of a name would sort datagrams anew: one after the other then.
     const atATime = isIP(address ?? '') === 0 && address ? 1 : datagrams.length;
@@ -362,11 +373,9 @@ export class FallbackUdpSocket extends NodesSocket {
 
   // --- receiving ----------------------------------------------------------------------------------
 
-  // Answers whether the datagram is for the program.
   #arrives(data: Buffer, rinfo: udp.UdpRemoteInfo): boolean {
     const { receiveBlockList, gro } = this.#options;
-    const family = rinfo.family === 'IPv4' ? 'ipv4' : 'ipv6';
-    if (receiveBlockList?.check(rinfo.address, family) === true) return false;
+    if (receiveBlockList?.check(rinfo.address, `ipv${this.#version}`) === true) return false;
     this.#source.counters.receivedDatagrams++;
     if (gro === 'whole') rinfo.segmentSize = rinfo.size;
     for (const iterator of this.#iterators) {
@@ -388,13 +397,4 @@ export class FallbackUdpSocket extends NodesSocket {
     else this.#iterators.add(iterator);
     return iterator;
   }
-}
-
-/** The datagrams that a message is sent as. */
-function datagramsOf({ payloads, bytes, segmentSize }: Message): readonly Payloads[] {
-  if (segmentSize === 0 || bytes <= segmentSize) return [payloads];
-  const whole = Buffer.concat(payloads);
-  return Array.from({ length: Math.ceil(bytes / segmentSize) }, (_, index) => [
-    whole.subarray(index * segmentSize, (index + 1) * segmentSize),
-  ]);
 }
