@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 // The numbers are the same on every architecture (Linux 5.1).
 #ifndef SYS_io_uring_setup
@@ -42,14 +43,39 @@ int IoUring::open(RingEntries wanted) {
   // Completions are posted inside enter() only: nothing interrupts JavaScript, and a notification that
   // nobody waits for wakes nobody. One bad request does not hold up those behind it.
   params.flags = uring::kSetupCqsize | uring::kSetupClamp | uring::kSetupSubmitAll |
-                 uring::kSetupTaskrunFlag | uring::kSetupSingleIssuer | uring::kSetupDeferTaskrun;
+                 uring::kSetupTaskrunFlag | uring::kSetupSingleIssuer | uring::kSetupDeferTaskrun |
+                 uring::kSetupRDisabled;
   params.cq_entries = wanted.completions;
   const long ring = syscall(SYS_io_uring_setup, wanted.submissions, &params);
   if (ring < 0) return -errno;
   fd_ = Fd(static_cast<int>(ring));  // CLOEXEC, the kernel sees to that
   constexpr uint32_t needed = uring::kFeatSingleMmap | uring::kFeatNodrop;
   if ((params.features & needed) != needed) return -EOPNOTSUPP;
-  return map(params);
+  const int mapped = map(params);
+  return mapped < 0 ? mapped : restrict_and_enable();
+}
+
+// A ring that can only send is of little use to who takes a process over by it, or gets its descriptor. The
+// kernel knows restrictions since 5.10, which is older than a ring of these flags.
+int IoUring::restrict_and_enable() {
+  constexpr uint8_t kRequests[] = {uring::kOpSend, uring::kOpSendmsg, uring::kOpSendZc,
+                                   uring::kOpSendmsgZc};
+  constexpr uint8_t kRegistrations[] = {uring::kRegisterEventfd, uring::kRegisterProbe,
+                                        uring::kRegisterBuffers2, uring::kRegisterBuffersUpdate};
+  uring::Restriction allowed[std::size(kRequests) + std::size(kRegistrations)];
+  std::memset(allowed, 0, sizeof allowed);
+  uint32_t count = 0;
+  for (const uint8_t op : kRequests) {
+    allowed[count].kind = uring::kRestrictionSqeOp;
+    allowed[count++].op = op;
+  }
+  for (const uint8_t op : kRegistrations) {
+    allowed[count].kind = uring::kRestrictionRegisterOp;
+    allowed[count++].op = op;
+  }
+  const int restricted = register_resource(fd_.get(), uring::kRegisterRestrictions, allowed, count);
+  if (restricted < 0) return restricted;
+  return register_resource(fd_.get(), uring::kRegisterEnableRings, nullptr, 0);
 }
 
 int IoUring::map(const uring::Params& params) {

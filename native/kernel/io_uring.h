@@ -24,7 +24,9 @@ class IoUring {
   IoUring(const IoUring&) = delete;
   IoUring& operator=(const IoUring&) = delete;
 
-  int open(RingEntries wanted);  // 0 or -errno
+  // 0 or -errno. For as long as the ring lives the kernel refuses with EACCES what this class and
+  // io_uring_send.cc do not use: other operations, flags of requests, other registrations.
+  int open(RingEntries wanted);
   // 1 when the kernel knows the operation, 0 when not, or -errno.
   int supports(uint8_t opcode);
   // Has `eventfd` signalled when completions wait and wake-ups are on.
@@ -57,6 +59,7 @@ class IoUring {
 
  private:
   int map(const uring::Params& params);
+  int restrict_and_enable();
   int enter(uint32_t least, uint32_t flags);
 
   Fd fd_;

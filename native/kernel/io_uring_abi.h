@@ -73,6 +73,14 @@ struct ProbeHeader {
 };
 static_assert(sizeof(ProbeHeader) == 16 && sizeof(ProbeOp) == 8, "struct io_uring_probe");
 
+struct Restriction {
+  uint16_t kind;
+  uint8_t op;  // of a registration or of a request
+  uint8_t resv;
+  uint32_t resv2[3];
+};
+static_assert(sizeof(Restriction) == 16, "struct io_uring_restriction");
+
 // Operations, with the version that added them.
 constexpr uint8_t kOpSendmsg = 9;     // 5.3
 constexpr uint8_t kOpSend = 26;       // 5.6
@@ -82,6 +90,7 @@ constexpr uint16_t kOpSupported = 1;
 
 constexpr uint32_t kSetupCqsize = 1u << 3;
 constexpr uint32_t kSetupClamp = 1u << 4;
+constexpr uint32_t kSetupRDisabled = 1u << 6;      // 5.10
 constexpr uint32_t kSetupSubmitAll = 1u << 7;      // 5.18
 constexpr uint32_t kSetupTaskrunFlag = 1u << 9;    // 5.19
 constexpr uint32_t kSetupSingleIssuer = 1u << 12;  // 6.0
@@ -101,9 +110,14 @@ constexpr uint32_t kEnterGetevents = 1u << 0;
 
 constexpr uint32_t kRegisterEventfd = 4;
 constexpr uint32_t kRegisterProbe = 8;
+constexpr uint32_t kRegisterRestrictions = 11;  // 5.10
+constexpr uint32_t kRegisterEnableRings = 12;   // 5.10
 constexpr uint32_t kRegisterBuffers2 = 15;
 constexpr uint32_t kRegisterBuffersUpdate = 16;
 constexpr uint32_t kRsrcRegisterSparse = 1u << 0;
+
+constexpr uint16_t kRestrictionRegisterOp = 0;
+constexpr uint16_t kRestrictionSqeOp = 1;
 
 constexpr uint16_t kRecvsendFixedBuf = 1u << 2;
 constexpr uint16_t kSendZcReportUsage = 1u << 3;  // 6.2
