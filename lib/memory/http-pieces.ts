@@ -3,14 +3,17 @@
 // http calls back, or drops it. `write` and `end` of http's messages are wrapped for that with the first pool,
 // once for the process; nothing is set on a message.
 import http from 'node:http';
+import type net from 'node:net';
 import { isKeptByHttp, markHttpNothing } from '../node/internals.js';
 import { pinUntil } from './pool-pins.js';
 
 type Callback = (this: unknown, ...args: unknown[]) => void;
 type Send = (this: object, ...args: unknown[]) => unknown;
 
-// A message that is cut off before its turn calls nobody back: what it keeps goes with it.
+// A message that is cut off before its turn calls nobody back: what it keeps goes with its connection, or with
+// itself.
 const dropped = new FinalizationRegistry<() => void>((unpin) => unpin());
+const keptFor = new WeakMap<net.Socket, Set<() => void>>();
 let watches = false;
 
 /** Watches what is written to http messages from now on. */
@@ -29,15 +32,42 @@ function watch(prototype: object, name: 'write' | 'end'): void {
   const wrapped: Send = function (...args) {
     const unpin = isKeptByHttp(this) ? pinUntil(args[0]) : undefined;
     if (unpin === undefined) return original.apply(this, args);
+    const sent = unpinnedAtClose(this, unpin);
     try {
-      return original.apply(this, withCallback(args, unpin));
+      return original.apply(this, withCallback(args, sent));
     } catch (thrown) {
-      unpin();
+      sent();
       throw thrown;
     }
   };
   Object.defineProperty(wrapped, 'name', { value: name });
   methods[name] = wrapped;
+}
+
+/**
+ * `unpin`, which is also called when the connection closes that a response waits for: http never sends it then.
+ * A request has none, or chooses another.
+ */
+function unpinnedAtClose(message: object, unpin: () => void): () => void {
+  const socket = (message as Partial<http.ServerResponse>).req?.socket;
+  if (!(message instanceof http.ServerResponse) || socket === undefined) return unpin;
+  const kept = keptFor.get(socket) ?? keepFor(socket);
+  kept.add(unpin);
+  return () => {
+    kept.delete(unpin);
+    unpin();
+  };
+}
+
+/** One listener, however many writes wait. */
+function keepFor(socket: net.Socket): Set<() => void> {
+  const kept = new Set<() => void>();
+  keptFor.set(socket, kept);
+  socket.once('close', () => {
+    for (const unpin of kept) unpin();
+    kept.clear();
+  });
+  return kept;
 }
 
 /** The arguments, with a callback that unpins and then does what the given one does. */
