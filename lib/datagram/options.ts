@@ -1,6 +1,6 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
 import { invalidType, outOfRange } from '../errors.js';
-import { resolveOptions, type ResolvedOptions } from '../send/options.js';
+import { oneOf, resolveOptions, type ResolvedOptions } from '../send/options.js';
 import { isAbortSignal } from '../send/arguments.js';
 import type { DatagramProtocol } from './choice.js';
 
@@ -65,6 +65,7 @@ export interface ResolvedDatagramOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+const ENGINES = ['auto', 'msg_zerocopy', 'copy'] as const;
 const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
@@ -90,6 +91,13 @@ function bufferSize(name: string, value: unknown): number {
     : integer(name, value, 0, 0xffffffff);
 }
 
+function zeroCopyOptions(given: DatagramZeroCopyOptions | undefined): ResolvedOptions {
+  const resolved = resolveOptions(given, 'options.zeroCopy');
+  // The environment may name it, for the connections of the process.
+  if (given?.engine !== undefined) oneOf('options.zeroCopy.engine', given.engine, ENGINES);
+  return resolved;
+}
+
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function resolveDatagramOptions(
   protocol: DatagramProtocol,
@@ -99,20 +107,14 @@ export function resolveDatagramOptions(
   if (signal !== undefined && !isAbortSignal(signal)) {
     throw invalidType('options.signal', 'an instance of AbortSignal', signal);
   }
-  if (whenQueueFull !== 'reject' && whenQueueFull !== 'wait') {
-    throw outOfRange('options.whenQueueFull', "one of 'reject', 'wait'", whenQueueFull);
-  }
-  const given = options.zeroCopy;
-  if (given !== undefined && (typeof given !== 'object' || given === null)) {
-    throw invalidType('options.zeroCopy', 'an object', given);
-  }
+  oneOf('options.whenQueueFull', whenQueueFull, ['reject', 'wait']);
   const most =
     maxQueuedBytes === undefined
       ? DEFAULT_MAX_QUEUED_BYTES
       : integer('options.maxQueuedBytes', maxQueuedBytes, 0, Number.MAX_SAFE_INTEGER);
   return {
     protocol,
-    zeroCopy: resolveOptions(given),
+    zeroCopy: zeroCopyOptions(options.zeroCopy),
     maxQueuedBytes: whenQueueFull === 'wait' ? Infinity : most,
     recvBufferSize: bufferSize('options.recvBufferSize', options.recvBufferSize),
     sendBufferSize: bufferSize('options.sendBufferSize', options.sendBufferSize),

@@ -96,8 +96,8 @@ function nodeErrorCode(code: string): { code: string } {
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE. */
-export function optionsObject(value: unknown): object {
-  if (typeof value !== 'object' || value === null) throw invalidType('options', 'an object', value);
+export function optionsObject(value: unknown, name = 'options'): object {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
   return value;
 }
 

@@ -12,7 +12,7 @@ import { watchHttpPieces } from './http-pieces.js';
 import { type PoolPiece, PoolSlab } from './pool-pins.js';
 import { registerPool } from '../native/submit-ring.js';
 
-const { EOPNOTSUPP } = system.errno;
+const { ENOMEM, EOPNOTSUPP } = system.errno;
 
 export interface BufferPoolOptions {
   /**
@@ -116,6 +116,18 @@ function refuseTransferOf(memory: ArrayBuffer): void {
   }
 }
 
+function withoutMemory(errno: number, { bytes, hugePages }: ResolvedPoolOptions): Error {
+  const error = systemError(errno, 'mmap');
+  if (errno !== -ENOMEM) return error;
+  const pageBytes = readHugePageBytes() ?? HUGE_PAGE_BYTES;
+  error.message +=
+    hugePages === true
+      ? `: the system has no ${Math.ceil(bytes / pageBytes)} huge pages of ${pageBytes} bytes to spare. ` +
+        "Raise vm.nr_hugepages (sysctl), make the pool smaller, or give hugePages: 'try'"
+      : `: no address space for a pool of ${bytes} bytes. Raise RLIMIT_AS (ulimit -v), or make it smaller`;
+  return error;
+}
+
 /** Why there is no slab, or the slab; and why it is not registered. */
 interface Opened {
   readonly slab?: PoolSlab;
@@ -131,7 +143,7 @@ function open(options: ResolvedPoolOptions): Opened {
     // Electron keeps all memory of JavaScript in one region of its own.
     return { reason: 'no-external-memory: this runtime allows no memory from outside of it' };
   }
-  if (typeof memory === 'number') throw systemError(memory, 'mmap');
+  if (typeof memory === 'number') throw withoutMemory(memory, options);
   refuseTransferOf(memory);
   watchHttpPieces();
   const slab = new PoolSlab(memory, pageBytes);

@@ -4,6 +4,7 @@ import { flag, integer } from '../datagram/options.js';
 import { optionsObject } from '../datagram/socket.js';
 import { invalidType, outOfRange, systemError } from '../errors.js';
 import type { PacketRingOptions, PacketSocketOptions } from './types.js';
+import { oneOf } from '../send/options.js';
 import { encodeProgram } from '../datagram/socket-filter.js';
 import { VLAN_TAG_BYTES } from './vlan-tag.js';
 
@@ -38,14 +39,12 @@ export function checkPacketOptions(given: unknown): CheckedPacketOptions {
   if (typeof name !== 'string' && typeof name !== 'number') {
     throw invalidType('options.interface', 'the name or index of an interface', name);
   }
-  if (type !== 'raw' && type !== 'dgram') {
-    throw outOfRange('options.type', "one of 'raw', 'dgram'", type);
-  }
+  oneOf('options.type', type, ['raw', 'dgram']);
   const virtioHeader = flag('options.virtioHeader', options.virtioHeader);
   if (virtioHeader && type !== 'raw') {
     throw outOfRange('options.virtioHeader', "false with type 'dgram'", true);
   }
-  if (filter !== undefined) optionsObject(filter);
+  if (filter !== undefined) optionsObject(filter, 'options.filter');
   return {
     interface: name,
     type,
@@ -62,7 +61,7 @@ export function checkPacketOptions(given: unknown): CheckedPacketOptions {
 function ringOptions(value: unknown): PacketRingOptions | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return {};
-  const { frames, frameSize } = optionsObject(value) as PacketRingOptions;
+  const { frames, frameSize } = optionsObject(value, 'options.ring') as PacketRingOptions;
   if (frames !== undefined) integer('options.ring.frames', frames, 1, MOST_RING_FRAMES);
   if (frameSize !== undefined) {
     integer('options.ring.frameSize', frameSize, LEAST_SLOT_BYTES, MOST_SLOT_BYTES);

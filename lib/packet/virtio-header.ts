@@ -6,6 +6,7 @@ import { integer } from '../datagram/options.js';
 import { outOfRange } from '../errors.js';
 import type { Offload } from './headers.js';
 import { optionsObject } from '../datagram/socket.js';
+import { oneOf } from '../send/options.js';
 
 export const VIRTIO_HEADER_BYTES = 10;
 
@@ -31,11 +32,8 @@ function kinds(numbers: Numbers): Record<Offload['gso'], number> {
 
 /** Checks an offload against the frame it is for. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 function checkOffload(given: unknown, frameBytes: number): Offload {
-  const offload = optionsObject(given) as Offload;
-  const gsos = ['none', 'tcp4', 'tcp6', 'udp'];
-  if (!gsos.includes(offload.gso)) {
-    throw outOfRange('options.offload.gso', `one of ${gsos.join(', ')}`, offload.gso);
-  }
+  const offload = optionsObject(given, 'options.offload') as Offload;
+  oneOf('options.offload.gso', offload.gso, ['none', 'tcp4', 'tcp6', 'udp']);
   const segments = offload.gso !== 'none';
   const last = Math.min(frameBytes, 0xffff);
   integer('options.offload.segmentSize', offload.segmentSize, segments ? 1 : 0, 0xffff);

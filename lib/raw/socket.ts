@@ -80,7 +80,7 @@ function check(given: unknown, kernel: KernelConstants): Checked {
       throw outOfRange('options.checksumOffset', valid, checksumOffset);
     }
   }
-  if (filter !== undefined) optionsObject(filter);
+  if (filter !== undefined) optionsObject(filter, 'options.filter');
   checkText('options.interface', options.interface);
   flag('options.packetInfo', options.packetInfo);
   flag('options.receiveTos', options.receiveTos);

@@ -101,7 +101,8 @@ export interface ResolvedOptions {
   readonly staging: StagingArea;
 }
 
-function oneOf<const T extends string>(
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function oneOf<const T extends string>(
   name: string,
   value: unknown,
   allowed: readonly T[],
@@ -123,24 +124,24 @@ function size(name: string, value: unknown, unit: string): number {
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-function source(value: unknown): Pick<ResolvedOptions, 'source' | 'ask'> {
+function source(name: string, value: unknown): Pick<ResolvedOptions, 'source' | 'ask'> {
   if (value === 'pool') return { source: isPoolMemory, ask: undefined };
   if (typeof value === 'function')
     return { source: isAllowed, ask: value as (chunk: Uint8Array) => boolean };
-  if (value !== undefined) oneOf('options.source', value, ['any', 'pool'], ' or a function');
+  if (value !== undefined) oneOf(name, value, ['any', 'pool'], ' or a function');
   return { source: undefined, ask: undefined };
 }
 
-function engine(value: unknown): ResolvedOptions['engine'] {
-  const chosen = oneOf('options.engine', value === undefined ? 'auto' : value, ENGINES);
+function engine(name: string, value: unknown): ResolvedOptions['engine'] {
+  const chosen = oneOf(name, value === undefined ? 'auto' : value, ENGINES);
   const override = process.env['MSG_ZEROCOPY_ENGINE'];
   if (chosen !== 'auto' || override === undefined || override === '') return chosen;
   return oneOf('MSG_ZEROCOPY_ENGINE', override, ENGINES);
 }
 
 /** 'static': where 'auto' starts, and it stays there. */
-function threshold(value: unknown): number | 'auto' | 'static' {
-  if (value !== undefined && value !== 'auto') return size('options.threshold', value, 'bytes');
+function threshold(name: string, value: unknown): number | 'auto' | 'static' {
+  if (value !== undefined && value !== 'auto') return size(name, value, 'bytes');
   const override = process.env['MSG_ZEROCOPY_THRESHOLD'];
   if (override === undefined || override === '' || override === 'auto') return 'auto';
   if (override === 'static') return 'static';
@@ -149,29 +150,33 @@ function threshold(value: unknown): number | 'auto' | 'static' {
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-function mutationVerdict(value: unknown): MutationVerdict | undefined {
+function mutationVerdict(name: string, value: unknown): MutationVerdict | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return 'warn';
-  return oneOf('options.detectMutation', value, ['warn', 'throw'], ', true or false');
+  return oneOf(name, value, ['warn', 'throw'], ', true or false');
 }
 
 /**
  * Checks options and fills in the defaults.
+ * @param name of the options, for errors
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
  */
-export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOptions {
+export function resolveOptions(
+  options: ZeroCopyOptions | undefined,
+  name: 'options' | 'options.zeroCopy' = 'options',
+): ResolvedOptions {
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw invalidType('options', 'an object', options);
+    throw invalidType(name, 'an object', options);
   }
   const given = options ?? {};
-  const chosen = threshold(given.threshold);
+  const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;
   const { callbackAt: at = 'release' } = given;
-  const callbackAt = oneOf('options.callbackAt', at, ['release', 'accept']);
-  const engineName = engine(given.engine);
-  const memory = source(given.source);
-  const verdict = mutationVerdict(given.detectMutation);
+  const callbackAt = oneOf(`${name}.callbackAt`, at, ['release', 'accept']);
+  const engineName = engine(`${name}.engine`, given.engine);
+  const memory = source(`${name}.source`, given.source);
+  const verdict = mutationVerdict(`${name}.detectMutation`, given.detectMutation);
   return Object.freeze({
     engine: engineName,
     threshold: start,
@@ -186,26 +191,26 @@ export function resolveOptions(options: ZeroCopyOptions | undefined): ResolvedOp
     maxPendingBytes:
       given.maxPendingBytes === undefined
         ? DEFAULT_SOCKET_BUDGET_BYTES
-        : size('options.maxPendingBytes', given.maxPendingBytes, 'bytes'),
+        : size(`${name}.maxPendingBytes`, given.maxPendingBytes, 'bytes'),
     lingerTimeoutMs:
       given.lingerTimeoutMs === undefined
         ? DEFAULT_LINGER_TIMEOUT_MS
-        : timeout('options.lingerTimeoutMs', given.lingerTimeoutMs),
+        : timeout(`${name}.lingerTimeoutMs`, given.lingerTimeoutMs),
     detectMutation: verdict,
     maxStagedBytes:
       given.maxStagedBytes === undefined
         ? DEFAULT_MAX_STAGED_BYTES
-        : size('options.maxStagedBytes', given.maxStagedBytes, 'bytes'),
-    staging: stagingIn(given.pool),
+        : size(`${name}.maxStagedBytes`, given.maxStagedBytes, 'bytes'),
+    staging: stagingIn(`${name}.pool`, given.pool),
   });
 }
 
 const POOL_SLAB_BYTES = 64 * 1024;
 const poolAreas = new WeakMap<BufferPool, StagingArea>();
 
-function stagingIn(pool: unknown): StagingArea {
+function stagingIn(name: string, pool: unknown): StagingArea {
   if (pool === undefined) return commonArea;
-  if (!(pool instanceof BufferPool)) throw invalidType('options.pool', 'a BufferPool', pool);
+  if (!(pool instanceof BufferPool)) throw invalidType(name, 'a BufferPool', pool);
   let area = poolAreas.get(pool);
   if (area === undefined) {
     area = new StagingArea({

@@ -53,7 +53,7 @@ export class ZeroCopySocket extends net.Socket implements ZeroCopyMembers {
 
   constructor(options?: ZeroCopySocketOptions) {
     super(options);
-    enableOnSocket(this, options?.zeroCopy);
+    enableOnSocket(this, options?.zeroCopy, 'options.zeroCopy');
   }
 }
 
@@ -96,5 +96,7 @@ export function createServer(
 export function createServer(...args: unknown[]): net.Server {
   const server = net.createServer(...(args as [net.ServerOpts]));
   const options = args[0] as { zeroCopy?: ZeroCopyOptions } | undefined;
-  return enableZeroCopy(server, typeof options === 'object' ? options?.zeroCopy : undefined);
+  const given = typeof options === 'object' ? options?.zeroCopy : undefined;
+  enableOnServer(server, given, 'options.zeroCopy');
+  return server;
 }

@@ -314,9 +314,13 @@ export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): voi
   Object.defineProperties(socket, overrides);
 }
 
-/** As enableZeroCopy() of a socket. */
-export function enableOnSocket(socket: net.Socket, options: ZeroCopyOptions | undefined): void {
-  const resolved = resolveOptions(options);
+/** As enableZeroCopy() of a socket. @param name of the options, for errors */
+export function enableOnSocket(
+  socket: net.Socket,
+  options: ZeroCopyOptions | undefined,
+  name: 'options' | 'options.zeroCopy' = 'options',
+): void {
+  const resolved = resolveOptions(options, name);
   if (socket instanceof tls.TLSSocket) describeTls(socket);
   else if (upgradeOf in socket) configure(upgrade(socket), resolved);
   else if (BRAND in socket) (socket as Upgraded)[BRAND].configure(options);

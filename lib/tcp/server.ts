@@ -21,12 +21,13 @@ export function isEnabledServer(server: net.Server): boolean {
   return BRAND in server;
 }
 
-/** As enableZeroCopy() of a server. */
+/** As enableZeroCopy() of a server. @param name of the options, for errors */
 export function enableOnServer(
   server: net.Server | http.Server,
   options: ZeroCopyOptions | undefined,
+  name: 'options' | 'options.zeroCopy' = 'options',
 ): void {
-  let resolved: ResolvedOptions = resolveOptions(options);
+  let resolved: ResolvedOptions = resolveOptions(options, name);
   // https.Server and http2's secure server are net.Servers whose 'connection' brings raw sockets.
   if (server instanceof tls.Server) {
     warnOnce('ZC_TLS', TLS_WARNING);

@@ -631,7 +631,12 @@ const NO_MEMORY = -12;
 const NOT_SUPPORTED = -95;
 
 interface Outcome {
-  readonly error?: { readonly code: string; readonly errno: number; readonly syscall: string };
+  readonly error?: {
+    readonly code: string;
+    readonly errno: number;
+    readonly syscall: string;
+    readonly remedies: readonly string[];
+  };
   readonly registered?: boolean;
   readonly reason?: string | undefined;
   readonly bytes?: number;
@@ -658,8 +663,9 @@ function outcomeOf(hugePages: BufferPoolOptions['hugePages'], env: Record<string
       const calls = remembered.slabCalls ?? [];
       return { registered, reason, bytes, works, ordinary, calls };
     } catch (error) {
-      const { code = '', errno = 0, syscall = '' } = error as NodeJS.ErrnoException;
-      return { error: { code, errno, syscall }, calls: remembered.slabCalls ?? [] };
+      const { code = '', errno = 0, syscall = '', message } = error as NodeJS.ErrnoException;
+      const remedies = ['vm.nr_hugepages', 'RLIMIT_AS'].filter((name) => message.includes(name));
+      return { error: { code, errno, syscall, remedies }, calls: remembered.slabCalls ?? [] };
     }
   };
   return isolated(body, { env: { HUGE_PAGES: JSON.stringify(hugePages), ...env } });
@@ -680,17 +686,19 @@ describe('a pool of buffers where the machine refuses', () => {
     }
   });
 
-  it('memory is an error of mmap', async () => {
+  it('memory is an error of mmap, which names the remedy', async () => {
     const env = answering({ open: { 0: NO_MEMORY }, register: 0 });
     const { answer, stderr } = await outcomeOf(false, env);
-    const error = { code: 'ENOMEM', errno: NO_MEMORY, syscall: 'mmap' };
+    const remedies = ['RLIMIT_AS'];
+    const error = { code: 'ENOMEM', errno: NO_MEMORY, syscall: 'mmap', remedies };
     assert.deepEqual(answer, { error, calls: [[5 * MIB, 0]] }, stderr);
   });
 
-  it('huge pages that were insisted on is an error of mmap', async () => {
+  it('huge pages that were insisted on is an error of mmap, which names the remedy', async () => {
     const env = answering({ open: { 1: NO_MEMORY }, register: 0 });
     const { answer, stderr } = await outcomeOf(true, env);
-    const error = { code: 'ENOMEM', errno: NO_MEMORY, syscall: 'mmap' };
+    const remedies = ['vm.nr_hugepages'];
+    const error = { code: 'ENOMEM', errno: NO_MEMORY, syscall: 'mmap', remedies };
     assert.deepEqual(answer, { error, calls: [[6 * MIB, 1]] }, stderr);
   });
 
