@@ -15,6 +15,10 @@ export interface NativeConstants {
   readonly SEND_EOR: number;
   readonly RING_MORE: number;
   readonly MOST_TEXT: number;
+  /** Why moveFile() stopped: all is sent, the file is at its end, or what follows is not in memory. */
+  readonly FILE_DONE: number;
+  readonly FILE_END: number;
+  readonly FILE_COLD: number;
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;
   readonly PIECES_PER_BATCH: number;

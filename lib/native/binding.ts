@@ -214,6 +214,31 @@ export interface Native {
   receiveDrops(port: number): number;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
 
+  // Files on their way to a socket.
+  /**
+   * Sends `text` (latin1, at most MOST_TEXT characters) and behind it at most `count` bytes of a file, without
+   * ever waiting; FILE_…, or -errno. `moved`: gets the bytes of the text and of the file that went.
+   */
+  moveFile(
+    socket: number,
+    text: string,
+    file: number,
+    offset: number,
+    count: number,
+    moved: Float64Array,
+  ): number;
+  /** Reads what is in memory already; bytes, 0 at the end, or -errno: EAGAIN where it is not. */
+  peekFile(file: number, offset: number, into: Uint8Array): number;
+  /** 1: a regular file, of `size[0]` bytes; 0: something else; or -errno. */
+  describeFile(file: number, size: Float64Array): number;
+  /** Opens a path that the kernel finds without waiting; a descriptor, or -errno. */
+  openCached(path: string): number;
+  duplicateFile(file: number): number;
+  /** Closes a file, unless it was deleted: false, the thread pool should. */
+  closeFile(file: number): boolean;
+  /** Reads part of a file into the page cache on the thread pool. 0 or -errno; so for `done`, later. */
+  warmFile(file: number, offset: number, count: number, done: (result: number) => void): number;
+
   // For diagnose(): by rtnetlink and ethtool, of this network namespace.
   /** @param device index of the only interface that may be used; 0: any */
   findRoute(address: Uint8Array, device: number): NativeRoute | number;

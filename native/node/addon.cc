@@ -166,6 +166,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<Env>(new Env(env));
   export_constants(env, exports);
   export_datagrams(env, exports);
+  export_files(env, exports);
   export_hash(env, exports);
   export_ring(env, exports);
   export_routes(env, exports);

@@ -36,6 +36,7 @@ Bytes bytes_of(napi_env env, napi_value view);
 // Lists of exports, one for each file.
 void export_constants(Napi::Env env, Napi::Object exports);
 void export_datagrams(Napi::Env env, Napi::Object exports);
+void export_files(Napi::Env env, Napi::Object exports);
 void export_hash(Napi::Env env, Napi::Object exports);
 void export_ring(Napi::Env env, Napi::Object exports);
 void export_routes(Napi::Env env, Napi::Object exports);

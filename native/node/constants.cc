@@ -9,6 +9,7 @@
 
 #include "kernel/abi.h"
 #include "kernel/datagram.h"
+#include "kernel/sendfile.h"
 #include "node/arguments.h"
 #include "node/records.h"
 
@@ -45,6 +46,9 @@ constexpr Constant kOwn[] = {
     {"SEND_EOR", kSendEor},
     {"RING_MORE", kRingMore},
     {"MOST_TEXT", kMostText},
+    {"FILE_DONE", kFileDone},
+    {"FILE_END", kFileEnd},
+    {"FILE_COLD", kFileCold},
     {"BATCH", kBatch},
     {"PIECES_PER_BATCH", kPiecesPerBatch},
     {"ENVELOPE_WORDS", sizeof(Envelope) / 4},

@@ -1,0 +1,184 @@
+#include "kernel/sendfile.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/stat.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "kernel/sys.h"
+
+#ifndef SYS_openat2  // Linux 5.6, the same number everywhere
+#define SYS_openat2 437
+#endif
+#ifndef SYS_cachestat  // Linux 6.5, the same number everywhere
+#define SYS_cachestat 451
+#endif
+
+namespace msg_zerocopy {
+namespace {
+
+// As many bytes are looked at together, and sent by one call: what is looked at may be gone when it is sent.
+constexpr uint64_t kStretch = 1024 * 1024;
+// Where cachestat() is refused, one page of so many bytes stands for the others: the kernel reads ahead and
+// forgets in larger steps.
+constexpr uint64_t kSample = 32 * 1024;
+
+// include/uapi/linux/openat2.h, include/uapi/linux/mman.h; older headers lack them.
+struct OpenHow {
+  uint64_t flags;
+  uint64_t mode;
+  uint64_t resolve;
+};
+constexpr uint64_t kResolveCached = 0x20;
+struct CacheRange {
+  uint64_t offset;
+  uint64_t bytes;
+};
+struct CacheCounts {
+  uint64_t cached;
+  uint64_t others[4];
+};
+
+// Of a mode: sys/stat.h and linux/stat.h cannot be had together everywhere.
+constexpr unsigned kTypeMask = 0170000;
+constexpr unsigned kRegular = 0100000;
+
+enum class Residency { kResident, kMissing, kUnknown };
+
+// Whether the page of this byte is in memory and up to date. One that is being read is not.
+Residency look_at(int file, uint64_t offset) {
+  char byte;
+  iovec piece = {&byte, 1};
+  const ssize_t read = preadv2(file, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  // At the end of the file there is nothing to wait for.
+  if (read >= 0) return Residency::kResident;
+  return errno == EAGAIN ? Residency::kMissing : Residency::kUnknown;
+}
+
+// Pages of a stretch that the cache holds, those among them that are being read; -errno: since Linux 6.15
+// only of files that one owns or may write.
+int64_t cached_pages(int file, uint64_t offset, uint64_t count) {
+  const CacheRange range = {offset, count};
+  CacheCounts counts;
+  std::memset(&counts, 0, sizeof counts);
+  if (syscall(SYS_cachestat, file, &range, &counts, 0) < 0) return -errno;
+  return static_cast<int64_t>(counts.cached);
+}
+
+bool lives_in_memory(int file) {
+  struct statfs system;
+  return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
+// Whether `count` bytes from `offset` on, at most a stretch, can be sent without waiting.
+bool is_resident(int file, uint64_t offset, uint64_t count) {
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const Residency first = look_at(file, offset);
+  // Files in memory know no RWF_NOWAIT. Those of others that do not (FUSE, some network file systems) are
+  // read ahead each time.
+  if (first == Residency::kUnknown) return lives_in_memory(file);
+  if (first == Residency::kMissing) return false;
+  const uint64_t last = offset + count - 1;
+  if (last / page == offset / page) return true;
+  FileFacts facts = {0, false, false};
+  if (describe_file(file, &facts) < 0 || offset >= facts.size) return true;
+  const uint64_t end = std::min(last, facts.size - 1);
+  if (look_at(file, end) != Residency::kResident) return false;
+  const uint64_t pages = end / page - offset / page + 1;
+  if (pages <= 2) return true;
+  const int64_t cached = cached_pages(file, offset, end - offset + 1);
+  if (cached >= 0 && static_cast<uint64_t>(cached) < pages) return false;
+  for (uint64_t at = (offset / kSample + 1) * kSample; at < end; at += cached >= 0 ? 4 * kSample : kSample) {
+    if (look_at(file, at) != Residency::kResident) return false;
+  }
+  return true;
+}
+
+int send_text(int socket, const char* text, size_t bytes, uint64_t* sent) {
+  ssize_t accepted;
+  do {
+    accepted = send(socket, text, bytes, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (accepted < 0 && errno == EINTR);
+  if (accepted < 0) return -errno;
+  *sent = static_cast<uint64_t>(accepted);
+  return *sent < bytes ? -EAGAIN : 0;
+}
+
+}  // namespace
+
+int move_file(int socket, const char* text, size_t text_bytes, int file, uint64_t offset, uint64_t count,
+              Moved* moved) {
+  // It has no flag against waiting; a process that shares the descriptor may have made it blocking.
+  if (is_blocking(socket)) return -EINVAL;
+  if (text_bytes > 0) {
+    const int sent = send_text(socket, text, text_bytes, &moved->text_bytes);
+    if (sent < 0) return sent;
+  }
+  uint64_t known = 0;  // bytes that were found in the cache, from where the file stands on
+  while (moved->file_bytes < count) {
+    off_t at = static_cast<off_t>(offset + moved->file_bytes);
+    if (known == 0) {
+      known = std::min(kStretch, count - moved->file_bytes);
+      if (!is_resident(file, static_cast<uint64_t>(at), known)) return kFileCold;
+    }
+    const ssize_t sent = sendfile(socket, file, &at, known);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return -errno;
+    if (sent == 0) return kFileEnd;
+    moved->file_bytes += static_cast<uint64_t>(sent);
+    known -= static_cast<uint64_t>(sent);
+  }
+  return kFileDone;
+}
+
+int peek_file(int file, uint64_t offset, void* bytes, size_t count) {
+  iovec piece = {bytes, count};
+  ssize_t read = preadv2(file, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  if (read < 0 && errno == EOPNOTSUPP && lives_in_memory(file)) {
+    read = pread(file, bytes, count, static_cast<off_t>(offset));
+  }
+  return read < 0 ? -errno : static_cast<int>(read);
+}
+
+int warm_file(int file, uint64_t offset, uint64_t count) {
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  readahead(file, static_cast<off_t>(offset), 2 * count);
+  for (uint64_t at = offset; at < offset + count; at = (at / page + 1) * page) {
+    char byte;
+    const ssize_t read = pread(file, &byte, 1, static_cast<off_t>(at));
+    if (read < 0) return -errno;
+    if (read == 0) return 0;
+  }
+  return 0;
+}
+
+int describe_file(int file, FileFacts* facts) {
+  // Not fstat(): it needs a newer C library than Node does. What the kernel knows is enough, no other machine is
+  // to be asked.
+  struct statx status;
+  const unsigned wanted = STATX_TYPE | STATX_NLINK | STATX_SIZE;
+  const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
+  if (syscall(SYS_statx, file, "", flags, wanted, &status) < 0) return -errno;
+  facts->size = status.stx_size;
+  facts->regular = (status.stx_mode & kTypeMask) == kRegular;
+  facts->deleted = status.stx_nlink == 0;
+  return 0;
+}
+
+int open_cached(const char* path) {
+  // Not blocking: a FIFO would wait for its writer.
+  const OpenHow how = {O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, kResolveCached};
+  const long opened = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
+  return opened < 0 ? -errno : static_cast<int>(opened);
+}
+
+}  // namespace msg_zerocopy

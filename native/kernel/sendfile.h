@@ -1,0 +1,50 @@
+// Bytes of files that go from the page cache to a socket (sendfile(2)), and what must be known before: a
+// call that finds a page missing waits for the disk, and with it would the event loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace msg_zerocopy {
+
+// Why moving stopped before a failure.
+enum FileStop : int {
+  kFileDone = 0,  // all that was wanted
+  kFileEnd = 1,   // the file has no more bytes
+  kFileCold = 2,  // the next bytes are not in the page cache
+};
+
+struct Moved {
+  uint64_t text_bytes = 0;
+  uint64_t file_bytes = 0;
+};
+
+// Sends `text` and behind it, in the same packets, at most `count` bytes of `file` from `offset` on; never
+// waits: -EINVAL on a blocking socket. A FileStop, or -errno: -EAGAIN when the socket takes no more. `moved` says how far it came.
+int move_file(int socket, const char* text, size_t text_bytes, int file, uint64_t offset, uint64_t count,
+              Moved* moved);
+
+// At most `count` bytes of what move_file() would send next, for somebody else to send. Bytes, 0 at the end
+// of the file, or -errno: -EAGAIN when they are not in the page cache.
+int peek_file(int file, uint64_t offset, void* bytes, size_t count);
+
+// Has the page cache hold `count` bytes from `offset` on, and lets the kernel begin with as many behind them.
+// Waits for the disk. 0 or -errno.
+int warm_file(int file, uint64_t offset, uint64_t count);
+
+struct FileFacts {
+  uint64_t size;
+  bool regular;
+  bool deleted;  // no name leads to it any more
+};
+
+// 0 or -errno.
+int describe_file(int file, FileFacts* facts);
+
+// Opens for reading what the kernel can find without waiting for a disk or another machine: a descriptor, or
+// -errno; -EAGAIN when it cannot (Linux 5.12; older ones answer -EINVAL or -ENOSYS).
+int open_cached(const char* path);
+
+}  // namespace msg_zerocopy
