@@ -5,8 +5,8 @@ const LOW = ['observe', 'node', 'policy'];
 const SENDING = ['send', 'memory', 'native', ...LOW];
 const ROOMS = {
   doctor: ['tcp', 'files', 'udp', 'raw', 'packet', 'datagram', ...SENDING],
-  tcp: SENDING,
-  files: ['tcp', ...SENDING],
+  tcp: ['files', ...SENDING],
+  files: SENDING,
   udp: ['datagram', ...SENDING],
   raw: ['datagram', ...SENDING],
   packet: ['datagram', ...SENDING],

@@ -3,12 +3,14 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util';
 
-const { EPERM } = constants.errno;
+const { EISDIR, EPERM } = constants.errno;
 
 /** Codes of errors that are this package's own. They are stable. */
 export type ZeroCopyErrorCode =
   | 'ERR_ZC_BUFFER_DETACHED'
   | 'ERR_ZC_BUFFER_MUTATED'
+  | 'ERR_ZC_FILE_CHANGED'
+  | 'ERR_ZC_FILE_NOT_REGULAR'
   | 'ERR_ZC_FOREIGN_BUFFER'
   | 'ERR_ZC_FRAME_REFUSED'
   | 'ERR_ZC_HANDLE_TAKEN'
@@ -86,6 +88,22 @@ export function streamDestroyed(): Error {
   );
 }
 
+/** As Node's own for a write behind the end. */
+export function writeAfterEnd(): Error {
+  return withCode(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
+}
+
+/** As Node's own for a body that is not as long as its header says. */
+export function lengthMismatch(bytes: number, promised: string): Error {
+  return withCode(
+    new Error(
+      `Response body's content-length of ${bytes} byte(s) does not match the content-length of ` +
+        `${promised} byte(s) set in header`,
+    ),
+    'ERR_HTTP_CONTENT_LENGTH_MISMATCH',
+  );
+}
+
 /** As Node's own for a write on a socket that closed while it was connecting. */
 export function closedBeforeConnection(): Error {
   return withCode(
@@ -111,6 +129,29 @@ export function bufferMutated(what: string, bytes: number, stack: string): ZeroC
   );
   error.stack = `${error.name}: ${error.message}\n${stack}`;
   return error;
+}
+
+/** A file that has fewer bytes by now than were promised. */
+export function fileShrunk(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_FILE_CHANGED',
+    'The file became shorter while it was being sent, so the connection was closed. Replace files by ' +
+      'rename(2) instead of rewriting them in place',
+  );
+}
+
+/** As Node's own for reading a directory. */
+export function isDirectory(): Error {
+  const error = systemError(-EISDIR, 'read');
+  error.message = `EISDIR: illegal operation on a directory, read`;
+  return error;
+}
+
+export function notRegularFile(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_FILE_NOT_REGULAR',
+    'Only a regular file can be sent: its size and its bytes are known. Pipe a stream of anything else',
+  );
 }
 
 export function foreignBuffer(): ZeroCopyError {

@@ -62,6 +62,8 @@ export type {
   ZeroCopyControl,
   ZeroCopyStats,
 } from './observe/index.js';
-export type { EngineName as Engine, Reason, State } from './names.js';
+export type { EngineName as Engine, FileReason, Reason, State } from './names.js';
 export { ZeroCopyError } from './errors.js';
 export type { ZeroCopyErrorCode } from './errors.js';
+export { sendFile } from './files/index.js';
+export type { FileTotals, SendFileOptions } from './files/index.js';

@@ -1,5 +1,6 @@
 // What this environment (the main thread, or one worker) did so far, for monitoring.
 import { snapshotOf, type DatagramCounters } from './observe/counters.js';
+import { fileTotals, type FileTotals } from './files/index.js';
 import type { Reason } from './names.js';
 import type { Histogram } from './observe/histogram.js';
 import { startedReactor } from './native/reactor.js';
@@ -37,6 +38,8 @@ export interface ProcessMetrics {
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
   readonly openPorts: number;
+  /** Files, those to sockets that are not upgraded among them. */
+  readonly files: FileTotals;
   /** How often zero copy was paused or refused, as `msg-zerocopy:fallback` tells. */
   readonly fallbacks: Readonly<Partial<Record<Reason, number>>>;
   /** How often a connection was reset to get its memory back. */
@@ -67,6 +70,7 @@ export function metrics(): ProcessMetrics {
     refusedRegistrations: refusedRegistrations.snapshot(),
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,
+    files: fileTotals(),
     fallbacks: fallbacks.snapshot(),
     aborts: aborts.snapshot(),
     releaseLatency: releaseLatency.snapshot(),

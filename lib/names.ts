@@ -1,7 +1,24 @@
 // The names that users read: engines, states, and the reasons for copies.
 
 /** Who sends the bytes of a socket. */
-export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'copy';
+export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'sendfile' | 'copy';
+
+/** Why a file went by Node's own stream, or was copied. */
+export type FileReason =
+  | 'addon-unavailable' // capabilities() says why
+  | 'kernel-refused' // sendfile(2) does not know this file or socket
+  | 'tls' // it encrypts in memory
+  | 'not-regular' // a device, a FIFO
+  | 'no-size' // an empty file, or one of /proc that says it is empty
+  | 'own-stream' // a subclass, an fs of its own, or methods that somebody replaced
+  | 'no-position' // a descriptor without a start: where it stands is not known
+  | 'other-readers' // 'data' or 'readable' listeners, several targets, an encoding
+  | 'paused'
+  | 'own-write' // somebody replaced write() of the response or of its socket
+  | 'no-body' // HEAD, 204, 304
+  | 'corked' // part of a chunked response waits to be framed by Node
+  | 'strict-length' // Node counts what is written (strictContentLength)
+  | 'interrupted'; // unpiped, paused, or read by somebody else in the middle
 
 /** Why bytes are copied, or why zero copy is off. */
 export type Reason =
@@ -28,6 +45,7 @@ export type Reason =
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable' // capabilities() says why
   | 'runtime-unsupported' // Bun, Deno: their libuv is not whole
-  | 'kernel-unsupported';
+  | 'kernel-unsupported'
+  | FileReason;
 
 export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';

@@ -66,6 +66,11 @@ export function isPipe(handle: Handle): boolean {
   return handle.constructor.name === 'Pipe';
 }
 
+/** Whether bytes go from the handle to its descriptor as they are (classes TCP and Pipe of lib/net.js). */
+export function isPlain(handle: Handle): boolean {
+  return handle.constructor.name === 'TCP' || isPipe(handle);
+}
+
 /** Whether the socket keeps the event loop alive. */
 export function isReferenced(handle: Handle): boolean {
   return handle.hasRef?.() ?? true;

@@ -91,7 +91,7 @@ function addTo(sums: Sums, account: SocketAccount): void {
   for (const key of KEYS) sums[key] += (counters[key] ?? 0) - (before?.[key] ?? 0);
 }
 
-class CountsByName<Name extends string> {
+export class CountsByName<Name extends string> {
   readonly #counts = new Map<Name, number>();
 
   add(name: Name): void {

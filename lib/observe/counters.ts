@@ -31,6 +31,11 @@ export interface Counters {
   unpinnableSends: number;
   /** Sends that were accepted in part, because the send buffer was full. */
   partialSends: number;
+  /** Files, or ranges of them, that sendfile(2) sent to their end, and the bytes it moved. */
+  files: number;
+  fileBytes: number;
+  /** Files that were left to Node's own stream, or copied; `metrics().files.left` says why. */
+  filesLeft: number;
   /** Notifications for ids that were not pending: somebody else sends on this socket. */
   strayNotifications: number;
   /** Notifications that may have been lost (MSG_CTRUNC): what they named stays referenced for ever. */
@@ -55,6 +60,9 @@ export function zeroCounters(): Counters {
     waitingCopies: 0,
     unpinnableSends: 0,
     partialSends: 0,
+    files: 0,
+    fileBytes: NO_BYTES,
+    filesLeft: 0,
     strayNotifications: 0,
     lostNotifications: 0,
     detachedBuffers: 0,
@@ -64,12 +72,13 @@ export function zeroCounters(): Counters {
 
 /** What a user sees of counts. */
 export function snapshotOf<T extends Counters>(counters: T): Readonly<T> {
-  const { zeroCopyBytes, copiedBytes } = counters;
+  const { zeroCopyBytes, copiedBytes, fileBytes } = counters;
   // Zero as users know it.
   return Object.freeze({
     ...counters,
     zeroCopyBytes: zeroCopyBytes + 0,
     copiedBytes: copiedBytes + 0,
+    fileBytes: fileBytes + 0,
   });
 }
 

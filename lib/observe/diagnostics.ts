@@ -18,6 +18,8 @@ export const channels = {
   ring: channel('msg-zerocopy:io_uring'),
   /** `{ socket, reason, pendingBytes }` a connection was reset to get its memory back. */
   abort: channel('msg-zerocopy:abort'),
+  /** `{ socket, bytes }` a file went by the kernel; `{ socket, bytes: 0, reason }` it did not. */
+  file: channel('msg-zerocopy:file'),
   /** `{ socket, stack, bytes, kind }` detectMutation found a buffer 'changed' or 'detached'. */
   mutation: channel('msg-zerocopy:mutation'),
 } as const;

@@ -4,7 +4,7 @@ import type { EngineName, Reason } from '../names.js';
 export interface SendReport {
   /** Bytes of this send; the sum of the four below. */
   readonly bytes: number;
-  /** Not copied, as the kernel says. */
+  /** Not copied, as the kernel says; of a file: moved by sendfile(2). */
   readonly zeroCopyBytes: number;
   /** Copied by choice: Node's own write, or staged beside a larger chunk. */
   readonly copiedBytes: number;

@@ -54,6 +54,12 @@ export interface ZeroCopyOptions {
    */
   lingerTimeoutMs?: number;
   /**
+   * What becomes of a `fs.ReadStream` of a regular file that is piped into the socket, or into a response on
+   * it. `'auto'` (default): the kernel sends its bytes (sendfile(2)), and it is not read; with `engine: 'copy'`
+   * only where it is asked for. `'off'`: it is read and written as in plain Node. sendFile() heeds neither.
+   */
+  files?: 'auto' | 'off';
+  /**
    * For tests and staging: finds buffers that are changed, or detached, before they are released, and
    * says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each place that
    * sends; `'throw'`: the socket fails with ERR_ZC_BUFFER_MUTATED. Reads all memory that goes zero-copy
@@ -94,6 +100,8 @@ export interface ResolvedOptions {
   readonly holdCallbacks: boolean;
   readonly maxPendingBytes: number;
   readonly lingerTimeoutMs: number;
+  /** Streams of files go by the kernel. */
+  readonly takesFiles: boolean;
   /** Undefined: buffers are not watched. */
   readonly detectMutation: MutationVerdict | undefined;
   readonly maxStagedBytes: number;
@@ -177,6 +185,7 @@ export function resolveOptions(
   const engineName = engine(`${name}.engine`, given.engine);
   const memory = source(`${name}.source`, given.source);
   const verdict = mutationVerdict(`${name}.detectMutation`, given.detectMutation);
+  const { files = engineName === 'copy' ? 'off' : 'auto' } = given;
   return Object.freeze({
     engine: engineName,
     threshold: start,
@@ -196,6 +205,7 @@ export function resolveOptions(
       given.lingerTimeoutMs === undefined
         ? DEFAULT_LINGER_TIMEOUT_MS
         : timeout(`${name}.lingerTimeoutMs`, given.lingerTimeoutMs),
+    takesFiles: oneOf(`${name}.files`, files, ['auto', 'off']) === 'auto',
     detectMutation: verdict,
     maxStagedBytes:
       given.maxStagedBytes === undefined

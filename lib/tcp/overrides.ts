@@ -7,6 +7,7 @@ import { SocketControl, type ZeroCopyControl } from '../observe/control.js';
 import { rejectDetached } from '../memory/detached.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { watchHttpEnds } from './http-end.js';
+import { liftLane, setFileHosts, watchFilePipes } from '../files/index.js';
 import { bytesDispatched, handleOf } from '../node/internals.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../send/options.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
@@ -15,6 +16,7 @@ import { watchSharing } from './shared-handles.js';
 import { sizeOfAll, type Chunk } from './job.js';
 import { lookedAt, passEnd, passHeld, passWrite, type WriteCallback } from './writes.js';
 import { Bystander } from './tls-passthrough.js';
+import { TcpFiles } from './files.js';
 import { tuning } from '../send/tuning.js';
 import { TcpUpgrade, type Base } from './upgrade.js';
 
@@ -57,6 +59,11 @@ function upgrade(socket: net.Socket): TcpUpgrade {
 function findUpgrade(socket: object): TcpUpgrade | undefined {
   return (socket as Partial<Upgraded>)[upgradeOf];
 }
+
+setFileHosts((socket) => {
+  const up = findUpgrade(socket);
+  return up && (up.files ??= new TcpFiles(up, write));
+});
 
 /** Whether `socket` was upgraded, by this copy of the package or another. */
 export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMembers {
@@ -296,6 +303,7 @@ function baseOf(socket: net.Socket): Base {
 // What waits in the stream was passed under the old options: it is copied.
 function configure(up: TcpUpgrade, options: ResolvedOptions): void {
   up.options = options;
+  if (options.takesFiles) watchFilePipes();
   up.own.disown();
 }
 
@@ -303,6 +311,8 @@ function configure(up: TcpUpgrade, options: ResolvedOptions): void {
 export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
   watchHttpEnds(findUpgrade);
   watchSharing(findUpgrade);
+  if (options.takesFiles) watchFilePipes();
+  const putLaneBack = liftLane(socket);
   const up = new TcpUpgrade(socket, baseOf(socket), options);
   const brand: Brand = {
     configure: (given) => {
@@ -312,6 +322,7 @@ export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): voi
   Object.defineProperty(socket, upgradeOf, { value: up });
   Object.defineProperty(socket, BRAND, { value: brand });
   Object.defineProperties(socket, overrides);
+  putLaneBack?.();
 }
 
 /** As enableZeroCopy() of a socket. @param name of the options, for errors */

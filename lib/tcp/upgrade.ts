@@ -35,6 +35,7 @@ import { SubmitRing } from '../native/submit-ring.js';
 import { TcpAccount } from './account.js';
 import { TcpAttachment } from './attachment.js';
 import { TcpChoice } from './choice.js';
+import type { TcpFiles } from './files.js';
 import { TcpHealth } from './health.js';
 import { buildSegments, sizeOfAll, worthBytes, type Chunk } from './job.js';
 import { allAccepted } from './writes.js';
@@ -65,6 +66,8 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   readonly account: TcpAccount;
   readonly #health = new TcpHealth();
   readonly #choice: TcpChoice;
+  /** As files see it; absent until the first one. */
+  files: TcpFiles | undefined;
   /** The engines of this socket; absent until the first large write. */
   attachment: TcpAttachment | undefined;
   #dispatched = NO_BYTES;
@@ -233,6 +236,13 @@ export class TcpUpgrade implements EngineHost, ControlSource, CopyHost, EndHost 
   copiedNow(bytes: number): void {
     this.#dispatched += bytes;
     this.account.copiedNow(bytes);
+  }
+
+  /** The kernel took bytes of a file, and of text in front of it, that Node does not count. */
+  movedByFile(textBytes: number, fileBytes: number): void {
+    this.#dispatched += fileBytes;
+    this.counters.fileBytes += fileBytes;
+    if (textBytes > 0) this.copiedNow(textBytes);
   }
 
   /** Another process is about to get the descriptor, too: from here on everything is copied. */

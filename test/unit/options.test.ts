@@ -85,11 +85,21 @@ describe('options', () => {
           insists: false,
           maxPendingBytes: 16 * 1024 * 1024,
           lingerTimeoutMs: 30_000,
+          takesFiles: true,
           detectMutation: undefined,
           maxStagedBytes: 4096,
           staging: commonArea,
         });
       }
+    });
+  });
+
+  it('leave files to Node where the engine is switched off, unless they are asked for', () => {
+    withEngineVariable(undefined, () => {
+      assert.equal(resolve({ engine: 'copy' }).takesFiles, false);
+      assert.equal(resolve({ engine: 'copy', files: 'auto' }).takesFiles, true);
+      assert.equal(resolve({ files: 'off' }).takesFiles, false);
+      assert.throws(() => resolve({ files: 'on' }), { code: RANGE, message: /options\.files/ });
     });
   });
 
@@ -119,6 +129,7 @@ describe('options', () => {
       insists: true,
       maxPendingBytes: 0,
       lingerTimeoutMs: 0,
+      takesFiles: true,
       detectMutation: 'throw',
       maxStagedBytes: 5,
       staging: commonArea,

@@ -1,0 +1,114 @@
+// Opening what sendFile() is to send. A path that was opened before is opened again in the event loop, where
+// the kernel can do so without waiting; every other by the thread pool.
+import fs from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { constants as osConstants } from 'node:os';
+import { loadNative } from '../native/binding.js';
+import { nowMs } from '../node/clock.js';
+import { isDirectory, notRegularFile, systemError } from '../errors.js';
+
+export type FileName = string | URL | FileHandle | number;
+
+/** An open file. */
+export interface FileSource {
+  readonly file: number;
+  /** Bytes that it says it has. */
+  readonly bytes: number;
+  /** Gives back what was opened here. */
+  close(): void;
+}
+
+/** Paths of file systems where opening means no message to another machine or process. */
+const hot = new Map<string, number>();
+const MOST_HOT = 4096;
+const HOT_MS = 60_000;
+
+/** f_type of statfs(2), include/uapi/linux/magic.h: ext4, tmpfs, XFS, Btrfs, overlay, F2FS, EROFS, squashfs, ZFS. */
+const LOCAL: ReadonlySet<number> = new Set([
+  0xef53, 0x01021994, 0x58465342, 0x9123683e, 0x794c7630, 0xf2f52010, 0xe0f5e1e2, 0x73717368,
+  0x2fc12fc1,
+]);
+
+const { EBADF } = osConstants.errno;
+const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants;
+const size = new Float64Array(1);
+
+/** Opens at once what needs no waiting; undefined: openLater(). Throws: what is wrong with the file. */
+export function openNow(name: FileName): FileSource | undefined {
+  if (typeof name === 'string') return openHot(name);
+  if (name instanceof URL) return undefined;
+  return duplicated(typeof name === 'number' ? name : name.fd);
+}
+
+// Of its own: the program may close the number too soon, and somebody else get it.
+function duplicated(file: number): FileSource {
+  const { native } = loadNative();
+  if (native === undefined || file < 0) return described(file, () => undefined);
+  const copy = native.duplicateFile(file);
+  if (copy < 0) throw systemError(copy, 'fstat');
+  return described(copy, () => closeOwn(copy));
+}
+
+function openHot(path: string): FileSource | undefined {
+  const { native } = loadNative();
+  const until = hot.get(path);
+  if (until === undefined || native === undefined) return undefined;
+  if (until < nowMs()) {
+    hot.delete(path);
+    return undefined;
+  }
+  const file = native.openCached(path);
+  // Whatever is wrong, Node says it better.
+  return file < 0 ? undefined : described(file, () => closeOwn(file));
+}
+
+function closeOwn(file: number): void {
+  if (loadNative().native?.closeFile(file) !== true) fs.close(file, () => undefined);
+}
+
+/** Opens by the thread pool. Rejects as fs.open() does. */
+export async function openLater(name: string | URL): Promise<FileSource> {
+  // Not blocking: a FIFO would wait for its writer.
+  const file = await new Promise<number>((resolve, reject) =>
+    fs.open(name, O_RDONLY | O_NONBLOCK, (error, fd) => (error ? reject(error) : resolve(fd))),
+  );
+  const source = described(file, () => fs.close(file, () => undefined));
+  if (typeof name === 'string') learn(name);
+  return source;
+}
+
+function learn(path: string): void {
+  // The permission model looks at what fs opens.
+  if ('permission' in process && process.permission !== undefined) return;
+  if (path.includes('\0')) return;
+  fs.statfs(path, (error, { type }: fs.StatsFs = {} as fs.StatsFs) => {
+    if (error || !LOCAL.has(type)) return;
+    if (hot.size >= MOST_HOT) hot.clear();
+    hot.set(path, nowMs() + HOT_MS);
+  });
+}
+
+/** Throws: a closed descriptor, a directory, anything but a regular file. */
+function described(file: number, close: () => void): FileSource {
+  try {
+    return { file, bytes: sizeOf(file), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function sizeOf(file: number): number {
+  const { native } = loadNative();
+  if (native === undefined) {
+    const status = fs.fstatSync(file);
+    if (status.isDirectory()) throw isDirectory();
+    if (!status.isFile()) throw notRegularFile();
+    return status.size;
+  }
+  const regular = file < 0 ? -EBADF : native.describeFile(file, size);
+  if (regular < 0) throw systemError(regular, 'fstat');
+  if (regular === 1) return size[0] as number;
+  if (fs.fstatSync(file).isDirectory()) throw isDirectory();
+  throw notRegularFile();
+}

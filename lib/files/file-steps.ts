@@ -1,0 +1,300 @@
+// How one file moves: windows of it by sendfile(2) as long as the socket takes them, a wait for space, a wait
+// for the disk, and so on until the range is sent. Where the socket takes no more, a few bytes go by libuv:
+// it waits for space, keeps the loop alive, and fails as every write of Node's fails.
+import { constants as osConstants } from 'node:os';
+import type net from 'node:net';
+import { fstatSync, read, readSync } from 'node:fs';
+import type { Native } from '../native/binding.js';
+import { fileShrunk, streamDestroyed, systemError } from '../errors.js';
+import { descriptorOf, handleOf, isPlain, refreshTimeout } from '../node/internals.js';
+import { CHUNK_BYTES, type FileWrite } from './file-write.js';
+
+const { EAGAIN, EBADF, EINVAL, EIO, ENOBUFS, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE } =
+  osConstants.errno;
+
+/** What the kernel says of a file, a socket or a call that it does not know; another way may do. */
+const REFUSALS: ReadonlySet<number> = new Set(
+  [EBADF, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE].map((errno) => -errno),
+);
+/** Libuv's wait for space will tell. */
+const FULL: ReadonlySet<number> = new Set([EAGAIN, ENOBUFS, ENOMEM].map((errno) => -errno));
+
+/** Bytes for one call, and for one turn of the event loop: other connections have theirs. */
+const WINDOW_BYTES = 1024 * 1024;
+const TURN_BYTES = 8 * WINDOW_BYTES;
+/** Bytes that go by libuv where the socket is full. */
+const PIECE_BYTES = 4096;
+/** Bytes of a copy, as streams read them. */
+const COPY_BYTES = 64 * 1024;
+/** Bytes that are read ahead together. */
+const WARM_BYTES = 2 * 1024 * 1024;
+
+export interface StepHost {
+  readonly socket: net.Socket;
+  readonly native: Native | undefined;
+  movedBytes(bytes: number, fromFile: number): void;
+  later(step: () => void): void;
+}
+
+/** Filled in by each call of moveFile() and describeFile(). */
+const moved = new Float64Array(2);
+const size = new Float64Array(1);
+const NOTHING = Buffer.alloc(0);
+
+export class FileSteps {
+  readonly #host: StepHost;
+  readonly #file: FileWrite;
+  readonly #done: (error?: Error) => void;
+  /** Left of this turn. */
+  #turn = TURN_BYTES;
+  /** The kernel does not move this file; its sender wants it sent all the same. */
+  #copies = false;
+
+  constructor(host: StepHost, file: FileWrite, done: (error?: Error) => void) {
+    this.#host = host;
+    this.#file = file;
+    this.#done = done;
+  }
+
+  readonly step = (): void => {
+    while (this.#moves());
+  };
+
+  // Whether another window may follow at once.
+  #moves(): boolean {
+    const file = this.#file;
+    const { socket, native } = this.#host;
+    if (socket.destroyed) return this.#fail(streamDestroyed());
+    // Waits for the connection, too, as every write does.
+    if (socket.connecting) return this.#byNode(NOTHING);
+    if (file.state === 'over' || file.sender.stops()) {
+      return file.chunkEnd === undefined ? this.#over('stopped', 0) : this.#broken();
+    }
+    if (file.chunkEnd === undefined && file.offset >= file.end) return this.#over('sent', 0);
+    if (typeof file.owed !== 'string') return this.#owed();
+    if (file.chunkEnd === undefined && file.sender.isChunked() && !this.#beginChunk()) {
+      return this.#over('sent', 0);
+    }
+    if (this.#copies) return file.owed.length > 0 ? this.#owed() : this.#copy();
+    const descriptor = plainDescriptor(socket);
+    if (native === undefined || descriptor === undefined) return this.#refused(-ENOSYS);
+    const most = file.chunkEnd ?? file.end;
+    const count = Math.min(most - file.offset, WINDOW_BYTES);
+    const text = file.owed;
+    const stop = native.moveFile(descriptor, text, file.file, file.offset, count, moved);
+    const [textMoved = 0, fileMoved = 0] = moved;
+    if (textMoved + fileMoved > 0) this.#book(textMoved, fileMoved, text);
+    return this.#next(native, stop);
+  }
+
+  #book(textMoved: number, fileMoved: number, text: string): void {
+    const file = this.#file;
+    const { socket } = this.#host;
+    refreshTimeout(socket);
+    this.#host.movedBytes(textMoved + fileMoved, fileMoved);
+    if (textMoved > 0) file.owed = textMoved === text.length ? '' : text.slice(textMoved);
+    this.#turn -= fileMoved;
+    file.bytesByKernel += fileMoved;
+    if (fileMoved > 0) file.advance(fileMoved);
+    if (file.offset === file.chunkEnd) file.chunkEnd = undefined;
+  }
+
+  #next(native: Native, stop: number): boolean {
+    const file = this.#file;
+    const { FILE_DONE, FILE_END, FILE_COLD } = native.constants;
+    if (stop === FILE_DONE) {
+      if (this.#turn > 0) return true;
+      this.#turn = TURN_BYTES;
+      file.sender.waits();
+      this.#host.later(this.step);
+      return false;
+    }
+    if (stop === FILE_END) return this.#ended();
+    if (stop === FILE_COLD) return this.#warm(native);
+    // A header goes as it would without a file.
+    if (FULL.has(stop)) return file.owed.length > 0 ? this.#owed() : this.#waitForSpace(native);
+    if (REFUSALS.has(stop)) return this.#refused(stop);
+    return this.#fail(systemError(stop, 'write'));
+  }
+
+  // --- waiting ------------------------------------------------------------------------------------
+
+  #waitForSpace(native: Native): boolean {
+    const file = this.#file;
+    const most = (file.chunkEnd ?? file.end) - file.offset;
+    const piece = Buffer.allocUnsafe(Math.min(most, PIECE_BYTES));
+    const count = native.peekFile(file.file, file.offset, piece);
+    if (count === -EAGAIN) return this.#warm(native);
+    if (count < 0) return this.#refused(count);
+    if (count === 0) return this.#ended();
+    return this.#passOn(piece.subarray(0, count));
+  }
+
+  #copy(): boolean {
+    const file = this.#file;
+    const most = (file.chunkEnd ?? file.end) - file.offset;
+    const bytes = Buffer.allocUnsafeSlow(Math.min(most, COPY_BYTES));
+    file.sender.waits();
+    read(file.file, bytes, 0, bytes.length, file.offset, (error, count) => {
+      if (error) this.#fail(error);
+      else if (file.state === 'over') this.step();
+      else if (count === 0 ? this.#ended() : this.#passOn(bytes.subarray(0, count))) this.step();
+    });
+    return false;
+  }
+
+  #passOn(bytes: Uint8Array): boolean {
+    const file = this.#file;
+    file.advance(bytes.length);
+    if (file.offset === file.chunkEnd) file.chunkEnd = undefined;
+    return this.#byNode(bytes);
+  }
+
+  #warm(native: Native): boolean {
+    const file = this.#file;
+    const most = (file.chunkEnd ?? file.end) - file.offset;
+    const count = Math.min(most, WARM_BYTES);
+    file.sender.waits();
+    const warming = native.warmFile(file.file, file.offset, count, (result) => {
+      if (result >= 0 || this.#refused(result)) this.step();
+    });
+    return warming < 0 ? this.#refused(warming) : false;
+  }
+
+  #byNode(bytes: Uint8Array | string): boolean {
+    const { socket } = this.#host;
+    let isNow = true;
+    let again = false;
+    const encoding = (typeof bytes === 'string' ? 'latin1' : 'buffer') as BufferEncoding;
+    methodOf(socket).call(socket, bytes, encoding, (error) => {
+      if (error) this.#fail(error);
+      else if (isNow) again = true;
+      else this.step();
+    });
+    isNow = false;
+    if (!again && this.#file.state !== 'over') this.#file.sender.waits();
+    this.#turn = TURN_BYTES;
+    return again;
+  }
+
+  #owed(): boolean {
+    const { owed } = this.#file;
+    this.#file.owed = '';
+    return this.#byNode(owed);
+  }
+
+  // --- chunks of HTTP/1.1 -------------------------------------------------------------------------
+
+  // False: the file has no more bytes.
+  #beginChunk(): boolean {
+    const file = this.#file;
+    const end = Math.min(this.#size(), file.end);
+    const bytes = Math.min(end - file.offset, CHUNK_BYTES);
+    if (bytes <= 0) return false;
+    const owed = file.owed as string;
+    file.owed = `${owed}${file.chunks++ > 0 ? '\r\n' : ''}${bytes.toString(16)}\r\n`;
+    file.chunkEnd = file.offset + bytes;
+    return true;
+  }
+
+  #size(): number {
+    const { native } = this.#host;
+    const { file } = this.#file;
+    if (native === undefined) return fstatSync(file).size;
+    return native.describeFile(file, size) < 0 ? 0 : (size[0] as number);
+  }
+
+  #broken(): boolean {
+    return this.#fail(fileShrunk());
+  }
+
+  // The head of a chunk is sent: what it promises is read and goes by Node.
+  #cutChunk(): boolean {
+    if (!finishChunk(this.#file)) return this.#broken();
+    return this.#owed();
+  }
+
+  // --- the end ------------------------------------------------------------------------------------
+
+  #ended(): boolean {
+    return this.#file.chunkEnd === undefined ? this.#over('sent', 0) : this.#broken();
+  }
+
+  #refused(errno: number): boolean {
+    const file = this.#file;
+    if (file.sender.refused(errno) === 'copy') {
+      this.#copies = true;
+      return true;
+    }
+    return file.chunkEnd === undefined ? this.#over('refused', errno) : this.#cutChunk();
+  }
+
+  #over(how: 'sent' | 'stopped' | 'refused', errno: number): boolean {
+    const file = this.#file;
+    if (file.chunks > 0) {
+      file.chunks = 0;
+      file.owed = Buffer.concat([bytesOf(file.owed), CHUNK_END]);
+    }
+    if (file.owed.length > 0) return this.#owed();
+    const wasOver = file.state === 'over';
+    file.state = 'over';
+    this.#done();
+    if (!wasOver) file.sender.over(how, errno);
+    return false;
+  }
+
+  #fail(error: Error): boolean {
+    this.#done(error);
+    return false;
+  }
+}
+
+/**
+ * Takes a file away from its lane at once, wherever it stands: the write ends by itself, with what remains of
+ * a chunk that was begun. The file must still be open.
+ * @returns where the rest of the file begins
+ */
+export function detachFile(file: FileWrite): number {
+  const wasOver = file.state === 'over';
+  file.state = 'over';
+  if (!wasOver && file.chunkEnd !== undefined) finishChunk(file);
+  return file.offset;
+}
+
+// Reads what remains of the present chunk. False: it is not there any more.
+function finishChunk(file: FileWrite): boolean {
+  const rest = Buffer.allocUnsafe((file.chunkEnd as number) - file.offset);
+  const head = bytesOf(file.owed);
+  let read = 0;
+  try {
+    while (read < rest.length) {
+      const more = readSync(file.file, rest, read, rest.length - read, file.offset + read);
+      if (more === 0) break;
+      read += more;
+    }
+  } catch {
+    // As a file that ends here.
+  }
+  if (read < rest.length) return false;
+  file.chunkEnd = undefined;
+  file.owed = Buffer.concat([head, rest]);
+  file.advance(read);
+  return true;
+}
+
+const CHUNK_END = Buffer.from('\r\n');
+
+function bytesOf(owed: Uint8Array | string): Uint8Array {
+  return typeof owed === 'string' ? Buffer.from(owed, 'latin1') : owed;
+}
+
+// Only libuv's own handles: what is written past that of TLS goes out in the clear.
+function plainDescriptor(socket: net.Socket): number | undefined {
+  const handle = handleOf(socket);
+  return handle !== undefined && isPlain(handle) ? descriptorOf(handle) : undefined;
+}
+
+// Its class's, past what an upgrade or a lane put in its way.
+function methodOf(socket: net.Socket): net.Socket['_write'] {
+  return (Object.getPrototypeOf(socket) as net.Socket)._write;
+}

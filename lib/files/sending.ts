@@ -1,0 +1,185 @@
+// One sendFile() on its way: the file it has, the promise, the signal, the report.
+import fs from 'node:fs';
+import http from 'node:http';
+import type net from 'node:net';
+import { fileShrunk } from '../errors.js';
+import type { FileReason } from '../names.js';
+import { loadNative } from '../native/binding.js';
+import { handleOf, isPlain } from '../node/internals.js';
+import type { SendReport } from '../observe/report.js';
+import { abortError } from '../send/arguments.js';
+import type { Wanted } from './arguments.js';
+import type { FileSource } from './file-source.js';
+import { leftFile, sentFile as countSent } from './file-totals.js';
+import { FileWrite, type FileSender } from './file-write.js';
+import { fileHostOf } from './host.js';
+
+/** The most that is read of a file that does not say how large it is. */
+const MOST_UNSIZED_BYTES = 64 * 1024 * 1024;
+
+/** All of the range. */
+export async function readAll(file: number, { start, end }: Wanted): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for (;;) {
+    const wanted = Math.min(64 * 1024, end - start - bytes, MOST_UNSIZED_BYTES - bytes);
+    if (wanted <= 0) break;
+    const part = Buffer.allocUnsafe(wanted);
+    const count = await new Promise<number>((resolve, reject) =>
+      fs.read(file, part, 0, wanted, start + bytes, (error, read) =>
+        error ? reject(error) : resolve(read),
+      ),
+    );
+    if (count === 0) break;
+    parts.push(part.subarray(0, count));
+    bytes += count;
+  }
+  return Buffer.concat(parts);
+}
+
+/** The report of a file. @param copied bytes by us or by Node */
+export function reportOf(
+  byKernel: number,
+  copied: number,
+  reason: FileReason | undefined,
+): SendReport {
+  return {
+    bytes: byKernel + copied,
+    zeroCopyBytes: byKernel,
+    copiedBytes: copied,
+    kernelCopiedBytes: 0,
+    unknownBytes: 0,
+    engine: byKernel > 0 ? 'sendfile' : 'copy',
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+/** Counts a file that does not go by the kernel. */
+export function leave(socket: net.Socket | null, reason: FileReason): void {
+  const host = socket === null ? undefined : fileHostOf(socket);
+  if (host === undefined) leftFile(socket, reason);
+  else host.leftFile(reason);
+}
+
+/** One sendFile() on its way. */
+export class Sending implements FileSender {
+  readonly file: FileWrite;
+  readonly promise: Promise<SendReport>;
+  readonly #socket: net.Socket;
+  readonly #target: net.Socket | http.ServerResponse;
+  readonly #wanted: Wanted;
+  readonly #onAbort = (): void => this.#aborted();
+  #source: FileSource | undefined;
+  #resolve!: (report: SendReport) => void;
+  #reject!: (error: Error) => void;
+  #reason: FileReason | undefined;
+  #body = 0;
+
+  constructor(socket: net.Socket, target: net.Socket | http.ServerResponse, wanted: Wanted) {
+    this.#socket = socket;
+    this.#target = target;
+    this.#wanted = wanted;
+    this.file = new FileWrite(this, -1, wanted.start, wanted.start);
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    wanted.signal?.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  opened(source: FileSource, end = Math.min(this.#wanted.end, source.bytes)): void {
+    // That of a response is closed by who opened it.
+    if (this.#target === this.#socket) this.#source = source;
+    // The socket was closed, or the signal came, while the file was being opened.
+    if (this.file.state === 'over') return this.#settle();
+    this.file.file = source.file;
+    this.file.end = end;
+  }
+
+  /** For a socket: while the place in the stream is kept. */
+  async openedLate(source: FileSource): Promise<void> {
+    this.opened(source);
+    if (source.bytes > 0 || this.file.state === 'over') return;
+    const body = await readAll(source.file, this.#wanted);
+    this.#body = body.length;
+    this.file.body = body;
+    this.#reason = 'no-size';
+    leave(this.#socket, 'no-size');
+  }
+
+  /** Before anything is sent: what is written later goes on. */
+  cancel(error: Error): void {
+    this.file.state = 'over';
+    this.#settle();
+    this.#reject(error);
+  }
+
+  #settle(): void {
+    this.#wanted.signal?.removeEventListener('abort', this.#onAbort);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #aborted(): void {
+    const error = abortError(this.#wanted.signal as AbortSignal);
+    const isUntouched =
+      this.file.bytesMoved === 0 && this.#target === this.#socket && this.file.file < 0;
+    if (isUntouched || (this.file.state === 'waiting' && this.#target === this.#socket)) {
+      return this.cancel(error);
+    }
+    this.#target.destroy(error);
+    this.failed(error);
+  }
+
+  // --- FileSender -------------------------------------------------------------------------------
+
+  isChunked(): boolean {
+    return (this.#target as { chunkedEncoding?: boolean }).chunkedEncoding === true;
+  }
+
+  stops(): boolean {
+    return false;
+  }
+
+  moved(): void {
+    // The report tells at the end.
+  }
+
+  waits(): void {
+    // Nobody else has the file.
+  }
+
+  refused(): 'copy' {
+    this.#reason = loadNative().native === undefined ? 'addon-unavailable' : 'kernel-refused';
+    const handle = handleOf(this.#socket);
+    if (handle !== undefined && !isPlain(handle)) this.#reason = 'tls';
+    leave(this.#socket, this.#reason);
+    return 'copy';
+  }
+
+  over(): void {
+    const { file } = this;
+    if (file.offset < file.end) {
+      const error = fileShrunk();
+      this.#target.destroy(error);
+      return this.failed(error);
+    }
+    this.#settle();
+    if (this.#target instanceof http.ServerResponse) this.#target.end();
+    const { bytesByKernel, bytesMoved } = file;
+    if (this.#reason === undefined) sentFile(this.#socket, bytesByKernel);
+    this.#resolve(reportOf(bytesByKernel, bytesMoved - bytesByKernel + this.#body, this.#reason));
+  }
+
+  failed(error: Error): void {
+    this.file.state = 'over';
+    this.#settle();
+    this.#reject(error);
+  }
+}
+
+function sentFile(socket: net.Socket, bytes: number): void {
+  const host = fileHostOf(socket);
+  if (host === undefined) countSent(socket, bytes);
+  else host.sentFile(bytes);
+}

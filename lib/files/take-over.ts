@@ -1,0 +1,314 @@
+// A fs.ReadStream that is piped into an upgraded socket, or a response on one, is not read: the kernel moves
+// its bytes. The stream stays piped and keeps its events, counters and its end, as if it had been read. What
+// others do to it (a listener, pause, unpipe, destroy) ends that, and it reads on from the right place.
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { Readable } from 'node:stream';
+import { loadNative } from '../native/binding.js';
+import type { FileReason } from '../names.js';
+import { detachFile } from './file-steps.js';
+import { FileWrite, type FileSender } from './file-write.js';
+import { fileHostOf, type FileHost } from './host.js';
+import { laneFor, type Lane } from './lane.js';
+
+/** As they are without anybody's hand in them. */
+const { read: fsRead, close: fsClose } = fs;
+const streamRead = fs.ReadStream.prototype._read;
+const responseWrite = http.ServerResponse.prototype.write;
+
+type Target = net.Socket | http.ServerResponse;
+
+/** What of a stream nobody but its class should have. */
+const OWN_METHODS = ['_read', '_destroy', 'read', 'push', 'unshift', 'emit', 'pipe'] as const;
+
+let watches = false;
+
+/** Watches what is piped from files from now on. */
+export function watchFilePipes(): void {
+  if (watches) return;
+  watches = true;
+  const { prototype } = fs.ReadStream;
+  const pipe = function pipe(this: fs.ReadStream, target: unknown, options?: unknown): unknown {
+    const result = Readable.prototype.pipe.call(
+      this,
+      target as NodeJS.WritableStream,
+      options as { end?: boolean },
+    );
+    consider(this, target);
+    return result;
+  };
+  Object.defineProperty(prototype, 'pipe', { value: pipe, writable: true, configurable: true });
+}
+
+/** Streams that are ours, and go as Node has them go. */
+const leftAlone = new WeakSet<object>();
+
+/** Has a stream go as Node has it go. */
+export function leaveAlone(stream: fs.ReadStream): void {
+  leftAlone.add(stream);
+}
+
+function hostOf(target: unknown): FileHost | undefined {
+  if (target instanceof net.Socket) return fileHostOf(target);
+  if (!(target instanceof http.ServerResponse)) return undefined;
+  // A response has no socket of its own while it waits for the one before it.
+  const socket = (target.req as http.IncomingMessage | undefined)?.socket ?? target.socket;
+  return socket ? fileHostOf(socket) : undefined;
+}
+
+function consider(stream: fs.ReadStream, target: unknown): void {
+  const host = hostOf(target);
+  if (host?.takesFiles !== true || leftAlone.has(stream)) return;
+  if (isOwnKind(stream)) return host.leftFile('own-stream');
+  hide(stream, '_read', function firstRead(this: fs.ReadStream, wanted: number): void {
+    restore(this, '_read');
+    const left = new TakeOver(this, target as Target, host).begin();
+    if (left === undefined) return;
+    host.leftFile(left);
+    this._read(wanted);
+  });
+}
+
+interface PrivateStream {
+  readonly _readableState: { readonly pipes?: readonly unknown[] };
+  pos?: number;
+  bytesRead: number;
+  readonly fd: number | null;
+  readonly path?: unknown;
+  readonly end: number;
+}
+
+function privateOf(stream: fs.ReadStream): PrivateStream {
+  return stream as unknown as PrivateStream;
+}
+
+// A subclass, an fs of its own, or one that somebody changed: who knows what its bytes are.
+function isOwnKind(stream: fs.ReadStream): boolean {
+  if (Object.getPrototypeOf(stream) !== fs.ReadStream.prototype) return true;
+  if (fs.read !== fsRead || fs.close !== fsClose) return true;
+  if (fs.ReadStream.prototype._read !== streamRead) return true;
+  if (OWN_METHODS.some((name) => Object.hasOwn(stream, name))) return true;
+  const symbol = Object.getOwnPropertySymbols(stream).find(
+    ({ description }) => description === 'kFs',
+  );
+  return symbol === undefined || (stream as unknown as Record<symbol, unknown>)[symbol] !== fs;
+}
+
+const size = new Float64Array(1);
+
+class TakeOver implements FileSender {
+  readonly #stream: fs.ReadStream;
+  readonly #target: Target;
+  readonly #host: FileHost;
+  #file: FileWrite | undefined;
+  #lane: Lane | undefined;
+  #guarded = false;
+
+  constructor(stream: fs.ReadStream, target: Target, host: FileHost) {
+    this.#stream = stream;
+    this.#target = target;
+    this.#host = host;
+  }
+
+  /** Begins, in the stream's first read; or says why not. */
+  begin(): FileReason | undefined {
+    const stream = privateOf(this.#stream);
+    const offset = stream.pos ?? stream.bytesRead;
+    // Who opened it by himself began at 0; another descriptor may stand anywhere.
+    if (
+      stream.pos === undefined &&
+      typeof stream.path !== 'string' &&
+      !Buffer.isBuffer(stream.path)
+    ) {
+      return 'no-position';
+    }
+    const left = this.#leftFor() ?? this.#unfit(offset);
+    if (left !== undefined) return left;
+    const file = (this.#file = new FileWrite(this, stream.fd as number, offset, stream.end + 1));
+    const lane = (this.#lane = laneFor(this.#host.socket));
+    const waits =
+      !lane.isIdle ||
+      this.#host.socket.writableLength > 0 ||
+      (this.#target as http.ServerResponse).socket === null;
+    lane.expect(file);
+    try {
+      this.#target.write(file.marker);
+    } catch {
+      // The header of a response is wrong, perhaps: it will be told when the stream's own chunk comes.
+      lane.forget(file);
+      return 'own-write';
+    }
+    if (waits && file.state === 'waiting') this.#guard();
+    return undefined;
+  }
+
+  // Why the stream goes, or goes on, by itself.
+  #leftFor(): FileReason | undefined {
+    const stream = this.#stream;
+    if (stream.readableFlowing !== true) return 'paused';
+    if (stream.listenerCount('data') !== 1 || stream.listenerCount('readable') > 0)
+      return 'other-readers';
+    const { pipes } = privateOf(stream)._readableState;
+    if (pipes?.length !== 1 || pipes[0] !== this.#target) return 'other-readers';
+    if (stream.readableEncoding !== null || stream.readableLength > 0) return 'other-readers';
+    if (!this.#host.writesItself) return 'own-write';
+    if (this.#target instanceof http.ServerResponse && this.#target.write !== responseWrite)
+      return 'own-write';
+    return undefined;
+  }
+
+  // What is asked only once.
+  #unfit(offset: number): FileReason | undefined {
+    const { native } = loadNative();
+    const { fd } = privateOf(this.#stream);
+    if (native === undefined) return 'addon-unavailable';
+    if (fd === null || native.describeFile(fd, size) !== 1) return 'not-regular';
+    // Files of /proc say that they are empty, and are not.
+    if (size[0] === 0) return 'no-size';
+    if (offset >= (size[0] as number)) return 'no-size';
+    return this.#target instanceof http.ServerResponse ? unfitResponse(this.#target) : undefined;
+  }
+
+  // --- FileSender -------------------------------------------------------------------------------
+
+  isChunked(): boolean {
+    return (this.#target as { chunkedEncoding?: boolean }).chunkedEncoding === true;
+  }
+
+  stops(): boolean {
+    return this.#stream.destroyed || this.#leftFor() !== undefined;
+  }
+
+  moved(bytes: number): void {
+    privateOf(this.#stream).bytesRead += bytes;
+    const stream = privateOf(this.#stream);
+    if (stream.pos !== undefined) stream.pos += bytes;
+  }
+
+  waits(): void {
+    this.#guard();
+  }
+
+  refused(): 'leave' {
+    return 'leave';
+  }
+
+  over(how: 'sent' | 'stopped' | 'refused'): void {
+    this.#unguard();
+    const stream = this.#stream;
+    if (how === 'sent') {
+      this.#host.sentFile((this.#file as FileWrite).bytesByKernel);
+      stream.push(null);
+    } else if (!stream.destroyed) {
+      this.#goOn(
+        (this.#file as FileWrite).offset,
+        how === 'refused' ? 'kernel-refused' : 'interrupted',
+      );
+    }
+  }
+
+  failed(): void {
+    // The target's 'close' unpipes the stream, as it does without us.
+  }
+
+  // --- others in the middle -----------------------------------------------------------------------
+
+  // Between two steps others may come: from then on they are noticed at once.
+  #guard(): void {
+    if (this.#guarded) return;
+    this.#guarded = true;
+    guarded.set(this.#stream, this);
+    Object.defineProperties(this.#stream, guards);
+  }
+
+  #unguard(): void {
+    if (!this.#guarded) return;
+    this.#guarded = false;
+    guarded.delete(this.#stream);
+    for (const name of Object.keys(guards)) restore(this.#stream, name);
+  }
+
+  /** Somebody did something to the stream. */
+  disturbed(): void {
+    if (this.#stream.destroyed || this.#leftFor() !== undefined) this.interrupt();
+  }
+
+  /** The stream goes on by itself, from here. */
+  interrupt(): void {
+    const file = this.#file as FileWrite;
+    if (!this.#guarded) return;
+    this.#unguard();
+    if (file.state === 'waiting') (this.#lane as Lane).forget(file);
+    const offset = detachFile(file);
+    if (!this.#stream.destroyed) this.#goOn(offset, 'interrupted');
+    else this.#host.leftFile('interrupted');
+  }
+
+  #goOn(offset: number, reason: FileReason): void {
+    const stream = this.#stream;
+    this.#host.leftFile(reason);
+    privateOf(stream).pos = offset;
+    stream._read(stream.readableHighWaterMark);
+  }
+}
+
+function unfitResponse(response: http.ServerResponse): FileReason | undefined {
+  const { statusCode, req } = response;
+  if (req.method === 'HEAD' || statusCode < 200 || statusCode === 204 || statusCode === 304)
+    return 'no-body';
+  if (response.strictContentLength) return 'strict-length';
+  return response.writableCorked > 0 || response.writableEnded ? 'corked' : undefined;
+}
+
+// --- the methods of a stream that may be interrupted: shared, `this` is the stream --------------
+
+const guarded = new WeakMap<object, TakeOver>();
+
+type Method = (this: fs.ReadStream, ...args: never[]) => unknown;
+
+function disturbing(
+  name: 'pause' | 'unpipe' | 'on' | 'addListener' | 'setEncoding' | 'unshift',
+): PropertyDescriptor {
+  const value: Method = function (...args) {
+    const method = fs.ReadStream.prototype[name] as Method;
+    const result = method.apply(this, args);
+    guarded.get(this)?.disturbed();
+    return result;
+  };
+  Object.defineProperty(value, 'name', { value: name });
+  return { value, writable: true, configurable: true, enumerable: false };
+}
+
+function _destroy(
+  this: fs.ReadStream,
+  error: Error | null,
+  callback: (error?: Error | null) => void,
+): void {
+  // While the file is still open.
+  guarded.get(this)?.interrupt();
+  fs.ReadStream.prototype._destroy.call(this, error, callback);
+}
+
+const guards: PropertyDescriptorMap = {
+  pause: disturbing('pause'),
+  unpipe: disturbing('unpipe'),
+  on: disturbing('on'),
+  addListener: disturbing('addListener'),
+  setEncoding: disturbing('setEncoding'),
+  unshift: disturbing('unshift'),
+  _destroy: { value: _destroy, writable: true, configurable: true, enumerable: false },
+};
+
+function hide(stream: object, name: string, value: unknown): void {
+  Object.defineProperty(stream, name, {
+    value,
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+}
+
+function restore(stream: object, name: string): void {
+  Reflect.deleteProperty(stream, name);
+}

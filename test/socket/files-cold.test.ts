@@ -1,0 +1,139 @@
+// Files that are not in the page cache: nothing is sent before the thread pool has read it, and the event loop
+// turns meanwhile.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import { enableZeroCopy, sendFile } from '../../lib/index';
+import { loadNative } from '../../lib/native/binding';
+import { withFiles, type Folder } from '../helpers/file-kit';
+
+const MiB = 1024 * 1024;
+
+/** The page cache forgets the file. */
+function forget(name: string): void {
+  const nothing = [`of=${name}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
+  execFileSync('dd', ['if=/dev/null', ...nothing], { stdio: 'ignore' });
+}
+
+/** On a disk: what lies in memory is never cold. */
+function coldFile(folder: Folder, bytes: number): { path: string; data: Buffer } {
+  const file = folder.file(bytes);
+  forget(file.path);
+  return file;
+}
+
+async function withSockets(
+  body: (near: net.Socket, far: net.Socket) => Promise<void>,
+): Promise<void> {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const far = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  const [near] = await accepted;
+  try {
+    await body(near, far);
+  } finally {
+    near.destroy();
+    far.destroy();
+    server.close();
+  }
+}
+
+describe('files that are not in the page cache', () => {
+  const { native } = loadNative();
+  assert.ok(native);
+  const { FILE_COLD, FILE_DONE, FILE_END } = native.constants;
+
+  it('nothing of a cold part is sent within a call; what was read ahead is', () =>
+    withFiles((folder) =>
+      withSockets(async (near) => {
+        const { path } = coldFile(folder, 4 * MiB);
+        const file = fs.openSync(path, 'r');
+        const socket = (near as unknown as { _handle: { fd: number } })._handle.fd;
+        const moved = new Float64Array(2);
+        const move = (offset: number, count: number): number =>
+          native.moveFile(socket, 'head', file, offset, count, moved);
+        assert.equal(move(0, 1000), FILE_COLD);
+        assert.deepEqual([...moved], [4, 0]);
+        const result = await new Promise<number>((resolve) => {
+          assert.equal(native.warmFile(file, 0, MiB, resolve), 0);
+        });
+        assert.equal(result, 0);
+        assert.equal(move(0, 1000), FILE_DONE);
+        assert.deepEqual([...moved], [4, 1000]);
+        assert.equal(move(4 * MiB, 1000), FILE_END);
+        assert.deepEqual([...moved], [4, 0]);
+        fs.closeSync(file);
+      }),
+    ));
+
+  it('a hole between parts that are in memory is noticed', () =>
+    withFiles((folder) =>
+      withSockets(async (near) => {
+        const { path } = coldFile(folder, 4 * MiB);
+        const file = fs.openSync(path, 'r');
+        const socket = (near as unknown as { _handle: { fd: number } })._handle.fd;
+        const warm = (offset: number, count: number): Promise<number> =>
+          new Promise((resolve) => native.warmFile(file, offset, count, resolve));
+        await warm(0, 64 * 1024);
+        await warm(3 * MiB, MiB);
+        const moved = new Float64Array(2);
+        let stop = FILE_DONE;
+        let offset = 0;
+        while (offset < 4 * MiB && stop === FILE_DONE) {
+          stop = native.moveFile(socket, '', file, offset, 64 * 1024, moved);
+          offset += moved[1] as number;
+        }
+        assert.equal(stop, FILE_COLD);
+        assert.ok(offset < 3 * MiB);
+        fs.closeSync(file);
+      }),
+    ));
+
+  for (const upgraded of [true, false]) {
+    it(`cold files arrive whole ${upgraded ? 'from a pipe' : 'by sendFile()'}`, () =>
+      withFiles((folder) =>
+        withSockets(async (near, far) => {
+          const { path, data } = coldFile(folder, 24 * MiB);
+          const parts: Buffer[] = [];
+          far.on('data', (part: Buffer) => parts.push(part));
+          if (upgraded) fs.createReadStream(path).pipe(enableZeroCopy(near));
+          else {
+            const { zeroCopyBytes } = await sendFile(near, path);
+            assert.ok(zeroCopyBytes > 20 * MiB);
+            near.end();
+          }
+          await once(far, 'end');
+          assert.ok(Buffer.concat(parts).equals(data));
+        }),
+      ));
+  }
+
+  it('a file that is closed while it is read ahead harms nobody', () =>
+    withFiles((folder) =>
+      withSockets(async (near, far) => {
+        const { path, data } = coldFile(folder, 24 * MiB);
+        const parts: Buffer[] = [];
+        far.on('data', (part: Buffer) => parts.push(part));
+        const stream = fs.createReadStream(path);
+        stream.pipe(enableZeroCopy(near), { end: false });
+        await once(stream, 'open');
+        await new Promise((resolve) => setImmediate(resolve));
+        stream.destroy();
+        await once(stream, 'close');
+        // Another file gets its number.
+        const other = fs.openSync(folder.file(MiB).path, 'r');
+        near.end('END');
+        await once(far, 'end');
+        const arrived = Buffer.concat(parts);
+        const sent = arrived.length - 3;
+        assert.equal(sent, stream.bytesRead);
+        assert.ok(arrived.subarray(0, sent).equals(data.subarray(0, sent)));
+        assert.equal(arrived.toString('latin1', sent), 'END');
+        fs.closeSync(other);
+      }),
+    ));
+});

@@ -1,0 +1,453 @@
+// sendFile(): to responses and sockets, upgraded or not; what it refuses before anything is sent; and what
+// becomes of the connection when a file cannot be sent as promised.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { open } from 'node:fs/promises';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/index';
+import { answersOf, exchange, withFiles } from '../helpers/file-kit';
+import { RawClient, withServer, type Flavour } from '../helpers/http-kit';
+import { until } from '../helpers/until';
+
+const MiB = 1024 * 1024;
+const GET = 'GET / HTTP/1.1\r\nHost: files\r\nConnection: close\r\n\r\n';
+
+type Outcome = SendReport | NodeJS.ErrnoException;
+
+/** What one answer of a server that calls `answer` is, and what became of its promise. */
+async function answered(
+  flavour: Flavour,
+  answer: (response: http.ServerResponse) => Promise<SendReport> | Promise<void>,
+  request = GET,
+): Promise<{ arrived: Buffer; outcome: Outcome }> {
+  let outcome: Outcome | undefined;
+  let arrived: Buffer = Buffer.alloc(0);
+  await withServer(
+    flavour,
+    (_, response) => {
+      Promise.resolve(answer(response)).then(
+        (report) => (outcome = report as SendReport),
+        (error: NodeJS.ErrnoException) => {
+          outcome = error;
+          if (response.headersSent) return;
+          response.statusCode = 500;
+          response.end('refused');
+        },
+      );
+    },
+    async ({ port }) => {
+      arrived = await exchange(port, request);
+      await until('the promise is settled', () => outcome !== undefined);
+    },
+    {},
+  );
+  return { arrived, outcome: outcome as Outcome };
+}
+
+/** A pair of sockets; the near one is upgraded or not. */
+async function withPair(
+  flavour: Flavour,
+  body: (near: net.Socket, far: RawClient) => Promise<void>,
+): Promise<void> {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const far = await RawClient.open((server.address() as net.AddressInfo).port, 'stalled');
+  const [near] = await accepted;
+  near.on('error', () => undefined);
+  if (flavour === 'upgraded') enableZeroCopy(near);
+  try {
+    await body(near, far);
+  } finally {
+    near.destroy();
+    far.socket.destroy();
+    server.close();
+  }
+}
+
+function sumOf(report: SendReport): number {
+  const { zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes } = report;
+  return zeroCopyBytes + copiedBytes + kernelCopiedBytes + unknownBytes;
+}
+
+describe('sendFile()', () => {
+  for (const flavour of ['plain', 'upgraded'] as const) {
+    describe(`on ${flavour} connections`, () => {
+      for (const kind of ['path', 'URL', 'FileHandle', 'descriptor'] as const) {
+        it(`a ${kind} becomes the body of a response, and its length the header's`, () =>
+          withFiles(async (folder) => {
+            const { path: name, data } = folder.file(12 * MiB);
+            const { arrived, outcome } = await answered(flavour, async (response) => {
+              if (kind === 'path') return sendFile(response, name);
+              if (kind === 'URL') return sendFile(response, pathToFileURL(name));
+              const handle = await open(name);
+              try {
+                return await sendFile(response, kind === 'FileHandle' ? handle : handle.fd);
+              } finally {
+                await handle.close();
+              }
+            });
+            const [answer] = answersOf(arrived);
+            assert.ok(answer?.body.equals(data));
+            assert.ok(answer?.headers.includes(`Content-Length: ${data.length}`));
+            const report = outcome as SendReport;
+            assert.equal(report.bytes, data.length);
+            assert.equal(sumOf(report), report.bytes);
+            assert.equal(report.engine, 'sendfile');
+            // A few bytes go by libuv each time the socket is full.
+            assert.ok(report.zeroCopyBytes > 0.9 * report.bytes);
+          }));
+      }
+
+      it('a part of a file is sent, and what lies beyond its end is not', () =>
+        withFiles(async (folder) => {
+          const { path: name, data } = folder.file(100_000);
+          const parts = [
+            [{ start: 10, end: 19 }, data.subarray(10, 20)],
+            [{ start: 99_990 }, data.subarray(99_990)],
+            [{ start: 99_999, end: 5_000_000 }, data.subarray(99_999)],
+            [{ start: 100_000 }, data.subarray(100_000)],
+            [{ end: 0 }, data.subarray(0, 1)],
+          ] as const;
+          for (const [options, expected] of parts) {
+            const { arrived } = await answered(flavour, (response) =>
+              sendFile(response, name, options),
+            );
+            assert.ok(answersOf(arrived)[0]?.body.equals(expected));
+          }
+        }));
+
+      it('a response that asks for chunks gets chunks', () =>
+        withFiles(async (folder) => {
+          const { path: name, data } = folder.file(MiB);
+          const { arrived } = await answered(flavour, (response) => {
+            response.setHeader('Transfer-Encoding', 'chunked');
+            return sendFile(response, name);
+          });
+          assert.ok(answersOf(arrived)[0]?.body.equals(data));
+        }));
+
+      it('HEAD is answered by the header alone', () =>
+        withFiles(async (folder) => {
+          const { path: name } = folder.file(MiB);
+          const { arrived, outcome } = await answered(
+            flavour,
+            (response) => sendFile(response, name),
+            GET.replace('GET', 'HEAD'),
+          );
+          const [answer] = answersOf(arrived, ['HEAD']);
+          assert.ok(answer?.headers.includes(`Content-Length: ${MiB}`));
+          assert.equal((outcome as SendReport).bytes, 0);
+        }));
+
+      it('a file of /proc is sent although it says that it is empty', async () => {
+        const { arrived, outcome } = await answered(flavour, (response) =>
+          sendFile(response, '/proc/version'),
+        );
+        assert.deepEqual(answersOf(arrived)[0]?.body, fs.readFileSync('/proc/version'));
+        assert.equal((outcome as SendReport).reason, 'no-size');
+      });
+
+      it('two files and writes around them reach a socket in the order of the calls', () =>
+        withFiles(async (folder) => {
+          const one = folder.file(5 * MiB);
+          const two = folder.file(100_000);
+          await withPair(flavour, async (near, far) => {
+            near.write('begin');
+            near.write(Buffer.alloc(3 * MiB, 'x'));
+            const reports = [
+              sendFile(near, one.path),
+              sendFile(near, two.path),
+              sendFile(near, '/proc/version'),
+            ];
+            near.write('between');
+            reports.push(sendFile(near, one.path, { start: 5, end: 9 }));
+            near.end('end');
+            far.socket.resume();
+            assert.deepEqual(
+              (await Promise.all(reports)).map(({ bytes }) => bytes),
+              [5 * MiB, 100_000, fs.readFileSync('/proc/version').length, 5],
+            );
+            await until('all is there', () => far.ended);
+            const expected = Buffer.concat([
+              Buffer.from('begin'),
+              Buffer.alloc(3 * MiB, 'x'),
+              one.data,
+              two.data,
+              fs.readFileSync('/proc/version'),
+              Buffer.from('between'),
+              one.data.subarray(5, 10),
+              Buffer.from('end'),
+            ]);
+            assert.ok(far.all().equals(expected));
+            assert.equal(near.bytesWritten, expected.length);
+          });
+        }));
+
+      it('a missing file rejects alone: what is written behind it is sent', () =>
+        withPair(flavour, async (near, far) => {
+          near.write('before ');
+          const failed = assert.rejects(sendFile(near, '/nowhere/at/all'), { code: 'ENOENT' });
+          near.end('behind');
+          far.socket.resume();
+          await failed;
+          await until('the rest is there', () => far.ended);
+          assert.equal(far.all().toString(), 'before behind');
+        }));
+
+      it('a file that becomes shorter rejects and closes the connection', () =>
+        withFiles(async (folder) => {
+          const { path: name } = folder.file(24 * MiB);
+          await withPair(flavour, async (near, far) => {
+            const sent = assert.rejects(sendFile(near, name), { code: 'ERR_ZC_FILE_CHANGED' });
+            await until('it is begun', () => near.bytesWritten > 0);
+            fs.truncateSync(name, 10);
+            far.socket.resume();
+            await sent;
+            assert.ok(near.destroyed);
+          });
+        }));
+
+      it('a file that grows is sent as long as it was', () =>
+        withFiles(async (folder) => {
+          const { path: name, data } = folder.file(12 * MiB);
+          await withPair(flavour, async (near, far) => {
+            const sent = sendFile(near, name);
+            await until('it is begun', () => near.bytesWritten > 0);
+            fs.appendFileSync(name, 'more');
+            far.socket.resume();
+            assert.equal((await sent).bytes, data.length);
+            near.end();
+            await until('all is there', () => far.ended);
+            assert.ok(far.all().equals(data));
+          });
+        }));
+
+      it('a signal cancels a file that is not begun, and closes the connection of one that is', () =>
+        withFiles(async (folder) => {
+          const { path: name } = folder.file(24 * MiB);
+          await withPair(flavour, async (near, far) => {
+            const waiting = new AbortController();
+            const begun = new AbortController();
+            const first = sendFile(near, name, { signal: begun.signal });
+            const second = sendFile(near, name, { signal: waiting.signal });
+            await until('the first is begun', () => near.bytesWritten > 0);
+            waiting.abort();
+            await assert.rejects(second, { name: 'AbortError' });
+            assert.equal(near.destroyed, false);
+            begun.abort();
+            await assert.rejects(first, { name: 'AbortError' });
+            assert.ok(near.destroyed);
+            far.socket.resume();
+            await assert.rejects(sendFile(near, name, { signal: AbortSignal.abort() }), {
+              name: 'AbortError',
+            });
+          });
+        }));
+
+      it('a connection that is reset in the middle rejects', () =>
+        withFiles(async (folder) => {
+          const { path: name } = folder.file(24 * MiB);
+          await withPair(flavour, async (near, far) => {
+            const sent = sendFile(near, name).then(
+              () => undefined,
+              (error: NodeJS.ErrnoException) => error.code,
+            );
+            await until('it is begun', () => near.bytesWritten > 0);
+            far.socket.resetAndDestroy();
+            assert.match((await sent) ?? '', /^(ECONNRESET|EPIPE|ECANCELED|ERR_STREAM_DESTROYED)$/);
+          });
+        }));
+
+      it('a part behind 4 GiB of a sparse file arrives', () =>
+        withFiles(async (folder) => {
+          const name = folder.path('sparse');
+          const fd = fs.openSync(name, 'w');
+          fs.ftruncateSync(fd, 6 * 1024 * MiB);
+          fs.writeSync(fd, 'here', 5 * 1024 * MiB);
+          fs.closeSync(fd);
+          const start = 5 * 1024 * MiB - 2;
+          const { arrived } = await answered(flavour, (response) =>
+            sendFile(response, name, { start, end: start + MiB - 1 }),
+          );
+          const body = answersOf(arrived)[0]?.body;
+          assert.equal(body?.length, MiB);
+          assert.equal(body?.toString('latin1', 0, 8), '\0\0here\0\0');
+        }));
+    });
+  }
+
+  const refused: readonly [title: string, file: (root: string) => string | number, code: string][] =
+    [
+      ['a missing file', (root) => path.join(root, 'missing'), 'ENOENT'],
+      ['a directory', (root) => root, 'EISDIR'],
+      ['a FIFO', fifo, 'ERR_ZC_FILE_NOT_REGULAR'],
+      ['a device', () => '/dev/zero', 'ERR_ZC_FILE_NOT_REGULAR'],
+      ['a path with a zero', () => 'a\0b', 'ERR_INVALID_ARG_VALUE'],
+      ['a descriptor that nobody has open', () => 1_000_000, 'EBADF'],
+    ];
+  for (const [title, file, code] of refused) {
+    it(`${title} rejects with ${code}, and the response can say so`, () =>
+      withFiles(async (folder) => {
+        const { arrived, outcome } = await answered('upgraded', (response) =>
+          sendFile(response, file(folder.root)),
+        );
+        assert.equal((outcome as NodeJS.ErrnoException).code, code);
+        const [answer] = answersOf(arrived);
+        assert.match(answer?.status ?? '', / 500 /);
+        assert.equal(answer?.body.toString(), 'refused');
+      }));
+  }
+
+  it('a FileHandle that was closed rejects with EBADF', () =>
+    withFiles(async (folder) => {
+      const handle = await open(folder.file(10).path);
+      await handle.close();
+      await withPair('upgraded', async (near) => {
+        await assert.rejects(sendFile(near, handle), { code: 'EBADF' });
+        assert.equal(near.destroyed, false);
+      });
+    }));
+
+  it('bad arguments throw, and nothing is sent', () =>
+    withPair('upgraded', async (near) => {
+      const wrong: readonly [unknown, unknown, unknown, string][] = [
+        [{}, 'file', undefined, 'ERR_INVALID_ARG_TYPE'],
+        [near, {}, undefined, 'ERR_INVALID_ARG_TYPE'],
+        [near, -1, undefined, 'ERR_OUT_OF_RANGE'],
+        [near, 1.5, undefined, 'ERR_OUT_OF_RANGE'],
+        [near, 'file', 7, 'ERR_INVALID_ARG_TYPE'],
+        [near, 'file', { start: -1 }, 'ERR_OUT_OF_RANGE'],
+        [near, 'file', { start: NaN }, 'ERR_OUT_OF_RANGE'],
+        [near, 'file', { end: 1.5 }, 'ERR_OUT_OF_RANGE'],
+        [near, 'file', { start: '1' }, 'ERR_INVALID_ARG_TYPE'],
+        [near, 'file', { start: 2, end: 1 }, 'ERR_OUT_OF_RANGE'],
+        [near, 'file', { signal: {} }, 'ERR_INVALID_ARG_TYPE'],
+      ];
+      for (const [target, file, options, code] of wrong) {
+        assert.throws(() => sendFile(target as never, file as never, options as never), { code });
+      }
+      assert.equal(near.bytesWritten, 0);
+    }));
+
+  it('a response that is over, or whose length says otherwise, rejects', () =>
+    withFiles(async (folder) => {
+      const { path: name } = folder.file(100);
+      const over = await answered('upgraded', async (response) => {
+        response.end('over');
+        return sendFile(response, name);
+      });
+      assert.equal((over.outcome as NodeJS.ErrnoException).code, 'ERR_STREAM_WRITE_AFTER_END');
+      assert.equal(answersOf(over.arrived)[0]?.body.toString(), 'over');
+      const other = await answered('upgraded', (response) => {
+        response.setHeader('Content-Length', 99);
+        return sendFile(response, name).catch((error: unknown) => {
+          response.removeHeader('Content-Length');
+          throw error;
+        });
+      });
+      const { code } = other.outcome as NodeJS.ErrnoException;
+      assert.equal(code, 'ERR_HTTP_CONTENT_LENGTH_MISMATCH');
+      assert.match(answersOf(other.arrived)[0]?.status ?? '', / 500 /);
+    }));
+
+  it('a response whose write() was replaced is written through it', () =>
+    withFiles(async (folder) => {
+      const { path: name, data } = folder.file(300_000);
+      const { arrived, outcome } = await answered('upgraded', (response) => {
+        const write = response.write.bind(response) as (chunk: Buffer) => boolean;
+        response.write = ((chunk: Buffer) =>
+          write(Buffer.from(chunk.map((byte) => byte ^ 1)))) as never;
+        return sendFile(response, name);
+      });
+      const body = answersOf(arrived)[0]?.body;
+      assert.ok(body?.equals(Buffer.from(data.map((byte) => byte ^ 1))));
+      assert.equal((outcome as SendReport).reason, 'own-write');
+    }));
+
+  it('a socket that is upgraded after a file was sent on it sends the next one, too', () =>
+    withFiles(async (folder) => {
+      const { path: name, data } = folder.file(MiB);
+      await withPair('plain', async (near, far) => {
+        far.socket.resume();
+        await sendFile(near, name);
+        enableZeroCopy(near);
+        await sendFile(near, name);
+        near.write('between');
+        await sendFile(near, name, { end: 9 });
+        near.end();
+        await until('all is there', () => far.ended);
+        const expected = Buffer.concat([data, data, Buffer.from('between'), data.subarray(0, 10)]);
+        assert.ok(far.all().equals(expected));
+        assert.equal(near.bytesWritten, expected.length);
+      });
+    }));
+
+  it('a socket that is not connected yet sends a file when it is', () =>
+    withFiles(async (folder) => {
+      const { path: name, data } = folder.file(MiB);
+      const server = net.createServer();
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+      const sent = sendFile(socket, name);
+      const [far] = (await once(server, 'connection')) as [net.Socket];
+      const parts: Buffer[] = [];
+      far.on('data', (part: Buffer) => parts.push(part));
+      assert.equal((await sent).bytes, MiB);
+      socket.end();
+      await once(far, 'end');
+      assert.ok(Buffer.concat(parts).equals(data));
+      far.destroy();
+      server.close();
+    }));
+
+  it('descriptors are given back whatever happened', () =>
+    withFiles(async (folder) => {
+      const { path: name } = folder.file(100_000);
+      const openNow = (): number => fs.readdirSync('/proc/self/fd').length;
+      const before = openNow();
+      for (let round = 0; round < 50; round++) {
+        await withPair(round % 2 === 0 ? 'upgraded' : 'plain', async (near, far) => {
+          const sent = sendFile(near, name);
+          if (round % 3 === 0) near.destroy();
+          else far.socket.resume();
+          await sent.catch(() => undefined);
+        });
+      }
+      await until('all are closed', () => openNow() <= before);
+    }));
+
+  it('counters and metrics tell of files and of those that were copied', () =>
+    withFiles(async (folder) => {
+      const { path: name } = folder.file(100_000);
+      const before = metrics();
+      await withPair('upgraded', async (near, far) => {
+        far.socket.resume();
+        await sendFile(near, name);
+        await sendFile(near, '/proc/version');
+        const { stats } = (near as unknown as { zeroCopy: { stats: Record<string, number> } })
+          .zeroCopy;
+        assert.equal(stats['files'], 1);
+        assert.equal(stats['fileBytes'], 100_000);
+        assert.equal(stats['filesLeft'], 1);
+      });
+      const { files, totals } = metrics();
+      assert.equal(files.sent - before.files.sent, 1);
+      assert.equal(files.bytes - before.files.bytes, 100_000);
+      assert.equal(totals.files - before.totals.files, 1);
+      assert.equal((files.left['no-size'] ?? 0) - (before.files.left['no-size'] ?? 0), 1);
+    }));
+});
+
+function fifo(root: string): string {
+  const name = path.join(root, 'fifo');
+  execFileSync('mkfifo', [name]);
+  return name;
+}
