@@ -26,7 +26,10 @@ type Totals = ProcessMetrics['totals'];
 type Description = readonly [name: string, unit: Unit, help: string];
 
 // Each counter of stats that is an instrument of its own. The type sees to it that none is forgotten.
-const TOTALS: Record<Exclude<keyof Totals, 'zeroCopyBytes' | 'copiedBytes'>, Description> = {
+const TOTALS: Record<
+  Exclude<keyof Totals, 'zeroCopyBytes' | 'copiedBytes' | 'fileBytes'>,
+  Description
+> = {
   zeroCopySends: ['sends', '{send}', 'Zero-copy sends that the kernel accepted'],
   registeredSends: ['registered_sends', '{send}', 'Of the sends: from memory registered by itself'],
   kernelCopiedSends: [
@@ -57,6 +60,8 @@ const TOTALS: Record<Exclude<keyof Totals, 'zeroCopyBytes' | 'copiedBytes'>, Des
     '{send}',
     'Sends accepted in part, because the send buffer was full',
   ],
+  files: ['files', '{file}', 'Files that sendfile(2) sent to their end'],
+  filesLeft: ['files_left', '{file}', 'Files that Node sent, or that were copied'],
   strayNotifications: [
     'stray_notifications',
     '{notification}',
@@ -109,8 +114,8 @@ export const instruments: readonly Instrument[] = [
     name: 'sent',
     unit: 'By',
     help: 'Bytes sent, without copying and by copying',
-    read: ({ totals: { zeroCopyBytes, copiedBytes } }) => [
-      ...byLabel('method', { zero_copy: zeroCopyBytes, copy: copiedBytes }),
+    read: ({ totals: { zeroCopyBytes, fileBytes, copiedBytes } }) => [
+      ...byLabel('method', { zero_copy: zeroCopyBytes, file: fileBytes, copy: copiedBytes }),
     ],
   },
   ...Object.entries(TOTALS).map(([counter, [name, unit, help]]): Instrument => ({
