@@ -30,7 +30,6 @@ export const REST: Reasons = {
   'rig/packet-refused': 'every frame that cannot be sent',
   'rig/udp-modes': 'every way to send datagrams, with loss and without',
   'rig/udp-mixed': 'a random mixture of everything',
-  'rig/udp-mutation': 'the same as over loopback',
   'rig/io-uring-latency': 'streams 4 GiB',
   'rig/routes': 'waits until what a route told is asked for again',
   'rig/soak': 'a short soak',

@@ -205,6 +205,12 @@ export function udpRigSuite(
   rigSuite(`${title}, over the rig`, inRig, options);
 }
 
+/** The same suite over loopback and over the rig. */
+export function udpEverywhere(title: string, body: (getPlace: () => UdpPlace) => void): void {
+  udpLoopbackSuite(title, body);
+  udpRigSuite(title, body);
+}
+
 /** One test for each scenario of a module and each family of addresses. */
 export function udpScenarios<M extends keyof Modules>(
   getPlace: () => UdpPlace,

@@ -4,8 +4,7 @@ import assert from 'node:assert/strict';
 import { UDP_FAMILIES, udpRigSuite } from '../helpers/udp-place';
 import type { UdpFamily } from '../helpers/udp-receiver';
 import { FORCED } from '../helpers/udp-session';
-import { WAY_TITLES } from '../helpers/udp-way-titles';
-import type { WayName } from '../helpers/udp-ways';
+import { WAY_TITLES, type WayName } from '../helpers/udp-ways';
 import type { WayParams } from '../scenarios/udp-modes';
 
 /** Ways in which some datagrams must travel uncopied. */

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { UDP_FAMILIES, udpLoopbackSuite } from '../helpers/udp-place';
 import { FORCED } from '../helpers/udp-session';
-import type { WayName } from '../helpers/udp-ways';
-import { WAY_TITLES } from '../helpers/udp-way-titles';
+import { WAY_TITLES, type WayName } from '../helpers/udp-ways';
 
 /** Nobody waits for the one, and the kernel copies the other whoever asks it not to. */
 const COPIED = new Set(['silent', 'corked']);

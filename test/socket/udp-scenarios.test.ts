@@ -1,5 +1,68 @@
-// Datagrams over loopback: reports, failures, memory, reception.
-import { udpEverywhere } from '../helpers/udp-suites';
-import { udpLoopbackSuite } from '../helpers/udp-place';
+// Reports, failures, memory and reception of datagrams, in both places; and what only a real MTU shows.
+import { udpEverywhere, udpRigSuite, udpScenarios } from '../helpers/udp-place';
 
-udpLoopbackSuite('datagrams', udpEverywhere);
+udpEverywhere('datagrams', (getPlace) => {
+  describe('reports', () => {
+    udpScenarios(getPlace, 'udp-reports', {
+      forced: 'accounts for every byte of zero-copy sends',
+      certain: 'says of each send whether the kernel copied it',
+      automatic: 'goes on where nothing is copied, and pauses where everything is',
+      belowThreshold: 'copies what is below the threshold',
+      empty: 'counts a datagram without a byte as a zero-copy send',
+      manyPages: 'copies a datagram in more pages than a packet refers to',
+    });
+  });
+  describe('failures amid zero-copy sends', () => {
+    udpScenarios(getPlace, 'udp-failures', {
+      tooManySegments: 'refuses more than 128 segments beforehand',
+      tooLong: 'survives datagrams that are too long',
+      forbidden: 'survives a broadcast without permission',
+      manyWithOneBad: 'sends the rest of a batch, and says how much',
+      refused: 'tells a connected socket that its port is closed',
+      noise: 'is not disturbed by refusals of unconnected sends',
+      thrown: 'goes on after callbacks that throw',
+      untold: 'counts errors that nobody waits for',
+    });
+  });
+  describe('memory', () => {
+    udpScenarios(getPlace, 'udp-memory', {
+      detached: 'refuses or delivers memory that was detached',
+      detachedZeroCopy: 'refuses or delivers it with zero copy, too',
+      aborted: 'obeys abort signals',
+      abortedAtOnce: 'obeys or overtakes a signal in the turn of the send',
+      contexts: 'calls back in the async context of the send',
+      corked: 'makes corked pieces one datagram and hands each back after it',
+      closedCorked: 'hands memory back at close() of a corked socket',
+      burst: 'keeps the order of a burst from one turn',
+      sources: 'sends from the address and with the DSCP that was asked for',
+    });
+  });
+  describe('one turn', () => {
+    udpScenarios(getPlace, 'udp-turns', {
+      flushedBetween: 'sends each datagram once when flush() is called between two sends',
+      lostBeforeTurn: 'fails payloads of sendMany() that were detached, and sends the others',
+      lostBeforeBind: 'fails payloads that were detached before the socket was bound',
+      lostAlone: 'fails a send, alone or corked, whose payload was detached before its turn',
+      forgotten: 'keeps no memory of an idle socket whose sends are released',
+    });
+  });
+  describe('reception', () => {
+    udpScenarios(getPlace, 'udp-receive', {
+      coalesced: 'delivers coalesced datagrams one by one',
+      whole: 'delivers coalesced datagrams whole, with their segment size',
+      batches: 'delivers 20,000 small datagrams in order',
+      drops: 'counts what a stalled receiver lost',
+      iterated: 'delivers to an iterator',
+      shared: 'shares a port between two sockets',
+    });
+  });
+});
+
+udpRigSuite('datagrams beyond a real MTU', (getPlace) => {
+  udpScenarios(getPlace, 'udp-reports', {
+    fragmented: 'delivers what IP has to cut up, and reports it copied',
+  });
+  udpScenarios(getPlace, 'udp-failures', {
+    segmentOverMtu: 'delivers segments that do not fit the MTU one by one',
+  });
+});
