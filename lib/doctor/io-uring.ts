@@ -93,17 +93,20 @@ function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Reme
   };
 }
 
+// examples/deploy/seccomp.json, by its name in the package.
+const WRITE_PROFILE = 'npx msg-zerocopy doctor --write-seccomp';
+
 function seccompRemedy(container: ContainerKind | undefined): Remedy {
   const weakensSecurity = `${RISK}; this opens it to the container`;
   if (container === 'kubernetes') {
     return {
-      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"securityContext":{"seccompProfile":{"type":"Localhost","localhostProfile":"PROFILE.json"}}}}}}'   # its own profile with io_uring_setup, io_uring_enter, io_uring_register added`,
+      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"securityContext":{"seccompProfile":{"type":"Localhost","localhostProfile":"profiles/msg-zerocopy.json"}}}}}}'   # on each node before: ${WRITE_PROFILE} /var/lib/kubelet/seccomp/profiles/msg-zerocopy.json; see examples/deploy/kubernetes.yaml`,
       weakensSecurity,
     };
   }
   const program = container === 'podman' ? 'podman' : 'docker';
   return {
-    command: `${program} run --security-opt seccomp=PROFILE.json IMAGE   # its default profile with io_uring_setup, io_uring_enter, io_uring_register added`,
+    command: `${WRITE_PROFILE} seccomp.json && ${program} run --security-opt seccomp=seccomp.json IMAGE   # on the host; see examples/deploy/compose.yaml`,
     weakensSecurity,
   };
 }

@@ -141,7 +141,9 @@ const WISHED_MEMLOCK_BYTES = 256 * 1024 * 1024;
 function memlockRemedy(container: ContainerKind | undefined): Remedy {
   const bytes = WISHED_MEMLOCK_BYTES;
   if (container === 'docker' || container === 'podman') {
-    return { command: `${container} run --ulimit memlock=${bytes}:${bytes} IMAGE` };
+    return {
+      command: `${container} run --ulimit memlock=${bytes}:${bytes} IMAGE   # or as in examples/deploy/compose.yaml`,
+    };
   }
   if (container === 'kubernetes') {
     return {
@@ -151,7 +153,9 @@ function memlockRemedy(container: ContainerKind | undefined): Remedy {
         'has no setting for RLIMIT_MEMLOCK; the container runtime has one (LimitMEMLOCK)',
     };
   }
-  return { command: `prlimit --memlock=${bytes}:${bytes} node PROGRAM` };
+  return {
+    command: `prlimit --memlock=${bytes}:${bytes} node PROGRAM   # of a service: LimitMEMLOCK=, as in examples/deploy/server.service`,
+  };
 }
 
 /** The kernel's own default for tcp_wmem is 4 MiB. */

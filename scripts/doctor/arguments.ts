@@ -3,6 +3,7 @@ import net from 'node:net';
 import { parseArgs } from 'node:util';
 
 export const USAGE = `usage: msg-zerocopy doctor [HOST | HOST:PORT] [options]
+       msg-zerocopy doctor --write-seccomp FILE
 
 Says whether zero copy works here, and on the way to HOST: what decides it, why, and what to do. The
 kernel, limits, io_uring, containers, packet captures, the route to HOST and the device there are looked
@@ -12,6 +13,9 @@ HOST        a name or an address; with a port ([::1]:80 for IPv6) one TCP connec
 
   -p, --port N  the port, if it is not in HOST:PORT
   --json        print what diagnose() answers, as JSON
+  --write-seccomp FILE
+                write a seccomp profile for containers that allows io_uring, and look at nothing;
+                a FILE that exists is left as it is
   -h, --help
 
 verdicts: ok; note, worth knowing; LIMITED, zero copy works, but less of it; BLOCKED, everything is copied
@@ -25,6 +29,8 @@ export class UsageError extends Error {}
 export interface Arguments {
   readonly help: boolean;
   readonly json: boolean;
+  /** Where to write the seccomp profile, instead of a diagnosis. */
+  readonly writeSeccomp?: string;
   /** As diagnose() takes it. */
   readonly target?: string;
 }
@@ -32,6 +38,7 @@ export interface Arguments {
 const OPTIONS = {
   port: { type: 'string', short: 'p' },
   json: { type: 'boolean' },
+  'write-seccomp': { type: 'string' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -44,10 +51,16 @@ export function parse(argv: readonly string[]): Arguments {
   if (values.port !== undefined && host === undefined) {
     throw new UsageError('--port goes with a host');
   }
+  const writeSeccomp = values['write-seccomp'];
+  if (writeSeccomp !== undefined && (host !== undefined || values.json === true)) {
+    throw new UsageError('--write-seccomp goes alone: it writes a file, and looks at nothing');
+  }
+  if (writeSeccomp === '') throw new UsageError('--write-seccomp wants the name of a file');
   const target = host === undefined ? undefined : withPort(host, values.port);
   return {
     help: values.help === true,
     json: values.json === true,
+    ...(writeSeccomp === undefined ? {} : { writeSeccomp }),
     ...(target === undefined ? {} : { target }),
   };
 }

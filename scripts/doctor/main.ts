@@ -1,4 +1,6 @@
 // `msg-zerocopy doctor`: diagnose() for people and for scripts.
+import { constants, copyFileSync } from 'node:fs';
+import path from 'node:path';
 import { diagnose } from '../../lib/index';
 import { type Arguments, parse, USAGE, UsageError } from './arguments';
 import { tableOf } from './table';
@@ -24,14 +26,34 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function report({ help, json, target }: Arguments): Promise<number> {
+async function report({ help, json, target, writeSeccomp }: Arguments): Promise<number> {
   if (help) {
     console.log(USAGE);
     return EXIT_OK;
   }
+  if (writeSeccomp !== undefined) return writeProfile(writeSeccomp);
   const diagnosis = await diagnose(target);
   console.log(json ? JSON.stringify(diagnosis, undefined, 2) : tableOf(diagnosis));
   return diagnosis.zeroCopy ? EXIT_OK : EXIT_COPIES;
+}
+
+// In the package as well as in a checkout.
+const PROFILE = path.resolve(__dirname, '../../../examples/deploy/seccomp.json');
+
+function writeProfile(file: string): number {
+  try {
+    copyFileSync(PROFILE, file, constants.COPYFILE_EXCL);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EEXIST' ? `${file} exists: remove it first, or name another` : message;
+    console.error(`msg-zerocopy doctor: ${why}`);
+    return EXIT_USAGE;
+  }
+  console.log(
+    `${file}: allows io_uring, and beside it less than Docker's own profile. What that means: SECURITY.md\n` +
+      `docker run --security-opt seccomp=${file} IMAGE`,
+  );
+  return EXIT_OK;
 }
 
 // diagnose() throws of nothing but its argument: what it is, or that it does not resolve.

@@ -1,7 +1,9 @@
 // The command line `msg-zerocopy doctor`: what it accepts, what it prints, and its exit status.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import type { Diagnosis } from '../../lib/index';
 import { parse, UsageError } from '../../scripts/doctor/arguments';
@@ -47,6 +49,7 @@ describe('arguments of the doctor', () => {
     '::1 --port 80': { help: false, json: false, target: '[::1]:80' },
     '[::1] --port 80': { help: false, json: false, target: '[::1]:80' },
     '-h': { help: true, json: false },
+    '--write-seccomp a.json': { help: false, json: false, writeSeccomp: 'a.json' },
   };
   for (const [line, expected] of Object.entries(good)) {
     it(`may be '${line}'`, () => {
@@ -57,6 +60,8 @@ describe('arguments of the doctor', () => {
   const bad: Readonly<Record<string, RegExp>> = {
     'one two': /^one host at a time, not 'one two'$/,
     '--port 80': /^--port goes with a host$/,
+    'host --write-seccomp a.json': /^--write-seccomp goes alone/,
+    '--json --write-seccomp a.json': /^--write-seccomp goes alone/,
     'host --port http': /^--port is a number, not 'http'$/,
     'host:80 --port 81': /^'host:80' names a port already$/,
     '[::1]:80 --port 81': /names a port already$/,
@@ -134,6 +139,28 @@ describe('the command msg-zerocopy doctor', () => {
     const { status, stdout, stderr } = await doctor(['--help']);
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     assert.match(stdout, /^usage: msg-zerocopy doctor \[HOST \| HOST:PORT\] \[options\]/);
+  });
+
+  it('writes the seccomp profile, and leaves a file that exists as it is', async () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-doctor-'));
+    try {
+      const file = path.join(folder, 'seccomp.json');
+      const first = await doctor(['--write-seccomp', file]);
+      assert.deepEqual([first.status, first.stderr], [0, '']);
+      assert.ok(first.stdout.includes(`--security-opt seccomp=${file} IMAGE`), first.stdout);
+      const profile = path.resolve(__dirname, '../../../examples/deploy/seccomp.json');
+      assert.equal(readFileSync(file, 'utf8'), readFileSync(profile, 'utf8'));
+      writeFileSync(file, 'mine');
+      const again = await doctor(['--write-seccomp', file]);
+      assert.deepEqual([again.status, again.stdout], [2, '']);
+      assert.match(again.stderr, /seccomp\.json exists: remove it first, or name another/);
+      assert.equal(readFileSync(file, 'utf8'), 'mine');
+      const nowhere = await doctor(['--write-seccomp', path.join(folder, 'none', 'a.json')]);
+      assert.equal(nowhere.status, 2);
+      assert.match(nowhere.stderr, /ENOENT/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('says what is wrong with its arguments, explains itself, and exits 2', async () => {

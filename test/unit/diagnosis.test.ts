@@ -125,7 +125,8 @@ describe('findings about limits', () => {
       const found = named(limitFindings({ ...LIMITS, pins }), 'memlock');
       assert.equal(found.verdict, verdict);
       assert.match(found.detail, detail);
-      const command = 'prlimit --memlock=268435456:268435456 node PROGRAM';
+      const command =
+        'prlimit --memlock=268435456:268435456 node PROGRAM   # of a service: LimitMEMLOCK=, as in examples/deploy/server.service';
       assert.deepEqual(found.remedy, verdict === 'ok' ? undefined : { command });
     });
   }
@@ -133,7 +134,10 @@ describe('findings about limits', () => {
   it('raise memlock where a container is started, and say what CAP_IPC_LOCK gives away', () => {
     const facts = { ...LIMITS, pins: UNPRIVILEGED };
     const docker = named(limitFindings({ ...facts, container: 'docker' }), 'memlock').remedy;
-    assert.deepEqual(docker, { command: 'docker run --ulimit memlock=268435456:268435456 IMAGE' });
+    assert.deepEqual(docker, {
+      command:
+        'docker run --ulimit memlock=268435456:268435456 IMAGE   # or as in examples/deploy/compose.yaml',
+    });
     const pod = named(limitFindings({ ...facts, container: 'kubernetes' }), 'memlock').remedy;
     assert.match(pod?.command ?? '', /IPC_LOCK/);
     assert.match(pod?.weakensSecurity ?? '', /CAP_IPC_LOCK/);
@@ -182,14 +186,18 @@ describe('findings about io_uring', () => {
       { trial: refused(EPERM), disabled: 0, seccomp: 2, container: 'docker' },
       'limited',
       /^EPERM: a seccomp filter/,
-      { command: /^docker run --security-opt seccomp=/, weakens: /container/ },
+      {
+        command:
+          /^npx msg-zerocopy doctor --write-seccomp (\S+) && docker run --security-opt seccomp=\1 IMAGE .*examples\/deploy\/compose\.yaml$/,
+        weakens: /container/,
+      },
     ],
     [
       'is hidden by the filter of a pod',
       { trial: refused(ENOSYS), seccomp: 2, container: 'kubernetes' },
       'limited',
       /^ENOSYS: a seccomp filter/,
-      { command: /seccompProfile/, weakens: /container/ },
+      { command: /seccompProfile.*examples\/deploy\/kubernetes\.yaml$/, weakens: /container/ },
     ],
     [
       'is switched off for everybody',

@@ -1,0 +1,121 @@
+// examples/deploy/seccomp.json, as the filter that a container runtime makes of it: what runs under it, and what
+// is refused.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { capabilities } from '../../lib/index';
+import { compiled } from '../helpers/compiled';
+import { filterOf, type Profile, systemCalls } from '../helpers/seccomp-filter';
+
+const ROOT = path.resolve(__dirname, '../../..');
+const RING = ['io_uring_enter', 'io_uring_register', 'io_uring_setup'];
+
+// What a server does: files, names, threads, other programs, and sends by the ring, compared at the other end.
+const PROGRAM = `
+const { capabilities, connect } = require('msg-zerocopy');
+const fs = require('node:fs/promises'), net = require('node:net'), { once } = require('node:events');
+const { Worker } = require('node:worker_threads'), { execFileSync } = require('node:child_process');
+(async () => {
+  const body = Buffer.alloc(1024 * 1024, 'some bytes');
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const [socket, [peer]] = [
+    connect({ port: server.address().port, host: 'localhost', family: 4,
+      zeroCopy: { engine: 'io_uring', threshold: 1 } }),
+    await once(server, 'connection'),
+  ];
+  const received = peer.toArray();
+  await socket.send(body);
+  const { engine, stats: { zeroCopyBytes } } = socket.zeroCopy;
+  socket.end();
+  const whole = Buffer.concat(await received).equals(body);
+  server.close();
+  peer.destroy();
+  const worker = new Worker('require("worker_threads").parentPort.postMessage("told")', { eval: true });
+  const [told] = await once(worker, 'message');
+  const echoed = execFileSync('echo', ['said']).toString().trim();
+  const file = (await fs.readFile('package.json')).length > 0;
+  const ring = capabilities().tcp.io_uring;
+  console.log(JSON.stringify({ ring, engine, zeroCopyBytes, whole, told, echoed, file }));
+})();`;
+
+const OUTCOMES = `
+bpf: EPERM
+clone: done
+clone into a user namespace: EPERM
+clone into a network namespace: EPERM
+clone3: ENOSYS
+keyctl: EPERM
+mount: EPERM
+perf_event_open: EPERM
+personality: done
+personality, without randomisation: EPERM
+socket of AF_INET: done
+socket of AF_VSOCK: EPERM
+socket of AF_ALG: EPERM
+unshare: EPERM
+userfaultfd: EPERM
+a call that no kernel has: EPERM
+`;
+
+describe('examples/deploy/seccomp.json', () => {
+  const profile = JSON.parse(
+    readFileSync(path.join(ROOT, 'examples/deploy/seccomp.json'), 'utf8'),
+  ) as Profile;
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-seccomp-'));
+  after(() => rmSync(folder, { recursive: true }));
+
+  function under(filter: Profile, ...argv: readonly string[]): string {
+    const file = path.join(folder, 'filter');
+    writeFileSync(file, filterOf(filter));
+    const { status, stdout, stderr } = spawnSync(compiled('under-seccomp'), [file, ...argv], {
+      ...{ cwd: ROOT, encoding: 'utf8', timeout: 20_000 },
+    });
+    assert.equal(status, 0, stderr);
+    return stdout;
+  }
+
+  it('names system calls that the kernel has, and each but for its arguments once', () => {
+    const calls = systemCalls();
+    const unconditional = profile.syscalls.filter(({ args }) => args === undefined);
+    const names = unconditional.flatMap((rule) => rule.names);
+    assert.deepEqual([...new Set(names)].length, names.length);
+    if (process.arch !== 'x64') return; // which has all of them
+    for (const rule of profile.syscalls) {
+      for (const name of rule.names) assert.ok(calls.has(name), name);
+    }
+  });
+
+  it('lets Node run, and send by the ring', () => {
+    const { support, reason } = capabilities().tcp.io_uring;
+    assert.equal(support, 'yes', reason);
+    const answer = JSON.parse(under(profile, process.execPath, '-e', PROGRAM)) as unknown;
+    assert.deepEqual(answer, {
+      ...{ ring: { support: 'yes' }, engine: 'io_uring', zeroCopyBytes: 1024 * 1024, whole: true },
+      ...{ told: 'told', echoed: 'said', file: true },
+    });
+  });
+
+  it('allows the ring by these three names: without them it is refused, and the rest runs', () => {
+    const rules = profile.syscalls.filter(({ names }) => !names.includes('io_uring_setup'));
+    assert.equal(rules.length, profile.syscalls.length - 1);
+    assert.deepEqual(
+      profile.syscalls.find(({ names }) => names.includes('io_uring_setup'))?.names,
+      RING,
+    );
+    const without = { ...profile, syscalls: rules };
+    const answer = JSON.parse(under(without, process.execPath, '-e', PROGRAM)) as {
+      ring: { support: string; reason: string };
+      whole: boolean;
+    };
+    assert.equal(answer.ring.support, 'no');
+    assert.match(answer.ring.reason, /EPERM/);
+    assert.equal(answer.whole, true);
+  });
+
+  it('refuses what changes the machine, the kernel or other processes', () => {
+    assert.equal(under(profile, '--probe'), OUTCOMES.trimStart());
+  });
+});
