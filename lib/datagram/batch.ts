@@ -1,8 +1,7 @@
 // What one sendmmsg takes: datagrams from the head of a queue on that all go the same way, as words and
 // pieces for the native side. Decides nothing itself: it asks for each datagram whether it is copied.
-import type { DatagramJob } from './job.js';
+import type { DatagramJob, DatagramQueue } from './job.js';
 import { foundUnpinnable, isUnpinnable, type UnpinnableSender } from '../send/unpinnable.js';
-import type { DatagramQueue } from './queue.js';
 import type { Reason } from '../names.js';
 import type { DatagramWords } from './metadata.js';
 

@@ -1,23 +1,27 @@
 // What UDP, raw and packet sockets have in common behind their surface: an own descriptor, an engine
-// that sends, a receiver, iterators, an end. What a datagram means is said by its owner.
-import { AsyncResource } from 'node:async_hooks';
+// that sends, a receiver, an end. What a datagram means is said by its owner.
 import { constants } from 'node:os';
-import type { EventEmitter } from 'node:events';
 import { nextTick, nowMs } from '../node/clock.js';
-import { AbortJobs } from './abort-jobs.js';
 import type { Native, NativeInterface } from '../native/binding.js';
-import type { DatagramCounters } from '../observe/counters.js';
-import { DatagramIterator } from './iterator.js';
+import { accounts, type SocketAccount } from '../observe/aggregate.js';
+import { SocketControl, type ControlSource, type Thresholds } from '../observe/control.js';
+import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from '../observe/counters.js';
+import type { MutationSubject } from '../memory/mutation.js';
 import { DatagramJob, type JobGroup, type JobShape, type SendCallback } from './job.js';
 import type { ResolvedDatagramOptions } from './options.js';
-import { DatagramReceiver, MESSAGES_PER_TURN, type ArrivalSink } from './receiver.js';
-import { DatagramZeroCopy, type ZeroCopySubject } from './zero-copy.js';
+import { DatagramReceiver, type DatagramOwner } from './receive.js';
+import { AbortJobs, type DatagramSender, type SenderContext } from './sender.js';
+import { DatagramZeroCopy } from './zero-copy.js';
 import { DatagramEngine } from './engine.js';
-import type { DatagramHost, DatagramSender } from './host.js';
-import type { EngineName, Reason } from '../names.js';
+import type { EngineName, Reason, State } from '../names.js';
 import { DatagramWords } from './metadata.js';
-import { bufferSizeError, nodeError, systemError, unavailable } from '../errors.js';
-import { rethrowLater, runInContext } from '../node/callbacks.js';
+import {
+  bufferSizeError,
+  nodeError,
+  systemError,
+  unavailable,
+  type ZeroCopyError,
+} from '../errors.js';
 import { SegmentationRoutes } from '../policy/segmentation.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
@@ -26,23 +30,8 @@ import type { InterfaceNames } from '../native/sockaddr.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
-/** Listeners of one turn may take so long together, looked at every so many messages: as with any number
- * of messages, timers and other sockets wait meanwhile. */
-const DELIVERY_MS = 10;
-const LOOK_AT_CLOCK = 4;
-
-/** A received datagram. */
-export interface Arrival<Info> {
-  readonly data: Buffer;
-  readonly rinfo: Info;
-}
-
-/** What the core asks of the socket it serves. */
-export interface DatagramOwner<Info> extends EventEmitter {
-  /** Reads datagram `slot` from the shared words; calls `add` for each datagram it stands for. */
-  describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
-  close(): unknown;
-}
+/** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
+export type DatagramStats = Readonly<DatagramCounters>;
 
 /** This environment's reactor. Throws: ERR_ZC_UNAVAILABLE. */
 export function requireReactor(what: string): Reactor {
@@ -62,23 +51,23 @@ export function interfaceNames(native: Native): InterfaceNames {
 
 let sharedWords: DatagramWords | undefined;
 
-export class DatagramCore<Info>
-  implements DatagramHost, ArrivalSink<Arrival<Info>>, ZeroCopySubject
-{
+export class DatagramCore<Info> implements ControlSource, SocketAccount, MutationSubject {
   readonly reactor: Reactor;
   readonly words: DatagramWords;
   readonly options: ResolvedDatagramOptions;
+  readonly counters: DatagramCounters = zeroDatagramCounters();
   readonly zeroCopy: DatagramZeroCopy;
+  readonly receiver: DatagramReceiver<Info>;
   readonly routes = new SegmentationRoutes(nowMs);
   readonly socket: DatagramOwner<Info>;
-  readonly #resource = new AsyncResource('MSG_ZEROCOPY_DATAGRAM');
-  readonly #iterators = new Set<DatagramIterator<Arrival<Info>>>();
+  readonly context: SenderContext;
+  readonly control: SocketControl = new SocketControl(this);
+  counted: DatagramStats | undefined;
+  countedByNode = 0;
   readonly #aborts = new AbortJobs();
   #engine: DatagramSender | undefined;
-  #receiver: DatagramReceiver<Arrival<Info>> | undefined;
   #closed = false;
   #referenced = true;
-  #wantsArrivals = false;
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
@@ -95,7 +84,24 @@ export class DatagramCore<Info>
     this.reactor = reactor;
     this.words = sharedWords ??= new DatagramWords(reactor.native);
     this.options = options;
-    this.zeroCopy = new DatagramZeroCopy(options, this, refused, engine);
+    const { counters, words, routes } = this;
+    this.receiver = new DatagramReceiver(socket, words, counters);
+    const zeroCopy = new DatagramZeroCopy(options, this, counters, refused, engine);
+    this.zeroCopy = zeroCopy;
+    const { maxQueuedBytes } = options;
+    const receive = (): void => this.receiver.receive();
+    const finished = (): void => this.#finished();
+    this.context = {
+      socket,
+      reactor,
+      words,
+      counters,
+      zeroCopy,
+      routes,
+      maxQueuedBytes,
+      receive,
+      finished,
+    };
     this.#closeOnAbort(options.signal);
   }
 
@@ -106,7 +112,8 @@ export class DatagramCore<Info>
     };
     if (signal.aborted) {
       this.#closed = true;
-      this.finished();
+      this.receiver.close();
+      this.#finished();
     } else {
       signal.addEventListener('abort', onAbort, { once: true });
       this.socket.once('close', () => signal.removeEventListener('abort', onAbort));
@@ -120,10 +127,11 @@ export class DatagramCore<Info>
    * @param engine who sends; default the engine of all sockets
    */
   attach(port: number, batch = this.words.receiveBatch, engine?: DatagramSender): void {
-    this.#engine = engine ?? new DatagramEngine(port, this.reactor, this.words, this);
-    this.#receiver = new DatagramReceiver(port, this.words, this, batch);
+    this.#engine = engine ?? new DatagramEngine(port, this.context);
+    this.receiver.open(port, batch);
     if (!this.#referenced) this.native.setReferenced(port, false);
-    this.zeroCopy.opened();
+    accounts.open(this);
+    this.zeroCopy.opened(() => this.#enableZeroCopy());
   }
 
   get native(): Native {
@@ -183,7 +191,7 @@ export class DatagramCore<Info>
 
   submit(shape: JobShape): DatagramJob {
     const job = new DatagramJob(shape);
-    this.zeroCopy.expect(job);
+    this.zeroCopy.expect(job, this.reactor);
     this.engine.submit(job);
     return job;
   }
@@ -245,102 +253,16 @@ export class DatagramCore<Info>
     return this.#engine?.queuedJobs ?? 0;
   }
 
-  // --- receiving --------------------------------------------------------------------------------
+  // --- what users see, metrics() sums, and detectMutation watches --------------------------------
 
-  /** Starts receiving, for 'message' listeners. */
-  startReceiving(): void {
-    this.#wantsArrivals = true;
-    this.#updateReading();
+  get engineName(): EngineName {
+    return this.zeroCopy.engineName;
   }
-
-  iterate(): DatagramIterator<Arrival<Info>> {
-    const iterator: DatagramIterator<Arrival<Info>> = new DatagramIterator(
-      this.socket,
-      () => this.#updateReading(),
-      (left) => {
-        this.#iterators.delete(left);
-        this.#updateReading();
-      },
-    );
-    if (this.#closed) iterator.end();
-    else this.#iterators.add(iterator);
-    return iterator;
+  get state(): State {
+    return this.isOver ? 'closed' : this.zeroCopy.state;
   }
-
-  get isReceiving(): boolean {
-    if (!this.#wantsArrivals || this.#closed) return false;
-    for (const iterator of this.#iterators) if (iterator.isFull) return false;
-    return true;
-  }
-
-  #updateReading(): void {
-    if (this.#engine === undefined || this.#closed) return;
-    const set = this.native.setReading(this.#engine.port, this.isReceiving);
-    if (set >= 0) return;
-    // Without room in epoll nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
-    nextTick(() => {
-      if (!this.#closed) this.emitError(systemError(set, 'epoll_ctl'));
-    });
-  }
-
-  describe(slot: number, add: (arrival: Arrival<Info>) => void): void {
-    this.socket.describe(slot, add);
-  }
-
-  deliver(arrivals: readonly Arrival<Info>[], from: number): number {
-    const next = this.#resource.runInAsyncScope(this.#deliver, this, arrivals, from);
-    for (const iterator of this.#iterators) if (iterator.isFull) this.#updateReading();
-    return next;
-  }
-
-  #deliver(arrivals: readonly Arrival<Info>[], from: number): number {
-    const { socket } = this;
-    const end = Math.min(arrivals.length, from + MESSAGES_PER_TURN);
-    const startedMs = nowMs();
-    for (let next = from; next < end; next++) {
-      if (this.#closed) return arrivals.length;
-      const arrival = arrivals[next] as Arrival<Info>;
-      this.counters.receivedDatagrams++;
-      for (const iterator of this.#iterators) iterator.push(arrival);
-      try {
-        socket.emit('message', arrival.data, arrival.rinfo);
-      } catch (thrown) {
-        rethrowLater(thrown);
-      }
-      const looks = (next - from) % LOOK_AT_CLOCK === LOOK_AT_CLOCK - 1;
-      if (looks && nowMs() - startedMs > DELIVERY_MS) return next + 1;
-    }
-    return end;
-  }
-
-  lookAgain(): void {
-    this.#updateReading();
-  }
-
-  receiveFailed(errno: number): void {
-    if (!this.#closed) this.emitError(systemError(errno, 'recvmsg'));
-  }
-
-  emitError(error: Error): void {
-    runInContext(this.#resource, () => this.socket.emit('error', error), undefined);
-  }
-
-  /** Asks the kernel how many datagrams it dropped on this socket. */
-  countDrops(): void {
-    const drops = this.withPort((native, port) => native.receiveDrops(port));
-    if (drops >= 0) this.counters.receiveDrops = drops;
-  }
-
-  // --- DatagramHost, ZeroCopySubject ------------------------------------------------------------
-
-  get counters(): DatagramCounters {
-    return this.zeroCopy.counters;
-  }
-  get maxPendingBytes(): number {
-    return this.zeroCopy.maxPendingBytes;
-  }
-  get maxQueuedBytes(): number {
-    return this.options.maxQueuedBytes;
+  get reason(): Reason | undefined {
+    return this.zeroCopy.reason;
   }
   get pendingBytes(): number {
     return this.#engine?.pendingBytes ?? 0;
@@ -348,12 +270,32 @@ export class DatagramCore<Info>
   get pendingSends(): number {
     return this.#engine?.pendingSends ?? 0;
   }
-
-  onReadable(): void {
-    this.#receiver?.receive();
+  get isOver(): boolean {
+    return this.#closed && this.pendingSends === 0;
+  }
+  stats(): DatagramStats {
+    this.refresh();
+    return snapshotOf(this.counters);
+  }
+  thresholds(): Thresholds {
+    return this.zeroCopy.thresholds();
+  }
+  get counting(): DatagramCounters {
+    return this.counters;
+  }
+  fail(error: ZeroCopyError): boolean {
+    if (this.#closed) return false;
+    this.receiver.emitError(error);
+    return true;
   }
 
-  enableZeroCopy(): Reason | undefined {
+  /** Asks the kernel how many datagrams it dropped on this socket. */
+  refresh(): void {
+    const drops = this.withPort((native, port) => native.receiveDrops(port));
+    if (drops >= 0) this.counters.receiveDrops = drops;
+  }
+
+  #enableZeroCopy(): Reason | undefined {
     const { SOL_SOCKET, SO_ZEROCOPY } = this.native.kernel;
     const get = (): number =>
       this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
@@ -373,19 +315,19 @@ export class DatagramCore<Info>
 
   /** No more datagrams either way. 'close' comes when the kernel has let go of all memory. */
   close(): void {
-    this.countDrops();
-    this.withPort((native, port) => native.setReading(port, false));
+    this.refresh();
+    this.receiver.close();
     const engine = this.#engine;
     engine?.flush();
     this.#closed = true;
-    if (engine === undefined) this.finished();
+    if (engine === undefined) this.#finished();
     else engine.close();
   }
 
-  finished(): void {
+  #finished(): void {
     nextTick(() => {
-      for (const iterator of this.#iterators) iterator.end();
-      this.zeroCopy.closed();
+      this.receiver.end();
+      accounts.end(this);
       this.socket.emit('close');
     });
   }

@@ -1,22 +1,19 @@
 // Sends the datagrams of one socket, in order: batches by sendmmsg(2), large ones alone and
 // zero-copy. Sends of one turn of the loop that somebody waits for are joined.
 import { constants } from 'node:os';
-import { barrier, type DatagramJob } from './job.js';
-import { DatagramQueue } from './queue.js';
+import { barrier, DatagramQueue, JobSettler, type DatagramJob } from './job.js';
 import { isDetached } from '../memory/detached.js';
 import { channels, publish } from '../observe/diagnostics.js';
 import type { Reason } from '../names.js';
-import type { DatagramWords } from './metadata.js';
 import { addressError, bufferDetached, queueFull } from '../errors.js';
 import { Handbacks } from '../send/handbacks.js';
 import { InFlight } from '../send/inflight.js';
-import { JobSettler } from './job-settler.js';
 import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import { releaseLatency } from '../observe/aggregate.js';
 import { copiedUnpinnable, DatagramBatch } from './batch.js';
-import type { DatagramHost, DatagramSender } from './host.js';
+import type { DatagramSender, SenderContext } from './sender.js';
 import type { SendKind } from '../send/engines/engine-host.js';
 
 const { EAGAIN, ECANCELED, EFAULT, ENOBUFS } = constants.errno;
@@ -36,8 +33,7 @@ interface Sent {
 export class DatagramEngine implements PortOwner, DatagramSender {
   readonly port: number;
   readonly #reactor: Reactor;
-  readonly #words: DatagramWords;
-  readonly #host: DatagramHost;
+  readonly #host: SenderContext;
   readonly #inflight = new InFlight<Sent>();
   readonly #handbacks = new Handbacks();
   readonly #batch: DatagramBatch;
@@ -48,10 +44,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #sendsSinceReap = 0;
   #phase: 'open' | 'closing' | 'closed' = 'open';
 
-  constructor(port: number, reactor: Reactor, words: DatagramWords, host: DatagramHost) {
+  constructor(port: number, host: SenderContext) {
+    const { reactor, words } = host;
     this.port = port;
     this.#reactor = reactor;
-    this.#words = words;
     this.#host = host;
     const { PIECES_PER_BATCH } = reactor.constants;
     this.#batch = new DatagramBatch(words, PIECES_PER_BATCH, (job, index, described) =>
@@ -93,7 +89,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       job.stage();
     } else if (!this.#waiting) {
       this.#deferred += job.count;
-      if (this.#deferred >= this.#words.batch) this.flush();
+      if (this.#deferred >= this.#host.words.batch) this.flush();
       else this.#settler.schedule();
     }
   }
@@ -204,7 +200,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   onPeerData(): void {}
   onReadable(): void {
-    if (this.#phase === 'open') this.#host.onReadable();
+    if (this.#phase === 'open') this.#host.receive();
   }
 
   // --- sending --------------------------------------------------------------------------------
@@ -245,7 +241,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #room(): number {
     return roomBytes(
       this.#inflight.pendingBytes,
-      this.#host.maxPendingBytes,
+      this.#host.zeroCopy.maxPendingBytes,
       this.#reactor.processBudget - this.#reactor.processPinned,
       this.#reactor.pageBytes,
     );

@@ -4,4 +4,4 @@
 export type { DatagramZeroCopyOptions } from './options.js';
 export type { BpfInstruction } from './socket-filter.js';
 export type { DatagramControl } from './socket.js';
-export type { DatagramStats } from './zero-copy.js';
+export type { DatagramStats } from './core.js';

@@ -1,10 +1,13 @@
-// One send of a datagram socket: one datagram, or many that settle together.
+// Sends of a datagram socket: one datagram, or many that settle together; their queue; and who is told, in order.
 import { AsyncResource } from 'node:async_hooks';
+import { nextTick } from '../node/clock.js';
+import { runInContext } from '../node/callbacks.js';
+import { Fifo } from '../send/fifo.js';
 import { partOf } from '../memory/allowed-memory.js';
 import { bytesOf } from './arguments.js';
 import { PLAIN, type Envelope } from './metadata.js';
 import type { Reason } from '../names.js';
-import type { MutationWatch } from '../memory/mutation.js';
+import { compareReleased, type MutationWatch } from '../memory/mutation.js';
 import { pinAllUntil } from '../memory/pool-pins.js';
 import type { SegmentationRoutes } from '../policy/segmentation.js';
 import type { SendTracker } from '../observe/report.js';
@@ -197,4 +200,117 @@ export function barrier(callback: () => void): DatagramJob {
   const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], envelope: PLAIN, callback });
   job.pending = 1;
   return job;
+}
+
+/** Jobs that wait for space in a socket. */
+export class DatagramQueue extends Fifo<DatagramJob> {
+  /** Bytes that are not handed to the kernel yet; those who send keep it. */
+  bytes = 0;
+
+  override push(job: DatagramJob): void {
+    super.push(job);
+    this.bytes += job.bytes;
+  }
+
+  /** Takes a job out of which nothing was sent. Whether it was here. */
+  override remove(job: DatagramJob): boolean {
+    if (job.next > 0 || !super.remove(job)) return false;
+    this.bytes -= job.bytes;
+    return true;
+  }
+
+  addJobs(to: Set<DatagramJob>): void {
+    for (let ahead = 0; ahead < this.size; ahead++) to.add(this.at(ahead));
+  }
+
+  override clear(): DatagramJob[] {
+    this.bytes = 0;
+    return super.clear();
+  }
+}
+
+/**
+ * Who is to be told that a job is done: callbacks run in the order of their sends, at the end of a turn,
+ * because no user code runs inside a submit.
+ */
+export class JobSettler {
+  readonly #expected = new Fifo<DatagramJob>();
+  /** Jobs that wait for no other. */
+  #finished: DatagramJob[] = [];
+  /** Those who wait for jobs, and which of these are not done. */
+  #waits: { readonly jobs: Set<DatagramJob>; readonly callback: () => void }[] = [];
+  #isScheduled = false;
+  readonly #receiver: object;
+  readonly #onTick: () => void;
+
+  /**
+   * @param receiver `this` of callbacks
+   * @param onTick runs at the end of the turn after schedule(), and is to call settle()
+   */
+  constructor(receiver: object, onTick: () => void) {
+    this.#receiver = receiver;
+    this.#onTick = onTick;
+  }
+
+  /** The job was taken: its callback runs when it is done, behind those before it. */
+  expect(job: DatagramJob): void {
+    if (job.callback !== undefined) this.#expected.push(job);
+  }
+
+  /**
+   * The job is done, and its callback waits for no other: nothing of it was sent, or the order of
+   * sends is not that in which they were asked for (a ring's).
+   */
+  finish(job: DatagramJob): void {
+    for (const { jobs } of this.#waits) {
+      if (jobs.delete(job) && jobs.size === 0) this.schedule();
+    }
+    if (job.callback === undefined) return;
+    this.#finished.push(job);
+    this.schedule();
+  }
+
+  /** Calls back when all of `jobs` went to finish(), behind what waits for them. */
+  whenDone(jobs: Set<DatagramJob>, callback: () => void): void {
+    this.#waits.push({ jobs, callback });
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    nextTick(() => {
+      this.#isScheduled = false;
+      this.#onTick();
+    });
+  }
+
+  /** Tells those who wait that their memory is theirs again. User code, which may send or close. */
+  settle(): void {
+    this.#tellCallbacks();
+    if (this.#waits.length === 0) return;
+    const over = this.#waits.filter(({ jobs }) => jobs.size === 0);
+    this.#waits = this.#waits.filter(({ jobs }) => jobs.size > 0);
+    for (const { callback } of over) callback();
+  }
+
+  #tellCallbacks(): void {
+    for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
+    while (this.#expected.size > 0 && this.#expected.head.isDone) {
+      settleJob(this.#expected.shift(), this.#receiver);
+    }
+  }
+}
+
+function settleJob(job: DatagramJob, receiver: object): void {
+  const { callback, resource, error, bytes, isSettled } = job;
+  if (callback === undefined || isSettled) return;
+  job.isSettled = true;
+  job.watch?.release();
+  compareReleased();
+  if (error === undefined || resource === undefined) {
+    runInContext(resource, callback, receiver, error ?? null, bytes);
+  } else {
+    runInContext(resource, callback as (error: Error) => void, receiver, error);
+  }
 }

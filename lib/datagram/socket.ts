@@ -1,13 +1,39 @@
-// The surface that UDP, raw and packet sockets share.
+// The surface that UDP, raw and packet sockets share: as types, and as a class.
 import { EventEmitter } from 'node:events';
 import type { ZeroCopyControl } from '../observe/control.js';
-import type { Arrival, DatagramCore, DatagramOwner } from './core.js';
-import type { DatagramStats } from './zero-copy.js';
+import type { DatagramCore, DatagramStats } from './core.js';
+import type { Arrival, DatagramOwner } from './receive.js';
 import { invalidType } from '../errors.js';
 
 /** `socket.zeroCopy` of a datagram socket. */
 export interface DatagramControl extends ZeroCopyControl {
   readonly stats: DatagramStats;
+}
+
+/** Told once: the memory is yours again, also when it carries an error. */
+export type DatagramSendCallback = (error: Error | null, bytes: number) => void;
+
+/** One datagram, in one piece or several. */
+export type DatagramMessage = Uint8Array | readonly Uint8Array[];
+
+export interface DatagramSurface<Info> extends EventEmitter, AsyncIterable<Arrival<Info>> {
+  /** What the socket does at present, and how its bytes travelled. */
+  readonly zeroCopy: DatagramControl;
+  /** 'close' comes when the kernel holds none of the socket's memory any more. */
+  close(callback?: () => void): this;
+  /** SO_RCVBUF in bytes: twice what was set, as the kernel counts. */
+  getRecvBufferSize(): number;
+  setRecvBufferSize(bytes: number): void;
+  getSendBufferSize(): number;
+  setSendBufferSize(bytes: number): void;
+  /** Bytes, and sends, that wait for space in the socket. */
+  getSendQueueSize(): number;
+  getSendQueueCount(): number;
+  ref(): this;
+  unref(): this;
+  /** Datagrams as they come; ends when the socket closes. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export abstract class DatagramSocket<Info> extends EventEmitter implements DatagramOwner<Info> {
@@ -18,7 +44,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
 
   /** What the socket does at present, and how its bytes travelled. */
   get zeroCopy(): DatagramControl {
-    return this.core.zeroCopy.control as unknown as DatagramControl;
+    return this.core.control as unknown as DatagramControl;
   }
 
   /**
@@ -77,7 +103,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
    * other listener then. A slow loop makes the kernel drop, counted.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>> {
-    return this.core.iterate();
+    return this.core.receiver.iterate();
   }
 }
 

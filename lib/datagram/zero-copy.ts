@@ -1,52 +1,27 @@
-// Whether the datagrams of one socket go zero-copy at present, and why not: what its engine asks, and
-// what `socket.zeroCopy` shows.
+// Whether the datagrams of one socket go zero-copy at present, and why not.
 import { asked } from '../memory/allowed-memory.js';
 import { nowMs } from '../node/clock.js';
-import { SocketControl, type ControlSource, type Thresholds } from '../observe/control.js';
-import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from '../observe/counters.js';
+import type { Thresholds } from '../observe/control.js';
+import type { DatagramCounters } from '../observe/counters.js';
 import { bytesOf } from './arguments.js';
 import type { DatagramJob, JobGroup } from './job.js';
 import { warnDetachedInFlight } from '../memory/detached.js';
 import { tellFallback, tellResume } from '../observe/diagnostics.js';
 import type { EngineName, Reason, State } from '../names.js';
 import type { SendKind } from '../send/engines/engine-host.js';
-import type { ZeroCopyError } from '../errors.js';
 import { rememberCaller, watchPayloads, type MutationSubject } from '../memory/mutation.js';
 import { DatagramChoice } from './choice.js';
 import type { ResolvedDatagramOptions } from './options.js';
 import type { ResolvedOptions } from '../send/options.js';
 import { Adaptive } from '../policy/adaptive.js';
 import type { Reactor } from '../native/reactor.js';
-import { accounts, type SocketAccount } from '../observe/aggregate.js';
 import { isUnpinnable } from '../send/unpinnable.js';
 
-/** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
-export type DatagramStats = Readonly<DatagramCounters>;
-
-/** What the state needs to know of its socket. */
-export interface ZeroCopySubject {
-  readonly socket: object;
-  readonly isClosed: boolean;
-  readonly pendingBytes: number;
-  readonly pendingSends: number;
-  readonly reactor: Reactor;
-  emitError(error: Error): void;
-  /** Switches SO_ZEROCOPY on; why not, where it cannot be. Asked once. */
-  enableZeroCopy(): Reason | undefined;
-  /** Brings counters.receiveDrops up to date. */
-  countDrops(): void;
-  /** Settles when all that was sent so far is released. */
-  flush(): Promise<void>;
-}
-
-export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationSubject {
-  counted: DatagramStats | undefined;
-  countedByNode = 0;
-  readonly counters: DatagramCounters = zeroDatagramCounters();
-  readonly control: SocketControl = new SocketControl(this);
+export class DatagramZeroCopy {
   readonly #options: ResolvedOptions;
   readonly #choice: DatagramChoice;
-  readonly #subject: ZeroCopySubject;
+  readonly #subject: MutationSubject;
+  readonly #counters: DatagramCounters;
   readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
@@ -59,7 +34,8 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
    */
   constructor(
     { protocol, zeroCopy: options }: ResolvedDatagramOptions,
-    subject: ZeroCopySubject,
+    subject: MutationSubject,
+    counters: DatagramCounters,
     refused: Reason | undefined,
     engine: EngineName,
   ) {
@@ -67,6 +43,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     this.#options = options;
     this.#choice = new DatagramChoice(protocol, options);
     this.#subject = subject;
+    this.#counters = counters;
     this.#refused = options.engine === 'copy' && engine !== 'tx_ring' ? 'disabled' : refused;
   }
 
@@ -77,66 +54,24 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
     return this.#options.maxPendingBytes;
   }
 
-  // --- ControlSource ----------------------------------------------------------------------------
-
   get engineName(): EngineName {
     return this.reason === undefined ? this.#engine : 'copy';
   }
   get state(): State {
-    const { isClosed, pendingSends } = this.#subject;
-    if (isClosed && pendingSends === 0) return 'closed';
     return this.#refused === undefined ? this.#adaptive.state : 'unsupported';
   }
   get reason(): Reason | undefined {
     return this.#refused ?? this.#adaptive.reason;
   }
-  get pendingBytes(): number {
-    return this.#subject.pendingBytes;
-  }
-  get pendingSends(): number {
-    return this.#subject.pendingSends;
-  }
-  stats(): DatagramStats {
-    this.#subject.countDrops();
-    return snapshotOf(this.counters);
-  }
   thresholds(): Thresholds {
     return this.#choice.thresholds;
   }
-  flush(): Promise<void> {
-    return this.#subject.flush();
-  }
 
-  // --- sums, and watched memory -----------------------------------------------------------------
-
-  /** The socket has a descriptor. */
-  opened(): void {
-    accounts.open(this);
+  /** The socket has a descriptor. @param enable switches SO_ZEROCOPY on; why not, where it cannot be */
+  opened(enable: () => Reason | undefined): void {
     // A ring needs nothing switched on.
     if (this.#refused !== undefined || this.#engine === 'tx_ring') return;
-    this.#refused = this.#untold = this.#subject.enableZeroCopy();
-  }
-  /** It has none any more. */
-  closed(): void {
-    accounts.end(this);
-  }
-  refresh(): void {
-    this.#subject.countDrops();
-  }
-  get isOver(): boolean {
-    return this.#subject.isClosed && this.pendingSends === 0;
-  }
-
-  get counting(): DatagramCounters {
-    return this.counters;
-  }
-  get socket(): object {
-    return this.#subject.socket;
-  }
-  fail(error: ZeroCopyError): boolean {
-    if (this.#subject.isClosed) return false;
-    this.#subject.emitError(error);
-    return true;
+    this.#refused = this.#untold = enable();
   }
 
   /**
@@ -174,13 +109,13 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   }
 
   /** A job is about to be submitted: watches what may go zero-copy, where options.detectMutation asks. */
-  expect(job: DatagramJob): void {
+  expect(job: DatagramJob, reactor: Reactor): void {
     // A ring's frames move, and what is copied to it is free at once.
     if (this.#engine === 'tx_ring') return;
     this.#choice.count(job.bytes);
     const { detectMutation } = this.#options;
     if (detectMutation === undefined || this.#refused !== undefined) return;
-    job.watch = watchPayloads(detectMutation, job, this.floor, this, this.#subject.reactor);
+    job.watch = watchPayloads(detectMutation, job, this.floor, this.#subject, reactor);
   }
 
   // --- what an engine asks and tells ------------------------------------------------------------
@@ -230,7 +165,7 @@ export class DatagramZeroCopy implements ControlSource, SocketAccount, MutationS
   }
 
   detachedInFlight(): void {
-    this.counters.detachedBuffers++;
+    this.#counters.detachedBuffers++;
     warnDetachedInFlight();
   }
 

@@ -5,7 +5,8 @@ import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { NativeInterface } from '../native/binding.js';
 import { bytesOf, checkItems, messagePayloads } from '../datagram/arguments.js';
-import { DatagramCore, type Arrival } from '../datagram/core.js';
+import { DatagramCore } from '../datagram/core.js';
+import { type Arrival, PeerNames } from '../datagram/receive.js';
 import { DatagramJob, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { integer, resolveDatagramOptions } from '../datagram/options.js';
 import { DatagramSocket, optionsObject } from '../datagram/socket.js';
@@ -27,7 +28,6 @@ import type {
   PacketSendOptions,
   PacketSocketOptions,
 } from './types.js';
-import { PeerNames } from '../datagram/peer-names.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
 import {
@@ -84,7 +84,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     };
     if (!this.core.isClosed) this.#open(device);
     this.on('newListener', (event) => {
-      if (event === 'message') this.core.startReceiving();
+      if (event === 'message') this.core.receiver.start();
     });
     if (typeof onMessage === 'function') this.on('message', onMessage);
     nextTick(() => {
@@ -158,7 +158,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
       }
     }
     const opened = { buffer, frames, frameBytes, dataOffset, headroom };
-    return new TxRingEngine(port, reactor, this.core, opened);
+    return new TxRingEngine(port, this.core.context, opened);
   }
 
   get interface(): PacketInterface {
@@ -359,9 +359,9 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
 
   // --- receiving ----------------------------------------------------------------------------------
 
-  override [Symbol.asyncIterator](): ReturnType<DatagramCore<PacketRemoteInfo>['iterate']> {
-    if (!this.core.isClosed) this.core.startReceiving();
-    return this.core.iterate();
+  override [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<PacketRemoteInfo>> {
+    if (!this.core.isClosed) this.core.receiver.start();
+    return this.core.receiver.iterate();
   }
 
   /** @internal */

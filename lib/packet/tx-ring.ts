@@ -2,17 +2,15 @@
 // is never copied on its way to the device; what is not is copied to it once.
 import { constants } from 'node:os';
 import { clearTimeout, nowMs, setTimeout } from '../node/clock.js';
-import type { DatagramJob } from '../datagram/job.js';
-import { DatagramQueue } from '../datagram/queue.js';
+import { DatagramQueue, JobSettler, type DatagramJob } from '../datagram/job.js';
 import { mayGrow } from '../memory/detached.js';
 import { channels, publish } from '../observe/diagnostics.js';
 import { bytesOf } from '../datagram/arguments.js';
 import { bufferDetached, frameRefused, queueFull, ringFull, systemError } from '../errors.js';
-import { JobSettler } from '../datagram/job-settler.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import { RingSlots, type RingFrame, type RingRun } from './ring-slots.js';
 import { releaseLatency } from '../observe/aggregate.js';
-import type { DatagramHost, DatagramSender } from '../datagram/host.js';
+import type { DatagramSender, SenderContext } from '../datagram/sender.js';
 
 const { EAGAIN, ECANCELED, ENOBUFS } = constants.errno;
 
@@ -39,7 +37,7 @@ export interface OpenRing {
 export class TxRingEngine implements PortOwner, DatagramSender {
   readonly port: number;
   readonly #reactor: Reactor;
-  readonly #host: DatagramHost;
+  readonly #host: SenderContext;
   readonly #ring: OpenRing;
   readonly #slots: RingSlots;
   readonly #memory: Buffer;
@@ -55,7 +53,8 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   #whenFree: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #phase: 'open' | 'closing' | 'closed' = 'open';
 
-  constructor(port: number, reactor: Reactor, host: DatagramHost, ring: OpenRing) {
+  constructor(port: number, host: SenderContext, ring: OpenRing) {
+    const { reactor } = host;
     this.port = port;
     this.#reactor = reactor;
     this.#host = host;
@@ -357,7 +356,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   onReadable(): void {
-    if (this.#phase === 'open') this.#host.onReadable();
+    if (this.#phase === 'open') this.#host.receive();
   }
 
   // --- settling -----------------------------------------------------------------------------------

@@ -1,10 +1,6 @@
 // The public face of packet sockets.
 import type { DatagramOptions } from '../datagram/options.js';
-import type {
-  DatagramMessage,
-  DatagramSendCallback,
-  DatagramSurface,
-} from '../datagram/surface.js';
+import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from '../datagram/socket.js';
 import type { Offload } from './headers.js';
 import type { SendReport } from '../observe/report.js';
 import type { BpfInstruction } from '../datagram/socket-filter.js';

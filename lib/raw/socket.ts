@@ -2,10 +2,10 @@
 import { constants } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
-import { addExtras } from '../datagram/packet-info.js';
+import { addPacketInfo, type Arrival, PeerNames } from '../datagram/receive.js';
 import type { KernelConstants } from '../native/binding-constants.js';
 import { bytesOf, checkItems, messagePayloads, type DatagramItem } from '../datagram/arguments.js';
-import { DatagramCore, interfaceNames, type Arrival } from '../datagram/core.js';
+import { DatagramCore, interfaceNames } from '../datagram/core.js';
 import { sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { flag, integer, resolveDatagramOptions } from '../datagram/options.js';
 import { DatagramSocket, optionsObject } from '../datagram/socket.js';
@@ -20,7 +20,6 @@ import {
 } from '../errors.js';
 import { IpEnvelopes } from '../datagram/ip-metadata.js';
 import { checkIpOptions, checkText } from '../datagram/ip-options.js';
-import { PeerNames } from '../datagram/peer-names.js';
 import type {
   RawMessageListener,
   RawRemoteInfo,
@@ -117,7 +116,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     );
     if (!this.core.isClosed) this.#open();
     this.on('newListener', (event) => {
-      if (event === 'message') this.core.startReceiving();
+      if (event === 'message') this.core.receiver.start();
     });
     if (typeof onMessage === 'function') this.on('message', onMessage);
   }
@@ -198,10 +197,10 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
       if (this.core.isClosed) return;
       if (failed < 0) {
         this.#isBound = false;
-        this.core.emitError(addressError(failed, 'bind', ip));
+        this.core.receiver.emitError(addressError(failed, 'bind', ip));
         return;
       }
-      this.core.startReceiving();
+      this.core.receiver.start();
       this.emit('listening');
     });
     return this;
@@ -222,7 +221,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
         this.once('connect', callback as () => void);
       }
       if (error === undefined) this.emit('connect');
-      else this.core.emitError(error);
+      else this.core.receiver.emitError(error);
     });
   }
 
@@ -328,9 +327,9 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
 
   // --- receiving, names, options ------------------------------------------------------------------
 
-  override [Symbol.asyncIterator](): ReturnType<DatagramCore<RawRemoteInfo>['iterate']> {
-    if (!this.core.isClosed) this.core.startReceiving();
-    return this.core.iterate();
+  override [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<RawRemoteInfo>> {
+    if (!this.core.isClosed) this.core.receiver.start();
+    return this.core.receiver.iterate();
   }
 
   /** @internal */
@@ -343,7 +342,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
       family: peer.family,
       size: words.bytes(slot),
     };
-    addExtras(rinfo, words, slot, this.#options);
+    addPacketInfo(rinfo, words, slot, this.#options);
     add({ data: words.message(slot, 0, rinfo.size), rinfo });
   }
 

@@ -1,15 +1,11 @@
 // The public face of raw sockets.
-import type { ExtraInfo, ExtraOptions } from '../datagram/packet-info.js';
+import type { PacketInfo, PacketInfoOptions } from '../datagram/receive.js';
 import type { DatagramOptions } from '../datagram/options.js';
-import type {
-  DatagramMessage,
-  DatagramSendCallback,
-  DatagramSurface,
-} from '../datagram/surface.js';
+import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from '../datagram/socket.js';
 import type { SendReport } from '../observe/report.js';
 import type { BpfInstruction } from '../datagram/socket-filter.js';
 
-export interface RawSocketOptions extends DatagramOptions, ExtraOptions {
+export interface RawSocketOptions extends DatagramOptions, PacketInfoOptions {
   family: 4 | 6;
   /** The IP protocol, 0 to 255, or a name. `'raw'` (255) sends any and receives none. */
   protocol: number | 'icmp' | 'icmpv6' | 'tcp' | 'udp' | 'raw';
@@ -43,7 +39,7 @@ export interface RawDatagram extends Omit<RawSendOptions, 'signal'> {
   data: Uint8Array | readonly Uint8Array[];
 }
 
-export interface RawRemoteInfo extends ExtraInfo {
+export interface RawRemoteInfo extends PacketInfo {
   address: string;
   family: 'IPv4' | 'IPv6';
   /** Bytes of the message. Only a `filter` makes it shorter than the datagram was, and the kernel does not tell. */

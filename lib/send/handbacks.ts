@@ -3,6 +3,7 @@
 // that is about to be handed back.
 import { AsyncResource } from 'node:async_hooks';
 import { runInContext } from '../node/callbacks.js';
+import { Fifo } from './fifo.js';
 import { compareReleased } from '../memory/mutation.js';
 
 type Callback = (error?: Error | null) => void;
@@ -22,14 +23,13 @@ interface Handback {
 }
 
 export class Handbacks {
-  #queue: Handback[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<Handback>();
 
   /** A callback is running now, called from settle(). */
   running = false;
 
   get size(): number {
-    return this.#queue.length - this.#head;
+    return this.#queue.size;
   }
 
   /**
@@ -54,14 +54,8 @@ export class Handbacks {
 
   /** Runs what is due now that every id below `releasedBelow` is released. */
   settle(releasedBelow: number): void {
-    while (this.#head < this.#queue.length) {
-      const next = this.#queue[this.#head] as Handback;
-      if (next.barrier > releasedBelow) return;
-      this.#head++;
-      if (this.#head === this.#queue.length) {
-        this.#queue = [];
-        this.#head = 0;
-      }
+    while (this.#queue.size > 0 && this.#queue.head.barrier <= releasedBelow) {
+      const next = this.#queue.shift();
       const nested = this.running;
       this.running = true;
       runHandback(next);

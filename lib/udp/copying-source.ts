@@ -1,7 +1,7 @@
 // What `socket.zeroCopy` shows, and metrics() sums, of a datagram socket that Node itself sends for.
 import type { ControlSource, Thresholds } from '../observe/control.js';
 import { snapshotOf, zeroDatagramCounters } from '../observe/counters.js';
-import type { DatagramStats } from '../datagram/zero-copy.js';
+import type { DatagramStats } from '../datagram/core.js';
 import type { Reason, State } from '../names.js';
 import { accounts, type SocketAccount } from '../observe/aggregate.js';
 

@@ -369,7 +369,7 @@ export class UdpSender {
         const isTold = error === this.#bindError;
         const isSends = (error as NodeJS.ErrnoException).syscall === 'send';
         if (isTold || isSends) this.#core.counters.failedSends++;
-        else this.#core.emitError(error);
+        else this.#core.receiver.emitError(error);
         return;
       }
       resource.runInAsyncScope(callback as (error: Error) => void, this.#core.socket, error);

@@ -5,12 +5,11 @@ import dns from 'node:dns';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
-import { addExtras } from '../datagram/packet-info.js';
-import { DatagramCore, interfaceNames, type Arrival } from '../datagram/core.js';
+import { addPacketInfo, type Arrival, PeerNames } from '../datagram/receive.js';
+import { DatagramCore, interfaceNames } from '../datagram/core.js';
 import { flag, resolveDatagramOptions } from '../datagram/options.js';
 import { addressError, invalidType, ipBlocked, nodeError, systemError } from '../errors.js';
 import { bindErrorEvent } from '../node/internals.js';
-import { PeerNames } from '../datagram/peer-names.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
 import {
@@ -125,7 +124,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (error === null) return this.#startListening();
     this.#bindState = 'unbound';
     const waiting = this.#afterBind.splice(0);
-    this.core.emitError(error);
+    this.core.receiver.emitError(error);
     for (const { failed } of waiting) failed(error);
   }
 
@@ -179,7 +178,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   #startListening(): void {
     const { core } = this;
     this.#bindState = 'bound';
-    core.startReceiving();
+    core.receiver.start();
     const { recvBufferSize, sendBufferSize } = core.options;
     if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
     if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
@@ -377,7 +376,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
 
   #withExtras(rinfo: UdpRemoteInfo, slot: number, segmentSize: number): UdpRemoteInfo {
     if (this.#options.gro === 'whole') rinfo.segmentSize = segmentSize || rinfo.size;
-    addExtras(rinfo, this.core.words, slot, this.#options);
+    addPacketInfo(rinfo, this.core.words, slot, this.#options);
     return rinfo;
   }
 

@@ -1,8 +1,7 @@
 // The public face of UDP sockets.
 import type dgram from 'node:dgram';
 import type { BlockList } from 'node:net';
-import type { ExtraInfo, ExtraOptions } from '../datagram/packet-info.js';
-import type { Arrival } from '../datagram/core.js';
+import type { PacketInfo, PacketInfoOptions, Arrival } from '../datagram/receive.js';
 import type { DatagramOptions } from '../datagram/options.js';
 import type { DatagramControl } from '../datagram/socket.js';
 import type { SendReport } from '../observe/report.js';
@@ -12,7 +11,7 @@ export interface UdpSocketOptions
   extends
     Omit<dgram.SocketOptions, 'signal' | 'recvBufferSize' | 'sendBufferSize'>,
     DatagramOptions,
-    ExtraOptions {
+    PacketInfoOptions {
   /** SO_REUSEPORT: several sockets share a port, and the kernel spreads what arrives. */
   reusePort?: boolean;
   /** Drops datagrams from these addresses. */
@@ -52,7 +51,7 @@ export interface UdpDatagram extends Omit<UdpSendOptions, 'signal'> {
   data: Uint8Array | readonly Uint8Array[];
 }
 
-export interface UdpRemoteInfo extends dgram.RemoteInfo, ExtraInfo {
+export interface UdpRemoteInfo extends dgram.RemoteInfo, PacketInfo {
   /** With `gro: 'whole'`: the message is several datagrams of this size, the last perhaps shorter. */
   segmentSize?: number;
 }
