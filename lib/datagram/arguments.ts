@@ -10,6 +10,41 @@ const MOST_PIECES = 1023;
 export type DatagramItem<Options> =
   Uint8Array | (Options & { data: Uint8Array | readonly Uint8Array[] });
 
+/** Datagrams that go the same way, one for each payload. */
+export interface Run {
+  readonly payloads: Uint8Array[];
+  bytes: number;
+  readonly lengths: number[];
+}
+
+/**
+ * Groups what is sent together: consecutive plain buffers become one run; what has options of its own stands alone.
+ * @param runFor the run that a plain buffer belongs to: `run`, where it may go on, or a new one
+ * @param alone the group of an item with options
+ */
+export function groupItems<Options, Group>(
+  items: readonly DatagramItem<Options>[],
+  runFor: (item: Uint8Array, run: (Group & Run) | undefined) => Group & Run,
+  alone: (item: Exclude<DatagramItem<Options>, Uint8Array>) => Group,
+): Group[] {
+  const groups: Group[] = [];
+  let run: (Group & Run) | undefined;
+  for (const item of items) {
+    if (!isUint8Array(item)) {
+      run = undefined;
+      groups.push(alone(item as Exclude<DatagramItem<Options>, Uint8Array>));
+      continue;
+    }
+    const next = runFor(item, run);
+    if (next !== run) groups.push(next);
+    run = next;
+    run.payloads.push(item);
+    run.bytes += item.length;
+    run.lengths.push(item.length);
+  }
+  return groups;
+}
+
 export function bytesOf(payloads: readonly Uint8Array[]): number {
   let bytes = 0;
   for (const payload of payloads) bytes += payload.length;

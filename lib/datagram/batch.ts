@@ -33,7 +33,7 @@ export class DatagramBatch {
     let bytes = 0;
     for (let i = 0; i < queue.size && slots < words.batch; i++) {
       const job = queue.at(i);
-      const { payloads, envelope, gathered, count, prefix } = job;
+      const { payloads, metadata, gathered, count, prefix } = job;
       for (let index = job.next; index < count && slots < words.batch; index++) {
         const parts = (gathered ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
         if (used + parts > this.#mostPieces) return slots;
@@ -45,7 +45,7 @@ export class DatagramBatch {
         if (gathered) for (const piece of payloads) pieces[used++] = piece;
         else pieces[used++] = payloads[index] as Uint8Array;
         const size = job.bytesOf(index);
-        words.write(slots++, envelope, parts, size + (prefix?.length ?? 0));
+        words.write(slots++, metadata, parts, size + (prefix?.length ?? 0));
         if (used > this.#used) this.#used = used;
         bytes += size;
       }

@@ -2,7 +2,7 @@
 // that sends, a receiver, an end. What a datagram means is said by its owner.
 import { constants } from 'node:os';
 import { nextTick, nowMs } from '../node/clock.js';
-import type { Native, NativeInterface } from '../native/binding.js';
+import type { Native } from '../native/binding.js';
 import { accounts, type SocketAccount } from '../observe/aggregate.js';
 import { SocketControl, type ControlSource, type Thresholds } from '../observe/control.js';
 import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from '../observe/counters.js';
@@ -26,7 +26,6 @@ import { SegmentationRoutes } from '../policy/segmentation.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
 import { abortError } from '../send/arguments.js';
-import type { InterfaceNames } from '../native/sockaddr.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
@@ -38,15 +37,6 @@ export function requireReactor(what: string): Reactor {
   const reactor = getReactor();
   if (reactor instanceof Reactor) return reactor;
   throw unavailable(what, reactor.why);
-}
-
-/** The interfaces of this network namespace. */
-export function interfaceNames(native: Native): InterfaceNames {
-  const find = (key: string | number): NativeInterface | undefined => {
-    const found = native.findInterface(key);
-    return typeof found === 'number' ? undefined : found;
-  };
-  return { index: (name) => find(name)?.index ?? 0, name: (index) => find(index)?.name };
 }
 
 let sharedWords: DatagramWords | undefined;
@@ -235,11 +225,11 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
         const sentDatagrams = jobs.reduce((sum, job) => sum + job.sent, 0);
         reject(Object.assign(failure, { sentDatagrams }));
       };
-      for (const { payloads, bytes, lengths, envelope, prefix } of groups) {
+      for (const { payloads, bytes, lengths, metadata, prefix } of groups) {
         // Written out: V8 makes a new hidden class for every spread object.
         const resource = undefined;
         jobs.push(
-          submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker }),
+          submit({ payloads, bytes, lengths, metadata, prefix, callback, resource, tracker }),
         );
       }
     });

@@ -80,8 +80,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#settler.finish(job);
       return;
     }
-    const { segmentSize } = job.envelope;
-    if (segmentSize > 0 && this.#host.routes.refuses(job.envelope, segmentSize)) this.#split(job);
+    const { segmentSize } = job.metadata;
+    if (segmentSize > 0 && this.#host.routes.refuses(job.metadata, segmentSize)) this.#split(job);
     this.#queue.push(job);
     this.#settler.expect(job);
     if (job.callback === undefined) {
@@ -136,7 +136,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (this.#phase !== 'open') return;
     if (!this.#waiting) this.flush();
     for (const job of this.#queue.clear()) {
-      const { address, port } = job.envelope;
+      const { address, port } = job.metadata;
       job.fail(addressError(-ECANCELED, 'send', address, port));
       job.passed();
       if (job.isDone) this.#settler.schedule();
@@ -229,7 +229,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (bytes < this.#host.zeroCopy.floor) return 'below-threshold';
     if (job.callback === undefined) return 'no-callback';
     const payloads = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
-    const reason = this.#host.zeroCopy.copyReason(payloads, bytes, job.envelope.segmentSize);
+    const reason = this.#host.zeroCopy.copyReason(payloads, bytes, job.metadata.segmentSize);
     if (reason !== undefined) return reason;
     if (this.#room() >= described + bytes) return undefined;
     this.#reapNow();
@@ -272,12 +272,12 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#waiting = armed >= 0;
       if (armed >= 0) return;
     }
-    if (job.envelope.segmentSize > 0 && refusesSegmentation(errno)) {
-      job.refusal = { segmentSize: job.envelope.segmentSize, errno };
+    if (job.metadata.segmentSize > 0 && refusesSegmentation(errno)) {
+      job.refusal = { segmentSize: job.metadata.segmentSize, errno };
       this.#split(job);
       return;
     }
-    const { address, port } = job.envelope;
+    const { address, port } = job.metadata;
     const isGone = errno === EFAULT && job.hasChanged;
     this.#failHead(job, isGone ? bufferDetached() : addressError(-errno, 'send', address, port));
   }

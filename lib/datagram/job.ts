@@ -5,7 +5,7 @@ import { runInContext } from '../node/callbacks.js';
 import { Fifo } from '../send/fifo.js';
 import { partOf } from '../memory/allowed-memory.js';
 import { bytesOf } from './arguments.js';
-import { PLAIN, type Envelope } from './metadata.js';
+import { PLAIN, type DatagramMetadata } from './metadata.js';
 import type { Reason } from '../names.js';
 import { compareReleased, type MutationWatch } from '../memory/mutation.js';
 import { pinAllUntil } from '../memory/pool-pins.js';
@@ -26,7 +26,7 @@ export interface JobShape {
   readonly bytes: number;
   /** Likewise, of each payload, where every payload is a datagram. Undefined: they make up one. */
   readonly lengths: readonly number[] | undefined;
-  readonly envelope: Envelope;
+  readonly metadata: DatagramMetadata;
   /** Goes before every datagram and is none of the caller's bytes: a virtio header. Immutable. */
   readonly prefix?: Uint8Array | undefined;
   readonly callback?: SendCallback | undefined;
@@ -36,11 +36,11 @@ export interface JobShape {
 }
 
 /** Datagrams of one promise that go the same way. */
-export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'envelope' | 'prefix'>;
+export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'metadata' | 'prefix'>;
 
 export class DatagramJob {
   payloads: readonly Uint8Array[];
-  envelope: Envelope;
+  metadata: DatagramMetadata;
   readonly bytes: number;
   readonly prefix: Uint8Array | undefined;
   readonly callback: SendCallback | undefined;
@@ -68,7 +68,7 @@ export class DatagramJob {
     this.payloads = shape.payloads;
     this.bytes = shape.bytes;
     this.prefix = shape.prefix;
-    this.envelope = shape.envelope;
+    this.metadata = shape.metadata;
     this.callback = shape.callback && pinning(shape.payloads, shape.callback);
     this.resource = shape.resource;
     this.tracker = shape.tracker;
@@ -112,7 +112,7 @@ export class DatagramJob {
   /** The next datagram went out. @param routes learn that its route refuses segmentation, where it does */
   advance(routes?: SegmentationRoutes): void {
     if (this.refusal !== undefined) {
-      routes?.refused(this.envelope, this.refusal.segmentSize, this.refusal.errno);
+      routes?.refused(this.metadata, this.refusal.segmentSize, this.refusal.errno);
       this.refusal = undefined;
     }
     this.next++;
@@ -154,7 +154,7 @@ export class DatagramJob {
    * @returns how many those are
    */
   splitIntoSegments(): number {
-    const { segmentSize, ...envelope } = this.envelope;
+    const { segmentSize, ...metadata } = this.metadata;
     const whole = this.gathered ? [joined(this.payloads)] : this.payloads.slice(this.next);
     const segments: Uint8Array[] = [];
     const lengths: number[] = [];
@@ -171,7 +171,7 @@ export class DatagramJob {
     this.payloads = segments;
     this.next = 0;
     this.#lengths = lengths;
-    this.envelope = Object.freeze({ ...envelope, segmentSize: 0 });
+    this.metadata = Object.freeze({ ...metadata, segmentSize: 0 });
     return segments.length;
   }
 }
@@ -197,7 +197,7 @@ function joined(payloads: readonly Uint8Array[]): Uint8Array {
 
 /** A job of nothing, which is done when all before it are sent: when who sends calls passed(). */
 export function barrier(callback: () => void): DatagramJob {
-  const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], envelope: PLAIN, callback });
+  const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], metadata: PLAIN, callback });
   job.pending = 1;
   return job;
 }

@@ -1,9 +1,20 @@
-// The words that describe datagrams on their way between JavaScript and native, and nothing else:
-// struct Envelope and struct Arrival of native/kernel/datagram.h, field by field.
+// What goes with a datagram beside its bytes, and what comes with one: destinations and options as users give them,
+// and the words that describe them to native, struct Envelope and struct Arrival of native/kernel/datagram.h.
+import { isIP } from 'node:net';
+import { invalidType, outOfRange } from '../errors.js';
 import type { Native } from '../native/binding.js';
+import {
+  addressBytes,
+  encodeAddress,
+  interfaceNames,
+  isMapped,
+  isMappedName,
+  type InterfaceNames,
+} from '../native/sockaddr.js';
+import { checkSignal, checkText, integer } from '../send/arguments.js';
 
 /** What goes with a datagram. Immutable, and compared by identity: reuse it for like datagrams. */
-export interface Envelope {
+export interface DatagramMetadata {
   /** sockaddr; absent on a connected socket. */
   readonly name?: Uint8Array | undefined;
   /** UDP_SEGMENT in bytes; 0: none. */
@@ -21,9 +32,13 @@ export interface Envelope {
 }
 
 /** Nothing but the bytes, on a connected socket. */
-export const PLAIN: Envelope = Object.freeze({ segmentSize: 0, tosVersion: 4, interfaceIndex: 0 });
+export const PLAIN: DatagramMetadata = Object.freeze({
+  segmentSize: 0,
+  tosVersion: 4,
+  interfaceIndex: 0,
+});
 
-const ENVELOPE = {
+const METADATA = {
   pieces: 0,
   bytes: 1,
   segmentSize: 2,
@@ -57,39 +72,39 @@ const RECEIVE_BATCH = 32;
  * Node 26 on) a larger message that is kept would hold too much of it. */
 const POOLED_BELOW = Buffer.poolSize > 8192 ? 512 : Buffer.poolSize >>> 1;
 
-/** One environment's envelopes and arrivals. */
+/** One environment's metadata and arrivals. */
 export class DatagramWords {
   /** Datagrams that are sent, and that are received, with one system call. */
   readonly batch: number;
   readonly receiveBatch = RECEIVE_BATCH;
   readonly #native: Native;
-  readonly #envelopeWords: number;
+  readonly #metadataWords: number;
   readonly #arrivalWords: number;
   readonly #noTos: number;
-  readonly #envelopes: Uint32Array;
-  readonly #envelopeBytes: Buffer;
+  readonly #metadata: Uint32Array;
+  readonly #metadataBytes: Buffer;
   readonly #arrivals: Uint32Array;
   readonly #arrivalBytes: Buffer;
   readonly #slotBytes: number;
   /** What is received lies here until its message is made. Nobody else ever sees this memory. */
   #received: Buffer | undefined;
   /** What each slot describes at present: writing it again is spared. */
-  readonly #written: (Envelope | undefined)[];
+  readonly #written: (DatagramMetadata | undefined)[];
 
   constructor(native: Native) {
     const { BATCH, ENVELOPE_WORDS, ARRIVAL_WORDS, NO_TOS, RECEIVE_SLOT_BYTES } = native.constants;
     this.#native = native;
     this.batch = BATCH;
-    this.#envelopeWords = ENVELOPE_WORDS;
+    this.#metadataWords = ENVELOPE_WORDS;
     this.#arrivalWords = ARRIVAL_WORDS;
     this.#noTos = NO_TOS;
     this.#slotBytes = RECEIVE_SLOT_BYTES;
-    this.#envelopes = new Uint32Array(BATCH * ENVELOPE_WORDS);
-    this.#envelopeBytes = Buffer.from(this.#envelopes.buffer);
+    this.#metadata = new Uint32Array(BATCH * ENVELOPE_WORDS);
+    this.#metadataBytes = Buffer.from(this.#metadata.buffer);
     this.#arrivals = new Uint32Array(BATCH * ARRIVAL_WORDS);
     this.#arrivalBytes = Buffer.from(this.#arrivals.buffer);
-    this.#written = new Array<Envelope | undefined>(BATCH);
-    native.shareDatagramWords(this.#envelopes, this.#arrivals);
+    this.#written = new Array<DatagramMetadata | undefined>(BATCH);
+    native.shareDatagramWords(this.#metadata, this.#arrivals);
   }
 
   get native(): Native {
@@ -97,22 +112,22 @@ export class DatagramWords {
   }
 
   /** Describes the datagram `slot` of the next batch. */
-  write(slot: number, envelope: Envelope, pieces: number, bytes: number): void {
-    const words = this.#envelopes;
-    const at = slot * this.#envelopeWords;
-    words[at + ENVELOPE.pieces] = pieces;
-    words[at + ENVELOPE.bytes] = bytes;
-    if (this.#written[slot] === envelope) return;
-    this.#written[slot] = envelope;
-    const { name, source, tos } = envelope;
-    words[at + ENVELOPE.segmentSize] = envelope.segmentSize;
-    words[at + ENVELOPE.tos] = tos ?? this.#noTos;
-    words[at + ENVELOPE.tosVersion] = envelope.tosVersion;
-    words[at + ENVELOPE.interfaceIndex] = envelope.interfaceIndex;
-    words[at + ENVELOPE.nameBytes] = name?.length ?? 0;
-    if (name !== undefined) this.#envelopeBytes.set(name, (at + ENVELOPE.name) * 4);
-    words[at + ENVELOPE.sourceVersion] = source === undefined ? 0 : source.length === 4 ? 4 : 6;
-    if (source !== undefined) this.#envelopeBytes.set(source, (at + ENVELOPE.source) * 4);
+  write(slot: number, metadata: DatagramMetadata, pieces: number, bytes: number): void {
+    const words = this.#metadata;
+    const at = slot * this.#metadataWords;
+    words[at + METADATA.pieces] = pieces;
+    words[at + METADATA.bytes] = bytes;
+    if (this.#written[slot] === metadata) return;
+    this.#written[slot] = metadata;
+    const { name, source, tos } = metadata;
+    words[at + METADATA.segmentSize] = metadata.segmentSize;
+    words[at + METADATA.tos] = tos ?? this.#noTos;
+    words[at + METADATA.tosVersion] = metadata.tosVersion;
+    words[at + METADATA.interfaceIndex] = metadata.interfaceIndex;
+    words[at + METADATA.nameBytes] = name?.length ?? 0;
+    if (name !== undefined) this.#metadataBytes.set(name, (at + METADATA.name) * 4);
+    words[at + METADATA.sourceVersion] = source === undefined ? 0 : source.length === 4 ? 4 : 6;
+    if (source !== undefined) this.#metadataBytes.set(source, (at + METADATA.source) * 4);
   }
 
   /**
@@ -196,3 +211,165 @@ export class DatagramWords {
     return this.#arrivalBytes.subarray(at, at + (version === 4 ? 4 : 16));
   }
 }
+
+/** Options of one send that UDP and raw sockets share. */
+export interface CheckedIpOptions {
+  readonly tos: number | undefined;
+  readonly source: string | undefined;
+  readonly interface: string | number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function checkIpOptions(
+  options: {
+    readonly tos?: unknown;
+    readonly source?: unknown;
+    readonly interface?: unknown;
+    readonly signal?: unknown;
+  },
+  version: 4 | 6,
+): CheckedIpOptions {
+  const { tos, interface: through } = options;
+  const source = checkText('options.source', options.source);
+  if (source !== undefined && isIP(source) !== version) {
+    throw outOfRange('options.source', `an IPv${version} address`, source);
+  }
+  if (through !== undefined && typeof through !== 'string' && typeof through !== 'number') {
+    throw invalidType('options.interface', 'a name or an index', through);
+  }
+  if (typeof through === 'number') integer('options.interface', through, 1, 0x7fffffff);
+  return {
+    tos: tos === undefined ? undefined : integer('options.tos', tos, 0, 255),
+    source,
+    interface: through,
+    signal: checkSignal(options.signal),
+  };
+}
+
+/** Beyond this many destinations the cache starts anew. */
+const MOST_CACHED = 1024;
+
+/** What goes with a send beside its destination. */
+export interface Extras {
+  readonly segmentSize: number;
+  readonly tos: number | undefined;
+  readonly source: string | undefined;
+  readonly interface: string | number | undefined;
+}
+
+/**
+ * Destinations of a UDP or raw socket. Like destinations get the same metadata, so that it is encoded once and
+ * written to the shared words once.
+ */
+export class Destinations {
+  readonly #version: 4 | 6;
+  readonly #native: Native;
+  readonly #names: InterfaceNames;
+  readonly #cache = new Map<string, DatagramMetadata>();
+  #lastPort = -1;
+  #lastIp = '';
+  #lastHost: string | undefined;
+  #last: DatagramMetadata | undefined;
+  #connected: DatagramMetadata;
+  #lastWith:
+    | {
+        readonly base: DatagramMetadata;
+        readonly source: string | undefined;
+        readonly through: string | number | undefined;
+        readonly metadata: DatagramMetadata;
+      }
+    | undefined;
+
+  constructor(version: 4 | 6, native: Native) {
+    this.#version = version;
+    this.#native = native;
+    this.#names = interfaceNames(native);
+    this.#connected = version === 4 ? PLAIN : PLAIN6;
+  }
+
+  /**
+   * @param ip where to, resolved
+   * @param host as the user wrote it, for errors
+   * @returns undefined when `ip` is of another version than the socket
+   */
+  to(ip: string, host: string | undefined, port: number): DatagramMetadata | undefined {
+    if (port === this.#lastPort && ip === this.#lastIp && host === this.#lastHost)
+      return this.#last;
+    const key = `${port} ${ip} ${host ?? ''}`;
+    let metadata = this.#cache.get(key);
+    if (metadata === undefined) {
+      const name = encodeAddress(ip, port, this.#version, this.#native.kernel, this.#names);
+      if (name === undefined) return undefined;
+      const { tosVersion } = this.#plainTo(name);
+      metadata = Object.freeze({ ...PLAIN, name, tosVersion, address: host, port });
+      if (this.#cache.size >= MOST_CACHED) this.#cache.clear();
+      this.#cache.set(key, metadata);
+    }
+    this.#lastPort = port;
+    this.#lastIp = ip;
+    this.#lastHost = host;
+    this.#last = metadata;
+    return metadata;
+  }
+
+  /** The socket was connected to the sockaddr `name`. */
+  connectedTo(name: Uint8Array): void {
+    this.#connected = this.#plainTo(name);
+  }
+
+  /** The destination of a connected socket. */
+  connected(): DatagramMetadata {
+    return this.#connected;
+  }
+
+  // To a mapped address an IPv6 socket sends by IPv4, which takes control messages of IPv4 only.
+  #plainTo(name: Uint8Array): DatagramMetadata {
+    return this.#version === 4 || isMappedName(name) ? PLAIN : PLAIN6;
+  }
+
+  /** `base` with what else a send asks for. Throws: ERR_OUT_OF_RANGE for an unknown interface. */
+  with(base: DatagramMetadata, extras: Extras): DatagramMetadata {
+    const { segmentSize, tos, source, interface: through } = extras;
+    if (segmentSize === 0 && tos === undefined && source === undefined && through === undefined) {
+      return base;
+    }
+    const last = this.#lastWith;
+    if (
+      last !== undefined &&
+      last.base === base &&
+      last.metadata.segmentSize === segmentSize &&
+      last.metadata.tos === tos &&
+      last.source === source &&
+      last.through === through
+    ) {
+      return last.metadata;
+    }
+    const interfaceIndex = this.interfaceIndex(through);
+    const byIPv4 = base.tosVersion === 4;
+    const given = source === undefined ? undefined : addressBytes(source);
+    const bytes = byIPv4 && given !== undefined && isMapped(given) ? given.subarray(12) : given;
+    const any = interfaceIndex === 0 ? undefined : new Uint8Array(byIPv4 ? 4 : 16);
+    const metadata: DatagramMetadata = Object.freeze({
+      name: base.name,
+      segmentSize,
+      tos,
+      tosVersion: base.tosVersion,
+      source: bytes ?? any,
+      interfaceIndex,
+      address: base.address,
+      port: base.port ?? 0,
+    });
+    this.#lastWith = { base, source, through, metadata };
+    return metadata;
+  }
+
+  interfaceIndex(through: string | number | undefined): number {
+    if (through === undefined) return 0;
+    const found = this.#native.findInterface(through);
+    if (typeof found !== 'number') return found.index;
+    throw outOfRange('options.interface', 'an existing interface', through);
+  }
+}
+
+const PLAIN6: DatagramMetadata = Object.freeze({ ...PLAIN, tosVersion: 6 });

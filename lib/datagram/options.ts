@@ -1,7 +1,6 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
-import { invalidType, outOfRange } from '../errors.js';
-import { oneOf, resolveOptions, type ResolvedOptions } from '../send/options.js';
-import { isAbortSignal } from '../send/arguments.js';
+import { resolveOptions, type ResolvedOptions } from '../send/options.js';
+import { checkSignal, integer, oneOf } from '../send/arguments.js';
 import type { DatagramProtocol } from './choice.js';
 
 /** Zero copy on a datagram socket. */
@@ -68,22 +67,6 @@ export interface ResolvedDatagramOptions {
 const ENGINES = ['auto', 'msg_zerocopy', 'copy'] as const;
 const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
-/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-export function integer(name: string, value: unknown, least: number, most: number): number {
-  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw outOfRange(name, `an integer >= ${least} and <= ${most}`, value);
-  }
-  return value;
-}
-
-/** Throws: ERR_INVALID_ARG_TYPE. */
-export function flag(name: string, value: unknown): boolean {
-  if (value === undefined) return false;
-  if (typeof value !== 'boolean') throw invalidType(name, 'a boolean', value);
-  return value;
-}
-
 function bufferSize(name: string, value: unknown): number {
   // node:dgram takes 0, null and undefined for the system's own.
   return value === undefined || value === null || value === 0
@@ -104,9 +87,7 @@ export function resolveDatagramOptions(
   options: DatagramOptions,
 ): ResolvedDatagramOptions {
   const { signal, whenQueueFull = 'reject', maxQueuedBytes } = options;
-  if (signal !== undefined && !isAbortSignal(signal)) {
-    throw invalidType('options.signal', 'an instance of AbortSignal', signal);
-  }
+  checkSignal(signal);
   oneOf('options.whenQueueFull', whenQueueFull, ['reject', 'wait']);
   const most =
     maxQueuedBytes === undefined

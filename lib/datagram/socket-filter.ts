@@ -1,7 +1,7 @@
 // Filters in the kernel: what a raw or packet socket receives at all.
 import { endianness } from 'node:os';
 import type { Native } from '../native/binding.js';
-import { integer } from './options.js';
+import { integer } from '../send/arguments.js';
 import { invalidType, outOfRange, systemError } from '../errors.js';
 
 /** One instruction of classic BPF, as `tcpdump -ddd` prints them. Source: linux/filter.h. */

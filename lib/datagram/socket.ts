@@ -3,7 +3,6 @@ import { EventEmitter } from 'node:events';
 import type { ZeroCopyControl } from '../observe/control.js';
 import type { DatagramCore, DatagramStats } from './core.js';
 import type { Arrival, DatagramOwner } from './receive.js';
-import { invalidType } from '../errors.js';
 
 /** `socket.zeroCopy` of a datagram socket. */
 export interface DatagramControl extends ZeroCopyControl {
@@ -109,28 +108,9 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
 
 function checkBufferSize(size: unknown): number {
   if (typeof size !== 'number' || size >>> 0 !== size) {
-    throw Object.assign(
-      new TypeError('Buffer size must be a positive integer'),
-      nodeErrorCode('ERR_SOCKET_BAD_BUFFER_SIZE'),
-    );
+    throw Object.assign(new TypeError('Buffer size must be a positive integer'), {
+      code: 'ERR_SOCKET_BAD_BUFFER_SIZE',
+    });
   }
   return size;
-}
-
-function nodeErrorCode(code: string): { code: string } {
-  return { code };
-}
-
-/** Throws: ERR_INVALID_ARG_TYPE. */
-export function optionsObject(value: unknown, name = 'options'): object {
-  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
-  return value;
-}
-
-/** As Node's own for a send with a buffer and a range outside of it. */
-export function outOfBounds(name: string): Error {
-  return Object.assign(
-    new RangeError(`"${name}" is outside of buffer bounds`),
-    nodeErrorCode('ERR_BUFFER_OUT_OF_BOUNDS'),
-  );
 }

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { endianness } from 'node:os';
 import ipaddr from 'ipaddr.js';
+import type { Native, NativeInterface } from './binding.js';
 import type { KernelConstants } from './binding-constants.js';
 
 export interface SocketAddress {
@@ -15,6 +16,15 @@ export interface SocketAddress {
 export interface InterfaceNames {
   index(name: string): number;
   name(index: number): string | undefined;
+}
+
+/** The interfaces of this network namespace. */
+export function interfaceNames(native: Pick<Native, 'findInterface'>): InterfaceNames {
+  const find = (key: string | number): NativeInterface | undefined => {
+    const found = native.findInterface(key);
+    return typeof found === 'number' ? undefined : found;
+  };
+  return { index: (name) => find(name)?.index ?? 0, name: (index) => find(index)?.name };
 }
 
 type AddressFamilies = Pick<KernelConstants, 'AF_INET' | 'AF_INET6' | 'AF_PACKET'>;

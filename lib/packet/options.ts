@@ -1,12 +1,12 @@
 // Options of packet sockets, checked before a descriptor is opened, and the shape of their ring.
 import type { Native, NativeInterface } from '../native/binding.js';
-import { flag, integer } from '../datagram/options.js';
-import { optionsObject } from '../datagram/socket.js';
+import { flag, integer, optionsObject, oneOf } from '../send/arguments.js';
 import { invalidType, outOfRange, systemError } from '../errors.js';
 import type { PacketRingOptions, PacketSocketOptions } from './types.js';
-import { oneOf } from '../send/options.js';
 import { encodeProgram } from '../datagram/socket-filter.js';
-import { VLAN_TAG_BYTES } from './vlan-tag.js';
+import { VIRTIO_HEADER_BYTES, VLAN_TAG_BYTES } from './offload.js';
+import type { OpenRing } from './tx-ring.js';
+import type { DatagramCore } from '../datagram/core.js';
 
 /** ETH_P_ALL, include/uapi/linux/if_ether.h. */
 const ALL_PROTOCOLS = 3;
@@ -78,7 +78,7 @@ export function findDevice(native: Native, nameOrIndex: string | number): Native
   throw error;
 }
 
-export interface RingShape {
+interface RingShape {
   readonly frames: number;
   readonly frameBytes: number;
   readonly blockBytes: number;
@@ -106,4 +106,33 @@ export function ringShape(
   const perBlock = blockBytes / frameBytes;
   const frames = powerOfTwo(Math.max(options.frames ?? DEFAULT_FRAMES, perBlock));
   return { frames, frameBytes, blockBytes };
+}
+
+/** Maps the transmit ring that the options ask for. Throws: a system error. */
+export function openRing<Info>(
+  { native, options, reactor }: DatagramCore<Info>,
+  { ring, virtioHeader }: CheckedPacketOptions,
+  port: number,
+  device: NativeInterface,
+): OpenRing | undefined {
+  if (ring === undefined) return undefined;
+  const headroom = virtioHeader ? VIRTIO_HEADER_BYTES : 0;
+  const dataOffset = native.ringDataOffset;
+  const { frames, frameBytes, blockBytes } = ringShape(
+    ring,
+    device,
+    dataOffset + headroom,
+    reactor.pageBytes,
+  );
+  const buffer = native.openRing(port, frameBytes, frames, blockBytes);
+  if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
+  if (options.sendBufferSize === 0) {
+    // Frames in flight are charged to the send buffer, with their administration: room for all.
+    const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);
+    const { SOL_SOCKET, SO_SNDBUF, SO_SNDBUFFORCE } = native.kernel;
+    if (native.setOption(port, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) {
+      native.setOption(port, SOL_SOCKET, SO_SNDBUF, bytes);
+    }
+  }
+  return { buffer, frames, frameBytes, dataOffset, headroom };
 }

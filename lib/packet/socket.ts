@@ -4,20 +4,26 @@ import { constants } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { NativeInterface } from '../native/binding.js';
-import { bytesOf, checkItems, messagePayloads } from '../datagram/arguments.js';
-import { DatagramCore } from '../datagram/core.js';
+import {
+  bytesOf,
+  checkItems,
+  groupItems,
+  messagePayloads,
+  type Run,
+} from '../datagram/arguments.js';
+import { DatagramCore, requireReactor } from '../datagram/core.js';
 import { type Arrival, PeerNames } from '../datagram/receive.js';
 import { DatagramJob, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
-import { integer, resolveDatagramOptions } from '../datagram/options.js';
-import { DatagramSocket, optionsObject } from '../datagram/socket.js';
+import { resolveDatagramOptions } from '../datagram/options.js';
+import { integer, optionsObject, checkSignal } from '../send/arguments.js';
+import { DatagramSocket } from '../datagram/socket.js';
 import { TxRingEngine } from './tx-ring.js';
-import { PLAIN, type Envelope } from '../datagram/metadata.js';
+import { PLAIN, type DatagramMetadata } from '../datagram/metadata.js';
 import { invalidType, noRing, notPermitted, outOfRange, systemError } from '../errors.js';
-import { checkSignal } from '../datagram/ip-options.js';
 import {
   checkPacketOptions,
   ETHERNET_HEADER_BYTES,
-  ringShape,
+  openRing,
   type CheckedPacketOptions,
   findDevice,
 } from './options.js';
@@ -27,6 +33,7 @@ import type {
   PacketRemoteInfo,
   PacketSendOptions,
   PacketSocketOptions,
+  ZeroCopyPacketSocket,
 } from './types.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
@@ -39,20 +46,20 @@ import {
   type LinkAddress,
 } from '../native/sockaddr.js';
 import { attachProgram } from '../datagram/socket-filter.js';
-import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from './virtio-header.js';
-import { behindTag, VLAN_TAG_BYTES, withTag } from './vlan-tag.js';
+import {
+  readVirtioHeader,
+  VIRTIO_HEADER_BYTES,
+  VirtioHeaders,
+  behindTag,
+  VLAN_TAG_BYTES,
+  withTag,
+} from './offload.js';
 
 const { EMSGSIZE, EPERM } = constants.errno;
 /** What a device can be given to cut up. */
 const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
 /** Frames that go alike, while they are gathered. */
-interface Run {
-  payloads: Uint8Array[];
-  bytes: number;
-  lengths: number[];
-}
-
 export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   #interface: PacketInterface;
   readonly #virtio: VirtioHeaders;
@@ -61,7 +68,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   readonly #peers: PeerNames<LinkAddress>;
   readonly #packetTypes: Record<number, PacketRemoteInfo['packetType']>;
   #ring: TxRingEngine | undefined;
-  readonly #envelopes = new Map<string, Envelope>();
+  readonly #known = new Map<string, DatagramMetadata>();
 
   constructor(options: PacketSocketOptions, reactor: Reactor, onMessage?: PacketMessageListener) {
     super();
@@ -133,32 +140,11 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (program !== undefined) attachProgram(native, port, program);
     if (options.recvBufferSize > 0) set(SOL_SOCKET, kernel.SO_RCVBUF, options.recvBufferSize);
     if (options.sendBufferSize > 0) set(SOL_SOCKET, kernel.SO_SNDBUF, options.sendBufferSize);
-    const ring = this.#checked.ring === undefined ? undefined : this.#openRing(port, device);
+    const opened = openRing(this.core, this.#checked, port, device);
+    const ring = opened && new TxRingEngine(port, this.core.context, opened);
     const name = encodeLinkAddress(device.index, protocol, undefined, kernel);
     check(native.bind(port, name), 'bind');
     return ring;
-  }
-
-  #openRing(port: number, device: NativeInterface): TxRingEngine {
-    const { native, options, reactor } = this.core;
-    const { kernel } = native;
-    const headroom = this.#checked.virtioHeader ? VIRTIO_HEADER_BYTES : 0;
-    const dataOffset = native.ringDataOffset;
-    const overhead = dataOffset + headroom;
-    const shape = ringShape(this.#checked.ring ?? {}, device, overhead, reactor.pageBytes);
-    const { frames, frameBytes, blockBytes } = shape;
-    const buffer = native.openRing(port, frameBytes, frames, blockBytes);
-    if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
-    if (options.sendBufferSize === 0) {
-      // Frames in flight are charged to the send buffer, with their administration: room for all.
-      const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);
-      const { SOL_SOCKET, SO_SNDBUF, SO_SNDBUFFORCE } = kernel;
-      if (native.setOption(port, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) {
-        native.setOption(port, SOL_SOCKET, SO_SNDBUF, bytes);
-      }
-    }
-    const opened = { buffer, frames, frameBytes, dataOffset, headroom };
-    return new TxRingEngine(port, this.core.context, opened);
   }
 
   get interface(): PacketInterface {
@@ -179,47 +165,46 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     }
     const callback = second as SendCallback | undefined;
     const group = this.#group(frame, {});
-    const { bytes, lengths, envelope, prefix } = group;
+    const { bytes, lengths, metadata, prefix } = group;
     const payloads = callback
       ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
       : group.payloads;
     const resource = callback === undefined ? undefined : sendContext();
     const tracker = undefined;
-    this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
+    this.core.submit({ payloads, bytes, lengths, metadata, prefix, callback, resource, tracker });
     return undefined;
   }
 
   sendMany(frames: unknown, given: unknown = {}): Promise<SendReport> {
     const common = optionsObject(given) as PacketSendOptions;
     const signal = checkSignal(common.signal);
-    const groups: JobGroup[] = [];
-    let run: (JobGroup & Run) | undefined;
-    for (const item of checkItems<PacketSendOptions>(frames)) {
-      if (!isUint8Array(item)) {
-        run = undefined;
-        groups.push(this.#group(item.data, { ...common, ...item }));
-        continue;
-      }
-      const prefix = this.#prefix(common, item.length);
-      if (run === undefined || run.prefix !== prefix) {
-        run = { payloads: [], bytes: 0, lengths: [], envelope: this.#envelope(common), prefix };
-        groups.push(run);
-      }
-      run.payloads.push(item);
-      run.bytes += item.length;
-      run.lengths.push(item.length);
-    }
+    const groups = groupItems<PacketSendOptions, JobGroup>(
+      checkItems(frames),
+      (frame, run) => this.#runFor(frame, run, common),
+      (item) => this.#group(item.data, { ...common, ...item }),
+    );
     this.core.checkRunning();
     return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
+  }
+
+  // Frames that go behind the same virtio header.
+  #runFor(
+    frame: Uint8Array,
+    run: (JobGroup & Run) | undefined,
+    options: PacketSendOptions,
+  ): JobGroup & Run {
+    const prefix = this.#prefix(options, frame.length);
+    if (run !== undefined && run.prefix === prefix) return run;
+    return { payloads: [], bytes: 0, lengths: [], metadata: this.#metadata(options), prefix };
   }
 
   #group(frame: unknown, options: PacketSendOptions): JobGroup {
     const payloads = messagePayloads(frame);
     const bytes = bytesOf(payloads);
     const prefix = this.#prefix(options, bytes);
-    const envelope = this.#envelope(options);
+    const metadata = this.#metadata(options);
     this.core.checkRunning();
-    return { payloads, bytes, lengths: undefined, envelope, prefix };
+    return { payloads, bytes, lengths: undefined, metadata, prefix };
   }
 
   // Checks a frame's length and offload; answers its virtio header, where the socket has them.
@@ -258,7 +243,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (typeof found !== 'number') this.#interface = describeInterface(found);
   }
 
-  #envelope(options: PacketSendOptions): Envelope {
+  #metadata(options: PacketSendOptions): DatagramMetadata {
     const { address, protocol } = options;
     if (address !== undefined && this.#checked.type === 'raw') {
       throw outOfRange('options.address', "absent with type 'raw': the frame says it", address);
@@ -266,7 +251,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (protocol !== undefined) integer('options.protocol', protocol, 0, 0xffff);
     if (this.#checked.type === 'raw' && protocol === undefined) return PLAIN;
     const key = `${protocol ?? ''} ${address ?? ''}`;
-    const known = this.#envelopes.get(key);
+    const known = this.#known.get(key);
     if (known !== undefined) return known;
     const mac = typeof address === 'string' ? macBytes(address) : undefined;
     if (mac === undefined && this.#checked.type === 'dgram') {
@@ -278,9 +263,9 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const ethertype = protocol ?? this.#checked.protocol;
     const { kernel } = this.core.native;
     const name = encodeLinkAddress(this.#interface.index, ethertype, mac, kernel);
-    const envelope = Object.freeze({ ...PLAIN, name, address });
-    this.#envelopes.set(key, envelope);
-    return envelope;
+    const metadata = Object.freeze({ ...PLAIN, name, address });
+    this.#known.set(key, metadata);
+    return metadata;
   }
 
   // --- the ring -----------------------------------------------------------------------------------
@@ -305,29 +290,19 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const options = optionsObject(given) as PacketSendOptions;
     const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
     const slots = this.#slotsOf(ring, list);
-    const envelope = this.#envelope(options);
-    const jobs: { slots: number[]; group: JobGroup & Run }[] = [];
-    list.forEach((frame, index) => {
-      const prefix = this.#prefix(options, frame.length);
-      let last = jobs.at(-1);
-      if (last === undefined || last.group.prefix !== prefix) {
-        last = { slots: [], group: { payloads: [], bytes: 0, lengths: [], envelope, prefix } };
-        jobs.push(last);
-      }
-      last.slots.push(slots[index] as number);
-      last.group.payloads.push(frame);
-      last.group.bytes += frame.length;
-      last.group.lengths.push(frame.length);
-    });
-    let next = 0;
-    return this.core.reportJobs(
-      jobs.map(({ group }) => group),
-      (shape) => {
-        const job = new DatagramJob(shape);
-        ring.commit((jobs[next++] as (typeof jobs)[number]).slots, job);
-        return job;
+    const groups = groupItems<unknown, JobGroup & Run>(
+      list,
+      (frame, run) => this.#runFor(frame, run, options),
+      () => {
+        throw invalidType('frames', 'frames', frames);
       },
     );
+    let next = 0;
+    return this.core.reportJobs(groups, (shape) => {
+      const job = new DatagramJob(shape);
+      ring.commit(slots.slice(next, (next += job.count)), job);
+      return job;
+    });
   }
 
   // Each frame once, and all of this ring.
@@ -397,4 +372,22 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
 
 function describeInterface({ name, index, mtu, address }: NativeInterface): PacketInterface {
   return Object.freeze({ name, index, mtu, address: formatMac(address) });
+}
+
+/**
+ * Opens a packet socket on one interface. Needs CAP_NET_RAW. With `ring`, frames go from where they
+ * were produced (engine `tx_ring`); without, they are copied: mainline Linux has no MSG_ZEROCOPY for
+ * packet sockets.
+ * Throws: EPERM without the capability, ENODEV for an unknown interface, ERR_ZC_UNAVAILABLE without
+ * the addon, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, system errors.
+ */
+export function createPacketSocket(
+  options: PacketSocketOptions,
+  onMessage?: PacketMessageListener,
+): ZeroCopyPacketSocket {
+  return new PacketSocket(
+    options,
+    requireReactor('Packet sockets'),
+    onMessage,
+  ) as ZeroCopyPacketSocket;
 }

@@ -129,7 +129,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     frame.state = 'committed';
     frame.length = bytes + headroom;
     frame.origin = origin;
-    frame.name = job.envelope.name;
+    frame.name = job.metadata.name;
     frame.job = job;
     job.pending++;
   }

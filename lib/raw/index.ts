@@ -1,6 +1,6 @@
 // Raw IP sockets.
 // May import datagram, send, memory, native, observe, node and policy; not tcp, udp or packet.
-export { createRawSocket } from './create.js';
+export { createRawSocket } from './socket.js';
 export type {
   RawDatagram,
   RawRemoteInfo,

@@ -1,15 +1,15 @@
 // Raw sockets: IP datagrams past the transport protocols, with or without their IP header.
 import { constants } from 'node:os';
-import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
-import { addPacketInfo, type Arrival, PeerNames } from '../datagram/receive.js';
+import { addPacketInfo, type Arrival } from '../datagram/receive.js';
 import type { KernelConstants } from '../native/binding-constants.js';
-import { bytesOf, checkItems, messagePayloads, type DatagramItem } from '../datagram/arguments.js';
-import { DatagramCore, interfaceNames } from '../datagram/core.js';
+import { bytesOf, checkItems, groupItems, messagePayloads } from '../datagram/arguments.js';
+import { requireReactor } from '../datagram/core.js';
+import { IpSocket } from '../datagram/ip-socket.js';
 import { sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
-import { flag, integer, resolveDatagramOptions } from '../datagram/options.js';
-import { DatagramSocket, optionsObject } from '../datagram/socket.js';
-import type { Envelope } from '../datagram/metadata.js';
+import { resolveDatagramOptions } from '../datagram/options.js';
+import { flag, integer, optionsObject, checkText } from '../send/arguments.js';
+import { type DatagramMetadata, Destinations, checkIpOptions } from '../datagram/metadata.js';
 import {
   addressError,
   invalidType,
@@ -18,22 +18,15 @@ import {
   outOfRange,
   systemError,
 } from '../errors.js';
-import { IpEnvelopes } from '../datagram/ip-metadata.js';
-import { checkIpOptions, checkText } from '../datagram/ip-options.js';
 import type {
   RawMessageListener,
   RawRemoteInfo,
   RawSendOptions,
   RawSocketOptions,
+  ZeroCopyRawSocket,
 } from './types.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import {
-  decodeAddress,
-  encodeAddress,
-  type InterfaceNames,
-  type SocketAddress,
-} from '../native/sockaddr.js';
 import { attachProgram, encodeProgram, icmpMask, REJECT_ALL } from '../datagram/socket-filter.js';
 
 const { EPERM } = constants.errno;
@@ -93,27 +86,19 @@ function check(given: unknown, kernel: KernelConstants): Checked {
   };
 }
 
-export class RawSocket extends DatagramSocket<RawRemoteInfo> {
-  protected readonly core: DatagramCore<RawRemoteInfo>;
+export class RawSocket extends IpSocket<RawRemoteInfo> {
   readonly #checked: Checked;
   readonly #options: RawSocketOptions;
-  readonly #envelopes: IpEnvelopes;
-  readonly #names: InterfaceNames;
-  readonly #peers: PeerNames<SocketAddress>;
+  readonly #destinations: Destinations;
   #isBound = false;
   #isConnected = false;
 
   constructor(options: RawSocketOptions, reactor: Reactor, onMessage?: RawMessageListener) {
-    super();
-    const { native } = reactor;
-    this.#checked = check(options, native.kernel);
+    const checked = check(options, reactor.native.kernel);
+    super(checked.version, resolveDatagramOptions('raw', options), reactor);
+    this.#checked = checked;
     this.#options = options;
-    this.core = new DatagramCore(this, reactor, resolveDatagramOptions('raw', options), undefined);
-    this.#envelopes = new IpEnvelopes(this.#checked.version, native);
-    this.#names = interfaceNames(native);
-    this.#peers = new PeerNames(this.core.words, (name) =>
-      decodeAddress(name, native.kernel, this.#names),
-    );
+    this.#destinations = new Destinations(checked.version, reactor.native);
     if (!this.core.isClosed) this.#open();
     this.on('newListener', (event) => {
       if (event === 'message') this.core.receiver.start();
@@ -187,9 +172,9 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.core.checkRunning();
     if (this.#isBound) throw nodeError('ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
     if (typeof address === 'function') [callback, address] = [address, undefined];
-    const any = this.#checked.version === 4 ? '0.0.0.0' : '::';
+    const any = this.version === 4 ? '0.0.0.0' : '::';
     const ip = checkText('address', address) ?? any;
-    const name = this.#encode('address', ip);
+    const name = this.#encodeOrThrow(ip);
     this.#isBound = true;
     if (typeof callback === 'function') this.once('listening', callback as () => void);
     const failed = this.core.withPort((native, port) => native.bind(port, name));
@@ -210,7 +195,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     this.core.checkRunning();
     if (this.#isConnected) throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
     if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
-    const name = this.#encode('address', address);
+    const name = this.#encodeOrThrow(address);
     const failed = this.core.withPort((native, port) => native.connect(port, name));
     const error = failed < 0 ? addressError(failed, 'connect', address) : undefined;
     this.#isConnected = error === undefined;
@@ -227,18 +212,14 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
 
   disconnect(): void {
     if (!this.#isConnected) throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
-    this.core.engine.flush();
-    // AF_UNSPEC is 0.
-    const failed = this.core.withPort((native, port) => native.connect(port, Buffer.alloc(16)));
-    if (failed < 0) throw systemError(failed, 'connect');
+    this.dissolve();
     this.#isConnected = false;
   }
 
-  #encode(name: string, address: string): Buffer {
-    const { version } = this.#checked;
-    const encoded = encodeAddress(address, 0, version, this.core.native.kernel, this.#names);
+  #encodeOrThrow(address: string): Buffer {
+    const encoded = this.encode(address, 0);
     if (encoded !== undefined) return encoded;
-    throw outOfRange(name, `an IPv${version} address`, address);
+    throw outOfRange('address', `an IPv${this.version} address`, address);
   }
 
   // --- sending ------------------------------------------------------------------------------------
@@ -247,7 +228,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     if (typeof second === 'object' && second !== null) {
       const options = second as RawSendOptions;
       const group = this.#group(message, options);
-      const { signal } = checkIpOptions(options, this.#checked.version);
+      const { signal } = checkIpOptions(options, this.version);
       return this.core.report(this.core.zeroCopy.allHandedOver([group]), signal);
     }
     const address = typeof second === 'function' ? undefined : checkText('address', second);
@@ -257,38 +238,27 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     }
     const group = this.#group(message, address === undefined ? {} : { address });
     const resource = callback === undefined ? undefined : sendContext();
-    const { bytes, lengths, envelope } = group;
+    const { bytes, lengths, metadata } = group;
     const payloads = callback
       ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
       : group.payloads;
     const prefix = undefined;
     const tracker = undefined;
-    this.core.submit({ payloads, bytes, lengths, envelope, prefix, callback, resource, tracker });
+    this.core.submit({ payloads, bytes, lengths, metadata, prefix, callback, resource, tracker });
     return undefined;
   }
 
   sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
     const common = optionsObject(given) as RawSendOptions;
-    const { signal } = checkIpOptions(common, this.#checked.version);
-    const groups: JobGroup[] = [];
-    let run:
-      { payloads: Uint8Array[]; bytes: number; lengths: number[]; envelope: Envelope } | undefined;
-    for (const item of checkItems<RawSendOptions>(datagrams) as DatagramItem<RawSendOptions>[]) {
-      if (!isUint8Array(item)) {
-        run = undefined;
-        const { data, ...own } = item;
-        groups.push(this.#group(data, { ...common, ...own }));
-        continue;
-      }
-      this.#checkLength(item.length);
-      if (run === undefined) {
-        run = { payloads: [], bytes: 0, lengths: [], envelope: this.#envelope(common) };
-        groups.push(run);
-      }
-      run.payloads.push(item);
-      run.bytes += item.length;
-      run.lengths.push(item.length);
-    }
+    const { signal } = checkIpOptions(common, this.version);
+    const groups = groupItems<RawSendOptions, JobGroup>(
+      checkItems(datagrams),
+      (item, run) => {
+        this.#checkLength(item.length);
+        return run ?? { payloads: [], bytes: 0, lengths: [], metadata: this.#metadata(common) };
+      },
+      ({ data, ...own }) => this.#group(data, { ...common, ...own }),
+    );
     this.core.checkRunning();
     return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
   }
@@ -297,32 +267,32 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
     const payloads = messagePayloads(message);
     const bytes = bytesOf(payloads);
     this.#checkLength(bytes);
-    const envelope = this.#envelope(options);
+    const metadata = this.#metadata(options);
     this.core.checkRunning();
-    return { payloads, bytes, lengths: undefined, envelope, prefix: undefined };
+    return { payloads, bytes, lengths: undefined, metadata, prefix: undefined };
   }
 
   #checkLength(bytes: number): void {
     if (!this.#checked.headerIncluded) return;
-    const least = this.#checked.version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
+    const least = this.version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     if (bytes < least) {
       throw outOfRange('message.length', `>= ${least}, the IP header, with headerIncluded`, bytes);
     }
   }
 
-  #envelope(options: RawSendOptions): Envelope {
-    const extras = { segmentSize: 0, ...checkIpOptions(options, this.#checked.version) };
+  #metadata(options: RawSendOptions): DatagramMetadata {
+    const extras = { segmentSize: 0, ...checkIpOptions(options, this.version) };
     const address = checkText('options.address', options.address);
     if (this.#isConnected) {
       if (address !== undefined) {
         throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
       }
-      return this.#envelopes.with(this.#envelopes.connected(), extras);
+      return this.#destinations.with(this.#destinations.connected(), extras);
     }
     if (address === undefined) throw invalidType('address', 'of type string', address);
-    const envelope = this.#envelopes.to(address, address, 0);
-    if (envelope === undefined) this.#encode('address', address);
-    return this.#envelopes.with(envelope as Envelope, extras);
+    const metadata = this.#destinations.to(address, address, 0);
+    if (metadata === undefined) this.#encodeOrThrow(address);
+    return this.#destinations.with(metadata as DatagramMetadata, extras);
   }
 
   // --- receiving, names, options ------------------------------------------------------------------
@@ -335,7 +305,7 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
   /** @internal */
   describe(slot: number, add: (arrival: Arrival<RawRemoteInfo>) => void): void {
     const { words } = this.core;
-    const peer = this.#peers.of(slot);
+    const peer = this.peerOf(slot);
     if (peer === undefined) return;
     const rinfo: RawRemoteInfo = {
       address: peer.address,
@@ -347,23 +317,30 @@ export class RawSocket extends DatagramSocket<RawRemoteInfo> {
   }
 
   address(): { address: string; family: string } {
-    this.core.checkRunning();
-    const name = this.core.withPort((native, port) => native.localName(port));
-    if (typeof name === 'number') throw systemError(name, 'getsockname');
-    const decoded = decodeAddress(name, this.core.native.kernel, this.#names);
-    return { address: decoded?.address ?? '', family: decoded?.family ?? '' };
+    const { address, family } = this.nameOf('getsockname', (native, port) =>
+      native.localName(port),
+    );
+    return { address, family };
   }
 
   setTTL(ttl: unknown): number {
     const hops = integer('ttl', ttl, 1, 255);
-    const { SOL_IP, SOL_IPV6, IP_TTL, IPV6_UNICAST_HOPS } = this.core.native.kernel;
-    if (this.#checked.version === 4) this.core.setOption('setTTL', SOL_IP, IP_TTL, hops);
-    else this.core.setOption('setTTL', SOL_IPV6, IPV6_UNICAST_HOPS, hops);
+    const { IP_TTL, IPV6_UNICAST_HOPS } = this.core.native.kernel;
+    this.setByVersion('setTTL', IP_TTL, IPV6_UNICAST_HOPS, hops);
     return hops;
   }
+}
 
-  setBroadcast(on: unknown): void {
-    const { SOL_SOCKET, SO_BROADCAST } = this.core.native.kernel;
-    this.core.setOption('setBroadcast', SOL_SOCKET, SO_BROADCAST, on ? 1 : 0);
-  }
+/**
+ * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no zero copy for raw sockets
+ * (SO_ZEROCOPY answers EOPNOTSUPP): the engine is `copy` then, and `zeroCopy.reason` says
+ * 'kernel-unsupported'.
+ * Throws: EPERM without the capability, ERR_ZC_UNAVAILABLE without the addon, ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE, system errors.
+ */
+export function createRawSocket(
+  options: RawSocketOptions,
+  onMessage?: RawMessageListener,
+): ZeroCopyRawSocket {
+  return new RawSocket(options, requireReactor('Raw sockets'), onMessage) as ZeroCopyRawSocket;
 }

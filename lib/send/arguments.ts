@@ -1,6 +1,6 @@
-// What send() accepts, on every kind of socket.
+// Checks of what programs pass, for every kind of socket. Each throws ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE.
 import { isUint8Array } from 'node:util/types';
-import { invalidType } from '../errors.js';
+import { invalidType, outOfRange } from '../errors.js';
 import { rejectDetached } from '../memory/detached.js';
 
 export interface SendArguments {
@@ -20,14 +20,9 @@ export function checkSend(data: unknown, options: unknown): SendArguments {
     rejectDetached(item);
     bytes += item.length;
   }
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw invalidType('options', 'an object', options);
-  }
-  const signal = (options as { signal?: AbortSignal } | undefined)?.signal;
-  if (signal !== undefined && !isAbortSignal(signal)) {
-    throw invalidType('options.signal', 'an AbortSignal', signal);
-  }
-  return { list, bytes, signal };
+  if (options === undefined) return { list, bytes, signal: undefined };
+  const { signal } = optionsObject(options) as { signal?: unknown };
+  return { list, bytes, signal: checkSignal(signal) };
 }
 
 /** Whether `value` is an AbortSignal, of whatever realm: as Node's own check. */
@@ -41,4 +36,47 @@ export function abortError(signal: AbortSignal): Error {
     name: 'AbortError',
     code: 'ABORT_ERR',
   });
+}
+
+export function integer(name: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw outOfRange(name, `an integer >= ${least} and <= ${most}`, value);
+  }
+  return value;
+}
+
+/** An option that is off where it is absent. */
+export function flag(name: string, value: unknown): boolean {
+  if (value === undefined) return false;
+  if (typeof value !== 'boolean') throw invalidType(name, 'a boolean', value);
+  return value;
+}
+
+export function checkText(name: string, value: unknown): string | undefined {
+  if (value === undefined || typeof value === 'string') return value;
+  throw invalidType(name, 'of type string', value);
+}
+
+export function checkSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || isAbortSignal(signal)) return signal;
+  throw invalidType('options.signal', 'an instance of AbortSignal', signal);
+}
+
+export function optionsObject(value: unknown, name = 'options'): object {
+  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
+  return value;
+}
+
+export function oneOf<const T extends string>(
+  name: string,
+  value: unknown,
+  allowed: readonly T[],
+  or = '',
+): T {
+  if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
+    return value as T;
+  const list = allowed.map((item) => `'${item}'`).join(', ');
+  if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, `'${value}'`);
+  throw invalidType(name, `one of ${list}${or}`, value);
 }

@@ -2,6 +2,7 @@
 import { isAllowed } from '../memory/allowed-memory.js';
 import { BufferPool } from '../memory/buffer-pool.js';
 import { invalidType, outOfRange } from '../errors.js';
+import { oneOf } from './arguments.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
 import type { MutationVerdict } from '../memory/mutation.js';
@@ -107,20 +108,6 @@ export interface ResolvedOptions {
   readonly maxStagedBytes: number;
   /** Where small chunks are staged. */
   readonly staging: StagingArea;
-}
-
-/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-export function oneOf<const T extends string>(
-  name: string,
-  value: unknown,
-  allowed: readonly T[],
-  or = '',
-): T {
-  if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
-    return value as T;
-  const list = allowed.map((item) => `'${item}'`).join(', ');
-  if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, `'${value}'`);
-  throw invalidType(name, `one of ${list}${or}`, value);
 }
 
 function size(name: string, value: unknown, unit: string): number {

@@ -4,11 +4,11 @@ import { BlockList } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
-import { integer } from '../datagram/options.js';
-import { optionsObject, outOfBounds } from '../datagram/socket.js';
+import { integer, optionsObject, checkText } from '../send/arguments.js';
+
 import { rejectDetached } from '../memory/detached.js';
 import { invalidType, nodeError, outOfRange } from '../errors.js';
-import { checkIpOptions, checkText, type CheckedIpOptions } from '../datagram/ip-options.js';
+import { checkIpOptions, type CheckedIpOptions } from '../datagram/metadata.js';
 import type { UdpSendOptions } from './types.js';
 
 /** The largest payload of a UDP datagram over IPv4. */
@@ -85,6 +85,13 @@ function slice(buffer: unknown, offset: unknown, length: unknown): Uint8Array {
   if (from > bytes.byteLength) throw outOfBounds('offset');
   if (from + count > bytes.byteLength) throw outOfBounds('length');
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, count);
+}
+
+/** As Node's own for a send with a buffer and a range outside of it. */
+function outOfBounds(name: string): Error {
+  return Object.assign(new RangeError(`"${name}" is outside of buffer bounds`), {
+    code: 'ERR_BUFFER_OUT_OF_BOUNDS',
+  });
 }
 
 /** Reads node:dgram's signatures. Throws: as node:dgram does. */

@@ -9,12 +9,12 @@ import { CopyingSource } from './copying-source.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/arguments.js';
 import { type Arrival, DatagramIterator } from '../datagram/receive.js';
 import { sendContext, type SendCallback } from '../datagram/job.js';
-import { flag, resolveDatagramOptions } from '../datagram/options.js';
+import { resolveDatagramOptions } from '../datagram/options.js';
+import { flag, abortError } from '../send/arguments.js';
 import type { DatagramControl } from '../datagram/socket.js';
 import * as errors from '../errors.js';
 import type { Missing } from '../native/loader.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
-import { abortError } from '../send/arguments.js';
 import * as udpArguments from './arguments.js';
 import type * as udp from './types.js';
 

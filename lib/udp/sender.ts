@@ -7,12 +7,18 @@ import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { DatagramCore } from '../datagram/core.js';
 import { pinning, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
-import type { Envelope } from '../datagram/metadata.js';
+import { type DatagramMetadata, Destinations } from '../datagram/metadata.js';
 import { addressError, ipBlocked, nodeError } from '../errors.js';
 import { pinAllUntil } from '../memory/pool-pins.js';
 import type { SendReport } from '../observe/report.js';
 import { abortError } from '../send/arguments.js';
-import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/arguments.js';
+import {
+  bytesOf,
+  checkItems,
+  groupItems,
+  joinExcess,
+  type DatagramItem,
+} from '../datagram/arguments.js';
 import {
   checkPort,
   checkSegments,
@@ -21,7 +27,6 @@ import {
   sendArguments,
   type CheckedSendOptions,
 } from './arguments.js';
-import { IpEnvelopes } from '../datagram/ip-metadata.js';
 import { callbackPart, promisePart, type CorkedPart } from './cork.js';
 import type { UdpRemoteInfo, UdpSendOptions } from './types.js';
 
@@ -69,7 +74,7 @@ export class UdpSender {
   readonly #core: DatagramCore<UdpRemoteInfo>;
   readonly #version: 4 | 6;
   readonly #routing: UdpRouting;
-  readonly #envelopes: IpEnvelopes;
+  readonly #destinations: Destinations;
   readonly #blockList: BlockList | undefined;
 
   constructor(
@@ -81,13 +86,13 @@ export class UdpSender {
     this.#core = core;
     this.#version = version;
     this.#routing = routing;
-    this.#envelopes = new IpEnvelopes(version, core.native);
+    this.#destinations = new Destinations(version, core.native);
     this.#blockList = blockList;
   }
 
   /** The socket was connected to the sockaddr `name`. */
   connectedTo(name: Uint8Array): void {
-    this.#envelopes.connectedTo(name);
+    this.#destinations.connectedTo(name);
   }
 
   /** node:dgram's signatures. Throws: as node:dgram does. */
@@ -107,15 +112,15 @@ export class UdpSender {
       return;
     }
     if (connected) {
-      this.#submit(payloads, bytes, this.#envelopes.connected(), callback, resource);
+      this.#submit(payloads, bytes, this.#destinations.connected(), callback, resource);
       return;
     }
     let kept = payloads;
     let isRouted = false;
     try {
-      this.#route(address, port, (error, envelope) => {
+      this.#route(address, port, (error, metadata) => {
         isRouted = true;
-        if (envelope !== undefined) this.#submit(kept, bytes, envelope, callback, resource);
+        if (metadata !== undefined) this.#submit(kept, bytes, metadata, callback, resource);
         else this.#fail(error as Error, callback, resource);
       });
     } catch (thrown) {
@@ -221,42 +226,34 @@ export class UdpSender {
     if (!this.#routing.isConnected) checkPort(options.port, 1);
   }
 
-  // Runs of plain buffers become one plan; what has options of its own or is segmented stands alone.
   #plan(
     datagrams: readonly DatagramItem<UdpSendOptions>[],
     common: CheckedSendOptions,
     given: UdpSendOptions,
   ): Plan[] {
-    const plans: Plan[] = [];
-    let run: (Plan & { lengths: number[] }) | undefined;
-    for (const datagram of datagrams) {
-      if (isUint8Array(datagram) && common.segmentSize === 0) {
-        if (run === undefined) {
-          run = { payloads: [], bytes: 0, lengths: [], options: common };
-          plans.push(run);
-        }
-        run.payloads.push(datagram);
-        run.bytes += datagram.length;
-        run.lengths.push(datagram.length);
-        continue;
-      }
-      run = undefined;
-      const own = isUint8Array(datagram) ? { data: datagram } : datagram;
-      const { data, ...rest } = own;
-      const options = this.#checkOptions({ ...given, ...rest, signal: undefined });
-      const payloads = [...payloadsOf(data)];
-      const bytes = bytesOf(payloads);
-      checkSegments(bytes, options.segmentSize);
-      plans.push({ payloads, bytes, lengths: undefined, options });
-    }
-    return plans;
+    // What is segmented stands alone.
+    const isCut = common.segmentSize > 0;
+    const items = isCut
+      ? datagrams.map((item) => (isUint8Array(item) ? { data: item } : item))
+      : datagrams;
+    return groupItems<UdpSendOptions, Plan>(
+      items,
+      (_item, run) => run ?? { payloads: [], bytes: 0, lengths: [], options: common },
+      ({ data, ...own }) => {
+        const options = this.#checkOptions({ ...given, ...own, signal: undefined });
+        const payloads = [...payloadsOf(data)];
+        const bytes = bytesOf(payloads);
+        checkSegments(bytes, options.segmentSize);
+        return { payloads, bytes, lengths: undefined, options };
+      },
+    );
   }
 
   #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
     // What was corked before connect() has a destination of its own.
     const isPlain = plans.every(({ options }) => options.port === undefined);
     if (isPlain && this.#routing.isConnected && this.#routing.isBound) {
-      const connected = this.#envelopes.connected();
+      const connected = this.#destinations.connected();
       return this.#core.report(
         plans.map((plan) => this.#group(plan, connected)),
         signal,
@@ -274,10 +271,10 @@ export class UdpSender {
       if (left === 0) send();
       plans.forEach((plan, index) => {
         const { address, port } = plan.options;
-        this.#route(address, port ?? 0, (error, envelope) => {
+        this.#route(address, port ?? 0, (error, metadata) => {
           if (this.#core.isClosed) failure ??= error ?? notRunning();
-          else if (envelope === undefined) failure ??= error as Error;
-          else groups[index] = this.#group(plan, envelope);
+          else if (metadata === undefined) failure ??= error as Error;
+          else groups[index] = this.#group(plan, metadata);
           if (--left === 0) send();
         });
       });
@@ -302,28 +299,28 @@ export class UdpSender {
     throw Object.assign(failure, { sentDatagrams });
   }
 
-  #group({ payloads, bytes, lengths, options }: Plan, destination: Envelope): JobGroup {
-    const envelope = this.#envelopes.with(destination, options);
-    return { payloads, bytes, lengths, envelope, prefix: undefined };
+  #group({ payloads, bytes, lengths, options }: Plan, destination: DatagramMetadata): JobGroup {
+    const metadata = this.#destinations.with(destination, options);
+    return { payloads, bytes, lengths, metadata, prefix: undefined };
   }
 
-  // Finds the envelope of a destination, when the socket is bound and the host name resolved.
+  // Finds the metadata of a destination, when the socket is bound and the host name resolved.
   #route(
     host: string | undefined,
     port: number,
-    done: (error: Error | undefined, envelope?: Envelope) => void,
+    done: (error: Error | undefined, metadata?: DatagramMetadata) => void,
   ): void {
     const routing = this.#routing;
     const find = (): void => {
-      if (port === 0 && routing.isConnected) return done(undefined, this.#envelopes.connected());
+      if (port === 0 && routing.isConnected) return done(undefined, this.#destinations.connected());
       routing.resolve(host ?? '', (error, ip) => {
         if (error !== null) return done(error);
         if (this.#blockList?.check(ip, this.#version === 4 ? 'ipv4' : 'ipv6') === true) {
           return done(ipBlocked(ip));
         }
-        const envelope = this.#envelopes.to(ip, host, port);
-        if (envelope === undefined) done(addressError(-EINVAL, 'send', host, port));
-        else done(undefined, envelope);
+        const metadata = this.#destinations.to(ip, host, port);
+        if (metadata === undefined) done(addressError(-EINVAL, 'send', host, port));
+        else done(undefined, metadata);
       });
     };
     if (routing.isBound) find();
@@ -338,7 +335,7 @@ export class UdpSender {
   #submit(
     payloads: readonly Uint8Array[],
     bytes: number,
-    envelope: Envelope,
+    metadata: DatagramMetadata,
     callback: SendCallback | undefined,
     resource: AsyncResource | undefined,
   ): void {
@@ -350,7 +347,7 @@ export class UdpSender {
       payloads,
       bytes,
       lengths: undefined,
-      envelope,
+      metadata,
       prefix: undefined,
       callback,
       resource,

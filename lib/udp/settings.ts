@@ -1,27 +1,33 @@
-// What a UDP socket can be asked and told beside datagrams: names, options, multicast. Errors are those
-// of node:dgram, which come from libuv (src/unix/udp.c).
-import type { AddressInfo } from 'node:net';
+// What a UDP socket can be asked and told beside datagrams: names, hops, multicast. Errors are those of node:dgram,
+// which come from libuv (src/unix/udp.c).
+import { isIP, type AddressInfo } from 'node:net';
 import { constants } from 'node:os';
-import type { Native } from '../native/binding.js';
-import type { DatagramCore } from '../datagram/core.js';
-import { DatagramSocket } from '../datagram/socket.js';
+import { IpSocket } from '../datagram/ip-socket.js';
 import { invalidType, nodeError, systemError } from '../errors.js';
-import { decodeAddress, type InterfaceNames } from '../native/sockaddr.js';
-import * as multicast from './multicast.js';
+import type { Native } from '../native/binding.js';
+import {
+  addressBytes,
+  encodeAddress,
+  groupSource,
+  interfaceNames,
+  ipMembership,
+  ipv6Membership,
+  uint32,
+} from '../native/sockaddr.js';
 import type { UdpRemoteInfo } from './types.js';
 
 const { EBADF, EINVAL } = constants.errno;
+const ANY = Buffer.alloc(4);
 
-export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
-  protected abstract override readonly core: DatagramCore<UdpRemoteInfo>;
-  protected abstract readonly version: 4 | 6;
-  protected abstract readonly names: InterfaceNames;
+type Change = 'add' | 'drop';
+
+export abstract class UdpSettings extends IpSocket<UdpRemoteInfo> {
   protected abstract readonly isConnected: boolean;
   /** Binds a socket that is not bound, as joining a group does. */
   protected abstract bindForMembership(): void;
 
   address(): AddressInfo {
-    return this.#name('getsockname', (native, port) => native.localName(port));
+    return this.nameOf('getsockname', (native, port) => native.localName(port));
   }
 
   remoteAddress(): AddressInfo {
@@ -29,20 +35,7 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
     if (!this.isConnected) {
       throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
-    return this.#name('getpeername', (native, port) => native.peerName(port));
-  }
-
-  #name(syscall: string, ask: (native: Native, port: number) => Buffer | number): AddressInfo {
-    this.core.checkRunning();
-    const name = this.core.withPort(ask);
-    if (typeof name === 'number') throw systemError(name, syscall);
-    const decoded = decodeAddress(name, this.core.native.kernel, this.names);
-    return decoded ?? { address: '', family: '', port: 0 };
-  }
-
-  setBroadcast(on: unknown): void {
-    const { SOL_SOCKET, SO_BROADCAST } = this.core.native.kernel;
-    this.core.setOption('setBroadcast', SOL_SOCKET, SO_BROADCAST, on ? 1 : 0);
+    return this.nameOf('getpeername', (native, port) => native.peerName(port));
   }
 
   setTTL(ttl: unknown): number {
@@ -65,21 +58,15 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
     if (typeof ttl !== 'number') throw invalidType('ttl', 'of type number', ttl);
     if (!this.core.isAttached || this.core.isClosed) throw systemError(-EBADF, syscall);
     if (!(ttl >= least && ttl <= 255)) throw systemError(-EINVAL, syscall);
-    this.#setForVersion(syscall, name4, name6, ttl);
+    this.setByVersion(syscall, name4, name6, ttl);
     return ttl;
   }
 
   setMulticastLoopback(on: unknown): unknown {
     const { IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP } = this.core.native.kernel;
     const value = on ? 1 : 0;
-    this.#setForVersion('setMulticastLoopback', IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, value);
+    this.setByVersion('setMulticastLoopback', IP_MULTICAST_LOOP, IPV6_MULTICAST_LOOP, value);
     return on;
-  }
-
-  #setForVersion(syscall: string, name4: number, name6: number, value: number): void {
-    const { SOL_IP, SOL_IPV6 } = this.core.native.kernel;
-    const [level, name] = this.version === 4 ? [SOL_IP, name4] : [SOL_IPV6, name6];
-    this.core.setOption(syscall, level, name, value);
   }
 
   setMulticastInterface(address: unknown): void {
@@ -88,7 +75,7 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
       throw invalidType('interfaceAddress', 'of type string', address);
     }
     this.#check('setMulticastInterface', (native, port) =>
-      multicast.chooseInterface(native, port, this.version, address),
+      chooseInterface(native, port, this.version, address),
     );
   }
 
@@ -100,12 +87,12 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
     this.#changeMembership('drop', group, through);
   }
 
-  #changeMembership(change: multicast.Change, group: string, through: string | undefined): void {
+  #changeMembership(change: Change, group: string, through: string | undefined): void {
     this.core.checkRunning();
     if (!group) throw missingArgument('multicastAddress');
     this.bindForMembership();
     this.#check(`${change}Membership`, (native, port) =>
-      multicast.changeMembership(native, port, change, group, through),
+      changeMembership(native, port, change, group, through),
     );
   }
 
@@ -118,7 +105,7 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
   }
 
   #changeSourceMembership(
-    change: multicast.Change,
+    change: Change,
     source: unknown,
     group: unknown,
     through: string | undefined,
@@ -128,7 +115,7 @@ export abstract class UdpSettings extends DatagramSocket<UdpRemoteInfo> {
     if (typeof group !== 'string') throw invalidType('groupAddress', 'of type string', group);
     this.bindForMembership();
     this.#check(`${change}SourceSpecificMembership`, (native, port) =>
-      multicast.changeSourceMembership(native, port, change, group, source, through),
+      changeSourceMembership(native, port, change, group, source, through),
     );
   }
 
@@ -142,4 +129,82 @@ function missingArgument(name: string): Error {
   return Object.assign(new TypeError(`The "${name}" argument must be specified`), {
     code: 'ERR_MISSING_ARGS',
   });
+}
+
+/** Joins or leaves a group. @returns 0, or -errno */
+function changeMembership(
+  native: Native,
+  port: number,
+  change: Change,
+  group: string,
+  through: string | undefined,
+): number {
+  const { kernel } = native;
+  const bytes = addressBytes(group);
+  if (bytes === undefined) return -EINVAL;
+  if (bytes.length === 4) {
+    const local = through === undefined ? ANY : addressBytes(through);
+    if (local?.length !== 4) return -EINVAL;
+    const name = change === 'add' ? kernel.IP_ADD_MEMBERSHIP : kernel.IP_DROP_MEMBERSHIP;
+    return native.setOption(port, kernel.SOL_IP, name, ipMembership(bytes, local));
+  }
+  const scope = scopeFrom(native, through);
+  if (scope === undefined) return -EINVAL;
+  const name = change === 'add' ? kernel.IPV6_ADD_MEMBERSHIP : kernel.IPV6_DROP_MEMBERSHIP;
+  return native.setOption(port, kernel.SOL_IPV6, name, ipv6Membership(bytes, scope));
+}
+
+// libuv reads an interface from the zone of an IPv6 address, such as `::%eth0`. A zone that names none
+// stands for none, also a number (src/uv-common.c:uv_ip6_addr).
+function scopeFrom(native: Native, through: string | undefined): number | undefined {
+  const [host, zone] = (through ?? '::').split(/%(.*)/s);
+  if (isIP(host as string) !== 6) return undefined;
+  return zone === undefined ? 0 : interfaceNames(native).index(zone);
+}
+
+/** Joins or leaves a group for one source. @returns 0, or -errno */
+function changeSourceMembership(
+  native: Native,
+  port: number,
+  change: Change,
+  group: string,
+  source: string,
+  through: string | undefined,
+): number {
+  const { kernel } = native;
+  const groupBytes = addressBytes(group);
+  const sourceBytes = addressBytes(source);
+  if (groupBytes === undefined || sourceBytes?.length !== groupBytes.length) return -EINVAL;
+  if (groupBytes.length === 4) {
+    const local = through === undefined ? ANY : addressBytes(through);
+    if (local?.length !== 4) return -EINVAL;
+    const name =
+      change === 'add' ? kernel.IP_ADD_SOURCE_MEMBERSHIP : kernel.IP_DROP_SOURCE_MEMBERSHIP;
+    return native.setOption(
+      port,
+      kernel.SOL_IP,
+      name,
+      ipMembership(groupBytes, local, sourceBytes),
+    );
+  }
+  const names = interfaceNames(native);
+  const scope = scopeFrom(native, through);
+  const groupName = encodeAddress(group, 0, 6, kernel, names);
+  const sourceName = encodeAddress(source, 0, 6, kernel, names);
+  if (scope === undefined || groupName === undefined || sourceName === undefined) return -EINVAL;
+  const name = change === 'add' ? kernel.MCAST_JOIN_SOURCE_GROUP : kernel.MCAST_LEAVE_SOURCE_GROUP;
+  return native.setOption(port, kernel.SOL_IPV6, name, groupSource(scope, groupName, sourceName));
+}
+
+/** Chooses the interface that multicast goes out by. @returns 0, or -errno */
+function chooseInterface(native: Native, port: number, version: 4 | 6, through: string): number {
+  const { kernel } = native;
+  if (version === 4) {
+    const bytes = addressBytes(through);
+    if (bytes?.length !== 4) return -EINVAL;
+    return native.setOption(port, kernel.SOL_IP, kernel.IP_MULTICAST_IF, bytes);
+  }
+  const scope = scopeFrom(native, through);
+  if (scope === undefined) return -EINVAL;
+  return native.setOption(port, kernel.SOL_IPV6, kernel.IPV6_MULTICAST_IF, uint32(scope));
 }

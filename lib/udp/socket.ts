@@ -5,19 +5,13 @@ import dns from 'node:dns';
 import { isIP } from 'node:net';
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
-import { addPacketInfo, type Arrival, PeerNames } from '../datagram/receive.js';
-import { DatagramCore, interfaceNames } from '../datagram/core.js';
-import { flag, resolveDatagramOptions } from '../datagram/options.js';
+import { addPacketInfo, type Arrival } from '../datagram/receive.js';
+import { resolveDatagramOptions } from '../datagram/options.js';
+import { flag } from '../send/arguments.js';
 import { addressError, invalidType, ipBlocked, nodeError, systemError } from '../errors.js';
 import { bindErrorEvent } from '../node/internals.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import {
-  decodeAddress,
-  encodeAddress,
-  type InterfaceNames,
-  type SocketAddress,
-} from '../native/sockaddr.js';
 import { checkBlockList, checkPort, invalidDescriptor } from './arguments.js';
 import { UdpSettings } from './settings.js';
 import { UdpSender, type UdpRouting } from './sender.js';
@@ -37,13 +31,9 @@ type Lookup = NonNullable<UdpSocketOptions['lookup']>;
 
 export class UdpSocket extends UdpSettings implements UdpRouting {
   readonly type: 'udp4' | 'udp6';
-  protected readonly core: DatagramCore<UdpRemoteInfo>;
-  protected readonly version: 4 | 6;
   readonly #options: UdpSocketOptions;
   readonly #lookup: Lookup | undefined;
   readonly #sender: UdpSender;
-  protected readonly names: InterfaceNames;
-  readonly #peers: PeerNames<SocketAddress>;
   #bindState: BindState = 'unbound';
   #connectState: ConnectState = 'disconnected';
   /** What waits for bind() to be done. */
@@ -52,22 +42,13 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   #boundByMembership = false;
 
   constructor(options: UdpSocketOptions, reactor: Reactor, onMessage?: UdpMessageListener) {
-    super();
+    checkFlags(options);
+    const version = options.type === 'udp4' ? 4 : 6;
+    super(version, resolveDatagramOptions('udp', options), reactor);
     this.type = options.type;
-    this.version = options.type === 'udp4' ? 4 : 6;
     this.#options = options;
     this.#lookup = options.lookup;
-    flag('options.packetInfo', options.packetInfo);
-    flag('options.receiveTos', options.receiveTos);
-    if (options.gro !== 'whole') flag('options.gro', options.gro);
-    checkBlockList('options.receiveBlockList', options.receiveBlockList);
-    checkBlockList('options.sendBlockList', options.sendBlockList);
-    this.core = new DatagramCore(this, reactor, resolveDatagramOptions('udp', options), undefined);
-    this.#sender = new UdpSender(this.core, this.version, this, options.sendBlockList);
-    this.names = interfaceNames(reactor.native);
-    this.#peers = new PeerNames(this.core.words, (name) =>
-      decodeAddress(name, reactor.native.kernel, this.names),
-    );
+    this.#sender = new UdpSender(this.core, version, this, options.sendBlockList);
     if (typeof onMessage === 'function') this.on('message', onMessage);
     if (created.hasSubscribers) created.publish({ socket: this });
   }
@@ -129,8 +110,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   }
 
   #bindDescriptor(ip: string, port: number): number {
-    const { kernel } = this.core.native;
-    const name = encodeAddress(ip, port, this.version, kernel, this.names);
+    const name = this.encode(ip, port);
     if (name === undefined) return -EINVAL;
     try {
       if (!this.core.isAttached) this.#open();
@@ -239,7 +219,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       error = ipBlocked(ip);
     }
     if (error === null) {
-      const name = encodeAddress(ip, port, this.version, this.core.native.kernel, this.names);
+      const name = this.encode(ip, port);
       const failed =
         name === undefined
           ? -EINVAL
@@ -266,10 +246,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     }
     this.#sender.sendCorked();
-    this.core.engine.flush();
-    // AF_UNSPEC is 0.
-    const failed = this.core.withPort((native, port) => native.connect(port, Buffer.alloc(16)));
-    if (failed < 0) throw systemError(failed, 'connect');
+    this.dissolve();
     this.#connectState = 'disconnected';
     this.core.routes.forget();
   }
@@ -354,7 +331,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   /** @internal */
   describe(slot: number, add: (arrival: Arrival<UdpRemoteInfo>) => void): void {
     const { words } = this.core;
-    const peer = this.#peers.of(slot);
+    const peer = this.peerOf(slot);
     if (peer === undefined) return;
     const { address, family, port } = peer;
     if (this.#options.receiveBlockList?.check(address, family === 'IPv4' ? 'ipv4' : 'ipv6')) return;
@@ -387,4 +364,12 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (failed < 0) throw systemError(failed, 'addMembership');
     this.#boundByMembership = true;
   }
+}
+
+function checkFlags(options: UdpSocketOptions): void {
+  flag('options.packetInfo', options.packetInfo);
+  flag('options.receiveTos', options.receiveTos);
+  if (options.gro !== 'whole') flag('options.gro', options.gro);
+  checkBlockList('options.receiveBlockList', options.receiveBlockList);
+  checkBlockList('options.sendBlockList', options.sendBlockList);
 }

@@ -1,11 +1,7 @@
 // struct virtio_net_hdr: what is written for a frame is read back, and any header of a peer's is read.
 import assert from 'node:assert/strict';
 import type { Offload } from '../../lib/packet/headers';
-import {
-  readVirtioHeader,
-  VIRTIO_HEADER_BYTES,
-  VirtioHeaders,
-} from '../../lib/packet/virtio-header';
+import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from '../../lib/packet/offload';
 import { eachLife, LIVES_TIMEOUT_MS, randomBytes } from '../helpers/lives';
 import { between } from '../helpers/prng';
 

@@ -1,6 +1,6 @@
 // Where a VLAN tag goes back into a received frame.
 import assert from 'node:assert/strict';
-import { withTag } from '../../lib/packet/vlan-tag';
+import { withTag } from '../../lib/packet/offload';
 
 const TAG = 0x88a80fff;
 const TAG_BYTES = [0x88, 0xa8, 0x0f, 0xff];

@@ -1,12 +1,11 @@
-// struct virtio_net_hdr, which PACKET_VNET_HDR puts before every frame: what a device is to do to it.
+// What the kernel tells beside a frame: struct virtio_net_hdr, which PACKET_VNET_HDR puts before it and which says
+// what a device is to do to it, and the VLAN tag that was in it.
 // Source: include/uapi/linux/virtio_net.h; in the machine's byte order (net/packet/af_packet.c:vio_le).
 import { endianness } from 'node:os';
 import type { KernelConstants } from '../native/binding-constants.js';
-import { integer } from '../datagram/options.js';
+import { integer, oneOf, optionsObject } from '../send/arguments.js';
 import { outOfRange } from '../errors.js';
 import type { Offload } from './headers.js';
-import { optionsObject } from '../datagram/socket.js';
-import { oneOf } from '../send/options.js';
 
 export const VIRTIO_HEADER_BYTES = 10;
 
@@ -117,5 +116,35 @@ export function readVirtioHeader(from: Buffer, numbers: Numbers): Offload | unde
     segmentSize: field(1),
     checksumStart: field(2),
     checksumOffset: field(3),
+  };
+}
+
+// The VLAN tag of a received frame, which the kernel tells beside it (PACKET_AUXDATA) and does not leave in
+// it (net/core/dev.c:__netif_receive_skb_core): it goes back to where it was, as libpcap does.
+
+export const VLAN_TAG_BYTES = 4;
+/** Both link addresses, behind which the tag stands. */
+const ADDRESS_BYTES = 12;
+
+/**
+ * A copy of `frame` with its tag; the frame itself where a filter cut it off before the place of the tag.
+ * @param tag its ethertype << 16 | TCI
+ */
+export function withTag(frame: Buffer, tag: number): Buffer {
+  if (frame.length < ADDRESS_BYTES) return frame;
+  const tagged = Buffer.allocUnsafeSlow(frame.length + VLAN_TAG_BYTES);
+  frame.copy(tagged, 0, 0, ADDRESS_BYTES);
+  tagged.writeUInt32BE(tag, ADDRESS_BYTES);
+  frame.copy(tagged, ADDRESS_BYTES + VLAN_TAG_BYTES, ADDRESS_BYTES);
+  return tagged;
+}
+
+/** An offload of a frame into which a tag was put: everything that it speaks of stands behind that. */
+export function behindTag(offload: Offload): Offload {
+  const { headerLength, checksumStart } = offload;
+  return {
+    ...offload,
+    headerLength: headerLength > 0 ? headerLength + VLAN_TAG_BYTES : 0,
+    checksumStart: checksumStart > 0 ? checksumStart + VLAN_TAG_BYTES : 0,
   };
 }
