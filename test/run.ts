@@ -99,10 +99,24 @@ function printEnd(outcomes: readonly Outcome[], seconds: number): number {
   // As mocha prints the tests of a run.
   const tests = failures.map(({ titlePath, err }) => ({ titlePath: () => titlePath, err }));
   if (tests.length > 0) Mocha.reporters.Base.list(tests as unknown as Mocha.Test[]);
-  for (const title of skipped) console.log(`skipped: ${title}`);
+  printSkipped(skipped);
   const counts = `${passed} passed, ${failures.length} failed, ${skipped.length} skipped`;
   console.log(`${counts}, in ${Math.round(seconds)} s`);
   return failures.length;
+}
+
+// Often the same is wanting: then it is said once.
+function printSkipped(titles: readonly string[]): void {
+  const byReason = new Map<string, string[]>();
+  for (const title of titles) {
+    const [what = '', reason = title] = title.split(/ skipped: (.*)/s);
+    byReason.set(reason, [...(byReason.get(reason) ?? []), what]);
+  }
+  for (const [reason, [first = '', ...others]] of byReason) {
+    if (others.length === 0)
+      console.log(`skipped: ${first === reason ? '' : `${first}: `}${reason}`);
+    else console.log(`skipped: ${reason} (${others.length + 1} suites, such as: ${first})`);
+  }
 }
 
 function runTier(tier: Tier, chosen: Chosen): number {

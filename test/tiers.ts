@@ -52,6 +52,7 @@ export const REST: Reasons = {
 /** Run after all others, one at a time. */
 export const ALONE: Reasons = {
   'process/loop': 'measures the CPU that an idle event loop uses',
+  'rig/capture': 'zero copy pauses and resumes within seconds',
   'rig/enobufs': 'RLIMIT_MEMLOCK counts what all processes of a user have pinned',
   'rig/io-uring-latency': 'bounds what a stream has pinned at any moment',
   'rig/soak': 'loads the machine by itself',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Outcome } from '../scenarios/http-scenarios';
 import type { Body, ClientArgument } from '../scenarios/http-client';
-import { BODY_BYTES, expectedNotes } from '../helpers/http-answers';
+import { BODY_BYTES, expectedNotes } from '../scenarios/http-answers';
 import { loopback } from '../helpers/places';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';

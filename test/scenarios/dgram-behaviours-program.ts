@@ -2,7 +2,7 @@
 // is started: another Node, another environment. Writes one line for each, {scenario, failure}, then
 // {version}.
 import assert from 'node:assert/strict';
-import { NODES_OWN, OURS, scenariosOf, story } from '../helpers/dgram-behaviours';
+import { NODES_OWN, OURS, scenariosOf, story } from './dgram-behaviours';
 import { presentFamilies } from '../helpers/dgram-behaviours-kit';
 
 /** A line of this program. */

@@ -1,10 +1,10 @@
 // Runs the http scenarios one after another, under whichever Node it is started with. Writes
 // {scenario, failure} for each, then {version}.
-import { behaviours } from '../helpers/http-behaviours';
-import { bodies } from '../helpers/http-bodies';
-import { earlyAnswers } from '../helpers/http-early-answers';
-import { ends } from '../helpers/http-ends';
-import { pieces } from '../helpers/http-pieces';
+import { behaviours } from './http-behaviours';
+import { bodies } from './http-bodies';
+import { earlyAnswers } from './http-early-answers';
+import { ends } from './http-ends';
+import { pieces } from './http-pieces';
 import { print } from '../helpers/program-side';
 
 export interface Outcome {

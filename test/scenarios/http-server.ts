@@ -4,7 +4,7 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { enableZeroCopy } from '../../lib/index';
-import { answer } from '../helpers/http-answers';
+import { answer } from './http-answers';
 import { argument, print } from '../helpers/program-side';
 
 const respond: http.RequestListener = (request, response) => {

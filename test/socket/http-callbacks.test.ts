@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { connect } from '../../lib/index';
-import { answers, BODY_BYTES, expectedNotes } from '../helpers/http-answers';
+import { answers, BODY_BYTES, expectedNotes } from '../scenarios/http-answers';
 import { FORCED, portOf, someTurns, streamBytes } from '../helpers/http-kit';
 import { countWrong, OVERWRITTEN } from '../helpers/keystream';
 import { describePlaces, type Place } from '../helpers/places';

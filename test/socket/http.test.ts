@@ -1,9 +1,9 @@
 // http servers upgraded by one line, on real sockets.
-import { behaviours } from '../helpers/http-behaviours';
-import { bodies } from '../helpers/http-bodies';
-import { earlyAnswers } from '../helpers/http-early-answers';
-import { pieces } from '../helpers/http-pieces';
-import { ends } from '../helpers/http-ends';
+import { behaviours } from '../scenarios/http-behaviours';
+import { bodies } from '../scenarios/http-bodies';
+import { earlyAnswers } from '../scenarios/http-early-answers';
+import { pieces } from '../scenarios/http-pieces';
+import { ends } from '../scenarios/http-ends';
 
 describe('an upgraded http server', () => {
   for (const { title, run } of [...bodies, ...behaviours, ...ends, ...earlyAnswers, ...pieces])

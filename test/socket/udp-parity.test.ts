@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { NODES_OWN, OURS, scenariosOf, story } from '../helpers/dgram-behaviours';
+import { NODES_OWN, OURS, scenariosOf, story } from '../scenarios/dgram-behaviours';
 import { type DgramScenario, type Family, presentFamilies } from '../helpers/dgram-behaviours-kit';
 import type { ParityLine } from '../scenarios/dgram-behaviours-program';
 import { forEachTestNode } from '../helpers/test-nodes';

@@ -16,9 +16,9 @@ import {
   someTurns,
   streamBytes,
   withServer,
-} from './http-kit';
-import { overwriteFree, untilBack } from './pool-pieces';
-import { until } from './until';
+} from '../helpers/http-kit';
+import { overwriteFree, untilBack } from '../helpers/pool-pieces';
+import { until } from '../helpers/until';
 
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 const PIECE_BYTES = 100_000;

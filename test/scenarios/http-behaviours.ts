@@ -19,9 +19,9 @@ import {
   streamBytes,
   withServer,
   zeroCopySends,
-} from './http-kit';
-import { OVERWRITTEN } from './keystream';
-import { until } from './until';
+} from '../helpers/http-kit';
+import { OVERWRITTEN } from '../helpers/keystream';
+import { until } from '../helpers/until';
 
 const MIB = 1024 * 1024;
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';

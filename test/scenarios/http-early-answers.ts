@@ -13,8 +13,8 @@ import {
   type Served,
   streamBytes,
   withServer,
-} from './http-kit';
-import { until } from './until';
+} from '../helpers/http-kit';
+import { until } from '../helpers/until';
 
 interface Early {
   readonly bodyBytes: number;

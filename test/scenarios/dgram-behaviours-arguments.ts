@@ -8,8 +8,8 @@ import {
   loose,
   outcomeOf,
   someTurns,
-} from './dgram-behaviours-kit';
-import { between, seededRandom } from './prng';
+} from '../helpers/dgram-behaviours-kit';
+import { between, seededRandom } from '../helpers/prng';
 
 const NAMES = new Map<unknown, string>();
 

@@ -11,7 +11,7 @@ import {
   silentPort,
   someTurns,
   told,
-} from './dgram-behaviours-kit';
+} from '../helpers/dgram-behaviours-kit';
 
 const BAD_PORTS = [
   undefined,

@@ -9,8 +9,8 @@ import {
   lookupOf,
   someTurns,
   told,
-} from './dgram-behaviours-kit';
-import { uncaughtDuring } from './uncaught';
+} from '../helpers/dgram-behaviours-kit';
+import { uncaughtDuring } from '../helpers/uncaught';
 
 const BYTES = Buffer.from('0123456789abcdef');
 

@@ -11,8 +11,8 @@ import {
   outcomeOf,
   someTurns,
   told,
-} from './dgram-behaviours-kit';
-import { uncaughtDuring } from './uncaught';
+} from '../helpers/dgram-behaviours-kit';
+import { uncaughtDuring } from '../helpers/uncaught';
 
 /** Every way to ask for any free port. */
 function bindings(kit: DgramKit): unknown[][] {

@@ -9,7 +9,7 @@ import {
   lookupOf,
   outcomeOf,
   someTurns,
-} from './dgram-behaviours-kit';
+} from '../helpers/dgram-behaviours-kit';
 
 async function closedDuringLookup(kit: DgramKit): Promise<unknown> {
   const log: string[] = [];

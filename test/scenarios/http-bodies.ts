@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import type net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { isZeroCopy } from '../../lib/index';
 import {
   ask,
   type Flavour,
@@ -16,8 +18,8 @@ import {
   streamBytes,
   withServer,
   zeroCopySends,
-} from './http-kit';
-import { until } from './until';
+} from '../helpers/http-kit';
+import { until } from '../helpers/until';
 
 const MIB = 1024 * 1024;
 const SEQUENTIAL = 200;
@@ -187,6 +189,13 @@ async function pipelined(): Promise<void> {
   );
 }
 
+/** Bytes that went from the page cache to the sockets. */
+function fileBytes(sockets: readonly net.Socket[]): number {
+  let bytes = 0;
+  for (const socket of sockets) if (isZeroCopy(socket)) bytes += socket.zeroCopy.stats.fileBytes;
+  return bytes;
+}
+
 async function pipedFile(): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-'));
   const file = path.join(folder, 'body');
@@ -201,7 +210,9 @@ async function pipedFile(): Promise<void> {
       },
       async ({ port, accepted }) => {
         for (let i = 0; i < 3; i++) assert.ok((await ask({ port })).body.equals(body));
-        assert.ok(zeroCopySends(accepted) > 0, 'pieces of a file go zero-copy');
+        const sent = fileBytes(accepted);
+        // A few pages may be copied.
+        assert.ok(sent >= 2.9 * body.length, `${sent} bytes went from the page cache`);
       },
     );
   } finally {

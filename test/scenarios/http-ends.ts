@@ -17,9 +17,9 @@ import {
   streamBytes,
   withServer,
   zeroCopySends,
-} from './http-kit';
-import { countWrong, OVERWRITTEN } from './keystream';
-import { until } from './until';
+} from '../helpers/http-kit';
+import { countWrong, OVERWRITTEN } from '../helpers/keystream';
+import { until } from '../helpers/until';
 
 const BODY_BYTES = 900_000;
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
