@@ -93,8 +93,8 @@ async function withPatience<T>(wanted: Promise<T>, what: string): Promise<T> {
 
 /** Of every engine that could be tried, one after another. */
 export function trialFindings(trials: readonly Trial[]): Finding[] {
-  const isAnyGood = trials.some(isGood);
-  return trials.map((trial) => trialFinding(trial, isAnyGood));
+  const good = trials.find(isGood)?.engine;
+  return trials.map((trial) => trialFinding(trial, good));
 }
 
 /** The kernel let go of memory that was not copied here. */
@@ -102,16 +102,18 @@ function isGood(trial: Trial): boolean {
   return 'report' in trial && trial.intact && trial.report.copiedBytes === 0;
 }
 
-function trialFinding(trial: Trial, isAnyGood: boolean): Finding {
+function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
   const same = { id: `trial-${trial.engine}`, title: `Trial send by ${trial.engine}` };
   // Where one engine works, the other is missed and no more.
-  const failed: Verdict = isAnyGood ? 'limited' : 'blocked';
+  const failed: Verdict = good === undefined ? 'blocked' : 'limited';
   if ('error' in trial) {
     if (trial.step === 'place') {
       const detail = `No connection could be made inside this process: ${trial.error}.`;
       return { ...same, verdict: 'note', detail, remedy: { command: 'ip link set lo up' } };
     }
-    return { ...same, verdict: failed, detail: `It failed: ${trial.error}.` };
+    // A platform that never says when it lets go of memory would keep callbacks waiting.
+    const remedy = { command: `export MSG_ZEROCOPY_ENGINE=${good ?? 'copy'}` };
+    return { ...same, verdict: failed, detail: `It failed: ${trial.error}.`, remedy };
   }
   const { bytes, zeroCopyBytes, copiedBytes, kernelCopiedBytes, reason } = trial.report;
   if (!trial.intact) {

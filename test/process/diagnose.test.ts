@@ -8,6 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { capabilities, createPacketSocket, diagnose } from '../../lib/index';
 import type { Diagnosis, Finding } from '../../lib/index';
+import { compiled } from '../helpers/compiled';
 import { isolated } from '../helpers/isolated';
 import { refusing } from '../helpers/refuse-io-uring';
 import { until } from '../helpers/until';
@@ -91,6 +92,19 @@ describe('diagnose()', () => {
         /^32768 bytes went .*said that it copied them.*arrived as they were/,
       );
     }
+  });
+
+  it('says of a kernel that takes sends and never notifies that it does, and what helps', async () => {
+    const library = compiled('kernel-faults', ['-shared', '-fPIC', '-ldl']);
+    // Behind what is there: a sanitizer must come first.
+    const preload = `LD_PRELOAD=${process.env['LD_PRELOAD'] ?? ''} ${library}`;
+    const diagnosis = await underPrefix(['env', preload, 'SILENCE_NOTICES=1']);
+    const { verdict, detail, remedy } = finding(diagnosis, 'trial-msg_zerocopy');
+    const other = capabilities().tcp.io_uring.support === 'yes';
+    assert.equal(verdict, other ? 'limited' : 'blocked');
+    assert.equal(detail, 'It failed: the notification of the kernel: nothing within 5 s.');
+    const command = `export MSG_ZEROCOPY_ENGINE=${other ? 'io_uring' : 'copy'}`;
+    assert.deepEqual(remedy, { command });
   });
 
   for (const target of ['127.0.0.1', '::1', '127.8.9.10', '::ffff:127.0.0.1', 'localhost']) {
