@@ -44,6 +44,9 @@ export function watchFilePipes(): void {
 /** Streams that are ours, and go as Node has them go. */
 const leftAlone = new WeakSet<object>();
 
+/** Their first read is waited for. */
+const considered = new WeakSet<object>();
+
 /** Has a stream go as Node has it go. */
 export function leaveAlone(stream: fs.ReadStream): void {
   leftAlone.add(stream);
@@ -60,9 +63,12 @@ function hostOf(target: unknown): FileHost | undefined {
 function consider(stream: fs.ReadStream, target: unknown): void {
   const host = hostOf(target);
   if (host?.takesFiles !== true || leftAlone.has(stream)) return;
+  if (considered.has(stream)) return;
   if (isOwnKind(stream)) return host.leftFile('own-stream');
+  considered.add(stream);
   hide(stream, '_read', function firstRead(this: fs.ReadStream, wanted: number): void {
     restore(this, '_read');
+    considered.delete(this);
     const left = new TakeOver(this, target as Target, host).begin();
     if (left === undefined) return;
     host.leftFile(left);

@@ -6,12 +6,14 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { open } from 'node:fs/promises';
 import http from 'node:http';
+import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/index';
-import { answersOf, exchange, withFiles } from '../helpers/file-kit';
+import { answersOf, exchange, sha256, withFiles } from '../helpers/file-kit';
 import { RawClient, withServer, type Flavour } from '../helpers/http-kit';
+import { makeIdentity } from '../helpers/identity';
 import { until } from '../helpers/until';
 
 const MiB = 1024 * 1024;
@@ -443,6 +445,96 @@ describe('sendFile()', () => {
       assert.equal(files.bytes - before.files.bytes, 100_000);
       assert.equal(totals.files - before.totals.files, 1);
       assert.equal((files.left['no-size'] ?? 0) - (before.files.left['no-size'] ?? 0), 1);
+    }));
+
+  it('over TLS a file is copied into the encryption, and nothing goes in the clear', () =>
+    withFiles(async (folder) => {
+      const { path: name, data } = folder.file(3 * MiB);
+      const identity = makeIdentity();
+      const reports: SendReport[] = [];
+      const server = https.createServer(identity, (_, response) => {
+        void sendFile(response, name).then((report) => reports.push(report));
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as net.AddressInfo;
+      const request = https.get({
+        port,
+        host: '127.0.0.1',
+        rejectUnauthorized: false,
+        agent: false,
+      });
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+      const parts: Buffer[] = [];
+      for await (const part of response) parts.push(part as Buffer);
+      assert.ok(Buffer.concat(parts).equals(data));
+      await until('the report is there', () => reports.length === 1);
+      assert.equal(reports[0]?.reason, 'tls');
+      assert.equal(reports[0]?.zeroCopyBytes, 0);
+      server.close();
+    }));
+
+  it('without the addon files are copied in their place of the stream', () =>
+    withFiles(async (folder) => {
+      const { path: name, data } = folder.file(3 * MiB);
+      const program = `
+        const { sendFile, enableZeroCopy } = require(${JSON.stringify(path.resolve(__dirname, '../../lib'))});
+        const net = require('node:net'), fs = require('node:fs'), crypto = require('node:crypto');
+        const server = net.createServer(async (socket) => {
+          enableZeroCopy(socket);
+          socket.write('begin');
+          const sent = sendFile(socket, ${JSON.stringify(name)});
+          socket.write('between');
+          const { reason, copiedBytes } = await sent;
+          socket.write(JSON.stringify({ reason, copiedBytes }));
+          fs.createReadStream(${JSON.stringify(name)}).pipe(socket);
+        }).listen(0, '127.0.0.1', () => {
+          const hash = crypto.createHash('sha256');
+          net.connect(server.address().port, '127.0.0.1').on('data', (part) => hash.update(part))
+            .on('end', () => { console.log(hash.digest('hex')); server.close(); });
+        });`;
+      const env = { ...process.env, MSG_ZEROCOPY_ADDON: 'off' };
+      const printed = execFileSync(process.execPath, ['-e', program], { env, encoding: 'utf8' });
+      const report = JSON.stringify({ reason: 'addon-unavailable', copiedBytes: data.length });
+      const all = ['begin', data, 'between', report, data].map((part) => Buffer.from(part));
+      assert.equal(printed.trim(), sha256(Buffer.concat(all)));
+    }));
+
+  it('two hundred stalled clients cost next to no memory, and the loop is quiet', () =>
+    withFiles(async (folder) => {
+      const { path: name } = folder.file(12 * MiB);
+      const near: net.Socket[] = [];
+      const server = net.createServer((socket) => {
+        socket.on('error', () => undefined);
+        near.push(socket);
+        sendFile(socket, name).catch(() => undefined);
+      });
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as net.AddressInfo;
+      const before = process.memoryUsage();
+      const far = await Promise.all(
+        Array.from({ length: 200 }, () => RawClient.open(port, 'stalled')),
+      );
+      let last = -1;
+      await until('all are stalled', async () => {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        const bytes = near.reduce((sum, socket) => sum + socket.bytesWritten, 0);
+        const stands = near.length === far.length && bytes > 0 && bytes === last;
+        last = bytes;
+        return stands;
+      });
+      const used = process.cpuUsage();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      const { user, system } = process.cpuUsage(used);
+      assert.ok(user + system < 100_000, `${user + system} us of 300 ms`);
+      const after = process.memoryUsage();
+      assert.ok(
+        after.arrayBuffers + after.external - before.arrayBuffers - before.external < 16 * MiB,
+      );
+      for (const { socket } of far) socket.destroy();
+      for (const socket of near) socket.destroy();
+      server.close();
     }));
 });
 
