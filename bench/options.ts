@@ -9,6 +9,7 @@ export const workloadNames = [
   'tcp-loopback',
   'http',
   'http-latency',
+  'files',
   'mix',
   'tuning',
   'floor-stream',
@@ -50,6 +51,8 @@ export interface Contestant {
   settings?: { engine?: EngineName; threshold?: number };
   /** How a floor sends. */
   floor?: 'msg_zerocopy' | 'io_uring';
+  /** It answers with a file. */
+  file?: 'pipe' | 'sendFile';
   /** Its memory comes from a BufferPool, which the library is given as well. */
   pool?: true;
   /** Why it cannot take part here, and what would change that: shown in its row. */

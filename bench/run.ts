@@ -22,6 +22,7 @@ import { usage } from './usage';
 import { broadcast } from './workloads/broadcast';
 import { floorHttp, floorStream } from './workloads/floor';
 import { memoryGrowth } from './workloads/growth';
+import { files } from './workloads/files';
 import { http } from './workloads/http';
 import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
@@ -41,6 +42,7 @@ const workloads: Record<WorkloadName, Workload> = {
   'tcp-loopback': tcpLoopback,
   http,
   'http-latency': httpLatency,
+  files,
   mix,
   tuning,
   broadcast,

@@ -9,6 +9,7 @@ Workloads (default: tcp http)
   tcp-loopback    the same as tcp-stream on loopback, after the first second
   http            CPU per request of a keep-alive http server under full load
   http-latency    latency of the same server under low load, in an open loop
+  files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile()
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
                   in inverse proportion to it, of one body each or of many; and of single sizes
   tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on
@@ -44,7 +45,7 @@ Options
   --receiver LIST    floor: reads, discards (both)
   --check            exit code 1 when a target is missed by more than a tenth
   --connections LIST tcp-stream: sockets that write in turn, e.g. 1,1000 (one socket alone);
-                     http, mix: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
+                     http, files, mix: of the load generator (8,100); http-latency (8); memory: idle ones (10000)
   --request-rate N   http-latency: requests a second (200)
   --sink NAME        where udp-send, raw and packet send to: ifb (the pure cost of sending) or
                      xdp-drop (a veth that cuts GSO in software) (ifb)

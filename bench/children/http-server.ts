@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Result, ServerOrder, Snapshot } from '../protocol';
 import { Bodies } from './bodies';
+import { fileAnswer } from './files';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
 
@@ -14,6 +15,9 @@ async function main(): Promise<void> {
   const sources = order.parts.map(({ bytes: size, bodies: count }) => ({ size, count }));
   const upgrade = await upgradeFor(order.contestant, ...sources);
   const bodies = new Bodies(order.parts, upgrade.allocate);
+  const { file } = order.contestant;
+  const largest = Math.max(...order.parts.map(({ bytes: size }) => size));
+  const answer = file && (await fileAnswer(largest, file));
   let requests = 0;
   let bytes = 0;
   let onFirstRequest: () => void = () => undefined;
@@ -24,7 +28,8 @@ async function main(): Promise<void> {
     requests++;
     bytes += body.length;
     response.setHeader('Content-Type', 'application/octet-stream');
-    response.end(body);
+    if (answer === undefined) response.end(body);
+    else answer(response);
   });
   upgrade.apply(server);
   server.on('connection', (socket: net.Socket) => upgrade.watch(socket));
