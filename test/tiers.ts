@@ -16,6 +16,7 @@ export const REST: Reasons = {
   'integration/websockets': 'messages of 1 MiB, both ways, by every engine in both places',
   'integration/register': 'every framework and database client in both places',
   'integration/examples': 'runs every example with the addon and without',
+  'integration/telemetry': 'starts programs with and without OpenTelemetry',
   'fuzz/replay': 'compiles the fuzz targets with sanitizers',
   'process/io-uring-exit':
     'starts a process or five workers for each test, and three hundred workers',
@@ -25,6 +26,7 @@ export const REST: Reasons = {
   'process/sharing': 'starts a parent and a child for each test',
   'process/selftest': 'the self-test in every mode',
   'process/io-uring-refused': 'refuses io_uring to a process of its own for each test',
+  'process/gc': 'fills and collects the heap again and again',
   'rig/packet-ring': 'every way to give back frames unsent',
   'rig/packet-offload': 'every offload of frames in both places',
   'rig/packet-refused': 'every frame that cannot be sent',
@@ -33,6 +35,9 @@ export const REST: Reasons = {
   'rig/io-uring-latency': 'streams 4 GiB',
   'rig/routes': 'waits until what a route told is asked for again',
   'rig/soak': 'a short soak',
+  'rig/diagnose': 'spoils a device in every way, and asks the doctor each time',
+  'rig/rig': 'builds rigs and ends their owners in every way',
+  'rig/udp-ends': 'starts a process or a worker for each test',
   'socket/huge-writes': 'writes 19 GiB',
   'socket/io-uring-http': 'a thousand responses for each test',
   'socket/io-uring-load': 'two thousand stalled connections',
@@ -47,13 +52,14 @@ export const REST: Reasons = {
   'socket/descriptors': 'opens as many descriptors as there are',
   'socket/routes': 'waits until what a route told is asked for again',
   'socket/tuned-answers': 'serves until thresholds have moved',
+  'socket/at-once': 'starts a server for each test, and ends it',
+  'socket/mutation': 'starts a process for each test; datagrams show the same',
 };
 
 /** Run after all others, one at a time. */
 export const ALONE: Reasons = {
   'process/loop': 'measures the CPU that an idle event loop uses',
   'rig/capture': 'zero copy pauses and resumes within seconds',
-  'rig/enobufs': 'RLIMIT_MEMLOCK counts what all processes of a user have pinned',
   'rig/io-uring-latency': 'bounds what a stream has pinned at any moment',
   'rig/soak': 'loads the machine by itself',
   'rig/waiting-writers': 'tells writers from streams by the time between their writes',
