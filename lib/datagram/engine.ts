@@ -95,15 +95,16 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   #admits(job: DatagramJob): boolean {
-    // A barrier is behind what is full, not in it.
-    const fits = (): boolean =>
-      this.#queue.size === 0 ||
-      job.count === 0 ||
-      this.#queue.bytes + job.bytes <= this.#host.maxQueuedBytes;
-    if (fits()) return true;
+    if (this.#fits(job)) return true;
     // What only waits for the end of the turn is no backlog.
     if (!this.#waiting) this.flush();
-    return fits();
+    return this.#fits(job);
+  }
+
+  #fits(job: DatagramJob): boolean {
+    const { size, bytes } = this.#queue;
+    // A barrier is behind what is full, not in it.
+    return size === 0 || job.count === 0 || bytes + job.bytes <= this.#host.maxQueuedBytes;
   }
 
   flush(): void {

@@ -313,6 +313,13 @@ export class Destinations {
     return metadata;
   }
 
+  /** The destination of the last datagram, where `address` and `port` name it again and need no look-up. */
+  last(address: string | undefined, port: number): DatagramMetadata | undefined {
+    const isSame =
+      port === this.#lastPort && address === this.#lastIp && address === this.#lastHost;
+    return isSame ? this.#last : undefined;
+  }
+
   /** The socket was connected to the sockaddr `name`. */
   connectedTo(name: Uint8Array): void {
     this.#connected = this.#plainTo(name);

@@ -36,6 +36,8 @@ const { EINVAL } = constants.errno;
 export interface UdpRouting {
   readonly isConnected: boolean;
   readonly isBound: boolean;
+  /** The program resolves names itself, addresses too. */
+  readonly hasLookup: boolean;
   /** Runs `task` when the socket is bound, binding it where nobody did. */
   whenBound(task: () => void, failed: (error: Error) => void): void;
   /** Resolves a host name; where nobody has to be asked, within the call. */
@@ -98,21 +100,23 @@ export class UdpSender {
   /** node:dgram's signatures. Throws: as node:dgram does. */
   send(args: readonly unknown[]): void {
     const connected = this.#routing.isConnected;
-    const { port, address, ...given } = sendArguments(connected, args);
+    const given = sendArguments(connected, args);
+    const { port, address } = given;
     this.#core.checkRunning();
     const waits = given.callback !== undefined;
     const payloads = waits ? this.#handedOver(given.payloads, 'gathered') : given.payloads;
-    const unpin = waits ? pinAllUntil(payloads) : undefined;
-    const callback = given.callback && pinning(payloads, given.callback, unpin);
     const resource = waits ? sendContext() : undefined;
     const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
+    const known = connected ? this.#destinations.connected() : this.#known(address, port);
+    if (known !== undefined && this.#corked === undefined) {
+      this.#submit(payloads, bytes, known, given.callback, resource);
+      return;
+    }
+    const unpin = waits ? pinAllUntil(payloads) : undefined;
+    const callback = given.callback && pinning(payloads, given.callback, unpin);
     if (this.#corked !== undefined) {
       const part = callbackPart(payloads, bytes, callback, resource, this.#core.socket);
       this.#corked.push({ part, to: { address, port: connected ? undefined : port } });
-      return;
-    }
-    if (connected) {
-      this.#submit(payloads, bytes, this.#destinations.connected(), callback, resource);
       return;
     }
     let kept = payloads;
@@ -132,6 +136,13 @@ export class UdpSender {
     if (callback === undefined && !isRouted) {
       kept = payloads.map((payload) => Buffer.from(payload));
     }
+  }
+
+  // Where the last datagram went, for one that needs no look-up and no check of its address.
+  #known(host: string | undefined, port: number): DatagramMetadata | undefined {
+    const { isBound, hasLookup } = this.#routing;
+    if (!isBound || hasLookup || this.#blockList !== undefined) return undefined;
+    return this.#destinations.last(host, port);
   }
 
   /** The signatures that answer a promise. Throws: on bad arguments. */

@@ -172,6 +172,11 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   }
 
   /** @internal */
+  get hasLookup(): boolean {
+    return this.#lookup !== undefined;
+  }
+
+  /** @internal */
   get isConnected(): boolean {
     return this.#connectState === 'connected';
   }
