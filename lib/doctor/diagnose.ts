@@ -11,11 +11,10 @@ import {
 } from './container.js';
 import type { Finding } from './finding.js';
 import { readRingFacts, ringFinding } from './io-uring.js';
-import { limitFindings, readLimitFacts } from './limits.js';
-import { pageFinding, readPageFacts } from './pages.js';
+import { limitFindings, readLimitFacts, pageFinding, readPageFacts } from './limits.js';
 import { readSocketFacts, socketFindings } from './sockets.js';
 import { readTaps, tapFinding } from './taps.js';
-import { parseTarget, type ResolvedTarget, resolveTarget } from './target.js';
+import { parseTarget, type ResolvedTarget, resolveTarget, findWay } from './path.js';
 import {
   connectionFinding,
   type Trial,
@@ -25,7 +24,6 @@ import {
   trySend,
 } from './trial.js';
 import { wayFindings } from './path-findings.js';
-import { findWay } from './path.js';
 
 export type { Finding, Remedy, Verdict } from './finding.js';
 

@@ -9,7 +9,7 @@ import type { SendReport } from '../observe/report.js';
 import { getSubmitRing } from '../native/submit-ring.js';
 import { connect } from '../tcp/enable.js';
 import type { Finding, Verdict } from './finding.js';
-import type { ResolvedTarget } from './target.js';
+import type { ResolvedTarget } from './path.js';
 
 export type TrialEngine = 'msg_zerocopy' | 'io_uring';
 

@@ -59,9 +59,6 @@ export interface KernelConstants {
   readonly SO_SNDBUFFORCE: number;
   readonly SO_BINDTODEVICE: number;
   readonly SO_DETACH_FILTER: number;
-  readonly SO_DOMAIN: number;
-  readonly SO_PROTOCOL: number;
-  readonly SO_TYPE: number;
   readonly IP_HDRINCL: number;
   readonly IP_TTL: number;
   readonly IP_PKTINFO: number;
@@ -97,13 +94,11 @@ export interface KernelConstants {
   readonly PACKET_AUXDATA: number;
   readonly PACKET_ADD_MEMBERSHIP: number;
   readonly PACKET_MR_PROMISC: number;
-  readonly PACKET_STATISTICS: number;
   readonly PACKET_HOST: number;
   readonly PACKET_BROADCAST: number;
   readonly PACKET_MULTICAST: number;
   readonly PACKET_OTHERHOST: number;
   readonly PACKET_OUTGOING: number;
-  readonly ARPHRD_ETHER: number;
   readonly ARPHRD_LOOPBACK: number;
   readonly ETH_P_ALL: number;
   readonly RTN_LOCAL: number;

@@ -60,7 +60,6 @@ export interface NativeDescription {
   /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
   readonly pageBytes: number;
   readonly openPorts: number;
-  readonly abortedAtExit: number;
   readonly kernelRelease: string;
 }
 

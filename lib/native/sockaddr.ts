@@ -181,7 +181,7 @@ export function decodeLinkAddress(name: Buffer): LinkAddress {
   };
 }
 
-const MAC = /^[0-9a-f]{1,2}([:-][0-9a-f]{1,2}){5}$/i;
+const MAC = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
 
 /** The six bytes of `aa:bb:cc:dd:ee:ff`; undefined when it is none. */
 export function macBytes(address: string): Uint8Array | undefined {

@@ -3,7 +3,8 @@
 import { isIP } from 'node:net';
 import { inspect, types } from 'node:util';
 import { invalidType, outOfRange } from '../errors.js';
-import { addressBytes } from '../native/sockaddr.js';
+import { addressBytes, macBytes } from '../native/sockaddr.js';
+import { integer as checkInteger } from '../send/arguments.js';
 
 export interface EthernetHeader {
   /** MAC addresses: six hexadecimal bytes joined by colons (or hyphens). */
@@ -122,10 +123,7 @@ function object(name: string, value: unknown): void {
 }
 
 function integer(name: string, given: unknown, most: number, otherwise?: number): number {
-  const value = given === undefined ? otherwise : given;
-  if (typeof value !== 'number') throw invalidType(name, 'a number', value);
-  if (Number.isInteger(value) && value >= 0 && value <= most) return value;
-  throw outOfRange(name, `an integer >= 0 and <= ${most}`, value);
+  return checkInteger(name, given === undefined ? otherwise : given, 0, most);
 }
 
 function oneOf<const T>(name: string, value: unknown, allowed: readonly T[]): T {
@@ -169,10 +167,9 @@ function address(name: string, value: unknown, family?: 4 | 6): Address {
 function macAddress(name: string, value: unknown): Uint8Array {
   const expected = 'a MAC address such as 02:00:00:00:00:01';
   if (typeof value !== 'string') throw invalidType(name, expected, value);
-  if (!/^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i.test(value)) {
-    throw outOfRange(name, expected, `'${value}'`);
-  }
-  return Buffer.from(value.replace(/[:-]/g, ''), 'hex');
+  const bytes = macBytes(value);
+  if (bytes === undefined) throw outOfRange(name, expected, `'${value}'`);
+  return bytes;
 }
 
 function lengthOf(parts: readonly Uint8Array[]): number {

@@ -156,7 +156,6 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   limits["openPorts"] = env_of(info)->reactor() == nullptr
                             ? 0.0
                             : static_cast<double>(env_of(info)->reactor()->open_ports());
-  limits["abortedAtExit"] = static_cast<double>(aborted_at_exit());
   utsname system;
   limits["kernelRelease"] = Napi::String::New(info.Env(), uname(&system) == 0 ? system.release : "");
   return limits;

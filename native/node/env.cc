@@ -9,11 +9,8 @@ namespace {
 
 std::atomic<int64_t> process_pinned{0};
 std::atomic<int64_t> process_registered{0};
-std::atomic<uint32_t> process_aborted{0};
 
 }  // namespace
-
-uint32_t aborted_at_exit() { return process_aborted.load(); }
 
 Env::~Env() {
   process_pinned -= pinned_;
@@ -55,7 +52,6 @@ double Env::add_registered(double delta) {
 void Env::cleanup(napi_async_cleanup_hook_handle handle, void* data) {
   Env* self = static_cast<Env*>(data);
   const uint32_t aborted = self->reactor_->release_all(self->grace_ms_);
-  process_aborted += aborted;
   if (aborted > 0 && self->grace_ms_ > 0) {
     std::fprintf(stderr,
                  "msg-zerocopy: %u connection(s) were reset at exit, because the peer had not "

@@ -55,7 +55,4 @@ class Env {
   Arrival* arrivals_ = nullptr;
 };
 
-// Connections aborted because their environment ended while the kernel held its memory.
-uint32_t aborted_at_exit();
-
 }  // namespace msg_zerocopy

@@ -2,19 +2,16 @@
 // machine, or what differs there; whether the facts are read rightly is for test/process and test/rig.
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
-import type { Capabilities, Capability } from '../../lib/index';
-import type { Finding, Verdict } from '../../lib/index';
+import type { Capabilities, Capability, Finding, Verdict } from '../../lib/index';
 import type { NativeRingTrial } from '../../lib/native/binding';
 import { type ContainerFacts, containerFinding, containerKind } from '../../lib/doctor/container';
 import { bytesText } from '../../lib/doctor/finding';
 import { type RingFacts, ringFinding } from '../../lib/doctor/io-uring';
-import { type LimitFacts, limitFindings } from '../../lib/doctor/limits';
-import { pageFinding } from '../../lib/doctor/pages';
+import { type LimitFacts, limitFindings, pageFinding } from '../../lib/doctor/limits';
 import { type SocketFacts, socketFindings } from '../../lib/doctor/sockets';
 import { copyingSockets, type Tap, tapFinding } from '../../lib/doctor/taps';
-import { parseTarget } from '../../lib/doctor/target';
+import { parseTarget, type Way, type WayDevice } from '../../lib/doctor/path';
 import { connectionFinding, type Trial, trialFindings } from '../../lib/doctor/trial';
-import type { Way, WayDevice } from '../../lib/doctor/path';
 import { wayFindings } from '../../lib/doctor/path-findings';
 
 const { EINVAL, ENOMEM, ENOSYS, EPERM } = constants.errno;
