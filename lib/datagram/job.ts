@@ -47,6 +47,8 @@ export class DatagramJob {
   readonly resource: AsyncResource | undefined;
   readonly tracker: SendTracker | undefined;
   #lengths: readonly number[] | undefined;
+  /** How many datagrams are handed to the kernel in all. */
+  count: number;
   /** The next datagram to send. */
   next = 0;
   /** Datagrams that went out, as the caller counts them. */
@@ -73,15 +75,11 @@ export class DatagramJob {
     this.resource = shape.resource;
     this.tracker = shape.tracker;
     this.#lengths = shape.lengths;
+    this.count = shape.lengths === undefined ? 1 : shape.lengths.length;
   }
 
   get gathered(): boolean {
     return this.#lengths === undefined;
-  }
-
-  /** How many datagrams are handed to the kernel in all. */
-  get count(): number {
-    return this.#lengths === undefined ? 1 : this.#lengths.length;
   }
 
   get isSent(): boolean {
@@ -145,6 +143,7 @@ export class DatagramJob {
     else {
       this.payloads = this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
       this.#lengths = this.#lengths.slice(this.next);
+      this.count = this.#lengths.length;
     }
     this.next = 0;
   }
@@ -171,6 +170,7 @@ export class DatagramJob {
     this.payloads = segments;
     this.next = 0;
     this.#lengths = lengths;
+    this.count = lengths.length;
     this.metadata = Object.freeze({ ...metadata, segmentSize: 0 });
     return segments.length;
   }
