@@ -1,0 +1,246 @@
+// The installed package under tools that change what a program is made of, or who runs it: bundlers, test
+// runners, process managers, options of Node. They are installed from npm's registry, so that this is no part of
+// `npm test`: `npm run test:ecosystem`. docs/ecosystem.md has the table.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { type AppReport, runApp, writeApp } from '../helpers/installed-app';
+import { installProject, makeTarballs } from '../helpers/tarballs';
+import { forEachTestNode } from '../helpers/test-nodes';
+
+const TOOLS = [
+  'webpack@5.113.0',
+  'webpack-cli@7.3.1',
+  'rollup@4.68.8',
+  '@rollup/plugin-commonjs@29.0.3',
+  '@rollup/plugin-json@6.1.0',
+  '@rollup/plugin-node-resolve@16.0.3',
+  'jest@30.5.2',
+  'vitest@4.1.12',
+  'pm2@7.0.4',
+];
+
+const LOADED: AppReport = { addon: 'yes', reason: '', diagnosed: true, copied: false };
+
+// Sends to itself and compares: the same in every test runner, with what it has for `it`.
+const EXCHANGE = `
+async function exchange() {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  const socket = zc.connect({ port: server.address().port, host: '127.0.0.1',
+    zeroCopy: { engine: 'msg_zerocopy', threshold: 1 } });
+  const [peer] = await accepted;
+  const body = Buffer.alloc(1024 * 1024, 'some bytes');
+  const received = peer.toArray();
+  const report = await socket.send(body);
+  socket.end();
+  const whole = Buffer.concat(await received).equals(Buffer.alloc(1024 * 1024, 'some bytes'));
+  peer.destroy();
+  server.close();
+  // By the engine: over loopback the kernel copies what it was given to send without a copy.
+  if (!whole || report.zeroCopyBytes + report.kernelCopiedBytes !== body.length)
+    throw new Error(JSON.stringify({ whole, report, addon: zc.capabilities().addon }));
+}
+`;
+const BY_REQUIRE = `
+const zc = require('msg-zerocopy'), net = require('node:net'), { once } = require('node:events');${EXCHANGE}`;
+const BY_IMPORT = `
+import * as zc from 'msg-zerocopy'; import net from 'node:net'; import { once } from 'node:events';${EXCHANGE}`;
+
+const ROLLUP_CONFIG = `
+import commonjs from '@rollup/plugin-commonjs';
+import json from '@rollup/plugin-json';
+import resolve from '@rollup/plugin-node-resolve';
+const external = process.env.EXTERNAL ? ['msg-zerocopy', /^node:/] : [/^node:/];
+export default { external, plugins: [resolve({ preferBuiltins: true }), commonjs(), json()] };
+`;
+
+describe('the package under the tools of others', function () {
+  this.timeout(300_000);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-ecosystem-'));
+  const project = path.join(folder, 'project');
+  const tool = (...file: readonly string[]): string => path.join(project, 'node_modules', ...file);
+
+  before(() => {
+    const { main, platform, dependencies } = makeTarballs(folder);
+    installProject(project, [main, platform, ...dependencies], ['--ignore-scripts']);
+    run(['npm', 'install', '--no-save', '--no-audit', '--no-fund', '--silent', ...TOOLS]);
+    writeApp(project);
+    writeFileSync(path.join(project, 'rollup.config.mjs'), ROLLUP_CONFIG);
+  });
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): string {
+    const [file = '', ...rest] = argv;
+    const { status, stdout, stderr } = spawnSync(file, rest, {
+      ...{ cwd: project, encoding: 'utf8', env: { ...process.env, ...env } },
+    });
+    assert.equal(status, 0, `${argv.join(' ')}: ${stdout}${stderr}`);
+    return `${stdout}${stderr}`;
+  }
+
+  const node = (...argv: readonly string[]): readonly string[] => [process.execPath, ...argv];
+
+  /** Runs a bundle where nothing is installed. */
+  function runAlone(bundle: string): Promise<AppReport> {
+    const alone = path.join(folder, 'alone');
+    mkdirSync(alone, { recursive: true });
+    cpSync(bundle, path.join(alone, path.basename(bundle)));
+    return runApp(node(path.join(alone, path.basename(bundle))));
+  }
+
+  function assertCopies({ addon, copied, reason }: AppReport): void {
+    assert.deepEqual({ addon, copied }, { addon: 'no', copied: true });
+    assert.match(reason, /remedy: .*external.*MSG_ZEROCOPY_ADDON/s);
+  }
+
+  // --- bundlers -----------------------------------------------------------------------------------
+
+  function byWebpack(out: string, ...flags: readonly string[]): string {
+    const cli = tool('webpack-cli/bin/cli.js');
+    const argv = ['--mode', 'production', '--target', 'node', '--entry', './app.js'];
+    run(node(cli, ...argv, '-o', out, '--output-filename', 'app.cjs', ...flags));
+    return path.join(project, out, 'app.cjs');
+  }
+
+  it('webpack: loads its binary where the package is external', async () => {
+    const bundle = byWebpack('webpack-external', '--externals', 'commonjs msg-zerocopy');
+    assert.deepEqual(await runApp(node(bundle)), LOADED);
+  });
+
+  it('webpack: copies and says why where it is bundled and nothing is installed', async () => {
+    assertCopies(await runAlone(byWebpack('webpack-bundled')));
+  });
+
+  for (const [format, entry, extension] of [
+    ['es', 'app.mjs', 'mjs'],
+    ['cjs', 'app.mjs', 'cjs'],
+  ] as const) {
+    const byRollup = (external: string): string => {
+      const out = `rollup-${external || 'bundled'}-${format}.${extension}`;
+      run(
+        node(
+          tool('rollup/dist/bin/rollup'),
+          '-c',
+          '-i',
+          entry,
+          '-f',
+          format,
+          '-o',
+          out,
+          '--silent',
+        ),
+        { EXTERNAL: external },
+      );
+      return path.join(project, out);
+    };
+
+    it(`rollup, ${format}: loads its binary where the package is external`, async () => {
+      assert.deepEqual(await runApp(node(byRollup('external'))), LOADED);
+    });
+
+    it(`rollup, ${format}: copies and says why where it is bundled and nothing is installed`, async () => {
+      assertCopies(await runAlone(byRollup('')));
+    });
+  }
+
+  // --- test runners -------------------------------------------------------------------------------
+
+  it('jest: zero copy works in a test', () => {
+    writeFileSync(path.join(project, 'jest.test.js'), `${BY_REQUIRE}test('sends', exchange);`);
+    const argv = ['--testMatch', '**/jest.test.js', '--rootDir', project];
+    assert.match(run(node(tool('jest/bin/jest.js'), ...argv)), /1 passed/);
+  });
+
+  it('vitest: zero copy works in a test, in threads and in processes', () => {
+    const file = path.join(project, 'vitest.test.mjs');
+    writeFileSync(file, `${BY_IMPORT}import { test } from 'vitest';test('sends', exchange);`);
+    for (const pool of ['threads', 'forks']) {
+      const said = run(node(tool('vitest/vitest.mjs'), 'run', 'vitest.test.mjs', '--pool', pool));
+      assert.match(said, /1 passed/);
+    }
+  });
+
+  function declareNode(binary: string): void {
+    it('node --test: zero copy works in a test', () => {
+      const file = path.join(project, 'node-test.mjs');
+      writeFileSync(file, `${BY_IMPORT}import { test } from 'node:test';test('sends', exchange);`);
+      assert.match(run([binary, '--test', '--test-reporter', 'tap', file]), /^# pass 1$/m);
+    });
+
+    it('node --watch: zero copy works in what is watched', async () => {
+      const file = path.join(project, 'watched.mjs');
+      writeFileSync(file, `${BY_IMPORT}await exchange();console.log('exchanged');`);
+      const child = spawn(binary, ['--watch', file], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const ended = once(child, 'close');
+      try {
+        for await (const line of createInterface({ input: child.stdout })) {
+          if (line === 'exchanged') return;
+          assert.doesNotMatch(line, /Failed running/);
+        }
+        assert.fail('it ended');
+      } finally {
+        child.kill();
+        await ended;
+      }
+    });
+  }
+
+  declareNode(process.execPath);
+  forEachTestNode((binary, version) => describe(version, () => declareNode(binary)));
+
+  // --- process managers ---------------------------------------------------------------------------
+
+  for (const mode of ['fork', 'cluster'] as const) {
+    it(`pm2-runtime, ${mode}: a server under msg-zerocopy/register answers without copying`, async () => {
+      writeFileSync(
+        path.join(project, 'server.cjs'),
+        `const http = require('node:http'), { metrics } = require('msg-zerocopy');
+         const body = Buffer.alloc(1024 * 1024, 'some bytes');
+         http.createServer((request, response) => {
+           if (request.url === '/sent') return response.end(String(metrics().totals.zeroCopyBytes));
+           response.end(body);
+         }).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port); });`,
+      );
+      const argv = [tool('pm2/bin/pm2-runtime'), 'start', 'server.cjs', '--raw'];
+      const child = spawn(process.execPath, [...argv, ...(mode === 'cluster' ? ['-i', '1'] : [])], {
+        cwd: project,
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: {
+          ...process.env,
+          PM2_HOME: path.join(folder, `pm2-${mode}`),
+          NODE_OPTIONS: '--require msg-zerocopy/register',
+          MSG_ZEROCOPY_ENGINE: 'msg_zerocopy',
+          MSG_ZEROCOPY_THRESHOLD: '1',
+        },
+      });
+      const ended = once(child, 'close');
+      try {
+        let port = 0;
+        for await (const line of createInterface({ input: child.stdout })) {
+          port = Number(/port (\d+)/.exec(line)?.[1] ?? 0);
+          if (port !== 0) break;
+        }
+        const ask = async (url: string): Promise<Buffer> => {
+          const [response] = (await once(
+            http.get({ port, host: '127.0.0.1', path: url, agent: false }),
+            'response',
+          )) as [http.IncomingMessage];
+          return Buffer.concat((await response.toArray()) as Buffer[]);
+        };
+        assert.ok((await ask('/')).equals(Buffer.alloc(1024 * 1024, 'some bytes')));
+        assert.ok(Number(String(await ask('/sent'))) >= 1024 * 1024);
+      } finally {
+        child.kill('SIGINT');
+        await ended;
+      }
+    });
+  }
+});
