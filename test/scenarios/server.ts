@@ -36,7 +36,9 @@ async function serve({ framework, ...settings }: ServerArgument) {
   const { server, close } = await frameworks[framework](settings);
   const say = (): Said => {
     const { totals, pendingBytes } = metrics();
-    const { zeroCopySends, zeroCopyBytes, kernelCopiedSends, copiedBytes } = totals;
+    const { zeroCopySends, kernelCopiedSends, copiedBytes } = totals;
+    // A file that is piped goes by sendfile(2).
+    const zeroCopyBytes = totals.zeroCopyBytes + totals.fileBytes;
     const sent = { zeroCopySends, zeroCopyBytes, kernelCopiedSends, copiedBytes };
     return { ...sent, pendingBytes };
   };
