@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { addAbortSignal, pipeline } from 'node:stream';
+import { isNodesWrite } from '../memory/http-pieces.js';
 import { lengthMismatch, streamDestroyed, writeAfterEnd } from '../errors.js';
 import type { FileReason } from '../names.js';
 import type { SendReport } from '../observe/report.js';
@@ -137,13 +138,11 @@ function head(response: http.ServerResponse, bytes: number): boolean {
   return hasBody;
 }
 
-const nodeWrite = http.ServerResponse.prototype.write;
-
 function whyByStream(
   response: http.ServerResponse,
   socket: net.Socket | null,
 ): FileReason | undefined {
-  if (!(socket instanceof net.Socket) || response.write !== nodeWrite) return 'own-write';
+  if (!(socket instanceof net.Socket) || !isNodesWrite(response.write)) return 'own-write';
   if (fileHostOf(socket)?.writesItself === false) return 'own-write';
   if (response.strictContentLength) return 'strict-length';
   return response.writableCorked > 0 ? 'corked' : undefined;

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { Readable } from 'node:stream';
+import { isNodesWrite } from '../memory/http-pieces.js';
 import { loadNative } from '../native/binding.js';
 import type { FileReason } from '../names.js';
 import { detachFile } from './file-steps.js';
@@ -15,7 +16,6 @@ import { laneFor, type Lane } from './lane.js';
 /** As they are without anybody's hand in them. */
 const { read: fsRead, close: fsClose } = fs;
 const streamRead = fs.ReadStream.prototype._read;
-const responseWrite = http.ServerResponse.prototype.write;
 
 type Target = net.Socket | http.ServerResponse;
 
@@ -159,7 +159,7 @@ class TakeOver implements FileSender {
     if (pipes?.length !== 1 || pipes[0] !== this.#target) return 'other-readers';
     if (stream.readableEncoding !== null || stream.readableLength > 0) return 'other-readers';
     if (!this.#host.writesItself) return 'own-write';
-    if (this.#target instanceof http.ServerResponse && this.#target.write !== responseWrite)
+    if (this.#target instanceof http.ServerResponse && !isNodesWrite(this.#target.write))
       return 'own-write';
     return undefined;
   }

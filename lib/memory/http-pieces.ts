@@ -15,6 +15,13 @@ type Send = (this: object, ...args: unknown[]) => unknown;
 const dropped = new FinalizationRegistry<() => void>((unpin) => unpin());
 const keptFor = new WeakMap<net.Socket, Set<() => void>>();
 let watches = false;
+const nodeWrite: unknown = http.OutgoingMessage.prototype.write;
+let watchedWrite: unknown;
+
+/** Whether a response's or request's `write` is Node's own, watched or not. */
+export function isNodesWrite(write: unknown): boolean {
+  return write === nodeWrite || (watchedWrite !== undefined && write === watchedWrite);
+}
 
 /** Watches what is written to http messages from now on. */
 export function watchHttpPieces(): void {
@@ -42,6 +49,7 @@ function watch(prototype: object, name: 'write' | 'end'): void {
   };
   Object.defineProperty(wrapped, 'name', { value: name });
   methods[name] = wrapped;
+  if (original === nodeWrite) watchedWrite = wrapped;
 }
 
 /**

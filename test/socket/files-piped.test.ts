@@ -6,7 +6,7 @@ import type http from 'node:http';
 import net from 'node:net';
 import { PassThrough, pipeline } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
-import { metrics, type FileReason } from '../../lib/index';
+import { BufferPool, metrics, type FileReason } from '../../lib/index';
 import { answersOf, exchange, Story, withFiles, type Answer } from '../helpers/file-kit';
 import { withServer, type Flavour } from '../helpers/http-kit';
 
@@ -232,7 +232,10 @@ async function see(flavour: Flavour, row: Row, file: string): Promise<Seen> {
   return { answers, stories };
 }
 
+// http's write() is watched as soon as there is a pool, and is Node's all the same.
 describe('files that are piped', () => {
+  before(() => void new BufferPool({ bytes: 64 * 1024 }));
+
   for (const row of rows) {
     it(`${row.title}: an upgraded server answers as a plain one, by ${row.by}`, () =>
       withFiles(async (folder) => {
