@@ -31,7 +31,7 @@ const TOTALS: Record<
   Description
 > = {
   zeroCopySends: ['sends', '{send}', 'Zero-copy sends that the kernel accepted'],
-  registeredSends: ['registered_sends', '{send}', 'Of the sends: from memory registered by itself'],
+  registeredSends: ['registered_sends', '{send}', 'Of the sends: from a registered pool'],
   kernelCopiedSends: [
     'kernel_copied_sends',
     '{send}',
@@ -99,7 +99,7 @@ const LEVELS: readonly (readonly [...Description, (now: ProcessMetrics) => numbe
   ['pending', 'By', 'Memory of these sends', (now) => now.pendingBytes],
   ['pinned', 'By', 'Memory pinned by sends of the whole process', (now) => now.pinnedBytes],
   ['pinned.limit', 'By', 'Memory that the whole process may pin', (now) => now.budgetBytes],
-  ['registered', 'By', 'Memory registered because it is sent again', (now) => now.registeredBytes],
+  ['registered', 'By', 'Memory of pools registered with io_uring', (now) => now.registeredBytes],
 ];
 
 function byLabel(label: string, counts: Readonly<Partial<Record<string, number>>>): Sample[] {
@@ -140,7 +140,7 @@ export const instruments: readonly Instrument[] = [
     kind: 'counter',
     name: 'refused_registrations',
     unit: '{buffer}',
-    help: 'Memory that io_uring refused to register, by errno',
+    help: 'Pools that io_uring refused to register, by errno',
     read: ({ refusedRegistrations }) => byLabel('error', refusedRegistrations),
   },
   ...LEVELS.map(([name, unit, help, value]): Instrument => ({

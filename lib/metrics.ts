@@ -25,13 +25,12 @@ export interface ProcessMetrics {
   /** Bytes that sends of the whole process have pinned at present, those of other threads included. */
   readonly pinnedBytes: number;
   /**
-   * Bytes of the program's own memory that the whole process has registered with io_uring, because they
-   * are sent again and again. Given back some ten seconds after the last send. Those of pools are not in it.
+   * Bytes of pools that this environment has registered with io_uring: sends from them pin nothing.
    */
   readonly registeredBytes: number;
   /**
-   * How often such memory was refused, by errno, and is pinned for each send as before. ENOMEM:
-   * RLIMIT_MEMLOCK is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 buffers are registered.
+   * How often a pool was refused, by errno; its memory is pinned for each send then. ENOMEM: RLIMIT_MEMLOCK
+   * is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 pools are registered.
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
   /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
@@ -60,13 +59,12 @@ export interface ProcessMetrics {
 export function metrics(): ProcessMetrics {
   accounts.sweep();
   const reactor = startedReactor();
-  const registeredBytes = reactor?.native.addRegistered(0) ?? 0;
   return Object.freeze({
     totals: snapshotOf(accounts.sums()),
     openSockets: accounts.size,
     ...accounts.pending(),
-    pinnedBytes: (reactor?.native.addPinned(0) ?? 0) - registeredBytes,
-    registeredBytes,
+    pinnedBytes: reactor?.processPinned ?? 0,
+    registeredBytes: reactor?.native.describe().registeredBytes ?? 0,
     refusedRegistrations: refusedRegistrations.snapshot(),
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,

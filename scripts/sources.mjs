@@ -15,6 +15,9 @@ const kernel = [
   'route',
   'route_answer',
   'sendfile',
+  'staging',
+  'stream_sender',
+  'stream_write',
   'sys',
   'tcp',
   'tx_ring',
@@ -28,13 +31,14 @@ const node = [
   'files',
   'hash',
   'old_glibc',
-  'pieces',
   'port',
   'reactor',
   'reactor_ring',
+  'reactor_stream',
   'ring',
   'route',
   'slabs',
+  'stream',
   'submit_ring',
   'uring',
 ].map((name) => `native/node/${name}.cc`);
@@ -48,6 +52,7 @@ const fuzz = {
   hash: ['hash'],
   ranges: [],
   route: ['route_answer'],
+  stream_sender: ['stream_sender', 'stream_write', 'staging'],
   tx_ring: ['tx_ring', 'sys'],
 };
 

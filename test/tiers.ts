@@ -44,14 +44,12 @@ export const REST: Reasons = {
   'socket/io-uring-ends': 'teardown, linger, churn and budget once more, by the ring',
   'socket/io-uring-mixed': 'random mixtures of engines',
   'socket/io-uring-staging': 'every engine, size and manner in both places',
-  'socket/io-uring-registered': 'waits until registered memory is given back',
   'socket/own-writes': 'every engine and manner in both places',
   'socket/udp-parity': 'every behaviour of node:dgram, in four kinds of process',
   'socket/churn': 'two hundred connections that end at random',
   'socket/budget': 'ten thousand sends',
   'socket/descriptors': 'opens as many descriptors as there are',
   'socket/routes': 'waits until what a route told is asked for again',
-  'socket/tuned-answers': 'serves until thresholds have moved',
   'socket/at-once': 'starts a server for each test, and ends it',
   'socket/mutation': 'starts a process for each test; datagrams show the same',
 };
@@ -67,5 +65,4 @@ export const ALONE: Reasons = {
   'socket/huge-writes': 'maps gigabytes',
   'socket/io-uring-load': 'holds thousands of connections',
   'socket/linger': 'a reader that is starved looks like one that stalls',
-  'socket/tuned-answers': 'measures the CPU that responses take',
 };

@@ -1,8 +1,9 @@
 // What one sendmmsg takes: datagrams from the head of a queue on that all go the same way, as words and
 // pieces for the native side. Decides nothing itself: it asks for each datagram whether it is copied.
 import type { DatagramJob, DatagramQueue } from './job.js';
-import { foundUnpinnable, isUnpinnable, type UnpinnableSender } from '../send/unpinnable.js';
+import { foundUnpinnable, isUnpinnable } from '../send/unpinnable.js';
 import type { Reason } from '../names.js';
+import type { DatagramCounters } from '../observe/counters.js';
 import type { DatagramWords } from './metadata.js';
 
 const NOTHING = new Uint8Array(0);
@@ -64,10 +65,13 @@ export class DatagramBatch {
  * The next datagram of a job was copied with others. What its memory is to blame for, it says itself in `copyNext`;
  * whose memory that is, is known where there is one payload.
  */
-export function copiedUnpinnable(sender: UnpinnableSender, job: DatagramJob): void {
+export function copiedUnpinnable(
+  { socket, counters }: { readonly socket: object; readonly counters: DatagramCounters },
+  job: DatagramJob,
+): void {
   const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
   const isKnown = payloads.some(isUnpinnable);
   if (!isKnown && job.copyNext !== 'unpinnable-memory') return;
-  if (!isKnown && payloads.length === 1) foundUnpinnable(sender, payloads[0] as Uint8Array);
-  else sender.counters.unpinnableSends++;
+  counters.unpinnableSends++;
+  if (!isKnown && payloads.length === 1) foundUnpinnable(socket, payloads[0] as Uint8Array);
 }

@@ -14,7 +14,7 @@ import type { PortOwner, Reactor } from '../native/reactor.js';
 import { releaseLatency } from '../observe/aggregate.js';
 import { copiedUnpinnable, DatagramBatch } from './batch.js';
 import type { DatagramSender, SenderContext } from './sender.js';
-import type { SendKind } from '../send/engines/engine-host.js';
+import type { SendKind } from '../policy/adaptive.js';
 
 const { EAGAIN, ECANCELED, EFAULT, ENOBUFS } = constants.errno;
 
@@ -230,7 +230,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (bytes < this.#host.zeroCopy.floor) return 'below-threshold';
     if (job.callback === undefined) return 'no-callback';
     const payloads = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
-    const reason = this.#host.zeroCopy.copyReason(payloads, bytes, job.metadata.segmentSize);
+    const reason = this.#host.zeroCopy.copyReason(payloads, bytes);
     if (reason !== undefined) return reason;
     if (this.#room() >= described + bytes) return undefined;
     this.#reapNow();

@@ -1,7 +1,6 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
 import { resolveOptions, type ResolvedOptions } from '../send/options.js';
 import { checkSignal, integer, oneOf } from '../send/arguments.js';
-import type { DatagramProtocol } from './choice.js';
 
 /** Zero copy on a datagram socket. */
 export interface DatagramZeroCopyOptions {
@@ -13,10 +12,9 @@ export interface DatagramZeroCopyOptions {
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';
   /**
-   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default) starts at
-   * 32 KiB and moves with what sends of each size are measured to cost in this process, never below
-   * 8 KiB; `socket.zeroCopy.thresholds` shows where it stands. 0 or 1 forces everything. The environment
-   * variable MSG_ZEROCOPY_THRESHOLD overrides `'auto'`; `static` keeps it where it starts.
+   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default): 32 KiB.
+   * `socket.zeroCopy.thresholds` shows it. 0 or 1 forces everything. The environment variable
+   * MSG_ZEROCOPY_THRESHOLD overrides `'auto'`.
    */
   threshold?: number | 'auto';
   /**
@@ -56,7 +54,6 @@ export interface DatagramOptions extends QueueOptions {
 }
 
 export interface ResolvedDatagramOptions {
-  readonly protocol: DatagramProtocol;
   readonly zeroCopy: ResolvedOptions;
   readonly maxQueuedBytes: number;
   readonly recvBufferSize: number;
@@ -82,10 +79,7 @@ function zeroCopyOptions(given: DatagramZeroCopyOptions | undefined): ResolvedOp
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
-export function resolveDatagramOptions(
-  protocol: DatagramProtocol,
-  options: DatagramOptions,
-): ResolvedDatagramOptions {
+export function resolveDatagramOptions(options: DatagramOptions): ResolvedDatagramOptions {
   const { signal, whenQueueFull = 'reject', maxQueuedBytes } = options;
   checkSignal(signal);
   oneOf('options.whenQueueFull', whenQueueFull, ['reject', 'wait']);
@@ -94,7 +88,6 @@ export function resolveDatagramOptions(
       ? DEFAULT_MAX_QUEUED_BYTES
       : integer('options.maxQueuedBytes', maxQueuedBytes, 0, Number.MAX_SAFE_INTEGER);
   return {
-    protocol,
     zeroCopy: zeroCopyOptions(options.zeroCopy),
     maxQueuedBytes: whenQueueFull === 'wait' ? Infinity : most,
     recvBufferSize: bufferSize('options.recvBufferSize', options.recvBufferSize),

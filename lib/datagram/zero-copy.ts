@@ -8,9 +8,8 @@ import type { DatagramJob, JobGroup } from './job.js';
 import { warnDetachedInFlight } from '../memory/detached.js';
 import { tellFallback, tellResume } from '../observe/diagnostics.js';
 import type { EngineName, Reason, State } from '../names.js';
-import type { SendKind } from '../send/engines/engine-host.js';
+import type { SendKind } from '../policy/adaptive.js';
 import { rememberCaller, watchPayloads, type MutationSubject } from '../memory/mutation.js';
-import { DatagramChoice } from './choice.js';
 import type { ResolvedDatagramOptions } from './options.js';
 import type { ResolvedOptions } from '../send/options.js';
 import { Adaptive } from '../policy/adaptive.js';
@@ -19,7 +18,6 @@ import { isUnpinnable } from '../send/unpinnable.js';
 
 export class DatagramZeroCopy {
   readonly #options: ResolvedOptions;
-  readonly #choice: DatagramChoice;
   readonly #subject: MutationSubject;
   readonly #counters: DatagramCounters;
   readonly #engine: EngineName;
@@ -33,7 +31,7 @@ export class DatagramZeroCopy {
    * @param engine who sends where it may
    */
   constructor(
-    { protocol, zeroCopy: options }: ResolvedDatagramOptions,
+    { zeroCopy: options }: ResolvedDatagramOptions,
     subject: MutationSubject,
     counters: DatagramCounters,
     refused: Reason | undefined,
@@ -41,14 +39,13 @@ export class DatagramZeroCopy {
   ) {
     this.#engine = engine;
     this.#options = options;
-    this.#choice = new DatagramChoice(protocol, options);
     this.#subject = subject;
     this.#counters = counters;
     this.#refused = options.engine === 'copy' && engine !== 'tx_ring' ? 'disabled' : refused;
   }
 
   get floor(): number {
-    return this.#choice.floor;
+    return this.#options.threshold;
   }
   get maxPendingBytes(): number {
     return this.#options.maxPendingBytes;
@@ -64,7 +61,8 @@ export class DatagramZeroCopy {
     return this.#refused ?? this.#adaptive.reason;
   }
   thresholds(): Thresholds {
-    return this.#choice.thresholds;
+    const { threshold } = this.#options;
+    return { stream: threshold, response: threshold };
   }
 
   /** The socket has a descriptor. @param enable switches SO_ZEROCOPY on; why not, where it cannot be */
@@ -112,7 +110,6 @@ export class DatagramZeroCopy {
   expect(job: DatagramJob, reactor: Reactor): void {
     // A ring's frames move, and what is copied to it is free at once.
     if (this.#engine === 'tx_ring') return;
-    this.#choice.count(job.bytes);
     const { detectMutation } = this.#options;
     if (detectMutation === undefined || this.#refused !== undefined) return;
     job.watch = watchPayloads(detectMutation, job, this.floor, this.#subject, reactor);
@@ -121,20 +118,13 @@ export class DatagramZeroCopy {
   // --- what an engine asks and tells ------------------------------------------------------------
 
   /** @param bytes at least the floor */
-  copyReason(
-    payloads: readonly Uint8Array[],
-    bytes: number,
-    segmentSize: number,
-  ): Reason | undefined {
+  copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (this.#refused !== undefined) return this.#refusal(this.#refused);
     for (const payload of payloads) if (isUnpinnable(payload)) return 'unpinnable-memory';
-    if (this.#adaptive.state === 'active') {
-      return this.#choice.copies(bytes, segmentSize) ? 'below-threshold' : undefined;
-    }
-    // Nothing is learned of a kernel that copies.
     if (bytes < this.#options.threshold) return 'below-threshold';
+    if (this.#adaptive.state === 'active') return undefined;
     return this.#adaptive.mayZeroCopy(nowMs()) ? undefined : this.#adaptive.reason;
   }
 

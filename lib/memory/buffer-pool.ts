@@ -9,7 +9,7 @@ import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { foreignBuffer, invalidType, outOfRange, systemError } from '../errors.js';
 import { watchHttpPieces } from './http-pieces.js';
-import { type PoolPiece, PoolSlab } from './pool-pins.js';
+import { type PoolPiece, poolRunsShort, PoolSlab } from './pool-pins.js';
 import { registerPool } from '../native/submit-ring.js';
 
 const { ENOMEM, EOPNOTSUPP } = system.errno;
@@ -263,12 +263,19 @@ export class BufferPool {
     }
     const slab = this.#slab;
     if (slab === undefined || size === 0 || !this.#hasMemory(slab)) return undefined;
-    const piece = slab.take(size);
+    const piece = slab.take(size) ?? this.#takeReleased(slab, size);
     if (piece === undefined) return undefined;
     const buffer = Buffer.from(slab.memory, piece.firstPage * slab.pageBytes, size);
     this.#pieces.set(buffer, piece);
     this.#forgotten.register(buffer, piece, piece);
     return buffer;
+  }
+
+  /** The same, of what the kernel let go of meanwhile. */
+  #takeReleased(slab: PoolSlab, size: number): PoolPiece | undefined {
+    if (slab.waitingFrees === 0) return undefined;
+    poolRunsShort();
+    return slab.take(size);
   }
 
   /** False: the slab's ArrayBuffer was detached. What the kernel reads of it stays where it is. */

@@ -1,4 +1,4 @@
-// Memory that is sent: pools, pages, staging, registration with io_uring, and the watch for buffers that change too
+// Memory that is sent: pools, pages, pins, and the watch for buffers that change too
 // early. The rooms above import its files directly; this index has what users see of it.
 // May import native, observe, node and policy.
 export { BufferPool } from './buffer-pool.js';

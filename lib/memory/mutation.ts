@@ -85,21 +85,17 @@ interface Watched {
 }
 
 /**
- * Watches what of a write goes zero-copy, without what was staged or encoded into memory of our own.
+ * Watches the chunks of a write that go zero-copy, without what was encoded into memory of our own.
  * @param verdict undefined: nothing is watched
  */
-export function watchSegments(
+export function watchChunks(
   verdict: MutationVerdict | undefined,
-  segments: readonly { readonly zeroCopy: boolean; readonly pieces: readonly Uint8Array[] }[],
-  chunks: readonly { readonly chunk: Uint8Array | string }[],
+  chunks: readonly Uint8Array[],
   subject: MutationSubject,
   { native }: Reactor,
 ): MutationWatch | undefined {
-  if (verdict === undefined) return undefined;
-  const given = new Set(chunks.map(({ chunk }) => chunk));
-  const pieces = segments.flatMap((segment) => (segment.zeroCopy ? segment.pieces : []));
-  const theirs = pieces.filter((piece) => given.has(piece));
-  return theirs.length === 0 ? undefined : new MutationWatch(theirs, subject, verdict, native);
+  if (verdict === undefined || chunks.length === 0) return undefined;
+  return new MutationWatch(chunks, subject, verdict, native);
 }
 
 /** The same for those datagrams of a send that have at least `threshold` bytes. */

@@ -44,6 +44,7 @@ export class PoolSlab {
     this.#firstPages = new Int32Array(pages);
     this.#pieces = new Array<PoolPiece | undefined>(pages).fill(undefined);
     slabs ??= new WeakMap();
+    pools.any = true;
     slabs.set(memory, this);
   }
 
@@ -129,6 +130,21 @@ export function pinPieces(views: readonly Uint8Array[]): readonly PoolPiece[] | 
 export function unpinPieces(pieces: readonly PoolPiece[]): void {
   for (const piece of pieces) piece.slab.unpin(piece);
 }
+
+let lookForReleases = (): void => undefined;
+
+/** @param look drops what the kernel let go of, and nobody looked at since */
+export function whenPoolsRunShort(look: () => void): void {
+  lookForReleases = look;
+}
+
+/** A pool has no room, but pieces that wait for their release. */
+export function poolRunsShort(): void {
+  lookForReleases();
+}
+
+/** Whether any pool has memory of its own: a property, as every write asks. */
+export const pools = { any: false };
 
 /**
  * Pins the pieces that a chunk lies in until the answer is called, once or more often: from the call that

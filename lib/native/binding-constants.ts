@@ -10,10 +10,16 @@ export interface NativeConstants {
   readonly RECORD_HANGUP: number;
   readonly RECORD_READABLE: number;
   readonly RECORD_LOST: number;
+  readonly RECORD_RELEASED: number;
+  readonly RECORD_NEWS: number;
+  readonly RECORD_UNKNOWN: number;
   readonly SEND_ZEROCOPY: number;
-  readonly SEND_MORE: number;
-  readonly SEND_EOR: number;
-  readonly RING_MORE: number;
+  readonly WRITE_PROBE: number;
+  readonly WRITE_LOGS: number;
+  readonly WRITE_CAUSE_SHIFT: number;
+  readonly PORTS_PER_CHUNK: number;
+  readonly STREAM_WORDS: number;
+  readonly LOG_ENTRIES: number;
   readonly MOST_TEXT: number;
   /** Why moveFile() stopped: all is sent, the file is at its end, or what follows is not in memory. */
   readonly FILE_DONE: number;

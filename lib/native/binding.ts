@@ -60,6 +60,8 @@ export interface NativeDescription {
   /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
   readonly pageBytes: number;
   readonly openPorts: number;
+  /** Of this environment's pools. */
+  readonly registeredBytes: number;
   readonly kernelRelease: string;
 }
 
@@ -79,17 +81,49 @@ export interface Native {
   readonly version: string;
   readonly constants: NativeConstants;
   readonly kernel: KernelConstants;
-  /** Creates the reactor of this environment, once. `graceMs`: how long its end waits for releases. */
-  start(words: Uint32Array, onRecords: (count: number) => void, graceMs: number): number;
-  /** Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before. */
-  attach(fd: number, ours: boolean): number;
-  /** One sendmsg(2) of pieces[first..] from `offset`, at most `length` bytes; bytes, or -errno. */
-  send(
+  /**
+   * Creates the reactor of this environment, once. `graceMs`: how long its end waits for releases. `words`: room
+   * for records, and one word that says whether some wait. `latency`, `log`: kernel/stream_sender.h.
+   */
+  start(
+    words: Uint32Array,
+    onRecords: (count: number) => void,
+    graceMs: number,
+    latency: Float64Array,
+    log: Float64Array,
+  ): number;
+  /** Puts waiting records into the shared words; how many. */
+  takeRecords(): number;
+  /**
+   * Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before; `firstId`: the
+   * number of its next zero-copy send. By the ring, neither matters.
+   */
+  attach(fd: number, byRing: boolean, ours: boolean, firstId: number): number;
+  /** The words of the streams from PORTS_PER_CHUNK * chunk on: StreamWord of kernel/stream_sender.h. */
+  streamWords(chunk: number): Float64Array;
+  setLimits(port: number, mostPending: number, threshold: number, mostStaged: number): void;
+  /** Whether a range is told of each id. */
+  setReporting(port: number, reporting: boolean): void;
+  /**
+   * Writes what lies behind the first `skip` bytes: 0 done; 1 waiting for space, to be told of, and the words
+   * say how much went; 2 to be called again at once; or -errno. `kind`: ChunkKind; `flags`: WRITE_*.
+   */
+  writeOne(port: number, chunk: Uint8Array, kind: number, skip: number, flags: number): number;
+  /** The same of a header, at most MOST_TEXT characters of latin1, and a body. */
+  writeAnswer(
     port: number,
-    pieces: readonly Uint8Array[],
-    first: number,
-    offset: number,
-    length: number,
+    text: string,
+    body: Uint8Array,
+    kind: number,
+    skip: number,
+    flags: number,
+  ): number;
+  /** The same of chunks, with a kind for each. */
+  writeMany(
+    port: number,
+    chunks: readonly Uint8Array[],
+    kinds: Uint8Array,
+    skip: number,
     flags: number,
   ): number;
   /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters of latin1, then `body`; bytes, or -errno. */
@@ -119,8 +153,8 @@ export interface Native {
   unacknowledged(port: number): number;
   /** Adds to this environment's pinned bytes; the process's total. */
   addPinned(delta: number): number;
-  /** CPU time that this thread has used, in nanoseconds. */
-  threadCpuNs(): number;
+  /** Bytes that the process may pin at present. */
+  setBudget(bytes: number): void;
   describe(): NativeDescription;
   /** A fast hash of a buffer's bytes; those of a detached one are none. Values mean nothing elsewhere. */
   hashBytes(bytes: Uint8Array): bigint;
@@ -140,25 +174,6 @@ export interface Native {
   tryIoUring(): NativeRingTrial;
   /** Makes the ring. 0 or -errno. */
   openSubmitRing(submissions: number, completions: number, vectoredSlots: boolean): number;
-  /** Duplicates `fd` into a port that the ring sends for; its index, or -errno. */
-  attachToRing(fd: number): number;
-  /**
-   * Sends pieces[first..] from `offset`, at most `length` bytes, within the call. `slot`: of the registered
-   * memory that they lie in; -1: none, or a slab.
-   * Bytes, or -errno: EFAULT: the memory is gone, or cannot be pinned; ECANCELED: the process changed its user.
-   * RING_MORE is added to either when a range will say that the kernel let go of them.
-   */
-  sendByRing(
-    port: number,
-    pieces: readonly Uint8Array[],
-    first: number,
-    offset: number,
-    length: number,
-    flags: number,
-    slot: number,
-  ): number;
-  /** Reads the ring's notifications; how many records are in the shared words. */
-  readRing(): number;
   /**
    * Page-aligned memory; -errno where there is none. It is unmapped when it is collected.
    * @param pages 0: small ones; 1: huge ones, `bytes` a multiple of their size; 2: huge where possible
@@ -166,11 +181,6 @@ export interface Native {
   openSlab(bytes: number, pages: 0 | 1 | 2): ArrayBuffer | number;
   /** Registers a slab with the ring: sends from it pin nothing. 0 or -errno. */
   registerSlab(slab: ArrayBuffer): number;
-  /** Registers the pages of other memory, which must stay where they are; a slot, or -errno. */
-  registerMemory(memory: ArrayBuffer): number;
-  unregisterMemory(slot: number): number;
-  /** Adds to what this environment has registered by registerMemory(); the process's total. */
-  addRegistered(delta: number): number;
 
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see datagram/metadata.ts. */

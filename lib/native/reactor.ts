@@ -2,7 +2,8 @@
 // owner of its port. One call for each wake-up of the event loop.
 import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
-import { nowMs } from '../node/clock.js';
+import { nextTick, nowMs } from '../node/clock.js';
+import { releaseLatency } from '../observe/aggregate.js';
 import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
 import { type Missing, missing } from './loader.js';
@@ -13,7 +14,8 @@ import { WorkingBudget } from '../policy/working-budget.js';
 
 /** What a port's owner is told. `onRange` must not run user code; the others may. */
 export interface PortOwner {
-  onRange(lo: number, hi: number, copied: boolean): void;
+  /** @param told whether `copied` speaks of it; of a datagram socket, of the first of the range */
+  onRange(lo: number, hi: number, copied: boolean, told: boolean): void;
   /** The socket takes bytes again, or is dead: the next send tells. */
   onWritable(): void;
   /** The connection is dead, and a send would say how. */
@@ -22,8 +24,10 @@ export interface PortOwner {
   onPeerData(): void;
   /** Notifications were lost: what they named stays referenced. Must not run user code. */
   onLost?(entries: number): void;
-  /** All ranges of this wake-up are in. */
+  /** The kernel let go of something that somebody waits for; all ranges of this wake-up are in. */
   onRangesDone(): void;
+  /** Of a stream: its words say how sends went. */
+  onNews?(): void;
   /** Datagrams, or the socket's error, wait to be received. */
   onReadable?(): void;
 }
@@ -41,10 +45,12 @@ const EXIT_GRACE_MS = LET_GO_MS;
 export class Reactor {
   readonly native: Native;
   readonly #budget: WorkingBudget;
-  /** Bytes that the process has pinned, as of the last send or release here. */
-  processPinned = 0;
   readonly #owners: (PortOwner | undefined)[] = [];
   readonly #words: Uint32Array;
+  readonly #streamWords: Float64Array[] = [];
+  /** What became of the parts of the last write that logs: the count, and pairs of bytes and fate. */
+  readonly log: Float64Array;
+  #delivers = false;
   #readingMs: number | undefined;
   /** A plain copy: properties of an object that native made are slow to read. */
   readonly constants: NativeConstants;
@@ -57,13 +63,21 @@ export class Reactor {
     this.pageBytes = pageBytes;
     const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
     this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
-    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS);
+    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
+    this.log = new Float64Array(1 + 2 * this.constants.LOG_ENTRIES);
     const onRecords = (count: number): void => this.#dispatch(count);
-    const started = native.start(this.#words, onRecords, isMainThread ? EXIT_GRACE_MS : 0);
+    const graceMs = isMainThread ? EXIT_GRACE_MS : 0;
+    const started = native.start(this.#words, onRecords, graceMs, releaseLatency.words, this.log);
     if (started === -os.constants.errno.EALREADY) {
       throw new Error('another copy of the package has started this instance of the addon');
     }
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
+    native.setBudget(this.#budget.most);
+  }
+
+  /** Bytes that the process has pinned. */
+  get processPinned(): number {
+    return this.native.addPinned(0);
   }
 
   /** Bytes that the process may pin. */
@@ -72,9 +86,15 @@ export class Reactor {
     return budget.shrunk ? budget.bytes(nowMs()) : budget.most;
   }
 
+  /** Lets the budget of streams grow again, where it had to shrink. */
+  followBudget(): void {
+    if (this.#budget.shrunk) this.native.setBudget(this.processBudget);
+  }
+
   /** The kernel refused to pin more, although completions were read. */
   outOfBuffers(): void {
     this.#budget.refused(this.processPinned, nowMs());
+    this.native.setBudget(this.processBudget);
   }
 
   /** As performance.now(), but looked at once for all records that are read together. */
@@ -94,23 +114,48 @@ export class Reactor {
 
   /** Bytes of a zero-copy send were accepted, or, negative, released. */
   addPinned(delta: number): void {
-    this.processPinned = this.native.addPinned(delta);
+    this.native.addPinned(delta);
   }
 
-  /** Memory was registered with the ring, which pins it, or, negative, given back. */
-  addRegistered(delta: number): void {
-    this.addPinned(delta);
-    this.native.addRegistered(delta);
+  /** The words of a stream, and where they begin. */
+  wordsOf(port: number): { words: Float64Array; at: number } {
+    const { PORTS_PER_CHUNK, STREAM_WORDS } = this.constants;
+    const chunk = Math.floor(port / PORTS_PER_CHUNK);
+    const words = (this.#streamWords[chunk] ??= this.native.streamWords(chunk));
+    return { words, at: (port % PORTS_PER_CHUNK) * STREAM_WORDS };
   }
 
-  /** Reads a port's error queue now. Runs no user code: onRangesDone() is left to the caller. */
+  /**
+   * Records that a write found of other ports are told in the next tick: no user code runs inside a write.
+   */
+  deliverSoon(): void {
+    if (this.#delivers || this.#words[this.#words.length - 1] === 0) return;
+    this.#delivers = true;
+    nextTick(() => {
+      this.#delivers = false;
+      let count: number;
+      do {
+        count = this.native.takeRecords();
+        this.#dispatch(count);
+      } while (count === RECORDS);
+    });
+  }
+
+  /**
+   * Reads a port's notifications now. Runs no user code: a datagram socket's onRangesDone() is left to the
+   * caller, streams hear of it in the next tick.
+   */
   reap(port: number): void {
     let count: number;
-    const unused: Calls = [];
+    const calls: Calls = [];
     do {
       count = this.native.reap(port);
-      this.read(count, unused);
+      this.read(count, calls);
     } while (count === RECORDS);
+    const { RECORD_RELEASED, RECORD_NEWS } = this.constants;
+    const told = calls.filter(([, flags]) => (flags & (RECORD_RELEASED | RECORD_NEWS)) !== 0);
+    if (told.length > 0) nextTick(() => this.run(told));
+    this.deliverSoon();
   }
 
   /**
@@ -128,7 +173,8 @@ export class Reactor {
   }
 
   #read(count: number, calls: Calls): void {
-    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_LOST } = this.constants;
+    const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_LOST, RECORD_UNKNOWN } =
+      this.constants;
     const words = this.#words;
     for (let i = 0; i < count; i++) {
       const at = i * RECORD_WORDS;
@@ -137,7 +183,8 @@ export class Reactor {
       const flags = words[at + 3] as number;
       const lo = words[at + 1] as number;
       if ((flags & RECORD_RANGE) !== 0) {
-        owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0);
+        const told = (flags & RECORD_UNKNOWN) === 0;
+        owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0, told);
       } else if ((flags & RECORD_LOST) !== 0) {
         owner.onLost?.(lo);
       }
@@ -150,10 +197,11 @@ export class Reactor {
   /** Tells owners what read() found for them. Runs user code. */
   run(calls: Calls): void {
     const { RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } = this.constants;
-    const { RECORD_READABLE } = this.constants;
+    const { RECORD_READABLE, RECORD_RELEASED, RECORD_NEWS } = this.constants;
     for (const [owner, flags] of calls) {
       try {
-        if ((flags & RECORD_RANGE) !== 0) owner.onRangesDone();
+        if ((flags & RECORD_NEWS) !== 0) owner.onNews?.();
+        if ((flags & (RECORD_RANGE | RECORD_RELEASED)) !== 0) owner.onRangesDone();
         if ((flags & RECORD_HANGUP) !== 0) owner.onHangup();
         else if ((flags & RECORD_WRITABLE) !== 0) owner.onWritable();
         if ((flags & RECORD_PEER_DATA) !== 0) owner.onPeerData();

@@ -1,10 +1,9 @@
 // This environment's io_uring, made on first use, and why there is none, or none any more.
 import { constants as osConstants } from 'node:os';
-import { nextTick } from '../node/clock.js';
 import { channels, publish, warnOnce } from '../observe/diagnostics.js';
 import { errnoName } from '../errors.js';
-import { getReactor, Reactor, RECORDS, type Calls } from './reactor.js';
-import { RegisteredMemory } from '../memory/registered-memory.js';
+import { refusedRegistrations } from '../observe/aggregate.js';
+import { getReactor, Reactor } from './reactor.js';
 
 const { EACCES, EBUSY, ENOMEM, ENOSYS, EPERM } = osConstants.errno;
 
@@ -26,12 +25,8 @@ const RING_LOST_WARNING =
 export class SubmitRing {
   /** Why the ring is not used any more. */
   #lost: string | undefined;
-  /** Memory of the program's that sends need not pin. */
-  readonly memory: RegisteredMemory;
 
-  constructor(readonly reactor: Reactor) {
-    this.memory = new RegisteredMemory(reactor.native, reactor);
-  }
+  constructor(readonly reactor: Reactor) {}
 
   get lost(): string | undefined {
     return this.#lost;
@@ -41,17 +36,6 @@ export class SubmitRing {
   lose(): void {
     this.#lost = 'the process changed its user';
     warnOnce('ZC_RING_LOST', RING_LOST_WARNING);
-  }
-
-  /** Reads what the kernel released so far. Runs no user code now: owners hear of it in the next tick. */
-  reap(): void {
-    const calls: Calls = [];
-    let count: number;
-    do {
-      count = this.reactor.native.readRing();
-      this.reactor.read(count, calls);
-    } while (count === RECORDS);
-    if (calls.length > 0) nextTick(() => this.reactor.run(calls));
   }
 }
 
@@ -70,6 +54,11 @@ export function getSubmitRing(): SubmitRing | { readonly why: string } {
   }
   ring = made;
   return made;
+}
+
+/** What the ring may do was decided for another user than the process is now: it is not used any more. */
+export function loseRing(): void {
+  ring?.lose();
 }
 
 /** The same for those who only look: undefined while nobody has used one. */
@@ -141,6 +130,7 @@ export function registerPool(slab: ArrayBuffer): string | undefined {
   if (!(found instanceof SubmitRing)) return found.why;
   const error = found.reactor.native.registerSlab(slab);
   if (error === 0) return undefined;
+  refusedRegistrations.add(errnoName(error));
   if (error === -ENOMEM)
     return 'RLIMIT_MEMLOCK is too low: memory stays unregistered (ulimit -l, LimitMEMLOCK=)';
   if (error === -EBUSY) return 'the ring takes no more memory';

@@ -107,7 +107,7 @@ export function bytesDispatched(socket: net.Socket): number {
 
 /** Starts the socket's timeout anew, as core does on every write (lib/net.js:_writeGeneric). */
 export function refreshTimeout(socket: net.Socket): void {
-  const internal = privateOf(socket);
+  const internal = socket as unknown as PrivateSocket;
   if (typeof internal._unrefTimer === 'function') internal._unrefTimer();
   else if (socket.timeout !== undefined && socket.timeout > 0) socket.setTimeout(socket.timeout);
 }
@@ -142,7 +142,7 @@ export function isKeptByHttp(message: object): boolean {
 
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
 // a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
-// every following keep-alive request looks pipelined (test/kernel/http.test.ts). Found out by asking
+// every following keep-alive request looks pipelined (test/socket/http.test.ts). Found out by asking
 // http itself. A name proves nothing by itself: a user's function may have it, too (tcp/http-end.ts says
 // whose).
 let finishName: string | undefined;
@@ -216,7 +216,7 @@ export function isHttpFinish(callback: { readonly name: string }): boolean {
 /**
  * What node:dgram's bind(…, callback) listens to in order to forget its callback. Node 20 and 22 take
  * 'error', so that an error that nobody else listens to ends there; Node 24 watches it only.
- * Pinned by test/kernel/udp-parity.test.ts.
+ * Pinned by test/socket/udp-parity.test.ts.
  */
 export const bindErrorEvent: string | symbol =
   Number.parseInt(process.versions.node, 10) >= 24 ? EventEmitter.errorMonitor : 'error';

@@ -11,7 +11,7 @@ export interface Counters {
   /** Sends with MSG_ZEROCOPY that the kernel accepted, and their bytes. */
   zeroCopySends: number;
   zeroCopyBytes: number;
-  /** Of those sends: from memory that is registered with io_uring because it is sent again and again. */
+  /** Of those sends: from a pool that is registered with io_uring, whose memory need not be pinned. */
   registeredSends: number;
   /** Of zeroCopySends: the kernel said that it copied after all. */
   kernelCopiedSends: number;

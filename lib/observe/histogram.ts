@@ -23,26 +23,34 @@ const UPPER_BOUNDS_SECONDS = [
   0.5, 1, 2.5, 5, 10,
 ] as const;
 
+/** Its words are counted in by the addon, too (native/kernel/stream_sender.h:LatencyWords). */
 export class LatencyHistogram {
-  readonly #boundsMs = Float64Array.from(UPPER_BOUNDS_SECONDS, (seconds) => seconds * 1_000);
-  /** Not cumulative; one more than there are bounds. */
-  readonly #counts = new Float64Array(UPPER_BOUNDS_SECONDS.length + 1);
-  #sumMs = 0;
+  /** The bounds in milliseconds, a count for each and one more (not cumulative), and the sum. */
+  readonly words: Float64Array;
+  readonly #bounds = UPPER_BOUNDS_SECONDS.length;
+
+  constructor() {
+    this.words = new Float64Array(2 * this.#bounds + 2);
+    this.words.set(UPPER_BOUNDS_SECONDS.map((seconds) => seconds * 1_000));
+  }
 
   observe(milliseconds: number): void {
-    const bounds = this.#boundsMs;
+    const { words } = this;
+    const bounds = this.#bounds;
     let bucket = 0;
-    while (bucket < bounds.length && milliseconds > (bounds[bucket] as number)) bucket++;
-    (this.#counts[bucket] as number)++;
-    this.#sumMs += milliseconds;
+    while (bucket < bounds && milliseconds > (words[bucket] as number)) bucket++;
+    (words[bounds + bucket] as number)++;
+    (words[2 * bounds + 1] as number) += milliseconds;
   }
 
   snapshot(): Histogram {
+    const bounds = this.#bounds;
     let count = 0;
-    const buckets = Array.from(this.#counts, (added, bucket) => {
+    const buckets = Array.from(this.words.subarray(bounds, 2 * bounds + 1), (added, bucket) => {
       count += added;
       return Object.freeze({ le: UPPER_BOUNDS_SECONDS[bucket] ?? Infinity, count });
     });
-    return Object.freeze({ buckets: Object.freeze(buckets), count, sum: this.#sumMs / 1_000 });
+    const sum = (this.words[2 * bounds + 1] as number) / 1_000;
+    return Object.freeze({ buckets: Object.freeze(buckets), count, sum });
   }
 }

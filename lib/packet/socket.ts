@@ -75,7 +75,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { native } = reactor;
     const { kernel } = native;
     this.#checked = checkPacketOptions(options);
-    const resolved = resolveDatagramOptions('packet', options);
+    const resolved = resolveDatagramOptions(options);
     const device = findDevice(native, this.#checked.interface);
     this.#interface = describeInterface(device);
     this.#virtio = new VirtioHeaders(kernel);

@@ -7,6 +7,9 @@
 //
 // COPIED is a rate and not a verdict: a few seconds of tcpdump flip it for a while.
 
+/** A probe finds out, after a pause, whether the kernel still copies. */
+export type SendKind = 'ordinary' | 'probe';
+
 export type AdaptiveState = 'active' | 'probing' | 'paused';
 export type PauseReason = 'kernel-copied' | Want;
 /**
@@ -29,7 +32,8 @@ const FIRST_PAUSE_OF_WANT_MS = { enobufs: 50, 'limit-too-low': LONGEST_PAUSE_MS 
 const PROBE_TIMEOUT_MS = 8_000;
 
 export class Adaptive {
-  #state: AdaptiveState = 'active';
+  /** Set here only. A property: every write looks at it. */
+  state: AdaptiveState = 'active';
   #reason: PauseReason | undefined;
   #seen = 0;
   #copied = 0;
@@ -37,30 +41,26 @@ export class Adaptive {
   #untilMs = 0;
   #probeSent = false;
 
-  get state(): AdaptiveState {
-    return this.#state;
-  }
-
   get reason(): PauseReason | undefined {
     return this.#reason;
   }
 
   /** Whether the next large write may go zero-copy. Ends a pause whose time is over. */
   mayZeroCopy(nowMs: number): boolean {
-    if (this.#state === 'active') return true;
-    if (this.#state === 'paused' && nowMs >= this.#untilMs) {
-      this.#state = 'probing';
+    if (this.state === 'active') return true;
+    if (this.state === 'paused' && nowMs >= this.#untilMs) {
+      this.state = 'probing';
       this.#probeSent = false;
     }
-    if (this.#state === 'probing' && this.#probeSent && nowMs >= this.#untilMs) {
+    if (this.state === 'probing' && this.#probeSent && nowMs >= this.#untilMs) {
       this.#probeSent = false;
     }
-    return this.#state === 'probing' && !this.#probeSent;
+    return this.state === 'probing' && !this.#probeSent;
   }
 
   /** A zero-copy send was accepted. */
   sent(nowMs: number): void {
-    if (this.#state !== 'probing') return;
+    if (this.state !== 'probing') return;
     this.#probeSent = true;
     this.#untilMs = nowMs + PROBE_TIMEOUT_MS;
   }
@@ -70,8 +70,8 @@ export class Adaptive {
    * @returns the new state when this changed it
    */
   completed(copied: boolean, nowMs: number): AdaptiveState | undefined {
-    if (this.#state === 'probing') return this.#judgeProbe(copied, nowMs);
-    if (this.#state === 'paused') return undefined;
+    if (this.state === 'probing') return this.#judgeProbe(copied, nowMs);
+    if (this.state === 'paused') return undefined;
     this.#seen++;
     if (copied) this.#copied++;
     if (this.#seen < SAMPLE_SENDS) return undefined;
@@ -92,7 +92,7 @@ export class Adaptive {
     // Late notices of sends from before the pause arrive while no probe is out: no evidence.
     if (!this.#probeSent) return undefined;
     if (copied) return this.#pause('kernel-copied', FIRST_PAUSE_MS, nowMs);
-    this.#state = 'active';
+    this.state = 'active';
     this.#reason = undefined;
     this.#seen = 0;
     this.#copied = 0;
@@ -102,7 +102,7 @@ export class Adaptive {
   #pause(reason: PauseReason, firstMs: number, nowMs: number): AdaptiveState {
     this.#pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(firstMs, this.#pauseMs * 2));
     this.#untilMs = nowMs + this.#pauseMs;
-    this.#state = 'paused';
+    this.state = 'paused';
     this.#reason = reason;
     this.#seen = 0;
     this.#copied = 0;

@@ -14,9 +14,6 @@ export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
  */
 export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
 
-/** A response of that many bytes is copied without trying what else it may cost, by what would send it. */
-export const LARGEST_COPIED_RESPONSE_BYTES = { io_uring: 32 * 1024, msg_zerocopy: 0 } as const;
-
 /**
  * A chunk below this never goes zero-copy by itself: each piece takes one of 17 fragment slots of a
  * packet and pins a page, which costs more than copying 4 KiB (docs/performance.md).

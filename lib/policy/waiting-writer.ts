@@ -28,9 +28,10 @@ const MOST_PAUSE_MS = 60_000;
 export type Cause = 'within a while' | 'at once'; // before the event loop goes on: anything later has other causes
 
 export class WaitingWriter {
-  #state: AdaptiveState = 'active';
+  /** Set here only. A property, as the next one: every write looks at it. */
+  state: AdaptiveState = 'active';
   /** All is released that callbacks waited for, and no large write came since. */
-  #handedBack = false;
+  handedBack = false;
   #waitMs = 0.5;
   /** When the write came that the last handback caused. */
   #wroteMs = NaN;
@@ -41,13 +42,9 @@ export class WaitingWriter {
   #pauseMs = 0.5;
   #untilMs = 0.5;
 
-  get state(): AdaptiveState {
-    return this.#state;
-  }
-
   /** The next large write is to be told of, by wrote(). */
   get watches(): boolean {
-    return this.#handedBack || this.#state !== 'active';
+    return this.handedBack || this.state !== 'active';
   }
 
   /**
@@ -58,7 +55,7 @@ export class WaitingWriter {
    */
   handingBack(waitMs: number, heard: number, others: number): Cause {
     const answers = this.#heard >= 0 && heard !== this.#heard;
-    this.#handedBack = true;
+    this.handedBack = true;
     this.#waitMs = waitMs;
     this.#heard = heard;
     // A write may as well answer the peer, or go on with what is pending.
@@ -67,7 +64,7 @@ export class WaitingWriter {
 
   /** What comes now has other causes than the handback. */
   forget(): void {
-    this.#handedBack = false;
+    this.handedBack = false;
   }
 
   /**
@@ -76,12 +73,12 @@ export class WaitingWriter {
    * @returns the new state when this changed it
    */
   wrote(nowMs: number, heard: number): AdaptiveState | undefined {
-    if (!this.#handedBack) return this.#goesOn();
-    this.#handedBack = false;
+    if (!this.handedBack) return this.#goesOn();
+    this.handedBack = false;
     this.#streamed = 0;
     const cycleMs = nowMs - this.#wroteMs;
     this.#wroteMs = nowMs;
-    if (this.#state === 'paused' || heard !== this.#heard || !(cycleMs >= 0)) return undefined;
+    if (this.state === 'paused' || heard !== this.#heard || !(cycleMs >= 0)) return undefined;
     if (this.#waitMs < cycleMs * WAIT_SHARE) return this.#isFree();
     if (++this.#waits < CYCLES) return undefined;
     return this.#pause(nowMs);
@@ -89,9 +86,9 @@ export class WaitingWriter {
 
   /** Whether a large write is copied. Ends a pause whose time is over. */
   copies(nowMs: number): boolean {
-    if (this.#state !== 'paused') return false;
+    if (this.state !== 'paused') return false;
     if (nowMs < this.#untilMs) return true;
-    this.#state = 'probing';
+    this.state = 'probing';
     this.#streamed = 0;
     // One more wait is enough.
     this.#waits = CYCLES - 1;
@@ -101,15 +98,15 @@ export class WaitingWriter {
 
   // What a writer does while its writes are copied says nothing.
   #goesOn(): AdaptiveState | undefined {
-    if (this.#state !== 'probing' || ++this.#streamed < STREAM_WRITES) return undefined;
+    if (this.state !== 'probing' || ++this.#streamed < STREAM_WRITES) return undefined;
     return this.#isFree();
   }
 
   #isFree(): AdaptiveState | undefined {
     this.#waits = 0;
-    if (this.#state !== 'probing') return undefined;
+    if (this.state !== 'probing') return undefined;
     this.#pauseMs = 0.5;
-    return (this.#state = 'active');
+    return (this.state = 'active');
   }
 
   #pause(nowMs: number): AdaptiveState | undefined {
@@ -117,7 +114,7 @@ export class WaitingWriter {
     this.#pauseMs = longer;
     this.#untilMs =
       nowMs + Math.min(MOST_PAUSE_MS, Math.max(longer, this.#waitMs * PAUSE_FOR_WAIT));
-    this.#state = 'paused';
+    this.state = 'paused';
     return 'paused';
   }
 }

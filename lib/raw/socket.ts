@@ -95,7 +95,7 @@ export class RawSocket extends IpSocket<RawRemoteInfo> {
 
   constructor(options: RawSocketOptions, reactor: Reactor, onMessage?: RawMessageListener) {
     const checked = check(options, reactor.native.kernel);
-    super(checked.version, resolveDatagramOptions('raw', options), reactor);
+    super(checked.version, resolveDatagramOptions(options), reactor);
     this.#checked = checked;
     this.#options = options;
     this.#destinations = new Destinations(checked.version, reactor.native);

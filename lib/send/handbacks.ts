@@ -52,6 +52,11 @@ export class Handbacks {
     });
   }
 
+  /** Whether somebody is to be called. */
+  isDue(releasedBelow: number): boolean {
+    return this.#queue.size > 0 && this.#queue.head.barrier <= releasedBelow;
+  }
+
   /** Runs what is due now that every id below `releasedBelow` is released. */
   settle(releasedBelow: number): void {
     while (this.#queue.size > 0 && this.#queue.head.barrier <= releasedBelow) {

@@ -8,8 +8,6 @@ import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
 import type { MutationVerdict } from '../memory/mutation.js';
 import { isPoolMemory } from '../memory/pool-pins.js';
 import { DEFAULT_THRESHOLD_BYTES, minimumChunkBytes } from '../policy/threshold.js';
-import { SMALLEST_TUNED_BYTES } from '../policy/tuner.js';
-import { commonArea, StagingArea } from '../memory/staging.js';
 
 const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
 
@@ -25,12 +23,11 @@ export interface ZeroCopyOptions {
    */
   engine?: EngineOption;
   /**
-   * Bytes from which a write goes zero-copy. `'auto'` (default): from where it costs less than copying,
-   * found out by experiments with the traffic of this process, apart for responses (the first write after
-   * data of the peer) and streams, engines and interfaces. It starts at 32 KiB, for a response at 64 KiB
-   * with io_uring and 128 KiB with MSG_ZEROCOPY, and never goes below 8 KiB; `socket.zeroCopy.thresholds`
-   * shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`
-   * for no experiments.
+   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB for writes that follow each other;
+   * for a response, the first write after data of the peer, 64 KiB with io_uring and 128 KiB with
+   * MSG_ZEROCOPY; `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides
+   * `'auto'`: a number of bytes, or `static` for the same as 'auto' where the engine's name is given and
+   * the kernel's copies are to be ignored.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.
    */
@@ -74,7 +71,7 @@ export interface ZeroCopyOptions {
   maxStagedBytes?: number;
   /**
    * A pool that these small chunks are staged in, so that header and body of a response lie in the same
-   * registered memory. It takes 64 KiB of the pool, more while responses wait. Default: none.
+   * registered memory. It takes a page of the pool for each response that the kernel references. Default: none.
    */
   pool?: BufferPool;
 }
@@ -84,8 +81,6 @@ export interface ResolvedOptions {
   readonly threshold: number;
   /** The user chose the threshold: it holds for responses, too. */
   readonly fixed: boolean;
-  /** The threshold moves with what is measured. */
-  readonly tuned: boolean;
   /** The program names engine and threshold: zero copy goes on where the kernel reports copies. */
   readonly insists: boolean;
   /** Writes of fewer bytes are always copied. */
@@ -106,8 +101,8 @@ export interface ResolvedOptions {
   /** Undefined: buffers are not watched. */
   readonly detectMutation: MutationVerdict | undefined;
   readonly maxStagedBytes: number;
-  /** Where small chunks are staged. */
-  readonly staging: StagingArea;
+  /** Where small chunks are staged; undefined: in memory of the addon's. */
+  readonly pool: BufferPool | undefined;
 }
 
 function size(name: string, value: unknown, unit: string): number {
@@ -134,7 +129,7 @@ function engine(name: string, value: unknown): ResolvedOptions['engine'] {
   return oneOf('MSG_ZEROCOPY_ENGINE', override, ENGINES);
 }
 
-/** 'static': where 'auto' starts, and it stays there. */
+/** 'static' is 'auto' of a program that insists on its engine. */
 function threshold(name: string, value: unknown): number | 'auto' | 'static' {
   if (value !== undefined && value !== 'auto') return size(name, value, 'bytes');
   const override = process.env['MSG_ZEROCOPY_THRESHOLD'];
@@ -177,9 +172,8 @@ export function resolveOptions(
     engine: engineName,
     threshold: start,
     fixed: fixed !== undefined,
-    tuned: chosen === 'auto',
     insists: engineName !== 'auto' && chosen !== 'auto',
-    floor: chosen === 'auto' ? SMALLEST_TUNED_BYTES : Math.max(1, start),
+    floor: Math.max(1, start),
     minimumChunk: minimumChunkBytes(start),
     ...memory,
     looksAtChunks: memory.ask !== undefined || verdict !== undefined,
@@ -198,26 +192,13 @@ export function resolveOptions(
       given.maxStagedBytes === undefined
         ? DEFAULT_MAX_STAGED_BYTES
         : size(`${name}.maxStagedBytes`, given.maxStagedBytes, 'bytes'),
-    staging: stagingIn(`${name}.pool`, given.pool),
+    pool: poolOf(`${name}.pool`, given.pool),
   });
 }
 
-const POOL_SLAB_BYTES = 64 * 1024;
-const poolAreas = new WeakMap<BufferPool, StagingArea>();
-
-function stagingIn(name: string, pool: unknown): StagingArea {
-  if (pool === undefined) return commonArea;
-  if (!(pool instanceof BufferPool)) throw invalidType(name, 'a BufferPool', pool);
-  let area = poolAreas.get(pool);
-  if (area === undefined) {
-    area = new StagingArea({
-      slabBytes: POOL_SLAB_BYTES,
-      make: (bytes) => pool.allocUnsafe(bytes),
-      drop: (memory) => pool.free(memory),
-    });
-    poolAreas.set(pool, area);
-  }
-  return area;
+function poolOf(name: string, pool: unknown): BufferPool | undefined {
+  if (pool === undefined || pool instanceof BufferPool) return pool;
+  throw invalidType(name, 'a BufferPool', pool);
 }
 
 /** An HTTP header and a short trailer. */

@@ -2,25 +2,14 @@
 import type net from 'node:net';
 import type { ZeroCopyStats } from '../observe/control.js';
 import { NO_BYTES, snapshotOf, zeroCounters, type Counters } from '../observe/counters.js';
-import { warnDetachedInFlight } from '../memory/detached.js';
-import type { StreamEngine } from '../send/engines/stream-engine.js';
 import type { MutationSubject } from '../memory/mutation.js';
-import * as nodePrivate from '../node/internals.js';
-import type { TcpAttachment } from './attachment.js';
+import * as internals from '../node/internals.js';
+import type { Connection } from '../send/connection.js';
 import { accounts, type SocketAccount } from '../observe/aggregate.js';
-
-/** Whom an account belongs to. */
-interface Owner {
-  readonly socket: net.Socket;
-  /** The engines; absent until the first large write. */
-  readonly attachment: TcpAttachment | undefined;
-}
 
 export class TcpAccount implements SocketAccount, MutationSubject {
   counted: Readonly<Counters> | undefined;
   countedByNode = NO_BYTES;
-  readonly #owner: Owner;
-  #counters: Counters | undefined;
   /**
    * What was copied past libuv, and what libuv wrote of the connections before the present one; all of
    * these and of the present one, as it was asked last.
@@ -28,35 +17,31 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   #bytesBefore = NO_BYTES;
   #bytesByNode = NO_BYTES;
 
-  constructor(owner: Owner) {
-    this.#owner = owner;
-    if (nodePrivate.handleOf(owner.socket) !== undefined) accounts.open(this);
+  constructor(
+    readonly socket: net.Socket,
+    readonly connection: Connection,
+  ) {
+    if (internals.handleOf(socket) !== undefined) accounts.open(this);
   }
 
-  get socket(): net.Socket {
-    return this.#owner.socket;
-  }
   /** What is counted; absent while nothing is. */
   get counters(): Counters | undefined {
-    return this.#counters;
+    return this.connection.counters;
   }
   /** The same, to count. */
   get counting(): Counters {
-    return (this.#counters ??= zeroCounters());
+    return this.connection.counting;
   }
   get bytesByNode(): number {
-    const bytes = this.#bytesBefore + nodePrivate.bytesDispatched(this.socket);
+    const bytes = this.#bytesBefore + internals.bytesDispatched(this.socket);
     // A socket whose handle went to another process says 0: what was counted stays so.
     return (this.#bytesByNode = Math.max(this.#bytesByNode, bytes));
   }
   get pendingBytes(): number {
-    return this.engines.reduce((bytes, engine) => bytes + engine.pendingBytes, 0);
+    return this.connection.pendingBytes;
   }
   get pendingSends(): number {
-    return this.engines.reduce((sends, engine) => sends + engine.pendingSends, 0);
-  }
-  get engines(): StreamEngine[] {
-    return this.#owner.attachment?.engines() ?? [];
+    return this.connection.pendingSends;
   }
 
   /** Bytes were copied past libuv. */
@@ -66,20 +51,15 @@ export class TcpAccount implements SocketAccount, MutationSubject {
 
   /** Notifications that nobody waits for are read late (docs/architecture.md): who asks wants them. */
   refresh(): void {
-    for (const engine of this.engines) engine.refresh();
+    for (const port of this.connection.ports()) port.refresh();
   }
 
   stats(): ZeroCopyStats {
     this.refresh();
-    const counters = this.#counters ?? zeroCounters();
+    const counters = this.counters ?? zeroCounters();
     // What libuv wrote is what core counts; it costs the fast path nothing.
     const copiedBytes = counters.copiedBytes + this.bytesByNode;
     return snapshotOf({ ...counters, copiedBytes });
-  }
-
-  detachedInFlight(): void {
-    this.counting.detachedBuffers++;
-    warnDetachedInFlight();
   }
 
   // --- its place in the sums --------------------------------------------------------------------
@@ -92,13 +72,13 @@ export class TcpAccount implements SocketAccount, MutationSubject {
 
   /** The socket was destroyed, or one of its engines closed its descriptor. */
   ended(): void {
-    if (this.socket.destroyed && this.engines.length === 0) accounts.end(this);
+    if (this.socket.destroyed && this.connection.ports().length === 0) accounts.end(this);
   }
 
   get isOver(): boolean {
     const { socket } = this;
-    const isConnected = socket.connecting || nodePrivate.handleOf(socket) !== undefined;
-    return !isConnected && this.engines.length === 0;
+    const isConnected = socket.connecting || internals.handleOf(socket) !== undefined;
+    return !isConnected && this.connection.ports().length === 0;
   }
 
   // --- MutationSubject --------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 import type net from 'node:net';
 import { closedBeforeConnection } from '../errors.js';
 import * as nodePrivate from '../node/internals.js';
-import type { Chunk } from './job.js';
+import type { Chunk } from './chunks.js';
 
 /**
  * Calls `write` once the socket is connected, as core does (lib/net.js:_writeGeneric).

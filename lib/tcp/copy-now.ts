@@ -6,7 +6,7 @@ import type net from 'node:net';
 import { loadNative, type Native } from '../native/binding.js';
 import { systemError } from '../errors.js';
 import { descriptorOf, handleOf, refreshTimeout } from '../node/internals.js';
-import type { Chunk } from './job.js';
+import type { Chunk } from './chunks.js';
 
 const { EAGAIN, EBADF, EINVAL, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP } = osConstants.errno;
 

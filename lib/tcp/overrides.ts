@@ -2,9 +2,7 @@
 // prototype, so that `instanceof`, http's parser and every library keep what they know.
 import net from 'node:net';
 import tls from 'node:tls';
-import { copyAll, copyOne } from './copy-now.js';
 import { SocketControl, type ZeroCopyControl } from '../observe/control.js';
-import { rejectDetached } from '../memory/detached.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { watchHttpEnds } from './http-end.js';
 import { liftLane, setFileHosts, watchFilePipes } from '../files/index.js';
@@ -13,12 +11,19 @@ import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../s
 import { SendTracker, type SendReport } from '../observe/report.js';
 import { abortError, checkSend, type SendArguments } from '../send/arguments.js';
 import { watchSharing } from './shared-handles.js';
-import { sizeOfAll, type Chunk } from './job.js';
-import { lookedAt, passEnd, passHeld, passWrite, type WriteCallback } from './writes.js';
+import {
+  end,
+  lookedAt,
+  passHeld,
+  passWrite,
+  write,
+  writeChunk,
+  writeChunks,
+  type WriteCallback,
+} from './writes.js';
 import { Bystander } from './tls-passthrough.js';
 import { TcpFiles } from './files.js';
-import { tuning } from '../send/tuning.js';
-import { TcpUpgrade, type Base } from './upgrade.js';
+import { TcpUpgrade, upgradeOf, type Base, type Upgraded } from './upgrade.js';
 
 /** What an upgraded socket has beside the members of net.Socket. */
 export interface ZeroCopyMembers {
@@ -48,9 +53,7 @@ interface Brand {
   configure(options: ZeroCopyOptions | undefined): void;
 }
 
-const upgradeOf = Symbol('msg-zerocopy.tcp');
-
-type Upgraded = net.Socket & { [upgradeOf]: TcpUpgrade; [BRAND]: Brand };
+type Branded = net.Socket & { [BRAND]: Brand };
 
 function upgrade(socket: net.Socket): TcpUpgrade {
   return (socket as Upgraded)[upgradeOf];
@@ -71,62 +74,6 @@ export function isZeroCopy(socket: unknown): socket is net.Socket & ZeroCopyMemb
 }
 
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
-
-function write(this: net.Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-  const up = upgrade(this);
-  // Only a view without bytes can be a detached one; a DataView has no length.
-  if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
-  if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
-  if (typeof encoding === 'function')
-    return passWrite(up, chunk, undefined, encoding as WriteCallback);
-  const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
-  return passWrite(up, chunk, encoding, given);
-}
-
-function end(this: net.Socket, ...args: unknown[]): net.Socket {
-  const up = upgrade(this);
-  rejectDetached(args[0]);
-  if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
-  return passEnd(up, args);
-}
-
-function _write(
-  this: net.Socket,
-  chunk: Uint8Array | string,
-  encoding: BufferEncoding,
-  callback: WriteCallback,
-): void {
-  const up = upgrade(this);
-  const size = chunk.length;
-  const isOwn = up.own.arrives(chunk, size, this.writableLength);
-  // A buffer without bytes may be a detached one.
-  if (size > 0 && size < up.options.floor && !up.trackers.any) {
-    tuning.countWrite(size);
-    copyOne(up, chunk, encoding, callback);
-    return;
-  }
-  up.write([{ chunk, encoding }], callback, isOwn ? undefined : 'foreign-write');
-}
-
-function _writev(this: net.Socket, chunks: Chunk[], callback: WriteCallback): void {
-  const up = upgrade(this);
-  const isOwn = up.own.arrives(chunks.at(-1)?.chunk, sizeOfAll(chunks), this.writableLength);
-  const size = up.trackers.any ? -1 : sizeOfSmall(chunks, up.options.minimumChunk);
-  if (size < 0) return up.write(chunks, callback, isOwn ? undefined : 'foreign-write');
-  tuning.countWrite(size);
-  copyAll(up, chunks, callback);
-}
-
-// The bytes of chunks that are all to be copied; -1 when one may not be, or may be detached.
-function sizeOfSmall(chunks: readonly Chunk[], minimumChunk: number): number {
-  let bytes = 0;
-  for (const { chunk } of chunks) {
-    const { length } = chunk;
-    if (length >= minimumChunk || (length === 0 && typeof chunk !== 'string')) return -1;
-    bytes += length;
-  }
-  return bytes;
-}
 
 function connect(this: net.Socket, ...args: unknown[]): net.Socket {
   return connectBy(upgrade(this).base.connect, this, args);
@@ -204,7 +151,7 @@ function _destroy(
 ): void {
   const up = upgrade(this);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  up.attachment?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.connection.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   up.base._destroy.call(this, error, callback);
   // Another connection of this socket begins with an empty stream.
   up.own.disown();
@@ -222,17 +169,17 @@ function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): 
   const result = up.base.setTimeout.call(this, ms, callback);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
-  if (ms === 0) up.attachment?.handleMayBeGone();
+  if (ms === 0) up.connection.handleMayBeGone();
   return result;
 }
 
 function ref(this: net.Socket): net.Socket {
-  upgrade(this).attachment?.engine?.setReferenced(true);
+  upgrade(this).connection.port?.setReferenced(true);
   return upgrade(this).base.ref.call(this);
 }
 
 function unref(this: net.Socket): net.Socket {
-  upgrade(this).attachment?.engine?.setReferenced(false);
+  upgrade(this).connection.port?.setReferenced(false);
   return upgrade(this).base.unref.call(this);
 }
 
@@ -257,8 +204,8 @@ const overrides: PropertyDescriptorMap = {
   write: hidden(write),
   end: hidden(end),
   connect: hidden(connect),
-  _write: hidden(_write),
-  _writev: hidden(_writev),
+  _write: hidden(writeChunk),
+  _writev: hidden(writeChunks),
   _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
   setTimeout: hidden(setSocketTimeout),
@@ -300,11 +247,9 @@ function baseOf(socket: net.Socket): Base {
   return lastBase;
 }
 
-// What waits in the stream was passed under the old options: it is copied.
 function configure(up: TcpUpgrade, options: ResolvedOptions): void {
-  up.options = options;
   if (options.takesFiles) watchFilePipes();
-  up.own.disown();
+  up.configure(options);
 }
 
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
@@ -334,7 +279,7 @@ export function enableOnSocket(
   const resolved = resolveOptions(options, name);
   if (socket instanceof tls.TLSSocket) describeTls(socket);
   else if (upgradeOf in socket) configure(upgrade(socket), resolved);
-  else if (BRAND in socket) (socket as Upgraded)[BRAND].configure(options);
+  else if (BRAND in socket) (socket as Branded)[BRAND].configure(options);
   else upgradeSocket(socket, resolved);
 }
 

@@ -4,48 +4,41 @@
 // how many bytes wait in it: as long as all of them came our way, what comes next did, too.
 import { NO_BYTES } from '../observe/counters.js';
 
-/** Bytes as a stream counts them: a string's units, a view's bytes. */
-export function streamSizeOf(chunk: unknown): number {
-  if (typeof chunk === 'string') return chunk.length;
-  return (chunk as Uint8Array | null | undefined)?.byteLength ?? 0;
-}
-
 export class OwnWrites {
   /** Bytes that wait in the stream behind the present write and came our way. */
   #known = NO_BYTES;
   /** Others wait there, too. */
   #mixed = false;
-  /** What is being passed to the stream at this moment. */
-  #passing: unknown;
+  /** What is being passed to the stream at this moment; undefined once it went on to _write(). */
+  passing: unknown;
+  /** As the stream counts it. */
+  #passingSize = 0;
   /** Something large was passed since the stream was last empty. */
   #large = false;
 
   /**
    * A chunk is about to be passed to the stream.
+   * @param size as the stream counts it
    * @param waiting bytes that wait in the stream, the present write among them
+   * @param isLarge it may go without copying
    */
-  begin(chunk: unknown, waiting: number, size: 'large' | 'small'): void {
+  begin(chunk: unknown, size: number, waiting: number, isLarge: boolean): void {
     if (waiting === 0) {
       this.#known = NO_BYTES;
       this.#mixed = false;
       this.#large = false;
     }
-    this.#passing = chunk;
-    if (size === 'large') this.#large = true;
-  }
-
-  /** The chunk did not go on to _write(), which would have known it. */
-  get isPassing(): boolean {
-    return this.#passing !== undefined;
+    this.passing = chunk;
+    this.#passingSize = size;
+    if (isLarge) this.#large = true;
   }
 
   /** The stream kept it, or threw. @param grown by so many bytes more wait in it than before */
   end(grown: number): void {
-    const passing = this.#passing;
-    this.#passing = undefined;
+    this.passing = undefined;
     if (grown === 0) return;
     // A write that was wrapped before the upgrade may have added bytes of its own.
-    if (grown === streamSizeOf(passing)) this.#known += grown;
+    if (grown === this.#passingSize) this.#known += grown;
     else this.#mixed = true;
   }
 
@@ -56,11 +49,11 @@ export class OwnWrites {
    * @param waiting bytes that wait in the stream, these among them
    */
   arrives(last: unknown, size: number, waiting: number): boolean {
-    const passing = this.#passing;
+    const { passing } = this;
     let known = this.#known;
     if (passing !== undefined) {
-      this.#passing = undefined;
-      if (isSame(passing, last)) known += streamSizeOf(last);
+      this.passing = undefined;
+      if (passing === last || isSame(passing, last)) known += this.#passingSize;
     }
     const rest = waiting - size;
     const isOwn = !this.#mixed && known === waiting;
@@ -82,7 +75,6 @@ export class OwnWrites {
 
 // Streams make a Buffer of another view.
 function isSame(passed: unknown, arrived: unknown): boolean {
-  if (passed === arrived) return true;
   if (!ArrayBuffer.isView(passed) || !ArrayBuffer.isView(arrived)) return false;
   const { buffer, byteOffset, byteLength } = arrived;
   return (

@@ -1,5 +1,5 @@
-// A write on its way from the caller to the stream: what is asked about its chunk, which callback Node is
-// given, and what is undone when it throws.
+// A write on its way from the caller to the kernel: what is asked about its chunk, which callback Node is given,
+// what is undone when it throws; and, behind the stream, whether it goes to an engine or is copied.
 import net from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { asked } from '../memory/allowed-memory.js';
@@ -7,11 +7,124 @@ import { heldCallbacks } from '../send/handbacks.js';
 import { passedByHttp } from './http-end.js';
 import { rememberCaller } from '../memory/mutation.js';
 import { isHttpNothing } from '../node/internals.js';
-import { streamSizeOf } from './own-writes.js';
-import { pinUntil } from '../memory/pool-pins.js';
-import type { TcpUpgrade } from './upgrade.js';
+import { rejectDetached } from '../memory/detached.js';
+import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
+import { unpinnable } from '../send/unpinnable.js';
+import type { Chunk } from './chunks.js';
+import { copyAll, copyOne } from './copy-now.js';
+import { upgradeOf, type TcpUpgrade, type Upgraded } from './upgrade.js';
 
 export type WriteCallback = (error?: Error | null) => void;
+
+// --- overrides: shared functions, `this` is the socket ------------------------------------------
+
+export function write(
+  this: net.Socket,
+  chunk: unknown,
+  encoding?: unknown,
+  callback?: unknown,
+): boolean {
+  const up = (this as Upgraded)[upgradeOf];
+  // Only a view without bytes can be a detached one; a DataView has no length.
+  if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
+  if (typeof encoding === 'function')
+    return passWrite(up, chunk, undefined, encoding as WriteCallback);
+  const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
+  return passWrite(up, chunk, encoding, given);
+}
+
+export function end(this: net.Socket, ...args: unknown[]): net.Socket {
+  const up = (this as Upgraded)[upgradeOf];
+  rejectDetached(args[0]);
+  if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
+  return passEnd(up, args);
+}
+
+/** The `_write` of an upgraded socket. */
+export function writeChunk(
+  this: net.Socket,
+  chunk: Uint8Array | string,
+  encoding: BufferEncoding,
+  callback: WriteCallback,
+): void {
+  const up = (this as Upgraded)[upgradeOf];
+  const size = chunk.length;
+  const isOwn = up.own.arrives(chunk, size, this.writableLength);
+  // A buffer without bytes may be a detached one.
+  if (size > 0 && size < up.options.floor && !up.trackers.any) {
+    copyOne(up, chunk, encoding, callback);
+  } else if (
+    typeof chunk === 'string' ||
+    size === 0 ||
+    !up.isUnwatched ||
+    up.trackers.any ||
+    unpinnable.any ||
+    this.connecting ||
+    (pools.any && isPoolMemory(chunk))
+  ) {
+    up.write([{ chunk, encoding }], callback, isOwn);
+  } else {
+    // What nearly every large write is. It runs few functions of few files (test/socket/calls.test.ts).
+    const port = up.connection.choose(size, isOwn);
+    if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
+    up.dispatched += size;
+    port.writeOne(chunk, callback);
+  }
+}
+
+/** The `_writev` of an upgraded socket. */
+export function writeChunks(
+  this: net.Socket,
+  chunks: readonly Chunk[],
+  callback: WriteCallback,
+): void {
+  const up = (this as Upgraded)[upgradeOf];
+  const { minimumChunk, maxStagedBytes, threshold } = up.options;
+  let bytes = 0;
+  let isSmall = !up.trackers.any;
+  for (const { chunk } of chunks) {
+    const { length } = chunk;
+    bytes += length;
+    // A view without bytes may be a detached one.
+    if (length >= minimumChunk || (length === 0 && typeof chunk !== 'string')) isSmall = false;
+  }
+  const isOwn = up.own.arrives(chunks[chunks.length - 1]?.chunk, bytes, this.writableLength);
+  if (isSmall) return copyAll(up, chunks, callback);
+  const text = chunks[0]?.chunk;
+  const body = chunks[1]?.chunk;
+  // What http writes for most responses: a header, a body, and on Node 20 and 22 nothing behind them.
+  if (
+    typeof text === 'string' &&
+    chunks[0]?.encoding === 'latin1' &&
+    text.length <= maxStagedBytes &&
+    text.length < minimumChunk &&
+    typeof body === 'object' &&
+    body.length >= threshold &&
+    body.length >= minimumChunk &&
+    (chunks.length === 2 || (chunks.length === 3 && chunks[2]?.chunk === '')) &&
+    isPlain(up, body)
+  ) {
+    const port = up.connection.choose(body.length, isOwn);
+    if (typeof port === 'string') return copyAll(up, chunks, callback);
+    up.dispatched += text.length + body.length;
+    return port.writeAnswer(text, body, callback);
+  }
+  up.write(chunks, callback, isOwn);
+}
+
+// Nobody follows or watches a chunk, or owns its memory, and there is a connection.
+function isPlain(up: TcpUpgrade, chunk: Uint8Array): boolean {
+  return (
+    up.isUnwatched &&
+    !up.trackers.any &&
+    !unpinnable.any &&
+    !up.socket.connecting &&
+    !(pools.any && isPoolMemory(chunk))
+  );
+}
+
+// --- from the caller to the stream ----------------------------------------------------------------
 
 const nodeWrite = net.Socket.prototype.write;
 
@@ -61,11 +174,11 @@ export function passWrite(
   callback: WriteCallback | undefined,
 ): boolean {
   const { socket, base, own } = up;
-  const size = streamSizeOf(chunk);
+  const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
   const waiting = socket.writableLength;
-  own.begin(chunk, waiting, sizeName(up, size));
+  own.begin(chunk, size, waiting, size >= up.largeFrom);
   const given = callback === undefined ? undefined : settling(up, size, callback);
-  const unpin = pinUntil(chunk);
+  const unpin = pools.any ? pinUntil(chunk) : undefined;
   const last = unpin === undefined ? given : behind(unpin, given);
   try {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
@@ -77,7 +190,7 @@ export function passWrite(
     if (given !== undefined && given !== callback) up.unhold(given);
     throw thrown;
   } finally {
-    if (own.isPassing) own.end(socket.writableLength - waiting);
+    if (own.passing !== undefined) own.end(socket.writableLength - waiting);
   }
 }
 
@@ -94,7 +207,8 @@ export function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
   const unpin = pinUntil(chunk);
   const last = unpin === undefined ? given : behind(unpin, given);
   const waiting = socket.writableLength;
-  own.begin(chunk, waiting, sizeName(up, streamSizeOf(chunk)));
+  const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
+  own.begin(chunk, size, waiting, size >= up.largeFrom);
   try {
     return base.end.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
@@ -102,7 +216,7 @@ export function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
     if (given !== undefined && given !== callback) up.unhold(given);
     throw thrown;
   } finally {
-    if (own.isPassing) own.end(socket.writableLength - waiting);
+    if (own.passing !== undefined) own.end(socket.writableLength - waiting);
   }
 }
 
@@ -120,17 +234,9 @@ export function passHeld(up: TcpUpgrade, callback: WriteCallback): void {
   }
 }
 
-/** Settles when the kernel took all that was passed to the stream so far, or never will. */
-export function allAccepted({ socket, base }: TcpUpgrade): Promise<void> {
-  return new Promise((resolve) => {
-    // The callback of an empty write comes behind everything written before it.
-    if (socket.writable) base.write.call(socket, '', 'latin1', () => resolve());
-    else socket.once('finish', resolve).once('close', () => resolve());
-  });
-}
-
-function sizeName({ options }: TcpUpgrade, size: number): 'large' | 'small' {
-  return size >= options.minimumChunk && options.engine !== 'copy' ? 'large' : 'small';
+// What Node will refuse has none.
+function bytesOf(chunk: unknown): number {
+  return (chunk as Uint8Array | null | undefined)?.byteLength ?? 0;
 }
 
 // Node calls it when the kernel took the bytes, or never will: an engine pins what it still references.

@@ -67,7 +67,7 @@ export class FallbackUdpSocket extends NodesSocket {
     flag('options.packetInfo', options.packetInfo);
     flag('options.receiveTos', options.receiveTos);
     if (options.gro !== 'whole') flag('options.gro', options.gro);
-    const { maxQueuedBytes } = resolveDatagramOptions('udp', options);
+    const { maxQueuedBytes } = resolveDatagramOptions(options);
     super(options, onMessage);
     this.#version = options.type === 'udp4' ? 4 : 6;
     this.#options = options;

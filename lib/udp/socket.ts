@@ -44,7 +44,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   constructor(options: UdpSocketOptions, reactor: Reactor, onMessage?: UdpMessageListener) {
     checkFlags(options);
     const version = options.type === 'udp4' ? 4 : 6;
-    super(version, resolveDatagramOptions('udp', options), reactor);
+    super(version, resolveDatagramOptions(options), reactor);
     this.type = options.type;
     this.#options = options;
     this.#lookup = options.lookup;

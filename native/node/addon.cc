@@ -12,7 +12,6 @@
 #include "kernel/sys.h"
 #include "kernel/tcp.h"
 #include "node/arguments.h"
-#include "node/pieces.h"
 
 // package.json's, by binding.gyp and CMakeLists.txt.
 #define MSG_ZEROCOPY_QUOTED(version) #version
@@ -24,47 +23,9 @@ namespace {
 Napi::Value start(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->start(info[0].As<Napi::Uint32Array>(),
                                           info[1].As<Napi::Function>(),
-                                          info[2].As<Napi::Number>().Int32Value()));
-}
-
-Napi::Value attach(const Napi::CallbackInfo& info) {
-  Reactor* reactor = reactor_of(info);
-  if (reactor == nullptr) return info.Env().Undefined();
-  return number(info, reactor->attach(info[0].As<Napi::Number>().Int32Value(),
-                                      info[1].As<Napi::Boolean>().Value()));
-}
-
-// send(port, pieces, first, offset, length, flags) -> bytes accepted, or -errno
-Napi::Value send(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  const uint32_t wanted = info[5].As<Napi::Number>().Uint32Value();
-  iovec iov[kMaxPieces];
-  const size_t count = gather(info.Env(), info[1], info[2].As<Napi::Number>().Uint32Value(),
-                              static_cast<size_t>(info[3].As<Napi::Number>().DoubleValue()),
-                              static_cast<size_t>(info[4].As<Napi::Number>().DoubleValue()), iov, kMaxPieces);
-  if (count == 0) return number(info, -EFAULT);
-  const int flags = ((wanted & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0) |
-                    ((wanted & kSendMore) != 0 ? MSG_MORE : 0);
-  return number(info, reactor->send(port, iov, count, flags));
-}
-
-// sendNow(fd, text, body) -> bytes accepted, or -errno. `text`: latin1, at most kMostText characters, or
-// empty; `body`: a view, or undefined.
-Napi::Value send_now(const Napi::CallbackInfo& info) {
-  char text[kMostText + 1];
-  iovec iov[2];
-  size_t count = 0;
-  size_t length = 0;
-  // Raw Node-API, as in gather(): every small write passes here.
-  napi_get_value_string_latin1(info.Env(), info[1], text, sizeof text, &length);
-  if (length > 0) iov[count++] = {text, length};
-  void* data = nullptr;
-  size_t size = 0;
-  napi_get_typedarray_info(info.Env(), info[2], nullptr, &size, &data, nullptr, nullptr);
-  if (size > 0) iov[count++] = {data, size};
-  return number(info, count == 0 ? 0 : send_message(int_at(info, 0), iov, count, 0));
+                                          info[2].As<Napi::Number>().Int32Value(),
+                                          info[3].As<Napi::Float64Array>(),
+                                          info[4].As<Napi::Float64Array>()));
 }
 
 Napi::Value arm(const Napi::CallbackInfo& info) {
@@ -135,15 +96,22 @@ Napi::Value unacknowledged(const Napi::CallbackInfo& info) {
   return number(info, unacknowledged_bytes(port->fd()));
 }
 
+// addPinned(delta) -> the process's total
 Napi::Value add_pinned(const Napi::CallbackInfo& info) {
-  return number(info, env_of(info)->add_pinned(info[0].As<Napi::Number>().DoubleValue()));
+  const auto delta = static_cast<int64_t>(info[0].As<Napi::Number>().DoubleValue());
+  return number(info, static_cast<double>(env_of(info)->pins()->add(delta)));
 }
 
-// threadCpuNs() -> nanoseconds of CPU that this thread has used
-Napi::Value thread_cpu_ns(const Napi::CallbackInfo& info) {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return Napi::Number::New(info.Env(), static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec));
+Napi::Value set_budget(const Napi::CallbackInfo& info) {
+  env_of(info)->pins()->set_budget(static_cast<int64_t>(info[0].As<Napi::Number>().DoubleValue()));
+  return info.Env().Undefined();
+}
+
+// takeRecords() -> records in the shared words
+Napi::Value take_records(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  if (reactor == nullptr) return info.Env().Undefined();
+  return number(info, static_cast<double>(reactor->take_records()));
 }
 
 Napi::Value describe(const Napi::CallbackInfo& info) {
@@ -156,6 +124,7 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
   limits["openPorts"] = env_of(info)->reactor() == nullptr
                             ? 0.0
                             : static_cast<double>(env_of(info)->reactor()->open_ports());
+  limits["registeredBytes"] = static_cast<double>(env_of(info)->slabs()->registered_bytes());
   utsname system;
   limits["kernelRelease"] = Napi::String::New(info.Env(), uname(&system) == 0 ? system.release : "");
   return limits;
@@ -169,12 +138,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_hash(env, exports);
   export_ring(env, exports);
   export_routes(env, exports);
+  export_streams(env, exports);
   export_submit_ring(env, exports);
   exports["version"] = Napi::String::New(env, MSG_ZEROCOPY_QUOTE(MSG_ZEROCOPY_VERSION));
   exports["start"] = Napi::Function::New(env, start, "start");
-  exports["attach"] = Napi::Function::New(env, attach, "attach");
-  exports["send"] = Napi::Function::New(env, send, "send");
-  exports["sendNow"] = Napi::Function::New(env, send_now, "sendNow");
   exports["arm"] = Napi::Function::New(env, arm, "arm");
   exports["disarm"] = Napi::Function::New(env, disarm, "disarm");
   exports["reap"] = Napi::Function::New(env, reap, "reap");
@@ -186,7 +153,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["abandon"] = Napi::Function::New(env, abandon, "abandon");
   exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
   exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
-  exports["threadCpuNs"] = Napi::Function::New(env, thread_cpu_ns, "threadCpuNs");
+  exports["setBudget"] = Napi::Function::New(env, set_budget, "setBudget");
+  exports["takeRecords"] = Napi::Function::New(env, take_records, "takeRecords");
   exports["describe"] = Napi::Function::New(env, describe, "describe");
   return exports;
 }

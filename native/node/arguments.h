@@ -40,6 +40,7 @@ void export_files(Napi::Env env, Napi::Object exports);
 void export_hash(Napi::Env env, Napi::Object exports);
 void export_ring(Napi::Env env, Napi::Object exports);
 void export_routes(Napi::Env env, Napi::Object exports);
+void export_streams(Napi::Env env, Napi::Object exports);
 void export_submit_ring(Napi::Env env, Napi::Object exports);
 
 }  // namespace msg_zerocopy

@@ -7,20 +7,21 @@
 namespace msg_zerocopy {
 namespace {
 
-std::atomic<int64_t> process_pinned{0};
-std::atomic<int64_t> process_registered{0};
-
 }  // namespace
 
-Env::~Env() {
-  process_pinned -= pinned_;
-  process_registered -= registered_;
-}
+Env::~Env() = default;
 
-int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms) {
+int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms,
+               Napi::Float64Array latency, Napi::Float64Array log) {
   // Its handles are in the loop, and its ports belong to the copy of lib/ that started it.
   if (reactor_ != nullptr) return -EALREADY;
-  auto reactor = std::make_unique<Reactor>(env_, words, on_records);
+  latency_words_ = Napi::Persistent(latency);
+  log_words_ = Napi::Persistent(log);
+  StreamShared shared = {&pins_, &staging_, {}, {}};
+  shared.latency.words = latency.Data();
+  shared.latency.bounds = (latency.ElementLength() - 2) / 2;
+  shared.log.words = log.Data();
+  auto reactor = std::make_unique<Reactor>(env_, words, on_records, shared);
   const int started = reactor->start();
   if (started < 0) return started;
   reactor_ = std::move(reactor);
@@ -35,16 +36,6 @@ void Env::share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array ar
   arrival_words_ = Napi::Persistent(arrivals);
   envelopes_ = reinterpret_cast<const Envelope*>(envelopes.Data());
   arrivals_ = reinterpret_cast<Arrival*>(arrivals.Data());
-}
-
-double Env::add_pinned(double delta) {
-  pinned_ += static_cast<int64_t>(delta);
-  return static_cast<double>(process_pinned += static_cast<int64_t>(delta));
-}
-
-double Env::add_registered(double delta) {
-  registered_ += static_cast<int64_t>(delta);
-  return static_cast<double>(process_registered += static_cast<int64_t>(delta));
 }
 
 // Runs before the environment's memory is freed, and not at all in process.exit() of the main thread

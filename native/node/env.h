@@ -1,6 +1,6 @@
 // Everything that belongs to one Node environment (the main thread or one worker). Nothing of Node's
 // is static, so workers and two copies of the addon do not meet; the only process-wide state is the
-// count of pinned bytes, because RLIMIT_MEMLOCK and memory belong to the process.
+// count of pinned bytes (kernel/pins.h).
 #pragma once
 
 #include <napi.h>
@@ -21,7 +21,9 @@ class Env {
 
   // Creates the reactor. `grace_ms`: how long the environment's end waits for the kernel to let go
   // of memory before it aborts connections. 0 or -errno; -EALREADY: there is one.
-  int start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms);
+  // `latency`: see LatencyWords; `log`: see SendLog.
+  int start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms, Napi::Float64Array latency,
+            Napi::Float64Array log);
 
   Reactor* reactor() { return reactor_.get(); }
 
@@ -33,18 +35,17 @@ class Env {
   // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.
   const std::shared_ptr<Slabs>& slabs() { return slabs_; }
 
-  // Adds to the bytes that this environment has pinned; answers the process's total.
-  double add_pinned(double delta);
-  // The same for the bytes of the program's that it has registered with its ring; they are pinned, too.
-  double add_registered(double delta);
+  Pins* pins() { return &pins_; }
 
  private:
   static void cleanup(napi_async_cleanup_hook_handle handle, void* data);
 
   Napi::Env env_;
   int grace_ms_ = 0;
-  int64_t pinned_ = 0;
-  int64_t registered_ = 0;
+  Pins pins_{page_bytes()};
+  Staging staging_;
+  Napi::Reference<Napi::Float64Array> latency_words_;
+  Napi::Reference<Napi::Float64Array> log_words_;
   napi_async_cleanup_hook_handle hook_ = nullptr;
   // Not make_shared: without RTTI it needs a libstdc++ that is newer than Node does (GLIBCXX_3.4.26).
   std::shared_ptr<Slabs> slabs_{new Slabs};

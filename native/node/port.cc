@@ -9,13 +9,16 @@
 
 namespace msg_zerocopy {
 
-int Port::send(const iovec* pieces, size_t count, int flags) {
-  const int accepted = send_message(fd_.get(), pieces, count, flags);
-  if (accepted > 0 && (flags & MSG_ZEROCOPY) != 0) {
-    issued_++;
-    referenced_ = true;
-  }
-  return accepted;
+SendResult Port::send_zero_copy(const iovec* pieces, size_t count, int flags) {
+  const int accepted = send_message(fd_.get(), pieces, count, flags | MSG_ZEROCOPY);
+  if (accepted <= 0) return {accepted, false, false};
+  issued_++;
+  referenced_ = true;
+  return {accepted, true, false};
+}
+
+int Port::send_copy(const iovec* pieces, size_t count, int flags) const {
+  return send_message(fd_.get(), pieces, count, flags);
 }
 
 int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count,
@@ -24,7 +27,7 @@ int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, si
     return msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
   }
   // In front of the send: nothing may be pinned whose notice nobody would be woken for (ENOSPC at
-  // fs.epoll.max_user_watches, ENOMEM; test/kernel/core-faults.test.ts).
+  // fs.epoll.max_user_watches, ENOMEM; test/socket/core-faults.test.ts).
   const int watching = watched_ ? 0 : add_to(epoll);
   if (watching < 0) return watching;
   const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
@@ -51,7 +54,7 @@ bool Port::failed_send_took_id() {
 void Port::drain() {
   if (kind_ == PortKind::kRingStream) return;
   // With nothing pending the queue is empty, unless something else was switched on: an undrained
-  // entry would make libuv spin (test/boundary/loop.test.ts).
+  // entry would make libuv spin (test/process/loop.test.ts).
   if (issued_ == completed_ && !foreign_entries_) return;
   read_queue(foreign_entries_ ? Until::kEmpty : Until::kNothingPending);
 }
@@ -63,10 +66,14 @@ void Port::read_queue(Until until) {
     if (parsed < 0) break;
     // Foreign entries are skipped. A truncated one may have been a notice: what it named is then kept,
     // which is safe, and told. read_notice() has room for more than the largest entry.
-    if (parsed == static_cast<int>(Parsed::kTruncated) && issued_ != completed_) lost_++;
+    if (parsed == static_cast<int>(Parsed::kTruncated) && issued_ != completed_) {
+      lost_++;
+      if (sender_ != nullptr) sender_->lost(1);
+    }
     if (parsed != static_cast<int>(Parsed::kNotice)) continue;
     completed_ += notice_count(notice);
-    held_.push_back(notice);
+    if (sender_ != nullptr) sender_->released(notice.lo, notice.hi, notice.copied);
+    else held_.push_back(notice);
     // Nothing more can be in it: spares the call that would say so.
     if (until == Until::kNothingPending && issued_ == completed_) break;
   }
@@ -86,12 +93,26 @@ void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
   held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(count));
 }
 
+void Port::tell_stream(std::vector<Record>* records) {
+  for (const Fate& fate : *sender_->fates()) {
+    records->push_back({index_, fate.id, fate.id,
+                        kRange | (fate.copied ? kCopied : 0u) | (fate.unknown ? kUnknown : 0u)});
+  }
+  sender_->fates()->clear();
+  const bool released = (eager_ || lingering_) && sender_->take_progress();
+  const bool news = sender_->take_news();
+  if (released || news) {
+    records->push_back({index_, 0, 0, (released ? kReleased : 0u) | (news ? kNews : 0u)});
+  }
+}
+
 void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   const size_t before = held_.size();
   drain();
+  if (sender_ != nullptr) tell_stream(records);
   const bool only_notices = held_.size() > before && issued_ != completed_ && (events & EPOLLIN) == 0;
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
-  if (eager_ || writable || lingering_ || lost_ > told_lost_) deliver_ranges(records, SIZE_MAX);
+  if (sender_ == nullptr && (eager_ || writable || lost_ > told_lost_)) deliver_ranges(records, SIZE_MAX);
   if (writable) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});

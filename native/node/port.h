@@ -1,14 +1,16 @@
 // One socket's native half: owns a descriptor (a duplicate of libuv's for TCP, the socket's only one
-// for datagrams), counts its zero-copy sends, and reads its error queue. Decides nothing: what to send how, and when to give up, is TypeScript's.
+// for datagrams), counts its zero-copy sends, and reads its error queue. When to give up is TypeScript's.
 #pragma once
 
 #include <sys/epoll.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "kernel/datagram.h"
 #include "kernel/errqueue.h"
+#include "kernel/stream_sender.h"
 #include "kernel/sys.h"
 #include "kernel/tx_ring.h"
 #include "node/records.h"
@@ -44,8 +46,13 @@ class Port {
   uint32_t index() const { return index_; }
   uint64_t pending_sends() const { return issued_ - completed_; }
 
-  // One sendmsg. A zero-copy call that accepts bytes takes one send id.
-  int send(const iovec* pieces, size_t count, int flags);
+  // Of a stream: its writes, and what the kernel still references of them.
+  void set_sender(std::unique_ptr<StreamSender> sender) { sender_ = std::move(sender); }
+  StreamSender* sender() const { return sender_.get(); }
+
+  // One sendmsg of a stream. A zero-copy call that accepts bytes takes one send id.
+  SendResult send_zero_copy(const iovec* pieces, size_t count, int flags);
+  int send_copy(const iovec* pieces, size_t count, int flags) const;
 
   // A batch with the flags of sendmsg(2). Datagrams sent, or -errno of the first; further from 0 by
   // kIdTaken when the one that failed, zero-copy, took an id all the same.
@@ -93,6 +100,9 @@ class Port {
   // Nobody waits any more for what a stream has pinned.
   bool given_up() const { return kind_ != PortKind::kDatagram && !referenced_; }
 
+  // What the event loop knows of: calls that change it nest, as when a send reads a notification of the same
+  // port.
+  Standing accounted = {false, false};
   Standing standing() const { return {holds_loop(), ring_is_urgent()}; }
 
   // Sends by the ring: one that has a notification to come took the id.
@@ -101,7 +111,12 @@ class Port {
     issued_++;
     referenced_ = true;
   }
-  void ring_notified() { completed_++; }
+  void ring_notified(uint32_t id, bool copied) {
+    completed_++;
+    sender_->released(id, id, copied);
+  }
+  // Of a stream: what JavaScript is to be told of, if anything.
+  void tell_stream(std::vector<Record>* records);
 
   TxRing ring;  // of a packet socket, once opened
 
@@ -135,7 +150,8 @@ class Port {
   uint64_t completed_ = 0;
   uint32_t lost_ = 0;  // truncated entries, and how many of them were told
   uint32_t told_lost_ = 0;
-  std::vector<Notice> held_;
+  std::vector<Notice> held_;  // of a datagram socket
+  std::unique_ptr<StreamSender> sender_;
 };
 
 }  // namespace msg_zerocopy

@@ -25,20 +25,17 @@ constexpr uint64_t kHoldMs = 2;
 // After an abort only packets inside a queueing discipline or a device still reference the memory.
 constexpr int kLateCloneMs = 200;
 
-// A duplicate is only taken while a quarter of the descriptors is free, so that a server goes on
-// accepting.
-bool near_descriptor_limit(int fd) {
-  return static_cast<uint64_t>(fd) >= descriptor_limit() / 4 * 3;
-}
-
 }  // namespace
 
-Reactor::Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records)
+Reactor::Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records,
+                 const StreamShared& shared)
     : env_(env),
       words_(Napi::Persistent(words)),
+      record_words_(words.Data()),
       on_records_(Napi::Persistent(on_records)),
       context_(env, "msg-zerocopy"),
-      capacity_(words.ElementLength() / kRecordWords) {}
+      capacity_((words.ElementLength() - 1) / kRecordWords),
+      shared_(shared) {}
 
 Reactor::~Reactor() = default;
 
@@ -60,35 +57,6 @@ int Reactor::start() {
   uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->poll));
   uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->timer));
   return 0;
-}
-
-int Reactor::attach(int fd, bool ours) {
-  const int checked = check_tcp(fd);
-  if (checked < 0) return checked;
-  Fd copy(duplicate(fd));
-  if (copy.get() < 0) return -EMFILE;
-  if (near_descriptor_limit(copy.get())) return -EMFILE;
-  if (is_blocking(copy.get())) return -EBUSY;
-  if (!ours) {
-    const int before = get_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY);
-    if (before < 0) return before;
-    if (before != 0) return -EALREADY;
-    const int set = set_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY, 1);
-    if (set < 0) return set;
-    // A sandbox that swallows the call would have every send copied, and nobody told of its end.
-    if (get_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY) != 1) return -EOPNOTSUPP;
-  }
-  const bool foreign_entries = has_foreign_entries(copy.get()) > 0;
-  return insert(std::move(copy), PortKind::kStream, foreign_entries);
-}
-
-int Reactor::attach_to_ring(int fd) {
-  const int checked = check_tcp(fd);
-  if (checked < 0) return checked;
-  Fd copy(duplicate(fd));
-  if (copy.get() < 0 || near_descriptor_limit(copy.get())) return -EMFILE;
-  if (is_blocking(copy.get())) return -EBUSY;
-  return insert(std::move(copy), PortKind::kRingStream, false);
 }
 
 int Reactor::adopt(Fd fd) { return insert(std::move(fd), PortKind::kDatagram, false); }
@@ -117,7 +85,11 @@ Port* Reactor::port(uint32_t index) {
   return index < ports_.size() ? ports_[index].get() : nullptr;
 }
 
-void Reactor::changed(const Port& port, Standing before) { account(before, port.standing()); }
+void Reactor::changed(Port* port) {
+  const Standing now = port->standing();
+  account(port->accounted, now);
+  port->accounted = now;
+}
 
 void Reactor::account(Standing before, Standing now) {
   if (now.urgent != before.urgent) {
@@ -132,88 +104,95 @@ void Reactor::account(Standing before, Standing now) {
   if (!now.holds && holders_ == 0) uv_unref(handle);
 }
 
-int Reactor::send(Port* port, const iovec* pieces, size_t count, int flags) {
-  const Standing before = port->standing();
-  const int accepted = port->send(pieces, count, flags);
-  changed(*port, before);
-  return accepted;
-}
-
 int Reactor::send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count,
                             int flags) {
-  const Standing before = port->standing();
   const int sent = port->send_datagrams(epoll_.get(), envelopes, pieces, count, flags);
-  changed(*port, before);
+  changed(port);
   return sent;
 }
 
 int Reactor::set_reading(Port* port, bool reading) {
-  const Standing before = port->standing();
   const int set = port->set_reading(epoll_.get(), reading);
-  changed(*port, before);
+  changed(port);
   return set;
 }
 
 int Reactor::arm(Port* port) {
-  const Standing before = port->standing();
   const int armed = port->arm(epoll_.get());
-  changed(*port, before);
+  changed(port);
   return armed;
 }
 
 void Reactor::stop_waiting(Port* port) {
-  const Standing before = port->standing();
   port->stop_waiting();
-  changed(*port, before);
+  changed(port);
 }
 
 int Reactor::linger(Port* port) {
-  const Standing before = port->standing();
   const int lingering = port->linger(epoll_.get());
-  changed(*port, before);
+  changed(port);
   return lingering;
 }
 
 int Reactor::abort(Port* port) {
-  const Standing before = port->standing();
   const int aborted = port->abort();
-  changed(*port, before);
+  changed(port);
   return aborted;
 }
 
 void Reactor::set_referenced(Port* port, bool referenced) {
-  const Standing before = port->standing();
   port->set_referenced(referenced);
-  changed(*port, before);
+  changed(port);
 }
 
 void Reactor::abandon(Port* port) { port->abandon(); }
 
 void Reactor::set_eager(Port* port, bool eager) {
-  const Standing before = port->standing();
   port->set_eager(eager);
-  changed(*port, before);
+  changed(port);
 }
 
 void Reactor::detach(Port* port) {
   // Whatever it still waits for, space for a datagram that was given up among it: it is gone.
-  account(port->standing(), Standing{false, false});
+  account(port->accounted, Standing{false, false});
   // Before the close: epoll keys on the open socket, which libuv's descriptor may keep open.
   port->unwatch(epoll_.get());
   const uint32_t index = port->index();
   ports_[index].reset();
+  // What still waits to be told of it is nobody's: the number may be another port's soon.
+  records_.erase(std::remove_if(records_.begin(), records_.end(),
+                                [index](const Record& record) { return record.port == index; }),
+                 records_.end());
   (batches_ > 0 ? resting_ : free_).push_back(index);
   open_ports_--;
 }
 
 size_t Reactor::reap(Port* port) {
-  const Standing before = port->standing();
-  port->drain();
-  changed(*port, before);
-  std::vector<Record> ranges;
-  port->deliver_ranges(&ranges, capacity_);
-  if (!ranges.empty()) std::memcpy(words_.Value().Data(), ranges.data(), ranges.size() * sizeof(Record));
-  return ranges.size();
+  if (port->kind() == PortKind::kRingStream) ring_->read(&records_);
+  else port->drain();
+  if (port->sender() == nullptr) port->deliver_ranges(&records_, SIZE_MAX);
+  else port->tell_stream(&records_);
+  changed(port);
+  const uint32_t index = port->index();
+  const auto others = std::stable_partition(records_.begin(), records_.end(),
+                                            [index](const Record& record) { return record.port == index; });
+  const size_t count = std::min(capacity_, static_cast<size_t>(others - records_.begin()));
+  if (count > 0) std::memcpy(record_words_, records_.data(), count * sizeof(Record));
+  records_.erase(records_.begin(), records_.begin() + static_cast<ptrdiff_t>(count));
+  announce_records();
+  return count;
+}
+
+size_t Reactor::take_records() {
+  const size_t count = std::min(capacity_, records_.size());
+  if (count > 0) std::memcpy(record_words_, records_.data(), count * sizeof(Record));
+  records_.erase(records_.begin(), records_.begin() + static_cast<ptrdiff_t>(count));
+  announce_records();
+  return count;
+}
+
+void Reactor::announce_records() {
+  record_words_[capacity_ * kRecordWords] = records_.empty() ? 0 : 1;
 }
 
 void Reactor::on_readable() {
@@ -225,15 +204,14 @@ void Reactor::on_readable() {
     count = epoll_wait(epoll_.get(), events, kEventsPerWait, 0);
     for (int i = 0; i < count; i++) {
       if (events[i].data.u64 == kRingTag) {
-        ring_->read(&records_, SIZE_MAX);
+        ring_->read(&records_);
         continue;
       }
       Port* fired = port(static_cast<uint32_t>(events[i].data.u64));
       if (fired == nullptr) continue;
       if (fired->is_idle_wakeup(events[i].events)) fired->disarm(epoll_.get());
-      const Standing before = fired->standing();
       fired->collect(epoll_.get(), events[i].events, &records_);
-      changed(*fired, before);
+      changed(fired);
       held_ranges += fired->held_ranges();
       if (fired->held_ranges() > 0) holding_.push_back(fired->index());
     }
@@ -267,12 +245,13 @@ void Reactor::call_javascript() {
   // Taken out first: what JavaScript does may run the loop again (a nested wait, an inspector).
   const std::vector<Record> batch(std::move(records_));
   records_.clear();
+  announce_records();
   // A callback may close a port that a later part of the batch names: nobody else gets its number until then.
   batches_++;
   for (size_t from = 0; from < batch.size();) {
     Napi::HandleScope scope(env_);
     const size_t count = std::min(capacity_, batch.size() - from);
-    std::memcpy(words_.Value().Data(), &batch[from], count * sizeof(Record));
+    std::memcpy(record_words_, &batch[from], count * sizeof(Record));
     from += count;
     call_back(on_records_, count);
   }

@@ -24,19 +24,21 @@ class Reactor final : private Ports {
  public:
   // `words` is shared with JavaScript; `on_records(count)` is called when its first `count` records
   // are new.
-  Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records);
+  Reactor(Napi::Env env, Napi::Uint32Array words, Napi::Function on_records, const StreamShared& shared);
   ~Reactor();
   Reactor(const Reactor&) = delete;
   Reactor& operator=(const Reactor&) = delete;
 
   int start();  // 0 or -errno
 
-  // Duplicates `fd` into a new port. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
+  // Duplicates `fd` into a new port of a stream. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
   // was not us (`ours` is false), -EMFILE when descriptors run short, -EBUSY when somebody who shares it
   // made it blocking: libuv reads when a notification comes, and would wait.
-  int attach(int fd, bool ours);
-  // Duplicates `fd` into a port that the ring sends for.
-  int attach_to_ring(int fd);
+  // `first_id`: the kernel's number of the next zero-copy send; by the ring, 0.
+  int attach(int fd, StreamEngine engine, bool ours, uint64_t first_id);
+  // The words of the streams whose ports are numbered from kPortsPerChunk * `chunk` on.
+  Napi::Value stream_words(uint32_t chunk);
+  static constexpr uint32_t kPortsPerChunk = 1024;
   // Makes a port of a datagram socket that nobody else uses. Its index, or -errno.
   int adopt(Fd fd);
   Port* port(uint32_t index) override;
@@ -47,23 +49,24 @@ class Reactor final : private Ports {
   int linger(Port* port);
   int abort(Port* port);
   void detach(Port* port);
-  int send(Port* port, const iovec* pieces, size_t count, int flags);
+  // As StreamSender::write().
+  int write(Port* port, Chunk* chunks, size_t count, uint64_t skip, const WriteRules& rules);
   void set_referenced(Port* port, bool referenced);
   void abandon(Port* port);
   void set_eager(Port* port, bool eager);
 
-  // Reads one port's error queue now; the number of records put into the shared words. Call again
+  // Reads a port's notifications now; the number of its records put into the shared words. Call again
   // while that fills them.
   size_t reap(Port* port);
+  // Puts records that wait for JavaScript into the shared words; how many. The word behind the records says
+  // whether some wait.
+  size_t take_records();
 
   // Makes this environment's io_uring. 0 or -errno.
   int open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<Slabs> slabs);
   SubmitRing* submit_ring() { return ring_.get(); }
-  // As SubmitRing::send().
-  int send_by_ring(Port* port, const iovec* pieces, size_t count, int flags, SendMode mode, int slot,
-                   bool* more);
-  // Reads notifications into the shared words; how many records. Call again while that fills them.
-  size_t read_ring_now();
+
+  StreamShared* shared() { return &shared_; }
 
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
   // let go by itself; for those that were given up before, that wait is over. Answers how many connections had to be aborted.
@@ -74,12 +77,16 @@ class Reactor final : private Ports {
   uint32_t open_ports() const { return open_ports_; }
 
  private:
+  class QueueCarrier;
+  class RingCarrier;
   int insert(Fd fd, PortKind kind, bool foreign_entries);
+  double* words_of(uint32_t index);
+  void announce_records();
   void on_readable();
   void on_timer();
   void deliver();
   void call_javascript();
-  void changed(const Port& port, Standing before) override;
+  void changed(Port* port) override;
   void account(Standing before, Standing now);
   enum class Of { kThoseAwaited, kAll };
   bool drain_until_released(Of ports, int timeout_ms);
@@ -90,11 +97,13 @@ class Reactor final : private Ports {
   void on_check();
   void on_ring_timer();
   bool read_ring();  // whether it found anything
+  void sent_by_ring();
   void expect_notices();
   void discard_completions();
 
   Napi::Env env_;
   Napi::Reference<Napi::Uint32Array> words_;
+  uint32_t* const record_words_;
   Napi::FunctionReference on_records_;
   Napi::AsyncContext context_;
   size_t capacity_;
@@ -121,6 +130,8 @@ class Reactor final : private Ports {
   uint32_t batches_ = 0;           // that JavaScript is being told of
   std::vector<uint32_t> holding_;  // ports with ranges that JavaScript does not know of yet
   std::vector<Record> records_;
+  StreamShared shared_;
+  std::vector<Napi::Reference<Napi::Float64Array>> stream_words_;
 
   std::unique_ptr<SubmitRing> ring_;
   bool ring_timer_runs_ = false;

@@ -1,7 +1,4 @@
 // The reactor's part of the ring: when its notifications are read.
-#include <algorithm>
-#include <cstring>
-
 #include "node/reactor.h"
 
 namespace msg_zerocopy {
@@ -63,27 +60,14 @@ void Reactor::expect_notices() {
   if (ring_->has_completions()) ring_->wake();
 }
 
-int Reactor::send_by_ring(Port* port, const iovec* pieces, size_t count, int flags, SendMode mode,
-                          int slot, bool* more) {
-  const Standing before = port->standing();
-  const int sent = ring_->send(port, pieces, count, flags, mode, slot, more);
-  changed(*port, before);
+void Reactor::sent_by_ring() {
+  ring_->take_held(&records_);
+  announce_records();
   sent_since_timer_ = true;
-  if (ring_->pending() > 0 && !ring_timer_runs_) {
-    quiet_ = false;
-    ring_timer_runs_ = true;
-    uv_timer_start(&handles_->ring_timer, forward<&Reactor::on_ring_timer, uv_timer_t>, kNoticeMs, 0);
-  }
-  return sent;
-}
-
-size_t Reactor::read_ring_now() {
-  std::vector<Record> records;
-  ring_->read(&records, capacity_);
-  if (!records.empty()) {
-    std::memcpy(words_.Value().Data(), records.data(), records.size() * sizeof(Record));
-  }
-  return records.size();
+  if (ring_->pending() == 0 || ring_timer_runs_) return;
+  quiet_ = false;
+  ring_timer_runs_ = true;
+  uv_timer_start(&handles_->ring_timer, forward<&Reactor::on_ring_timer, uv_timer_t>, kNoticeMs, 0);
 }
 
 void Reactor::on_ring_timer() {
@@ -101,7 +85,7 @@ void Reactor::on_ring_timer() {
 }
 
 bool Reactor::read_ring() {
-  const bool found = ring_->read(&records_, SIZE_MAX);
+  const bool found = ring_->read(&records_);
   if (!records_.empty()) call_javascript();
   return found;
 }
@@ -112,7 +96,7 @@ void Reactor::discard_completions() {
   ring_->set_wakeups(true);
   ring_->forget_wakeup();
   std::vector<Record> nobody;
-  ring_->read(&nobody, SIZE_MAX);
+  ring_->read(&nobody);
 }
 
 }  // namespace msg_zerocopy

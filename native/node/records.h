@@ -14,16 +14,19 @@ enum RecordFlag : uint32_t {
   kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // data of the peer arrived after our side was destroyed
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
+  kReleased = 64,  // of a stream: the kernel let go of something that somebody waits for
+  kNews = 128,     // of a stream: its words say something of the route
   kLost = 256,     // `lo` entries of the error queue were truncated: ids may never be released
+  kUnknown = 512,  // with kRange: whether the kernel copied cannot be told
 };
 
-// Flags of the exports that send.
-constexpr uint32_t kSendZeroCopy = 1;
-constexpr uint32_t kSendMore = 2;
-constexpr uint32_t kSendEor = 4;
+// Flags of a stream's write; a CopyCause that holds for all of it stands in the bits above.
+constexpr uint32_t kWriteProbe = 1;
+constexpr uint32_t kWriteLogs = 2;
+constexpr uint32_t kWriteCauseShift = 8;
 
-// Added to the answer of a send by the ring that a range will release.
-constexpr double kRingMore = 0x1p32;
+// Of the export that sends datagrams.
+constexpr uint32_t kSendZeroCopy = 1;
 
 // Characters of the text that sendNow() takes: an HTTP header.
 constexpr uint32_t kMostText = 4096;

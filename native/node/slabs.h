@@ -1,5 +1,5 @@
-// The memory of pools, page-aligned slabs, each an ArrayBuffer; and what stands in a ring's table of
-// registered buffers: slabs, and memory of the program's that is sent again and again.
+// The memory of pools, page-aligned slabs, each an ArrayBuffer; and which of them stand in a ring's table of
+// registered buffers.
 #pragma once
 
 #include <sys/uio.h>
@@ -34,16 +34,12 @@ class Slabs {
   // The slot of the registered slab that all pieces lie in, or -1.
   int slot_of(const iovec* pieces, size_t count) const;
 
-  // Memory that is not ours: its pages must stay where they are until unregistered. A slot, or -errno.
-  int register_memory(void* base, size_t bytes);
-  // 0 or -errno. Requests that name the slot keep the pages until they are done.
-  int unregister_memory(int slot);
-  // Whether all pieces lie in the memory of the slot.
-  bool holds(int slot, const iovec* pieces, size_t count) const;
+  // Bytes of the slabs that are registered.
+  size_t registered_bytes() const;
 
  private:
   IoUring* ring_ = nullptr;
-  iovec slots_[kSlots] = {};  // no bytes: free
+  bool taken_[kSlots] = {};
   std::vector<std::unique_ptr<Slab>> slabs_;
 };
 

@@ -3,10 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-
-#include "node/pieces.h"
 
 namespace msg_zerocopy {
 namespace {
@@ -33,72 +30,62 @@ int SubmitRing::open(RingEntries wanted, bool vectored_slots) {
 
 bool SubmitRing::usable() const { return geteuid() == owner_; }
 
-// The slot that a zero-copy send of these pieces may name, or -1.
-int SubmitRing::named_slot(const iovec* pieces, size_t count, int slot) const {
-  if (count > 1 && !vectored_slots_) return -1;
-  if (slot >= 0 && slabs_->holds(slot, pieces, count)) return slot;
-  return slabs_->slot_of(pieces, count);
-}
-
-int SubmitRing::send(Port* port, const iovec* pieces, size_t count, int flags, SendMode mode, int slot,
-                     bool* more) {
-  *more = false;
+SendResult SubmitRing::send(Port* port, const iovec* pieces, size_t count, int flags) {
+  if (!usable()) return {-ECANCELED, false, false};
   // Its own completion is nothing to be woken for; whoever sleeps next switches wake-ups on.
   set_wakeups(false);
   msghdr message;
-  const int named = mode == SendMode::kZeroCopy ? named_slot(pieces, count, slot) : -1;
+  const int slot = count > 1 && !vectored_slots_ ? -1 : slabs_->slot_of(pieces, count);
   const auto id = static_cast<uint32_t>(port->next_ring_id());
-  fill_stream_send(ring_.prepare(), {port->fd(), pieces, count, flags, mode, named, tag(port->index(), id)},
-                   &message);
+  const StreamSend request = {port->fd(), pieces, count, flags, SendMode::kZeroCopy, slot,
+                              tag(port->index(), id)};
+  fill_stream_send(ring_.prepare(), request, &message);
   const int submitted = ring_.submit();
   if (submitted < 0) {
     // The kernel did not take it, and would find other memory behind those pointers later.
     ring_.revoke();
-    return submitted == -EBUSY ? -EAGAIN : submitted;
+    return {submitted == -EBUSY ? -EAGAIN : submitted, false, false};
   }
   for (;;) {
     uring::Cqe completion;
     while (ring_.pop(&completion)) {
       if ((completion.flags & uring::kCqeNotif) != 0) {
-        take(completion, &held_);
+        held_.push_back(completion);
         continue;
       }
-      *more = (completion.flags & uring::kCqeMore) != 0;
-      if (*more) {
+      const bool takes_id = (completion.flags & uring::kCqeMore) != 0;
+      if (takes_id) {
         pending_++;
         port->ring_issued();
       }
-      return completion.res;
+      return {completion.res, takes_id, slot >= 0};
     }
     // Not posted by the submit: the queue of completions had overflowed.
     const int waited = ring_.wait();
-    if (waited < 0) return waited;
+    if (waited < 0) return {waited, false, false};
   }
 }
 
-bool SubmitRing::read(std::vector<Record>* records, size_t limit) {
+void SubmitRing::take_held(std::vector<Record>* records) {
+  for (const uring::Cqe& completion : held_) take(completion, records);
+  held_.clear();
+}
+
+bool SubmitRing::read(std::vector<Record>* records) {
   uring::Cqe completion;
-  bool took_any = tell_held(records, limit);
+  bool took_any = !held_.empty();
+  take_held(records);
   for (bool entered = false;; entered = true) {
     bool took = false;
-    while (records->size() < limit && ring_.pop(&completion)) {
+    while (ring_.pop(&completion)) {
       take(completion, records);
       took = took_any = true;
     }
     // The flag may be stale: the kernel sets it after it added the work, which may be done by then
     // (io_uring/io_uring.c: io_req_local_work_add), and clears it with the next work only.
-    if (records->size() >= limit || !ring_.holds_completions() || (entered && !took)) return took_any;
+    if (!ring_.holds_completions() || (entered && !took)) return took_any;
     if (ring_.enter() < 0) return took_any;
   }
-}
-
-// Those that were taken out for the result of a send behind them.
-bool SubmitRing::tell_held(std::vector<Record>* records, size_t limit) {
-  const size_t count = std::min(limit - records->size(), held_.size());
-  const auto end = held_.begin() + static_cast<ptrdiff_t>(count);
-  records->insert(records->end(), held_.begin(), end);
-  held_.erase(held_.begin(), end);
-  return count > 0;
 }
 
 // A notification.
@@ -108,11 +95,10 @@ void SubmitRing::take(const uring::Cqe& completion, std::vector<Record>* records
   pending_--;
   Port* port = ports_->port(index);
   if (port == nullptr) return;
-  const Standing before = port->standing();
-  port->ring_notified();
-  ports_->changed(*port, before);
   const bool copied = (static_cast<uint32_t>(completion.res) & uring::kNotifUsageZcCopied) != 0;
-  records->push_back({index, id, id, kRange | (copied ? kCopied : 0u)});
+  port->ring_notified(id, copied);
+  ports_->changed(port);
+  port->tell_stream(records);
 }
 
 void SubmitRing::set_wakeups(bool on) {

@@ -26,7 +26,7 @@ class Ports {
  public:
   virtual Port* port(uint32_t index) = 0;
   // What a port asks of the event loop may have changed.
-  virtual void changed(const Port& port, Standing before) = 0;
+  virtual void changed(Port* port) = 0;
 
  protected:
   ~Ports() = default;
@@ -44,12 +44,12 @@ class SubmitRing {
   // False once the process took on another user: what the ring may do was decided for the first.
   bool usable() const;
 
-  // One send, at once: bytes that the kernel took, or -errno; nothing of it is left behind. `more`: a
-  // notification will say when it lets go of them, and the send took an id. `slot`: the registered memory
-  // that the pieces lie in; -1: a pool's, if they do.
-  int send(Port* port, const iovec* pieces, size_t count, int flags, SendMode mode, int slot, bool* more);
-  // Takes notifications out, until `limit` records or nothing is left; whether there were any.
-  bool read(std::vector<Record>* records, size_t limit);
+  // One zero-copy send, at once; nothing of it is left behind.
+  SendResult send(Port* port, const iovec* pieces, size_t count, int flags);
+  // Takes what came with the results of sends: once a send is booked, as its own notification may be among it.
+  void take_held(std::vector<Record>* records);
+  // Takes notifications out until nothing is left; whether there were any.
+  bool read(std::vector<Record>* records);
   bool has_completions() const { return !held_.empty() || ring_.has_completions(); }
 
   int eventfd() const { return eventfd_.get(); }
@@ -62,9 +62,7 @@ class SubmitRing {
   RingEntries entries() const { return ring_.entries(); }
 
  private:
-  int named_slot(const iovec* pieces, size_t count, int slot) const;
   void take(const uring::Cqe& completion, std::vector<Record>* records);
-  bool tell_held(std::vector<Record>* records, size_t limit);
 
   Ports* const ports_;
   std::shared_ptr<Slabs> slabs_;
@@ -74,7 +72,7 @@ class SubmitRing {
   bool vectored_slots_ = false;
   bool wakeups_ = true;
   uint64_t pending_ = 0;  // notifications to come
-  std::vector<Record> held_;  // notifications that JavaScript does not know of yet
+  std::vector<uring::Cqe> held_;  // notifications that came with the result of a send
 };
 
 }  // namespace msg_zerocopy

@@ -24,7 +24,8 @@ function count(records: number): void {
   calls.mostPerTurn = Math.max(calls.mostPerTurn, inTurn);
 }
 
-type Start = (words: Uint32Array, onRecords: (count: number) => void, graceMs: number) => number;
+type OnRecords = (count: number) => void;
+type Start = (words: Uint32Array, onRecords: OnRecords, ...rest: unknown[]) => number;
 
 // eslint-disable-next-line @typescript-eslint/no-require-imports
 const bindings = require('bindings') as (options: object) => { start: Start };
@@ -35,15 +36,13 @@ const real = bindings({
 
 module.exports = {
   ...real,
-  start: (words: Uint32Array, onRecords: (records: number) => void, graceMs: number) =>
-    real.start(
-      words,
-      (records) => {
-        count(records);
-        onRecords(records);
-      },
-      graceMs,
-    ),
+  start: (words: Uint32Array, onRecords: OnRecords, ...rest: unknown[]) => {
+    const counting: OnRecords = (records) => {
+      count(records);
+      onRecords(records);
+    };
+    return real.start(words, counting, ...rest);
+  },
 };
 
 process.once('exit', () => process.stderr.write(JSON.stringify(calls)));

@@ -37,7 +37,7 @@ module.exports = {
   ...real,
   start: (words: Uint32Array, onRecords: (count: number) => void, ...rest: unknown[]) =>
     real.start(
-      words.subarray(0, real.constants.RECORD_WORDS),
+      words.subarray(0, real.constants.RECORD_WORDS + 1),
       (count) => {
         if (count > 0) note('named', words[0] as number);
         onRecords(count);

@@ -20,7 +20,6 @@ interface Modules {
   'io-uring-mixed': typeof import('../scenarios/io-uring-mixed');
   'io-uring-pointers': typeof import('../scenarios/io-uring-pointers');
   'io-uring-refused': typeof import('../scenarios/io-uring-refused');
-  'io-uring-registered': typeof import('../scenarios/io-uring-registered');
   'io-uring-staging': typeof import('../scenarios/io-uring-staging');
   linger: typeof import('../scenarios/linger');
   metrics: typeof import('../scenarios/metrics');

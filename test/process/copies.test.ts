@@ -110,8 +110,9 @@ describe('two copies of the package', () => {
 async function startTwice({ turn }: Tools): Promise<number[]> {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const native = require(process.env['ADDON'] ?? '') as import('../../lib/native/binding').Native;
-  const words = new Uint32Array(1024);
-  const started = [0, 1].map(() => native.start(words, () => undefined, 0));
+  const words = new Uint32Array(1025);
+  const numbers = new Float64Array(2048);
+  const started = [0, 1].map(() => native.start(words, () => undefined, 0, numbers, numbers));
   await turn();
   return started;
 }

@@ -203,8 +203,9 @@ async function besideSomebody({
   const somebody = require(
     process.env['SOMEBODY'] ?? '',
   ) as import('../../lib/native/binding').Native;
-  const words = new Uint32Array(1024 * somebody.constants.RECORD_WORDS);
-  somebody.start(words, () => undefined, 0);
+  const words = new Uint32Array(1024 * somebody.constants.RECORD_WORDS + 1);
+  const numbers = new Float64Array(2048);
+  somebody.start(words, () => undefined, 0, numbers, numbers);
   const server = nodeNet.createServer().listen(0, '127.0.0.1');
   const accepted = events.once(server, 'connection') as Promise<[net.Socket]>;
   await events.once(server, 'listening');
@@ -217,6 +218,8 @@ async function besideSomebody({
   const index = somebody.attach(
     (plain as unknown as { _handle: { fd: number } })._handle.fd,
     false,
+    false,
+    0,
   );
   if (index < 0) throw new Error(`attach answered ${index}`);
   const sender = zc.enableZeroCopy(plain, { engine: 'msg_zerocopy', threshold: 1 });

@@ -6,6 +6,7 @@ import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
 import { until } from '../helpers/until';
+import { highestOfWrites } from '../helpers/writes';
 
 const MIB = 1024 * 1024;
 const READERS = 50;
@@ -15,28 +16,12 @@ export interface BudgetParams {
   readonly zeroCopy: ZeroCopyOptions;
 }
 
-// Looks at `measure` in every zero-copy send, which is when it is highest.
-async function highest(measure: () => number, body: () => Promise<void>): Promise<number> {
-  let most = 0;
-  const { addPinned } = Reactor.prototype;
-  Reactor.prototype.addPinned = function (delta): void {
-    addPinned.call(this, delta);
-    most = Math.max(most, measure());
-  };
-  try {
-    await body();
-  } finally {
-    Reactor.prototype.addPinned = addPinned;
-  }
-  return most;
-}
-
 /** Ten thousand sends to a reader that is slower than the sender. */
 export async function socketBudget(params: BudgetParams): Promise<void> {
   const client = await ReceiverClient.open(params.to);
   const zeroCopy = { ...params.zeroCopy, maxPendingBytes: MIB };
   const out = await client.stream({ stallAfter: 0 }, { zeroCopy });
-  const most = await highest(
+  const most = await highestOfWrites(
     () => out.socket.zeroCopy.pendingBytes,
     async () => {
       for (let i = 0; i < 100; i++) out.write(33_000);
@@ -67,11 +52,11 @@ export async function processBudget(params: BudgetParams): Promise<void> {
   const reactor = getReactor();
   assert.ok(reactor instanceof Reactor);
   const small = 8 * MIB;
-  Object.defineProperty(reactor, 'processBudget', { value: small, configurable: true });
+  reactor.native.setBudget(small);
   const client = await ReceiverClient.open(params.to);
   const streams: Outgoing[] = [];
   const sum = (): number => streams.reduce((s, o) => s + o.socket.zeroCopy.pendingBytes, 0);
-  const most = await highest(sum, async () => {
+  const most = await highestOfWrites(sum, async () => {
     for (let i = 0; i < READERS; i++) {
       const out = await client.stream({ stallAfter: 0 }, { zeroCopy: params.zeroCopy });
       streams.push(out);
@@ -94,7 +79,7 @@ export async function processBudget(params: BudgetParams): Promise<void> {
   }
   await portsClosed();
   assert.deepEqual([sum(), reactor.processPinned], [0, 0]);
-  delete (reactor as { processBudget?: number }).processBudget;
+  reactor.native.setBudget(reactor.processBudget);
   await client.close();
 }
 

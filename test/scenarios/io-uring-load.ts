@@ -5,6 +5,7 @@ import { getReactor, Reactor } from '../../lib/native/reactor';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Manner, ReceiverClient } from '../helpers/receiver-client';
 import { until } from '../helpers/until';
+import { highestOfWrites } from '../helpers/writes';
 import {
   assertComplete,
   assertEngine,
@@ -33,22 +34,6 @@ async function open(
   return streams;
 }
 
-/** The most that the process had pinned during `body`. */
-async function mostPinned(body: () => Promise<void>): Promise<number> {
-  let most = 0;
-  const { addPinned } = Reactor.prototype;
-  Reactor.prototype.addPinned = function (delta): void {
-    addPinned.call(this, delta);
-    most = Math.max(most, this.processPinned);
-  };
-  try {
-    await body();
-  } finally {
-    Reactor.prototype.addPinned = addPinned;
-  }
-  return most;
-}
-
 // CPU time that the process uses within a second, in milliseconds.
 async function cpuOfASecond(): Promise<number> {
   const before = process.cpuUsage();
@@ -73,7 +58,8 @@ export async function manyStalled(params: UringParams): Promise<Stalled> {
   const streams = await open(client, STALLED, { stallAfter: 0 }, params);
   let waiting = 0;
   let cpuMs = 0;
-  const most = await mostPinned(async () => {
+  const pinned = (): number => reactor.processPinned;
+  const most = await highestOfWrites(pinned, async () => {
     for (const out of streams) out.write(1024 * 1024);
     // What the budget has no room for is copied: that goes on while the pinned bytes stay the same.
     const accepted = (): number => streams.reduce((sum, out) => sum + out.accepted, 0);
@@ -158,7 +144,8 @@ export async function longStream(params: LatencyParams): Promise<Latency> {
   // Above what the process may pin: nothing but releases bounds what is pending.
   const zeroCopy = { ...params.zeroCopy, maxPendingBytes: 1024 * MIB };
   const out = await client.stream({}, { zeroCopy });
-  const most = await mostPinned(async () => {
+  const pinned = (): number => (getReactor() as Reactor).processPinned;
+  const most = await highestOfWrites(pinned, async () => {
     const started = performance.now();
     while (out.written < params.totalBytes) {
       const due = ((performance.now() - started) * (params.rate ?? Infinity)) / 1000;

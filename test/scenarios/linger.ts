@@ -1,6 +1,7 @@
 // What becomes of a destroyed connection whose memory the kernel still references.
 import assert from 'node:assert/strict';
-import { MsgZeroCopyEngine } from '../../lib/send/engines/msg-zerocopy';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { StreamPort } from '../../lib/send/port';
 import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { ReceiverClient } from '../helpers/receiver-client';
@@ -143,10 +144,13 @@ export async function outOfOrder(): Promise<void> {
   assert.ok(opened !== undefined);
   const out = opened;
   const ranges: [number, number][] = [];
-  const { onRange } = MsgZeroCopyEngine.prototype;
-  MsgZeroCopyEngine.prototype.onRange = function (lo, hi, copied): void {
-    ranges.push([lo, hi]);
-    onRange.call(this, lo, hi, copied);
+  // Who listens to releases is told of each id.
+  const listener = (): void => undefined;
+  subscribe('msg-zerocopy:release', listener);
+  const { onRange } = StreamPort.prototype;
+  StreamPort.prototype.onRange = function (id, last, copied, told): void {
+    ranges.push([id, last]);
+    onRange.call(this, id, last, copied, told);
   };
   try {
     for (let i = 0; i < 64; i++) out.write(256 * 1024);
@@ -155,7 +159,8 @@ export async function outOfOrder(): Promise<void> {
     out.socket.destroy();
     await assertReleased(out);
   } finally {
-    MsgZeroCopyEngine.prototype.onRange = onRange;
+    StreamPort.prototype.onRange = onRange;
+    unsubscribe('msg-zerocopy:release', listener);
   }
   const lows = ranges.map(([lo]) => lo);
   const sorted = [...lows].sort((a, b) => a - b);

@@ -1,6 +1,5 @@
 // What a user may say, and what is said to those who say something else.
 import assert from 'node:assert/strict';
-import { commonArea } from '../../lib/memory/staging';
 import { isAllowed } from '../../lib/memory/allowed-memory';
 import { resolveOptions, type ZeroCopyOptions } from '../../lib/send/options';
 
@@ -33,17 +32,17 @@ function withEngineVariable(value: string | undefined, body: () => void): void {
 
 describe('options', () => {
   for (const [value, given, expected] of [
-    ['static', 'auto', { threshold: 32_768, fixed: false, tuned: false, floor: 32_768 }],
-    ['auto', 'auto', { threshold: 32_768, fixed: false, tuned: true, floor: 8192 }],
-    ['', undefined, { threshold: 32_768, fixed: false, tuned: true, floor: 8192 }],
-    ['100000', undefined, { threshold: 100_000, fixed: true, tuned: false, floor: 100_000 }],
-    ['0', 'auto', { threshold: 0, fixed: true, tuned: false, floor: 1 }],
-    ['static', 5000, { threshold: 5000, fixed: true, tuned: false, floor: 5000 }],
+    ['static', 'auto', { threshold: 32_768, fixed: false, floor: 32_768 }],
+    ['auto', 'auto', { threshold: 32_768, fixed: false, floor: 32_768 }],
+    ['', undefined, { threshold: 32_768, fixed: false, floor: 32_768 }],
+    ['100000', undefined, { threshold: 100_000, fixed: true, floor: 100_000 }],
+    ['0', 'auto', { threshold: 0, fixed: true, floor: 1 }],
+    ['static', 5000, { threshold: 5000, fixed: true, floor: 5000 }],
   ] as const) {
     it(`take the threshold ${given} as MSG_ZEROCOPY_THRESHOLD=${value} says`, () => {
       withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
-        const { threshold, fixed, tuned, floor } = resolve({ threshold: given });
-        assert.deepEqual({ threshold, fixed, tuned, floor }, expected);
+        const { threshold, fixed, floor } = resolve({ threshold: given });
+        assert.deepEqual({ threshold, fixed, floor }, expected);
       });
     });
   }
@@ -75,8 +74,7 @@ describe('options', () => {
           engine: 'auto',
           threshold: 32 * 1024,
           fixed: false,
-          tuned: true,
-          floor: 8192,
+          floor: 32_768,
           minimumChunk: 8192,
           source: undefined,
           ask: undefined,
@@ -88,7 +86,7 @@ describe('options', () => {
           takesFiles: true,
           detectMutation: undefined,
           maxStagedBytes: 4096,
-          staging: commonArea,
+          pool: undefined,
         });
       }
     });
@@ -119,7 +117,6 @@ describe('options', () => {
       engine: 'msg_zerocopy',
       threshold: 7,
       fixed: true,
-      tuned: false,
       floor: 7,
       minimumChunk: 7,
       source: isAllowed,
@@ -132,7 +129,7 @@ describe('options', () => {
       takesFiles: true,
       detectMutation: 'throw',
       maxStagedBytes: 5,
-      staging: commonArea,
+      pool: undefined,
     });
     assert.ok(Object.isFrozen(resolved));
   });

@@ -6,11 +6,11 @@ describe('own writes', () => {
   it('are those that go on to _write() from within', () => {
     const own = new OwnWrites();
     const [a, b] = [Buffer.alloc(5), new Uint8Array(7)];
-    own.begin(a, 0, 'large');
+    own.begin(a, a.length, 0, true);
     assert.equal(own.arrives(a, 5, 5), true);
-    assert.equal(own.isPassing, false);
+    assert.equal(own.passing, undefined);
     // Streams make a Buffer of it.
-    own.begin(b, 0, 'large');
+    own.begin(b, b.length, 0, true);
     assert.equal(own.arrives(Buffer.from(b.buffer), 7, 7), true);
     assert.equal(own.arrives(a, 5, 5), false, 'nobody passed it');
   });
@@ -21,7 +21,7 @@ describe('own writes', () => {
       ['abc', 10],
       ['de', 13],
     ] as const) {
-      own.begin(chunk, waiting, 'small');
+      own.begin(chunk, chunk.length, waiting, false);
       own.end(chunk.length);
     }
     assert.equal(own.arrives('de', 5, 5), true);
@@ -31,11 +31,11 @@ describe('own writes', () => {
     for (const foreignFirst of [true, false]) {
       const own = new OwnWrites();
       const foreign = 4;
-      own.begin('abc', foreignFirst ? foreign : 10, 'small');
+      own.begin('abc', 'abc'.length, foreignFirst ? foreign : 10, false);
       own.end(3);
       assert.equal(own.arrives('abc', foreignFirst ? 4 : 3, 7), false);
       assert.equal(own.arrives('abc', foreignFirst ? 3 : 4, foreignFirst ? 3 : 4), false);
-      own.begin('abc', 0, 'small');
+      own.begin('abc', 'abc'.length, 0, false);
       assert.equal(own.arrives('abc', 3, 3), true);
     }
   });
@@ -43,25 +43,25 @@ describe('own writes', () => {
   it('are not an own end() together with what somebody else corked', () => {
     const own = new OwnWrites();
     const last = Buffer.alloc(1929);
-    own.begin(last, 23, 'large');
+    own.begin(last, last.length, 23, true);
     assert.equal(own.arrives(last, 1952, 1952), false);
     const alone = new OwnWrites();
-    alone.begin('abc', 0, 'small');
+    alone.begin('abc', 'abc'.length, 0, false);
     alone.end(3);
-    alone.begin(last, 3, 'large');
+    alone.begin(last, last.length, 3, true);
     assert.equal(alone.arrives(last, 1932, 1932), true);
   });
 
   it('are not what a wrapper added to', () => {
     const own = new OwnWrites();
-    own.begin('abc', 10, 'small');
+    own.begin('abc', 'abc'.length, 10, false);
     own.end(4);
     assert.equal(own.arrives('abc', 4, 4), false);
   });
 
   it('are none of what waited when it was disowned', () => {
     const own = new OwnWrites();
-    own.begin('abc', 10, 'small');
+    own.begin('abc', 'abc'.length, 10, false);
     own.end(3);
     own.disown();
     assert.equal(own.arrives('abc', 3, 3), false);

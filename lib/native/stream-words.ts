@@ -1,0 +1,63 @@
+// The words of one stream that the addon keeps and JavaScript reads without a call
+// (native/kernel/stream_sender.h:StreamWord), and what a write answers.
+import type { Counters } from '../observe/counters.js';
+
+export const NEXT_ID = 0;
+/** Every id below this one is released. */
+export const RELEASED_BELOW = 1;
+export const PENDING_BYTES = 2;
+export const PENDING_SENDS = 3;
+/** Bytes of the present write that the kernel took. */
+export const ACCEPTED = 4;
+/** What is to be heard of the last write. */
+export const EVENTS = 5;
+/** With EVENT_UNPINNABLE: which chunk. */
+export const SUSPECT = 6;
+/** Sends of which the kernel said reliably how they went, and those of them that it copied. */
+export const TOLD_SENDS = 7;
+export const TOLD_COPIES = 8;
+/** How the last probe went: 0 no answer yet, 1 not copied, 2 copied. */
+export const PROBE = 9;
+/** From here on: counters. */
+const COUNTERS = 10;
+
+/** The counters, in the order of their words. */
+const COUNTER_NAMES = [
+  'zeroCopySends',
+  'zeroCopyBytes',
+  'registeredSends',
+  'kernelCopiedSends',
+  'unknownSends',
+  'copiedBytes',
+  'notifications',
+  'enobufs',
+  'budgetCopies',
+  'unpinnableSends',
+  'partialSends',
+  'strayNotifications',
+  'lostNotifications',
+] as const;
+
+/** No room for one more send beside those in flight. */
+export const EVENT_ENOBUFS = 1;
+/** No room for one send, with nothing in flight. */
+export const EVENT_LIMIT = 2;
+/** The kernel does not send this connection's bytes that way. */
+export const EVENT_REFUSED = 4;
+/** A chunk's memory can be read and not pinned. */
+export const EVENT_UNPINNABLE = 8;
+/** The process changed its user: the ring is not used any more. */
+export const EVENT_RING_LOST = 16;
+
+/** What a write answers, beside -errno. */
+export const DONE = 0;
+/** It waits for space in the send buffer. */
+export const WAITING = 1;
+/** It is to be called again at once. */
+export const AGAIN = 2;
+
+/** Adds the counters of a stream that the addon keeps. @param at where its words begin */
+export function addWords(counters: Counters, words: Float64Array, at: number): void {
+  let place = at + COUNTERS;
+  for (const name of COUNTER_NAMES) counters[name] += words[place++] as number;
+}

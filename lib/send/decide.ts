@@ -1,0 +1,52 @@
+// How a write of a connection goes. Pure: facts in, one answer out.
+import type { EngineName } from '../names.js';
+import { RESPONSE_THRESHOLD_BYTES } from '../policy/threshold.js';
+import type { EngineOption } from './options.js';
+
+/** What may send without copying. */
+export type StreamEngineName = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
+
+/** What is known of a connection beside its options. */
+export interface Standing {
+  /** The peer has sent something: the connection answers it. */
+  readonly hears: boolean;
+  /** Its headers are staged in a pool, whose memory is registered with the ring. */
+  readonly pooled: boolean;
+  /** The kernel does not send its bytes by the ring. */
+  readonly ringRefused: boolean;
+}
+
+/**
+ * Which engine a connection would be sent by, if all can be had. One that only writes costs less by
+ * MSG_ZEROCOPY (docs/performance.md).
+ */
+export function wantedEngine(
+  option: EngineOption,
+  { hears, pooled, ringRefused }: Standing,
+): StreamEngineName | 'copy' {
+  if (option === 'copy') return 'copy';
+  const wantsRing = option === 'io_uring' || (option === 'auto' && (hears || pooled));
+  return wantsRing && !ringRefused ? 'io_uring' : 'msg_zerocopy';
+}
+
+/** Bytes from which a response goes zero-copy, the first write after data of the peer. */
+export function leastAnswerBytes(
+  engine: StreamEngineName,
+  { threshold, fixed }: { readonly threshold: number; readonly fixed: boolean },
+): number {
+  return fixed ? threshold : Math.max(threshold, RESPONSE_THRESHOLD_BYTES[engine]);
+}
+
+/**
+ * Whether a write is too small.
+ * @param bytes of its chunks that are large enough by themselves
+ * @param answers the peer has sent something since the last write
+ */
+export function isTooSmall(
+  bytes: number,
+  engine: StreamEngineName,
+  answers: boolean,
+  options: { readonly threshold: number; readonly fixed: boolean },
+): boolean {
+  return bytes < (answers ? leastAnswerBytes(engine, options) : options.threshold);
+}

@@ -1,0 +1,399 @@
+// What one connection has at the addon while it sends: a duplicate of its descriptor, the write that waits for
+// space, the chunks that the kernel references, the callbacks that wait for their release; and its end, which
+// lasts until the memory is free. The same for both engines: how bytes reach the kernel is the addon's.
+import { AsyncResource } from 'node:async_hooks';
+import { bufferDetached, systemError } from '../errors.js';
+import { constants as osConstants } from 'node:os';
+import type { Native } from '../native/binding.js';
+import type { PortOwner, Reactor } from '../native/reactor.js';
+import type { Reason } from '../names.js';
+import * as word from '../native/stream-words.js';
+import { loseRing } from '../native/submit-ring.js';
+import { nextTick, setImmediate } from '../node/clock.js';
+import { refreshTimeout } from '../node/internals.js';
+import type { AbortReason } from '../observe/aggregate.js';
+import type { Counters } from '../observe/counters.js';
+import type { PortHost } from './port-host.js';
+import { channels, tellAbort } from '../observe/diagnostics.js';
+import { LARGE } from './chunk-kinds.js';
+import type { StreamEngineName } from './decide.js';
+import type { Handbacks } from './handbacks.js';
+import { Releases } from './releases.js';
+import { isWatched } from './reports.js';
+import { Stay } from './stay.js';
+import { foundUnpinnable } from './unpinnable.js';
+import type { Write, WriteCallback } from './write.js';
+import { bytesNow, causeFlags, writeOf } from './write.js';
+
+const { EFAULT } = osConstants.errno;
+
+type Phase = 'open' | 'lingering' | 'closed';
+
+export class StreamPort implements PortOwner {
+  /** Another process has the descriptor, too. */
+  shared = false;
+  /** Set by every write; the idle sweep clears it. */
+  touched = true;
+  readonly #native: Native;
+  /** What the addon tells of it, from `at` on (native/stream-words.ts). */
+  readonly words: Float64Array;
+  readonly at: number;
+  readonly releases: Releases;
+  readonly #stay: Stay;
+  #phase: Phase = 'open';
+  /** The write that waits for space. */
+  #write: Write | undefined;
+
+  constructor(
+    readonly reactor: Reactor,
+    readonly index: number,
+    readonly engine: StreamEngineName,
+    readonly host: PortHost,
+  ) {
+    this.#native = reactor.native;
+    const { words, at } = reactor.wordsOf(index);
+    this.words = words;
+    this.at = at;
+    this.#stay = new Stay(reactor, index);
+    this.releases = new Releases(reactor, index, words, at, engine, host);
+    reactor.adopt(index, this);
+    this.configure();
+  }
+
+  /** The options changed. */
+  configure(): void {
+    const { maxPendingBytes, threshold, maxStagedBytes } = this.host.options;
+    this.#native.setLimits(this.index, maxPendingBytes, threshold, maxStagedBytes);
+  }
+
+  // --- what is pending --------------------------------------------------------------------------
+
+  /** The id of the next zero-copy send. */
+  get nextId(): number {
+    return this.#word(word.NEXT_ID);
+  }
+  get pendingBytes(): number {
+    return this.#phase === 'closed' ? 0 : this.#word(word.PENDING_BYTES);
+  }
+  get pendingSends(): number {
+    return this.#phase === 'closed' ? 0 : this.#word(word.PENDING_SENDS);
+  }
+  get callbacks(): Handbacks {
+    return this.releases.callbacks;
+  }
+  /** No memory is pinned or will be, and nobody waits for a release. */
+  get pinsNothing(): boolean {
+    return this.#write === undefined && this.pendingSends === 0 && this.callbacks.size === 0;
+  }
+  /** Part of a write waits for space. */
+  get waiting(): boolean {
+    return this.#write !== undefined;
+  }
+  /** Adds what it has counted. */
+  addCounters(counters: Counters): void {
+    if (this.#phase !== 'closed') word.addWords(counters, this.words, this.at);
+  }
+
+  #word(which: number): number {
+    return this.words[this.at + which] as number;
+  }
+
+  // --- writing ----------------------------------------------------------------------------------
+
+  /**
+   * Writes one chunk. `callback`: when the kernel took all of it, or never will. One at a time. What is rare is
+   * asked in words that need no call.
+   */
+  writeOne(chunk: Uint8Array, callback: WriteCallback): void {
+    const { words, at, releases, host } = this;
+    this.touched = true;
+    if (host.socket.timeout) refreshTimeout(host.socket);
+    if (releases.count > 0) releases.drop();
+    const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
+    const flags = isPlain && host.steady ? 0 : this.#flags();
+    const first = words[at + word.NEXT_ID] as number;
+    const status = this.#native.writeOne(this.index, chunk, LARGE, 0, flags);
+    if (status !== word.DONE || flags !== 0 || words[at + word.EVENTS] !== 0) {
+      return this.#conclude(writeOf(chunk, callback, undefined, first), status, 0);
+    }
+    this.#sent(first, chunk);
+    callback();
+  }
+
+  // A write went as a whole, behind id `first`.
+  #sent(first: number, chunk: Uint8Array): void {
+    const { releases } = this;
+    const next = this.words[this.at + word.NEXT_ID] as number;
+    if (next !== first) releases.hold(next - 1, chunk, undefined);
+    if (!this.#stay.referenced) this.#stay.sent();
+    if (releases.awaited || this.engine === 'io_uring') this.#lookSoon();
+  }
+
+  /** The same of a header in latin1 and a body. */
+  writeAnswer(text: string, body: Uint8Array, callback: WriteCallback): void {
+    const { words, at, releases, host } = this;
+    this.touched = true;
+    if (host.socket.timeout) refreshTimeout(host.socket);
+    if (releases.count > 0) releases.drop();
+    const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
+    const flags = isPlain && host.steady ? 0 : this.#flags();
+    const first = words[at + word.NEXT_ID] as number;
+    const status = this.#native.writeAnswer(this.index, text, body, LARGE, 0, flags);
+    if (status !== word.DONE || flags !== 0 || words[at + word.EVENTS] !== 0) {
+      return this.#conclude(writeOf(body, callback, text, first), status, 0);
+    }
+    this.#sent(first, body);
+    callback();
+  }
+
+  /** The same of any write. */
+  write(write: Write): void {
+    const flags = this.#begin();
+    write.firstId = this.nextId;
+    this.#go(write, 0, flags | (write.followed === undefined ? 0 : this.releases.logs()));
+  }
+
+  // Answers the flags of the write.
+  #begin(): number {
+    const { socket } = this.host;
+    this.touched = true;
+    if (socket.timeout) refreshTimeout(socket);
+    this.releases.drop();
+    return this.#flags();
+  }
+
+  #flags(): number {
+    const probe = this.host.health.probes ? this.reactor.constants.WRITE_PROBE : 0;
+    return isWatched() ? probe | this.releases.logs() : probe;
+  }
+
+  // What a call of ours read for others is told them, and its own callbacks.
+  #lookSoon(): void {
+    if (this.engine === 'io_uring') this.reactor.deliverSoon();
+    if (this.callbacks.size > 0) this.releases.lookSoon(() => this.onRangesDone());
+  }
+
+  #go(write: Write, skip: number, flags: number): void {
+    const cause = write.refused === undefined ? 0 : causeFlags(this.reactor.constants);
+    const status = write.call(this.#native, this.index, skip, flags | cause);
+    this.#conclude(write, status, skip);
+  }
+
+  // What comes of a call that began behind `skip` bytes.
+  #conclude(write: Write, status: number, skip: number): void {
+    this.releases.book(write.followed, skip, write);
+    if (this.nextId > write.firstId) {
+      this.#stay.sent();
+      if (this.host.health.probes) this.host.health.probed();
+    }
+    if (this.#word(word.EVENTS) !== 0) this.#heed(write);
+    this.#lookSoon();
+    if (status === word.AGAIN)
+      return this.#go(write, this.#word(word.ACCEPTED), this.releases.logs());
+    if (status === word.WAITING) {
+      this.#write = write;
+      write.accepted = this.#word(word.ACCEPTED);
+      write.resource ??= new AsyncResource('MSG_ZEROCOPY_WRITE');
+      return;
+    }
+    this.#endWrite(write);
+    if (status === word.DONE) return write.settle();
+    const isGone = status === -EFAULT && bytesNow(write) !== write.bytes;
+    write.settle(isGone ? bufferDetached() : systemError(status, 'write'));
+  }
+
+  // What the kernel said beside the result.
+  #heed(write: Write): void {
+    const { health } = this.host;
+    this.host.steady = false;
+    const events = this.#word(word.EVENTS);
+    this.words[this.at + word.EVENTS] = 0;
+    if ((events & (word.EVENT_ENOBUFS | word.EVENT_LIMIT)) !== 0) {
+      this.reactor.outOfBuffers();
+      health.outOfBuffers((events & word.EVENT_LIMIT) !== 0 ? 'limit-too-low' : 'enobufs');
+    }
+    if ((events & word.EVENT_REFUSED) !== 0) health.engineRefused(this.engine);
+    if ((events & word.EVENT_RING_LOST) !== 0) loseRing();
+    if ((events & word.EVENT_UNPINNABLE) !== 0)
+      foundUnpinnable(this.host.socket, write.chunkAt(this.#word(word.SUSPECT)));
+  }
+
+  // All of it is with the kernel, or nothing more of it will be.
+  #endWrite(write: Write): void {
+    this.#write = undefined;
+    const { nextId } = this;
+    if (nextId > write.firstId) this.releases.hold(nextId - 1, write.chunks, write.kept);
+    else write.kept?.release();
+  }
+
+  // --- releases ---------------------------------------------------------------------------------
+
+  /** Calls `callback` when everything accepted so far is released. */
+  handBack(
+    callback: WriteCallback,
+    receiver: unknown,
+    error?: Error | null,
+    resource?: AsyncResource,
+  ): void {
+    this.releases.handBack(callback, receiver, error, resource);
+  }
+
+  /** Drops what is released, and looks how sends went. */
+  sweep(): void {
+    if (this.#phase === 'closed') return;
+    this.releases.drop();
+    this.feedHealth();
+  }
+
+  /** Reads notifications that nobody waits for. Callbacks due run in a later tick. */
+  refresh(): void {
+    if (this.#phase === 'closed' || this.pendingSends === 0) return;
+    this.reactor.reap(this.index);
+    nextTick(() => this.onRangesDone());
+  }
+
+  /** What the kernel said of sends is news to the route. */
+  feedHealth(): void {
+    this.releases.feedHealth();
+  }
+
+  // --- PortOwner --------------------------------------------------------------------------------
+
+  onRange(id: number, _last: number, copied: boolean, told: boolean): void {
+    this.releases.released(id, copied, told);
+  }
+
+  onNews(): void {
+    if (this.#phase !== 'closed') this.feedHealth();
+  }
+
+  onRangesDone(): void {
+    if (this.#phase === 'closed') return;
+    this.#stay.progressed(this.reactor.nowMs);
+    this.feedHealth();
+    if (this.#write === undefined) this.releases.tellWriter();
+    this.releases.settle();
+    if (this.#phase === 'open' && this.callbacks.size === 0) this.releases.setEager(false);
+    if (this.#phase === 'lingering') this.#closeIfReleased();
+  }
+
+  onWritable(): void {
+    const write = this.#write;
+    if (this.#phase !== 'open' || write === undefined) return;
+    if (bytesNow(write) !== write.bytes) {
+      this.#endWrite(write);
+      return write.settle(bufferDetached());
+    }
+    if (this.host.socket.timeout) refreshTimeout(this.host.socket);
+    write.refused = this.#refusal();
+    const probe = this.host.health.probes ? this.reactor.constants.WRITE_PROBE : 0;
+    const logs = write.followed !== undefined || isWatched() ? this.releases.logs() : 0;
+    this.#go(write, write.accepted, probe | logs);
+  }
+
+  #refusal(): Reason | undefined {
+    const { health } = this.host;
+    const ringRefused = this.engine === 'io_uring' && health.ringRefused;
+    return health.refusal() ?? (ringRefused ? 'kernel-unsupported' : undefined);
+  }
+
+  onHangup(): void {
+    // libuv reads before it writes, so that a reading socket fails with what its read says. Its event
+    // may be behind ours in the same turn of the loop.
+    setImmediate(() => this.onWritable());
+  }
+
+  onPeerData(): void {
+    // Core has closed by now and its kernel socket would answer RST: so do we.
+    if (this.#phase === 'lingering') this.abort(new Error('late data'), 'peer-data');
+  }
+
+  // --- the end ----------------------------------------------------------------------------------
+
+  setReferenced(referenced: boolean): void {
+    if (this.#phase === 'open') this.#stay.setReferenced(referenced, this.pendingSends > 0);
+  }
+
+  /** Closes the duplicate of a connection that stays open. False: something is pending. */
+  detach(): boolean {
+    if (!this.pinsNothing) return false;
+    this.#finish();
+    return true;
+  }
+
+  /**
+   * The socket is going away. Nothing pending: the duplicate closes at once, so that FIN or RST are
+   * not delayed. Something pending: FIN goes out behind it, and the descriptor stays until released.
+   */
+  close(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.#failWrite(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    this.#native.linger(this.index);
+    this.#stay.linger(this.host.options.lingerTimeoutMs, () =>
+      this.abort(new Error('linger timeout'), 'linger-timeout'),
+    );
+  }
+
+  /** Another process gets the descriptor beside this one: the connection is never reset from here. */
+  share(): void {
+    this.shared = true;
+    this.#native.abandon(this.index);
+  }
+
+  /** The descriptor goes to another owner: no FIN from here, and no more sends. */
+  abandon(reason: Error): void {
+    if (this.#phase !== 'open') return;
+    this.#failWrite(reason);
+    if (this.#closeIfReleased()) return;
+    this.#phase = 'lingering';
+    // No linger clock: its end would reset a connection that is another's to end.
+    this.#native.disarm(this.index);
+    this.#native.abandon(this.index);
+    if (this.shared) this.#stay.giveUpSoon();
+    else this.#stay.giveUp();
+    this.releases.setEager(true);
+  }
+
+  /** Resets the connection: what was pending is released at once. */
+  abort(reason: Error, why: AbortReason): void {
+    if (this.#phase === 'closed') return;
+    tellAbort(this.host.socket, why, this.pendingBytes);
+    this.#failWrite(reason);
+    this.#phase = 'lingering';
+    this.#stay.giveUpSoon();
+    this.#native.abort(this.index);
+    this.reactor.reap(this.index);
+    // Callbacks run in a later turn: the caller may be in the middle of destroying the socket.
+    nextTick(() => this.onRangesDone());
+  }
+
+  // Behind the socket's 'error' and before its 'close', as libuv cancels what is queued when it
+  // closes a handle.
+  #failWrite(reason: Error): void {
+    const write = this.#write;
+    if (write === undefined) return;
+    this.#endWrite(write);
+    setImmediate(() => write.settle(reason));
+  }
+
+  #closeIfReleased(): boolean {
+    // Nobody may have read what the kernel let go of: it is asked before bytes are called pending.
+    if (this.pendingSends > 0) this.reactor.reap(this.index);
+    if (this.pendingSends > 0) return false;
+    this.#finish();
+    return true;
+  }
+
+  #finish(): void {
+    this.releases.end();
+    word.addWords(this.host.counting, this.words, this.at);
+    this.#phase = 'closed';
+    this.#stay.end();
+    this.reactor.release(this.index);
+    // In front of callbacks, which may ask the connection for what is pending.
+    this.host.ended(this);
+    this.callbacks.settle(Infinity);
+  }
+}

@@ -1,0 +1,86 @@
+// How long the process waits for what one connection has pinned. A socket that the program holds on to:
+// until it is released. One that is unref'ed: while the peer takes what was written, since the end of the
+// process resets what it does not. One that is destroyed: half a second, however slowly the peer reads; where
+// the process lives on, the linger clock rules.
+import { clearTimeout, nowMs, setTimeout } from '../node/clock.js';
+import { LET_GO_MS, Linger } from '../policy/linger.js';
+import type { Reactor } from '../native/reactor.js';
+
+export class Stay {
+  /** The program holds on to the socket. Set here only. */
+  referenced = true;
+  #linger: Linger | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #letGo: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly reactor: Reactor,
+    readonly port: number,
+  ) {}
+
+  /** The program calls ref() or unref(). @param pinned whether something is, at present */
+  setReferenced(referenced: boolean, pinned: boolean): void {
+    this.referenced = referenced;
+    this.#stop();
+    if (referenced) this.reactor.native.setReferenced(this.port, true);
+    else if (pinned) this.sent();
+  }
+
+  /** A zero-copy send was accepted. */
+  sent(): void {
+    if (this.referenced) return;
+    if (this.#linger !== undefined) return this.#linger.progressed(this.reactor.nowMs);
+    this.#watch(LET_GO_MS, () => {
+      this.#stop();
+      this.giveUp();
+    });
+  }
+
+  /** A notification came. */
+  progressed(atMs: number): void {
+    this.#linger?.progressed(atMs);
+  }
+
+  /** The socket is destroyed. @param expired called once there was no progress for `timeoutMs` */
+  linger(timeoutMs: number, expired: () => void): void {
+    this.giveUpSoon();
+    this.#watch(timeoutMs, expired);
+  }
+
+  /** The socket is destroyed, and nobody's progress counts. */
+  giveUpSoon(): void {
+    this.#stop();
+    this.#letGo ??= setTimeout(() => this.giveUp(), LET_GO_MS).unref();
+  }
+
+  /** The process may end: what is pinned then is reset, and counted. */
+  giveUp(): void {
+    this.reactor.native.setReferenced(this.port, false);
+  }
+
+  end(): void {
+    this.#stop();
+    clearTimeout(this.#letGo);
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#linger = undefined;
+  }
+
+  #watch(timeoutMs: number, expired: () => void): void {
+    const linger = new Linger(timeoutMs, nowMs(), this.#unacknowledged());
+    this.#linger = linger;
+    // Timers are unreferenced: what keeps the process is the port.
+    const look = (): void => {
+      const wait = linger.check(nowMs(), this.#unacknowledged());
+      if (wait === 0) expired();
+      else this.#timer = setTimeout(look, wait).unref();
+    };
+    this.#timer = setTimeout(look, linger.check(nowMs(), this.#unacknowledged())).unref();
+  }
+
+  #unacknowledged(): number {
+    return this.reactor.native.unacknowledged(this.port);
+  }
+}

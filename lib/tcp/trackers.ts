@@ -1,0 +1,52 @@
+// Which chunks of a socket's stream belong to a send(), from its call until they are sent.
+import type { Reason } from '../names.js';
+import type { SendTracker } from '../observe/report.js';
+import type { Chunk } from './chunks.js';
+
+export class Trackers {
+  #trackers: Map<Uint8Array, SendTracker> | undefined;
+  /** Some send() wants to know about its chunks: a property, as every write asks. */
+  any = false;
+
+  add(chunk: Uint8Array, tracker: SendTracker): void {
+    (this.#trackers ??= new Map()).set(chunk, tracker);
+    this.any = true;
+  }
+
+  /** The send() of these chunks is settled. */
+  remove(chunks: readonly Uint8Array[]): void {
+    for (const chunk of chunks) this.#delete(chunk);
+  }
+
+  #delete(chunk: Uint8Array): void {
+    this.#trackers?.delete(chunk);
+    this.any = this.#trackers !== undefined && this.#trackers.size > 0;
+  }
+
+  /** Who follows a chunk that is being sent; a signal cancels it no more. */
+  follow(chunk: Uint8Array | string): SendTracker | undefined {
+    if (typeof chunk === 'string') return undefined;
+    const tracker = this.#trackers?.get(chunk);
+    if (tracker === undefined) return undefined;
+    this.#delete(chunk);
+    tracker.started = true;
+    return tracker;
+  }
+
+  /** These chunks are copied as a whole. */
+  copied(chunks: readonly Chunk[], reason: Reason): void {
+    if (!this.any) return;
+    for (const { chunk } of chunks) this.follow(chunk)?.copied(chunk.length, reason);
+  }
+
+  /** Leaves out chunks whose send() was aborted before any of it was accepted. */
+  withoutCancelled(chunks: readonly Chunk[]): readonly Chunk[] {
+    const trackers = this.#trackers;
+    if (trackers === undefined || trackers.size === 0) return chunks;
+    return chunks.filter(({ chunk }) => {
+      if (typeof chunk === 'string' || trackers.get(chunk)?.cancelled !== true) return true;
+      this.#delete(chunk);
+      return false;
+    });
+  }
+}

@@ -1,0 +1,195 @@
+// Exports of streams. Those that every write passes are raw Node-API: the C++ wrapper makes up to three more
+// calls for each argument. Arguments are checked by lib/binding.ts's callers; pointers and lengths are read
+// anew on every call, because a buffer may have been detached or resized since.
+#include <cerrno>
+#include <vector>
+
+#include "kernel/sys.h"
+#include "node/arguments.h"
+#include "node/records.h"
+
+namespace msg_zerocopy {
+namespace {
+
+// Chunks of one write that need no allocation.
+constexpr size_t kUsualChunks = 16;
+
+napi_value int_value(napi_env env, int value) {
+  napi_value result = nullptr;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+uint32_t uint_of(napi_env env, napi_value value) {
+  uint32_t number = 0;
+  napi_get_value_uint32(env, value, &number);
+  return number;
+}
+
+double double_of(napi_env env, napi_value value) {
+  double number = 0;
+  napi_get_value_double(env, value, &number);
+  return number;
+}
+
+// The stream of a write, and its rules.
+struct Target {
+  Reactor* reactor = nullptr;
+  Port* port = nullptr;
+};
+
+Target target_of(napi_env env, napi_value index) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  Target target;
+  target.reactor = static_cast<Env*>(data)->reactor();
+  if (target.reactor != nullptr) target.port = target.reactor->port(uint_of(env, index));
+  if (target.port == nullptr || target.port->sender() == nullptr) {
+    napi_throw_error(env, nullptr, "msg-zerocopy: no such stream");
+    target.port = nullptr;
+  }
+  return target;
+}
+
+WriteRules rules_of(napi_env env, napi_value value) {
+  const uint32_t flags = uint_of(env, value);
+  return {static_cast<CopyCause>(flags >> kWriteCauseShift), (flags & kWriteProbe) != 0,
+          (flags & kWriteLogs) != 0};
+}
+
+Chunk chunk_of(napi_env env, napi_value view, ChunkKind kind) {
+  const Bytes bytes = bytes_of(env, view);
+  return {bytes.data, bytes.size, kind};
+}
+
+napi_value write(napi_env env, const Target& target, Chunk* chunks, size_t count, napi_value skip,
+                 napi_value flags) {
+  const auto sent = static_cast<uint64_t>(double_of(env, skip));
+  return int_value(env, target.reactor->write(target.port, chunks, count, sent, rules_of(env, flags)));
+}
+
+// writeOne(port, chunk, kind, skip, flags) -> 0 done, 1 waiting for space, 2 call again, or -errno
+napi_value write_one(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value given[5];
+  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  const Target target = target_of(env, given[0]);
+  if (target.port == nullptr) return nullptr;
+  Chunk chunk = chunk_of(env, given[1], static_cast<ChunkKind>(uint_of(env, given[2])));
+  return write(env, target, &chunk, 1, given[3], given[4]);
+}
+
+// writeAnswer(port, text, body, kind, skip, flags): `text` in latin1, at most kMostText characters.
+napi_value write_answer(napi_env env, napi_callback_info info) {
+  size_t count = 6;
+  napi_value given[6];
+  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  const Target target = target_of(env, given[0]);
+  if (target.port == nullptr) return nullptr;
+  char text[kMostText + 1];
+  size_t length = 0;
+  napi_get_value_string_latin1(env, given[1], text, sizeof text, &length);
+  Chunk chunks[2] = {
+      {reinterpret_cast<const uint8_t*>(text), length, ChunkKind::kSmall},
+      chunk_of(env, given[2], static_cast<ChunkKind>(uint_of(env, given[3]))),
+  };
+  return write(env, target, chunks, 2, given[4], given[5]);
+}
+
+// writeMany(port, chunks, kinds, skip, flags): `kinds` has a byte for each chunk.
+napi_value write_many(napi_env env, napi_callback_info info) {
+  size_t count = 5;
+  napi_value given[5];
+  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  const Target target = target_of(env, given[0]);
+  if (target.port == nullptr) return nullptr;
+  const Bytes kinds = bytes_of(env, given[2]);
+  Chunk usual[kUsualChunks];
+  std::vector<Chunk> more;
+  Chunk* chunks = usual;
+  if (kinds.size > kUsualChunks) {
+    more.resize(kinds.size);
+    chunks = more.data();
+  }
+  for (size_t i = 0; i < kinds.size; i++) {
+    napi_value view = nullptr;
+    napi_get_element(env, given[1], static_cast<uint32_t>(i), &view);
+    chunks[i] = chunk_of(env, view, static_cast<ChunkKind>(kinds.data[i]));
+  }
+  return write(env, target, chunks, kinds.size, given[3], given[4]);
+}
+
+// sendNow(fd, text, body) -> bytes accepted, or -errno: one copying send on any descriptor. `text`: latin1, at
+// most kMostText characters, or empty; `body`: a view, or undefined.
+napi_value send_now(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value given[3];
+  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  char text[kMostText + 1];
+  iovec pieces[2];
+  size_t used = 0;
+  size_t length = 0;
+  napi_get_value_string_latin1(env, given[1], text, sizeof text, &length);
+  if (length > 0) pieces[used++] = {text, length};
+  const Bytes body = bytes_of(env, given[2]);
+  if (body.size > 0) pieces[used++] = {body.data, body.size};
+  const int fd = static_cast<int>(double_of(env, given[0]));
+  return int_value(env, used == 0 ? 0 : send_message(fd, pieces, used, 0));
+}
+
+// attach(fd, byRing, ours, firstId) -> port, or -errno
+Napi::Value attach(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  if (reactor == nullptr) return info.Env().Undefined();
+  const StreamEngine engine =
+      info[1].As<Napi::Boolean>().Value() ? StreamEngine::kIoUring : StreamEngine::kMsgZeroCopy;
+  if (engine == StreamEngine::kIoUring && reactor->submit_ring() == nullptr) return number(info, -ENXIO);
+  return number(info, reactor->attach(int_at(info, 0), engine, info[2].As<Napi::Boolean>().Value(),
+                                      static_cast<uint64_t>(info[3].As<Napi::Number>().DoubleValue())));
+}
+
+// streamWords(chunk) -> Float64Array of the streams from PORTS_PER_CHUNK * chunk on
+Napi::Value stream_words(const Napi::CallbackInfo& info) {
+  Reactor* reactor = reactor_of(info);
+  return reactor == nullptr ? info.Env().Undefined() : reactor->stream_words(uint_at(info, 0));
+}
+
+// setLimits(port, mostPending, threshold, mostStaged)
+Napi::Value set_limits(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port == nullptr) return info.Env().Undefined();
+  const auto at = [&](size_t index) { return info[index].As<Napi::Number>().DoubleValue(); };
+  port->sender()->limits = {static_cast<int64_t>(at(1)), static_cast<size_t>(at(2)),
+                            static_cast<size_t>(at(3))};
+  return info.Env().Undefined();
+}
+
+// setReporting(port, reporting): whether each id is told of
+Napi::Value set_reporting(const Napi::CallbackInfo& info) {
+  Reactor* reactor;
+  Port* port = port_of(info, &reactor);
+  if (port != nullptr) port->sender()->set_reporting(info[1].As<Napi::Boolean>().Value());
+  return info.Env().Undefined();
+}
+
+void export_raw(napi_env env, napi_value exports, const char* name, napi_callback function) {
+  napi_value value = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
+}  // namespace
+
+void export_streams(Napi::Env env, Napi::Object exports) {
+  export_raw(env, exports, "writeOne", write_one);
+  export_raw(env, exports, "writeAnswer", write_answer);
+  export_raw(env, exports, "writeMany", write_many);
+  export_raw(env, exports, "sendNow", send_now);
+  exports["attach"] = Napi::Function::New(env, attach, "attach");
+  exports["streamWords"] = Napi::Function::New(env, stream_words, "streamWords");
+  exports["setLimits"] = Napi::Function::New(env, set_limits, "setLimits");
+  exports["setReporting"] = Napi::Function::New(env, set_reporting, "setReporting");
+}
+
+}  // namespace msg_zerocopy

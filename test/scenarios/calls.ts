@@ -1,0 +1,116 @@
+// Counts, in a process of its own, what runs for a large write: functions of this package, the files that they stand in, and calls of the
+// addon, counted by V8. What a write costs in a process's first second is above all how much runs for it.
+import { once } from 'node:events';
+import http from 'node:http';
+import inspector from 'node:inspector';
+import net from 'node:net';
+import { promisify } from 'node:util';
+import { enableZeroCopy } from '../../lib/index';
+import { loadNative, type Native } from '../../lib/native/binding';
+
+const BODY = Buffer.alloc(256 * 1024, 'b');
+const WARM_UP = 20;
+const WRITES = 40;
+const LOCAL = '127.0.0.1';
+
+export interface Counted {
+  /** For each write. */
+  readonly functions: number;
+  readonly files: number;
+  readonly nativeCalls: number;
+}
+
+/** Counts what runs in lib/ while `write` is called again and again; what is not run for most writes is left out. */
+async function countCalls(write: () => Promise<void>): Promise<Counted> {
+  const { native } = loadNative() as { native: Native };
+  for (let i = 0; i < WARM_UP; i++) await write();
+  const session = new inspector.Session();
+  session.connect();
+  const post = promisify(session.post.bind(session)) as (
+    method: string,
+    params?: object,
+  ) => Promise<unknown>;
+  const real = { ...native };
+  let calls = 0;
+  for (const name of ['writeOne', 'writeAnswer', 'writeMany', 'sendNow', 'arm', 'reap'] as const) {
+    const call = real[name] as (...args: unknown[]) => unknown;
+    const counting = (...args: unknown[]): unknown => {
+      calls++;
+      return call(...args);
+    };
+    Object.assign(native, { [name]: counting });
+  }
+  try {
+    await post('Profiler.enable');
+    await post('Profiler.startPreciseCoverage', { callCount: true, detailed: false });
+    await post('Profiler.takePreciseCoverage');
+    for (let i = 0; i < WRITES; i++) await write();
+    const { result } = (await post(
+      'Profiler.takePreciseCoverage',
+    )) as inspector.Profiler.TakePreciseCoverageReturnType;
+    const ours = result.filter(({ url }) => url.includes('/dist/lib/'));
+    let functions = 0;
+    const files = new Set<string>();
+    for (const { url, functions: all } of ours) {
+      for (const { ranges } of all) {
+        const count = ranges[0]?.count ?? 0;
+        if (count < WRITES / 2) continue;
+        functions += count / WRITES;
+        files.add(url);
+      }
+    }
+    return { functions, files: files.size, nativeCalls: calls / WRITES };
+  } finally {
+    Object.assign(native, real);
+    session.disconnect();
+  }
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Writes to a peer that reads, when nobody waits for a release. */
+async function stream(): Promise<Counted> {
+  const server = net.createServer((far) => far.resume()).listen(0, LOCAL);
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const socket = enableZeroCopy(net.connect(port, LOCAL), {
+    engine: 'msg_zerocopy',
+    threshold: 65_536,
+  });
+  await once(socket, 'connect');
+  const counted = await countCalls(async () => {
+    socket.write(BODY);
+    if (socket.writableLength > 0) await once(socket, 'drain');
+  });
+  socket.destroy();
+  server.close();
+  if (socket.zeroCopy.stats.zeroCopySends < WRITES) throw new Error('writes were copied');
+  return counted;
+}
+
+/** Responses of http, one after the other. */
+async function responses(): Promise<Counted> {
+  const server = http.createServer((_request, response) => response.end(BODY));
+  enableZeroCopy(server, { engine: 'msg_zerocopy', threshold: 65_536 });
+  server.listen(0, LOCAL);
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const client = net.connect(port, LOCAL);
+  const ask = async (): Promise<void> => {
+    client.write('GET / HTTP/1.1\r\nHost: here\r\n\r\n');
+    let bytes = 0;
+    while (bytes < BODY.length) {
+      const [part] = (await once(client, 'data')) as [Buffer];
+      bytes += part.length;
+    }
+    await turn();
+  };
+  const counted = await countCalls(ask);
+  client.destroy();
+  server.close();
+  return counted;
+}
+
+void (async () => {
+  process.stdout.write(JSON.stringify({ stream: await stream(), responses: await responses() }));
+})();

@@ -1,0 +1,29 @@
+// How little runs for a large write: functions of this package, the files that they stand in, and calls of the
+// addon, counted by V8. What a write costs in a process's first second is above all how much runs for it.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import type { Counted } from '../scenarios/calls';
+
+describe('what runs for a large write', () => {
+  let counted: { readonly stream: Counted; readonly responses: Counted };
+  // In a process of its own: pools that others made are asked for by every write.
+  before(() => {
+    const program = path.join(__dirname, '../scenarios/calls.js');
+    counted = JSON.parse(execFileSync(process.execPath, [program], { encoding: 'utf8' })) as never;
+  });
+
+  it('is at most 12 functions in 5 files and one call of the addon, where nobody waits', () => {
+    const { functions, files, nativeCalls } = counted.stream;
+    assert.ok(functions <= 12.5, `${functions} functions`);
+    assert.ok(files <= 5, `${files} files`);
+    assert.ok(nativeCalls <= 1.2, `${nativeCalls} calls of the addon`);
+  });
+
+  // http writes three times for a response, sets two timeouts and ends a message.
+  it('is at most 60 functions and one call of the addon for a response', () => {
+    const { functions, nativeCalls } = counted.responses;
+    assert.ok(functions <= 60, `${functions} functions`);
+    assert.ok(nativeCalls <= 1.5, `${nativeCalls} calls of the addon`);
+  });
+});
