@@ -527,7 +527,8 @@ describe('sendFile()', () => {
       const used = process.cpuUsage();
       await new Promise((resolve) => setTimeout(resolve, 300));
       const { user, system } = process.cpuUsage(used);
-      assert.ok(user + system < 100_000, `${user + system} us of 300 ms`);
+      // A loop that spins would take all of it.
+      assert.ok(user + system < 200_000, `${user + system} us of 300 ms`);
       const after = process.memoryUsage();
       assert.ok(
         after.arrayBuffers + after.external - before.arrayBuffers - before.external < 16 * MiB,
