@@ -49,6 +49,9 @@ export const EVENT_UNPINNABLE = 8;
 /** The process changed its user: the ring is not used any more. */
 export const EVENT_RING_LOST = 16;
 
+/** Characters of a header that writeAnswer() takes: MOST_TEXT of the addon (test/unit/stream-words.test.ts). */
+export const MOST_HEADER = 4096;
+
 /** What a write answers, beside -errno. */
 export const DONE = 0;
 /** It waits for space in the send buffer. */

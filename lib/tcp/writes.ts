@@ -6,6 +6,7 @@ import { asked } from '../memory/allowed-memory.js';
 import { heldCallbacks } from '../send/handbacks.js';
 import { passedByHttp } from './http-end.js';
 import { rememberCaller } from '../memory/mutation.js';
+import { MOST_HEADER } from '../native/stream-words.js';
 import { isHttpNothing } from '../node/internals.js';
 import { rejectDetached } from '../memory/detached.js';
 import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
@@ -97,6 +98,7 @@ export function writeChunks(
   if (
     typeof text === 'string' &&
     chunks[0]?.encoding === 'latin1' &&
+    text.length <= MOST_HEADER &&
     text.length <= maxStagedBytes &&
     text.length < minimumChunk &&
     typeof body === 'object' &&

@@ -89,8 +89,7 @@ int StreamSender::write(StreamCarrier* carrier, Chunk* chunks, size_t count, uin
   int status = kDone;
   while (chunk < count) {
     const Run run = next_run(chunks, count, chunk, offset);
-    if (run.bytes == 0) break;
-    const int sent = send_run(carrier, chunks, run, rules);
+    const int sent = send_run(carrier, chunks, run);
     if (sent == -EINTR) continue;
     if (sent < 0 && sent != -EAGAIN) {
       status = sent;
@@ -140,7 +139,7 @@ StreamSender::Run StreamSender::next_run(const Chunk* chunks, size_t count, size
 }
 
 // Sends a run, or a part of it: bytes; -EAGAIN also behind a part, once its bytes are booked; or -errno.
-int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run, const WriteRules&) {
+int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run) {
   size_t wanted = run.bytes;
   CopyCause cause = run.cause;
   if (cause == CopyCause::kNone) {
@@ -165,7 +164,7 @@ int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run
   }
   if (sent == -EFAULT) return find_unpinnable(carrier, chunks, run, wanted);
   if (sent >= 0 || sent == -EAGAIN || sent == -EINTR) return sent;
-  cause = refuse(sent, carrier);
+  cause = refuse(sent);
   if (cause == CopyCause::kNone) return sent;
   // The socket stays writable, so waiting for space would spin: the same bytes go by copy, and the rest.
   copying_ = cause;
@@ -173,7 +172,7 @@ int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run
 }
 
 // Why a write is copied whose zero-copy send failed; kNone: the connection is dead.
-CopyCause StreamSender::refuse(int error, StreamCarrier*) {
+CopyCause StreamSender::refuse(int error) {
   const auto tell = [this](StreamEvent event, CopyCause cause) {
     words_[kEvents] = static_cast<double>(static_cast<uint32_t>(words_[kEvents]) | event);
     return cause;

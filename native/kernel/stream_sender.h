@@ -139,12 +139,12 @@ class StreamSender {
  private:
   struct Run;
   Run next_run(const Chunk* chunks, size_t count, size_t chunk, size_t offset) const;
-  int send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run, const WriteRules& rules);
+  int send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run);
   int send_zero_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, bool more);
   int send_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, CopyCause cause);
   int find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const Run& run, size_t wanted);
   size_t allowed(StreamCarrier* carrier, size_t wanted);
-  CopyCause refuse(int error, StreamCarrier* carrier);
+  CopyCause refuse(int error);
   void book(const SendResult& sent, StagedBlock* block, bool reliable);
   void show();
 

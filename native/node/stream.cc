@@ -89,6 +89,14 @@ napi_value write_answer(napi_env env, napi_callback_info info) {
   char text[kMostText + 1];
   size_t length = 0;
   napi_get_value_string_latin1(env, given[1], text, sizeof text, &length);
+  if (length == kMostText) {
+    // It may have been cut.
+    napi_get_value_string_latin1(env, given[1], nullptr, 0, &length);
+    if (length > kMostText) {
+      napi_throw_range_error(env, nullptr, "msg-zerocopy: a header of more than MOST_TEXT characters");
+      return nullptr;
+    }
+  }
   Chunk chunks[2] = {
       {reinterpret_cast<const uint8_t*>(text), length, ChunkKind::kSmall},
       chunk_of(env, given[2], static_cast<ChunkKind>(uint_of(env, given[3]))),

@@ -93,3 +93,34 @@ for (const engine of ['auto', 'msg_zerocopy'] as const) {
     });
   });
 }
+
+for (const engine of ['io_uring', 'msg_zerocopy'] as const) {
+  describe(`answers with long headers, engine ${engine}`, () => {
+    for (const length of [3_900, 4_096, 4_097, 8_000]) {
+      it(`arrive whole with a header of ${length} characters that may be staged`, async () => {
+        const value = 'v'.repeat(length - 200);
+        const body = Buffer.allocUnsafeSlow(200 * KIB).fill('b');
+        const server = http.createServer((_request, response) => {
+          response.setHeader('x-long', value);
+          response.setHeader('content-length', body.length);
+          response.end(body);
+        });
+        enableZeroCopy(server, { engine, threshold: 65_536, maxStagedBytes: 65_536 });
+        server.listen(0, LOCAL);
+        await once(server, 'listening');
+        const { port } = server.address() as net.AddressInfo;
+        for (let i = 0; i < 4; i++) {
+          const request = http.get({ port, host: LOCAL, maxHeaderSize: 32 * KIB });
+          const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+          const parts: Buffer[] = [];
+          for await (const part of response) parts.push(part as Buffer);
+          assert.equal(response.headers['x-long'], value);
+          assert.ok(Buffer.concat(parts).equals(body));
+        }
+        server.close();
+        server.closeAllConnections();
+        await once(server, 'close');
+      });
+    }
+  });
+}
