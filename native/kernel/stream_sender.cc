@@ -54,6 +54,7 @@ struct StreamSender::Run {
   size_t bytes;
   bool is_last;   // of the write
   CopyCause cause;
+  size_t left_of(const Chunk* chunks, size_t i) const { return chunks[i].bytes - (i == chunk ? offset : 0); }
 };
 
 StreamSender::StreamSender(StreamEngine engine, StreamShared* shared, double* words, uint64_t first_id)
@@ -163,8 +164,14 @@ int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run
     if (ledger_.pending_sends() < before) sent = send_zero_copy(carrier, chunks, run, wanted, more);
   }
   if (sent == -EFAULT) return find_unpinnable(carrier, chunks, run, wanted);
+  return conclude(carrier, chunks, run, wanted, sent);
+}
+
+// What comes of a zero-copy send: its result, or that of a copy in its place.
+int StreamSender::conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted,
+                           int sent) {
   if (sent >= 0 || sent == -EAGAIN || sent == -EINTR) return sent;
-  cause = refuse(sent);
+  const CopyCause cause = refuse(sent);
   if (cause == CopyCause::kNone) return sent;
   // The socket stays writable, so waiting for space would spin: the same bytes go by copy, and the rest.
   copying_ = cause;
@@ -239,15 +246,12 @@ static size_t gather_run(const Chunk* chunks, size_t first, size_t end, size_t o
 int StreamSender::send_zero_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run,
                                  size_t wanted, bool more) {
   size_t staged = 0;
-  for (size_t i = run.chunk; i < run.end; i++) {
-    if (chunks[i].staged) staged += chunks[i].bytes - (i == run.chunk ? run.offset : 0);
-  }
+  for (size_t i = run.chunk; i < run.end; i++) staged += chunks[i].staged ? run.left_of(chunks, i) : 0;
   StagedBlock* block = staged > 0 ? shared_->staging->take(staged) : nullptr;
   iovec pieces[kMaxPieces];
   const size_t count = gather_run(chunks, run.chunk, run.end, run.offset, wanted, block, pieces);
   int flags = more ? MSG_MORE : 0;
-  bool reliable = true;
-  bool ends = false;
+  bool reliable = true, ends = false;
   if (engine_ == StreamEngine::kIoUring) {
     // A send that shares its packet with an earlier one is reported as copied although nothing was
     // (io_uring/notif.c:io_notif_tw_complete).
@@ -303,8 +307,7 @@ int StreamSender::send_copy(StreamCarrier* carrier, const Chunk* chunks, const R
                             CopyCause cause) {
   iovec pieces[kMaxPieces];
   const size_t count = gather_run(chunks, run.chunk, run.end, run.offset, wanted, nullptr, pieces);
-  const bool more = !run.is_last || wanted < run.bytes;
-  const int sent = carrier->copy(pieces, count, more ? MSG_MORE : 0);
+  const int sent = carrier->copy(pieces, count, !run.is_last || wanted < run.bytes ? MSG_MORE : 0);
   if (sent == -ENOBUFS) return -EAGAIN;
   if (sent <= 0) return sent;
   words_[kCopiedBytes] += sent;
@@ -323,13 +326,11 @@ int StreamSender::find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const R
   Run through = run;
   through.end = suspect + 1;
   through.bytes = 0;
-  for (size_t i = run.chunk; i <= suspect; i++) {
-    through.bytes += chunks[i].bytes - (i == run.chunk ? run.offset : 0);
-  }
+  for (size_t i = run.chunk; i <= suspect; i++) through.bytes += run.left_of(chunks, i);
   through.is_last = run.is_last && through.end == run.end;
   if (through.bytes < wanted) {
     const int alone = send_zero_copy(carrier, chunks, through, through.bytes, true);
-    if (alone != -EFAULT) return alone;
+    if (alone != -EFAULT) return conclude(carrier, chunks, through, through.bytes, alone);
   }
   const size_t bytes = std::min(through.bytes, wanted);
   const int copied = send_copy(carrier, chunks, through, bytes, CopyCause::kUnpinnable);

@@ -142,6 +142,7 @@ class StreamSender {
   int send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run);
   int send_zero_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, bool more);
   int send_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, CopyCause cause);
+  int conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, int sent);
   int find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const Run& run, size_t wanted);
   size_t allowed(StreamCarrier* carrier, size_t wanted);
   CopyCause refuse(int error);
