@@ -48,7 +48,7 @@ export default {
     {
       name: 'policy-is-pure',
       severity: 'error',
-      from: { path: '^lib/(policy/|send/inflight\\.ts$)' },
+      from: { path: '^lib/(policy/|datagram/inflight\\.ts$)' },
       to: { pathNot: '^lib/policy/' },
     },
     {

@@ -7,7 +7,7 @@ import { channels, publish } from '../observe/diagnostics.js';
 import type { Reason } from '../names.js';
 import { addressError, bufferDetached, queueFull } from '../errors.js';
 import { Handbacks } from '../send/handbacks.js';
-import { InFlight } from '../send/inflight.js';
+import { InFlight } from './inflight.js';
 import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';

@@ -7,7 +7,7 @@ import { nextTick, nowMs } from '../node/clock.js';
 import { Handbacks } from './handbacks.js';
 import type { Kept } from './kept.js';
 import type { PortHost } from './port-host.js';
-import { Reports, type Followed } from './reports.js';
+import { isWatched, Reports, type Followed } from './reports.js';
 import type { StreamEngineName } from './decide.js';
 import type { Chunks, Write, WriteCallback } from './write.js';
 
@@ -159,6 +159,10 @@ export class Releases {
   /** An id was released. @param told whether `copied` speaks of it */
   released(id: number, copied: boolean, told: boolean): void {
     this.#reports.released(id, copied, told);
+    if (this.#reports.any || !this.#reporting || isWatched()) return;
+    // Nobody asks any more: the addon need not tell of each id.
+    this.#reporting = false;
+    this.reactor.native.setReporting(this.index, false);
   }
 
   /** Whether each release is told at once. */

@@ -1,7 +1,7 @@
 // InFlight against a model that nobody can get wrong: a Map of 64-bit ids. The kernel's side of it is
 // modulo 2^32.
 import assert from 'node:assert/strict';
-import { InFlight, type SentEntry } from '../../lib/send/inflight';
+import { InFlight, type SentEntry } from '../../lib/datagram/inflight';
 import { between } from './prng';
 
 export const WRAP = 2 ** 32;

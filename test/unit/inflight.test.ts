@@ -1,6 +1,6 @@
 // The set of ids that the kernel still references.
 import assert from 'node:assert/strict';
-import { InFlight } from '../../lib/send/inflight';
+import { InFlight } from '../../lib/datagram/inflight';
 import { type Entry, InFlightPair, WRAP } from '../helpers/inflight-model';
 import { seededRandom } from '../helpers/prng';
 
