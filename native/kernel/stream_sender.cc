@@ -16,13 +16,13 @@ constexpr size_t kMaxPieces = 1024;                  // UIO_MAXIOV, include/uapi
 constexpr size_t kMostOfOneSend = size_t{1} << 30;   // a request's length is a signed 32-bit number
 constexpr int kNotSupported = 524;                   // the kernel's own ENOTSUPP, which TLS lets out before 5.5
 
-// A program that writes without returning to the event loop gets no wake-up, so notifications are read
-// after this many sends, or bytes by the ring: after each they cost a tenth more (docs/performance.md).
+// Who writes without returning to the event loop gets no wake-up, so notifications are read after this many
+// sends, or bytes by the ring: after each they cost a tenth more (docs/performance.md).
 constexpr uint64_t kSendsBetweenReaps = 64;
 constexpr uint64_t kBytesBetweenReaps = 1024 * 1024;
 
-// Copies from which JavaScript looks at a route: its sample.
-constexpr uint64_t kSample = 8;
+constexpr uint64_t kSample = 8;  // copies from which JavaScript looks at a route
+constexpr size_t kSmallSend = 64 * 1024;  // a limit without room for it is too low; for more, it may be used
 
 // The ring links a send to the one before when they share a packet, and a chain is released as a whole
 // (Linux 6.10, net/core/skbuff.c:skb_zerocopy_iter_stream, io_uring/notif.c:io_link_skb): a connection that
@@ -171,7 +171,7 @@ int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run
 int StreamSender::conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted,
                            int sent) {
   if (sent >= 0 || sent == -EAGAIN || sent == -EINTR) return sent;
-  const CopyCause cause = refuse(sent);
+  const CopyCause cause = refuse(sent, wanted);
   if (cause == CopyCause::kNone) return sent;
   // The socket stays writable, so waiting for space would spin: the same bytes go by copy, and the rest.
   copying_ = cause;
@@ -179,7 +179,7 @@ int StreamSender::conclude(StreamCarrier* carrier, const Chunk* chunks, const Ru
 }
 
 // Why a write is copied whose zero-copy send failed; kNone: the connection is dead.
-CopyCause StreamSender::refuse(int error) {
+CopyCause StreamSender::refuse(int error, size_t wanted) {
   const auto tell = [this](StreamEvent event, CopyCause cause) {
     words_[kEvents] = static_cast<double>(static_cast<uint32_t>(words_[kEvents]) | event);
     return cause;
@@ -187,7 +187,7 @@ CopyCause StreamSender::refuse(int error) {
   switch (error) {
     case -ENOBUFS:
     case -ENOMEM:
-      return shared_->pins->total() > 0 ? tell(kEventEnobufs, CopyCause::kEnobufs)
+      return shared_->pins->total() > 0 || wanted > kSmallSend ? tell(kEventEnobufs, CopyCause::kEnobufs)
                                         : tell(kEventLimit, CopyCause::kLimit);
     case -ECANCELED:
       return tell(kEventRingLost, CopyCause::kRingLost);

@@ -145,7 +145,7 @@ class StreamSender {
   int conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, int sent);
   int find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const Run& run, size_t wanted);
   size_t allowed(StreamCarrier* carrier, size_t wanted);
-  CopyCause refuse(int error);
+  CopyCause refuse(int error, size_t wanted);
   void book(const SendResult& sent, StagedBlock* block, bool reliable);
   void show();
 
