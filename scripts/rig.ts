@@ -10,7 +10,7 @@ import { rigUnavailable } from './rig/availability';
 import { runCommand } from './rig/commands';
 import { rigHelper } from './rig/helper-program';
 import { type RigLifetime, type RigSide, type RigSideName, generateSides } from './rig/names';
-import { checkRate, inNamespace, setUp } from './rig/setup';
+import { checkRate, checkRoundTrip, inNamespace, type RigPath, setUp } from './rig/setup';
 import {
   cancelTearDownOnExit,
   removeNamespaces,
@@ -25,9 +25,7 @@ export { patternHash } from './rig/pattern';
 export type { ReceiverReport } from './rig/receiver';
 
 /** How a rig is built. */
-export interface RigOptions {
-  /** The link's rate as tc(8) spells it, such as '10gbit' (tbf). Default: unlimited (pfifo). */
-  readonly rate?: string;
+export interface RigOptions extends RigPath {
   /**
    * 'process' (default): the rig ends with this process, however it ends; after SIGKILL the next
    * `Rig.up` on the machine removes it. 'persistent': it stays until `down`.
@@ -87,6 +85,7 @@ export class Rig implements RigDescription {
       throw new Error(`${unavailable.reason}; remedy: ${unavailable.remedy}`);
     }
     if (options.rate !== undefined) checkRate(options.rate);
+    if (options.roundTripMs !== undefined) checkRoundTrip(options.roundTripMs);
     removeStaleRigs();
     const lifetime = options.lifetime ?? 'process';
     const sides = generateSides(lifetime);
@@ -95,7 +94,7 @@ export class Rig implements RigDescription {
     // While it is being built, a persistent rig ends with the process as well.
     tearDownOnExit(abandon);
     try {
-      const rig = new Rig({ ...sides, ackThread: setUp(sides, options.rate) });
+      const rig = new Rig({ ...sides, ackThread: setUp(sides, options) });
       if (lifetime === 'process') tearDownOnExit(rig.#onExit);
       return rig;
     } catch (error) {

@@ -8,8 +8,16 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
 import { runCommand, tryCommand } from './commands';
-import { rigHelper } from './helper-program';
+import { rigDelay, rigHelper } from './helper-program';
 import { PREFIX4, PREFIX6, type RigSide, type RigSideName } from './names';
+
+/** What the path is like. */
+export interface RigPath {
+  /** The link's rate as tc(8) spells it, such as '10gbit' (tbf). Default: unlimited (pfifo). */
+  readonly rate?: string;
+  /** The round trip in whole milliseconds, 1 to 10,000. Default: as short as it gets. */
+  readonly roundTripMs?: number;
+}
 
 type Sides = Record<RigSideName, RigSide>;
 
@@ -20,6 +28,7 @@ const PFIFO_PACKETS = 10_000;
 /** Must hold a 64 KiB packet several times over, or tbf would cut it up. */
 const TBF_BURST = '512kb';
 const TBF_LIMIT = '64mb';
+const MOST_ROUND_TRIP_MS = 10_000;
 
 /** Read by programs in the namespace at path `/proc/sys/net/…`. */
 const SYSCTLS: Readonly<Record<string, string>> = {
@@ -39,11 +48,20 @@ export function checkRate(rate: string): void {
   if (!RATE.test(rate)) throw new TypeError(`not a rate: '${rate}' (such as 10gbit, 500mbit)`);
 }
 
+/** Throws: RangeError, when `milliseconds` is no round trip that the rig can have. */
+export function checkRoundTrip(milliseconds: number): void {
+  if (Number.isInteger(milliseconds) && milliseconds >= 1 && milliseconds <= MOST_ROUND_TRIP_MS)
+    return;
+  throw new RangeError(
+    `roundTripMs must be a whole number, 1 to ${MOST_ROUND_TRIP_MS}, not ${milliseconds}`,
+  );
+}
+
 /**
  * Creates everything; the caller tears down what stands when this throws.
  * Returns the pid of the kernel thread that handles the sender's ACKs, where it can be seen.
  */
-export function setUp(sides: Sides, rate: string | undefined): number | undefined {
+export function setUp(sides: Sides, { rate, roundTripMs }: RigPath): number | undefined {
   const { sender, receiver } = sides;
   const helper = rigHelper();
   for (const side of [sender, receiver]) {
@@ -72,6 +90,7 @@ export function setUp(sides: Sides, rate: string | undefined): number | undefine
   for (const side of [sender, receiver]) addAddresses(side);
   // Only now: a veth has NAPI instances, and the file can be written, while it is up.
   writeSettings(sender, `/sys/class/net/${sender.device}/`, { threaded: '1' });
+  if (roundTripMs !== undefined) delayWayBack(sides, roundTripMs);
   return pinAckThread(sender);
 }
 
@@ -99,6 +118,34 @@ function addAddresses(side: RigSide): void {
   runCommand([...ip, 'link', 'set', side.device, 'up']);
   runCommand([...ip, ...add(`${side.address4}/${PREFIX4}`)]);
   runCommand([...ip, ...add(`${side.address6}/${PREFIX6}`), 'nodad']);
+}
+
+// Only what comes back waits, so that the way of the data stays the one that copies nothing.
+function delayWayBack({ sender, receiver }: Sides, milliseconds: number): void {
+  const [from, to] = [`d${receiver.device}`, `d${sender.device}`];
+  const argv = [rigDelay(), from, `/run/netns/${sender.netns}`, to, String(milliseconds)];
+  runCommand(inNamespace(receiver, argv));
+  for (const [side, device] of [
+    [receiver, from],
+    [sender, to],
+  ] as const) {
+    runCommand(['ip', '-n', side.netns, 'link', 'set', device, 'up']);
+    // Packets come by another device than the one that leads to where they are from.
+    writeSettings(side, '/proc/sys/net/ipv4/conf/', {
+      'all/rp_filter': '0',
+      [`${device}/rp_filter`]: '0',
+    });
+  }
+  const route = ['ip', '-n', receiver.netns, 'route', 'add'];
+  const back = (bits: number, by: string, own: string) => [
+    `${by}/${bits}`,
+    'dev',
+    from,
+    'src',
+    own,
+  ];
+  runCommand([...route, ...back(32, sender.address4, receiver.address4)]);
+  runCommand([...route, ...back(128, sender.address6, receiver.address6)]);
 }
 
 // `ip netns exec` shows a program the namespace's own /proc/sys/net and /sys/class/net.

@@ -125,6 +125,26 @@ rigSuite('rig: the path', (getRig) => {
     assert.strictEqual(result.copied, 0);
   });
 
+  for (const address of ['address4', 'address6'] as const) {
+    it(`has the round trip that is asked for over ${address}, and copies nothing`, async () => {
+      const far = Rig.up({ roundTripMs: 40 });
+      try {
+        const { copied } = await transfer(far, 'receiver', far.receiver[address]);
+        assert.strictEqual(copied, 0);
+        const taken = await connectMs(far, far.receiver[address]);
+        assert(taken >= 40, `connected within ${taken} ms`);
+      } finally {
+        far.down();
+      }
+      assertGone([far.sender.netns, far.receiver.netns]);
+    });
+  }
+
+  it('refuses a round trip that is none', () => {
+    assert.throws(() => Rig.up({ roundTripMs: 0 }), RangeError);
+    assert.throws(() => Rig.up({ roundTripMs: 1.5 }), RangeError);
+  });
+
   it('refuses what is not a rate', () => {
     assert.throws(() => Rig.up({ rate: 'fast' }), TypeError);
   });
@@ -292,6 +312,23 @@ function assertPresent(names: readonly string[]): void {
 }
 
 /** TCP segments the sender has sent again so far. Source: /proc/net/snmp. */
+/** How long the sender takes to connect, which is a round trip at least. */
+async function connectMs(rig: Rig, address: string): Promise<number> {
+  const { port, stop } = await startReceiver(rig, 'receiver', address);
+  const program = `
+    const from = performance.now();
+    const socket = require('node:net').connect(${port}, '${address}', () => {
+      console.log(performance.now() - from);
+      socket.destroy();
+    });`;
+  const [file = '', ...argv] = rig.command('sender', [process.execPath, '-e', program]);
+  try {
+    return Number(spawnSync(file, argv, { encoding: 'utf8' }).stdout);
+  } finally {
+    await stop();
+  }
+}
+
 function retransmissions(rig: Rig): number {
   const [file = '', ...argv] = rig.command('sender', ['cat', '/proc/net/snmp']);
   const text = spawnSync(file, argv, { encoding: 'utf8' }).stdout;
