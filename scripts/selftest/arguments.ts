@@ -1,7 +1,7 @@
 // The command line of `msg-zerocopy selftest`.
 import net from 'node:net';
 import { parseArgs } from 'node:util';
-import { DESCRIPTION_BYTES } from './pattern';
+import { DESCRIPTION_BYTES } from './message';
 import { FAMILIES, type Family, isCorkable, type Mode, MODES, type Wish } from './trial';
 
 export const PLACES = ['loopback', 'veth', 'rig'] as const;

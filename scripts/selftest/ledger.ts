@@ -1,5 +1,6 @@
 // The receiver's accounts: every byte is compared, every message counted once. Pure.
-import { countWrong, type Description, OVERWRITTEN, readDescription } from './pattern';
+import { OVERWRITTEN } from '../pattern';
+import { countWrong, type Description, readDescription } from './message';
 import type { ReceiverResult } from './protocol';
 
 const NOTHING = {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Reason, SendReport } from '../../lib/index';
 import type { Channel, OpenChannel } from './channels/channel';
-import { fill } from './pattern';
+import { fill } from './message';
 import type { FromSender, SenderOrder, SenderResult, ToSender, Travelled } from './protocol';
 import type { Mode } from './trial';
 import { obstacleBehind } from './unavailable';

@@ -1,5 +1,5 @@
 // The choices of a soak: all of one actor follow from the run's seed.
-import { between, seededRandom } from '../prng';
+import { between, seededRandom } from '../random';
 
 export class Chance {
   readonly #random: () => number;

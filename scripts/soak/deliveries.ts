@@ -1,7 +1,7 @@
 // Compares what senders say of a connection at its end with what arrived of it.
 import { describeToken, processOf } from './names';
 import type { Arrived, Sent } from './protocol';
-import { DESCRIPTION_BYTES } from '../selftest/pattern';
+import { DESCRIPTION_BYTES } from '../selftest/message';
 
 export class Deliveries {
   readonly #sent = new Map<number, Sent>();

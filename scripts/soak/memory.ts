@@ -1,7 +1,7 @@
 // The memory that a soak sends from. Whatever its kind, it is overwritten the moment it is handed back,
 // so that a byte that is sent too late is a wrong one.
 import { BufferPool, type BufferPoolOptions } from '../../lib/index';
-import { OVERWRITTEN } from '../selftest/pattern';
+import { OVERWRITTEN } from '../pattern';
 import type { Chance } from './chance';
 
 export interface Piece {

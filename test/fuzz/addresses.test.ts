@@ -13,8 +13,8 @@ import {
   type InterfaceNames,
   macBytes,
 } from '../../lib/native/sockaddr';
-import { eachLife, LIVES_TIMEOUT_MS, randomBytes } from '../helpers/lives';
-import { between } from '../helpers/prng';
+import { eachLife, LIVES_TIMEOUT_MS } from '../helpers/lives';
+import { between, randomBytes } from '../../scripts/random';
 
 const FAMILIES = { AF_INET: 2, AF_INET6: 10, AF_PACKET: 17 };
 const SOCKADDR_LL_BYTES = 20;

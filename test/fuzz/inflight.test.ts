@@ -1,7 +1,7 @@
 // Ids and ranges: InFlight over random lives that begin anywhere in 53 bits, mostly beside a wrap.
 import { InFlightPair, WRAP } from '../helpers/inflight-model';
 import { eachLife, LIVES_TIMEOUT_MS } from '../helpers/lives';
-import { between } from '../helpers/prng';
+import { between } from '../../scripts/random';
 
 /** 2^20 turns of the counter: the ids stay far from 2^53. */
 const MOST_TURNS = 2 ** 20;

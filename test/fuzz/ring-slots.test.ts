@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { type RingFrame, RingSlots } from '../../lib/packet/ring-slots';
 import { eachLife, LIVES_TIMEOUT_MS } from '../helpers/lives';
-import { between } from '../helpers/prng';
+import { between } from '../../scripts/random';
 
 const DESTINATIONS = [undefined, Uint8Array.of(1), Uint8Array.of(2)];
 

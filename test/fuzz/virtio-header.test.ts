@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import type { Offload } from '../../lib/packet/headers';
 import { readVirtioHeader, VIRTIO_HEADER_BYTES, VirtioHeaders } from '../../lib/packet/offload';
-import { eachLife, LIVES_TIMEOUT_MS, randomBytes } from '../helpers/lives';
-import { between } from '../helpers/prng';
+import { eachLife, LIVES_TIMEOUT_MS } from '../helpers/lives';
+import { between, randomBytes } from '../../scripts/random';
 
 // include/uapi/linux/virtio_net.h
 const NUMBERS = {

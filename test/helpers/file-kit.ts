@@ -8,7 +8,7 @@ import type http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { fillFrom } from './keystream';
+import { fillFrom } from '../../scripts/pattern';
 
 /** A directory of files that are gone after `body`. */
 export async function withFiles(body: (folder: Folder) => Promise<void>): Promise<void> {

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { enableZeroCopy, isZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { fillFrom } from './keystream';
 
 /** One thing that has to hold of an upgraded http server. */
 export interface Scenario {
@@ -49,13 +48,6 @@ export async function withServer(
 
 export function portOf(server: net.Server): number {
   return (server.address() as net.AddressInfo).port;
-}
-
-/** Memory of its own that holds the beginning of a keystream. */
-export function streamBytes(stream: number, bytes: number): Buffer {
-  const buffer = Buffer.allocUnsafeSlow(bytes);
-  fillFrom(buffer, stream, 0);
-  return buffer;
 }
 
 export interface Answer {

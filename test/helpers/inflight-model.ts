@@ -2,7 +2,7 @@
 // modulo 2^32.
 import assert from 'node:assert/strict';
 import { InFlight, type SentEntry } from '../../lib/datagram/inflight';
-import { between } from './prng';
+import { between } from '../../scripts/random';
 
 export const WRAP = 2 ** 32;
 

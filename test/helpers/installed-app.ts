@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { countWrong } from './keystream';
+import { countWrong } from '../../scripts/pattern';
 
 const BYTES = 2 * 1024 * 1024;
 const STREAM = 3;

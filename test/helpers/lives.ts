@@ -1,33 +1,27 @@
-// Property tests: the same few seeds in every run, and as many as time allows when asked for.
-import { seededRandom } from './prng';
+// Property tests: the same lives in every run, and others as long as time allows when asked for. fast-check
+// looks for the shortest life that fails, and says what repeats it.
+import fc from 'fast-check';
+import type { Random } from '../../scripts/random';
 
-/** How many seeds each property test tries at least. */
-const SEEDS = 150;
+const LIVES = 150;
 /** Milliseconds for each property test, on top of it. */
 const MORE_MS = Number(process.env['MSG_ZEROCOPY_FUZZ_SECONDS'] ?? 0) * 1000;
-/** Of a longer run: no seed is tried twice. */
-const MOST_SEEDS = 2 ** 31;
+const RESOLUTION = 2 ** 31;
 
-/**
- * Calls `live` with random numbers of one seed after the other. Throws: what `live` throws, with the
- * seed that it came from, which repeats it.
- */
-export function eachLife(live: (random: () => number) => void): void {
-  const until = performance.now() + MORE_MS;
-  for (let seed = 1; seed <= MOST_SEEDS; seed++) {
-    if (seed > SEEDS && performance.now() >= until) return;
-    try {
-      live(seededRandom(seed));
-    } catch (error) {
-      throw new Error(`with seed ${seed}`, { cause: error });
-    }
-  }
+const unit = (): fc.Arbitrary<number> =>
+  fc.noBias(fc.integer({ min: 0, max: RESOLUTION - 1 }).map((step) => step / RESOLUTION));
+
+function check(live: (random: Random) => void, parameters: fc.Parameters<unknown>): void {
+  const property = fc.property(fc.gen(), (generate) => live(() => generate(unit)));
+  fc.assert(property, parameters as fc.Parameters<[fc.GeneratorValue]>);
+}
+
+/** Calls `live` with random numbers, one life after the other. Throws: what `live` throws, of a short one. */
+export function eachLife(live: (random: Random) => void): void {
+  check(live, { seed: 1, numRuns: LIVES, interruptAfterTimeLimit: 30_000 });
+  if (MORE_MS === 0) return;
+  check(live, { numRuns: Number.MAX_SAFE_INTEGER, interruptAfterTimeLimit: MORE_MS });
 }
 
 /** For mocha: longer than eachLife() takes. */
 export const LIVES_TIMEOUT_MS = 60_000 + 2 * MORE_MS;
-
-/** `length` random bytes. */
-export function randomBytes(random: () => number, length: number): Buffer {
-  return Buffer.from(Array.from({ length }, () => Math.floor(random() * 256)));
-}

@@ -1,5 +1,5 @@
 // Chunks of every kind that a stream write can have: buffers and strings in all of Node's encodings.
-import { between } from './prng';
+import { between, randomBytes } from '../../scripts/random';
 
 export interface MixedChunk {
   readonly chunk: Buffer | string;
@@ -19,16 +19,6 @@ export const ENCODINGS = [
 /** What the wire must carry for it. */
 export function bytesOf({ chunk, encoding }: MixedChunk): Buffer {
   return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-}
-
-export function randomBytes(random: () => number, size: number): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(size);
-  let word = Math.floor(random() * 2 ** 32);
-  for (let i = 0; i < size; i++) {
-    word = (Math.imul(word, 1664525) + 1013904223) >>> 0;
-    bytes[i] = word >>> 24;
-  }
-  return bytes;
 }
 
 /** Text whose characters need one to four bytes, with a lone surrogate now and then. */

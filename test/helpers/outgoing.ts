@@ -2,7 +2,7 @@
 // whether with an error or without, and keeps account of what was written and handed back.
 import type net from 'node:net';
 import type { ZeroCopyMembers } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from './keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 
 const ENCODINGS = ['latin1', 'utf8', 'hex', 'base64'] as const;
 

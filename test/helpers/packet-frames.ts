@@ -2,7 +2,7 @@
 // of its own, and the list of what must therefore arrive.
 import { createHash } from 'node:crypto';
 import { headers, type PacketSendOptions } from '../../lib/index';
-import { fillFrom } from './keystream';
+import { fillFrom } from '../../scripts/pattern';
 import type { Digest, Family } from './packet-receiver-protocol';
 import { LINK_HEADER, type Wire } from './packet-wire';
 

@@ -7,14 +7,14 @@ import {
   type SendReport,
   type ZeroCopyPacketSocket,
 } from '../../lib/index';
-import { OVERWRITTEN } from './keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import type { Far, FarUdp } from './packet-far';
 import { type LinkType, Outbox } from './packet-frames';
 import type { Family } from './packet-receiver-protocol';
 import type { Context } from '../scenarios/packet-sender-program';
 import type { Wire } from './packet-wire';
 import { countDescriptors, descriptorsBackTo } from './remains';
-import { until } from './until';
+import { until } from '../../scripts/until';
 
 export type OpenOptions = Omit<PacketSocketOptions, 'interface'> & { readonly interface?: string };
 

@@ -1,7 +1,7 @@
 // What the next owner of a pool's memory does to it.
 import type { BufferPool } from '../../lib/index';
-import { OVERWRITTEN } from './keystream';
-import { until } from './until';
+import { OVERWRITTEN } from '../../scripts/pattern';
+import { until } from '../../scripts/until';
 
 const BYTES = 16 * 1024;
 

@@ -1,7 +1,7 @@
 // What a scenario must not leave behind in its process.
 import { readdirSync } from 'node:fs';
 import { loadNative } from '../../lib/native/binding';
-import { until } from './until';
+import { until } from '../../scripts/until';
 
 /** Descriptors of this process; one of them is that of the folder being read. */
 export function countDescriptors(): number {

@@ -6,7 +6,7 @@
 //
 // One that is too short for the header carries keystream of its stream and has no number: it is checked
 // and counted, and may come in any order.
-import { countWrong, fillFrom } from './keystream';
+import { countWrong, fillFrom } from '../../scripts/pattern';
 
 export const HEADER_BYTES = 12;
 /** A prime: neighbouring datagrams carry bytes from places far apart. */

@@ -2,7 +2,7 @@
 // moment it is handed back, and what became of each datagram is compared with what arrived.
 import assert from 'node:assert/strict';
 import type { SendReport } from '../../lib/index';
-import { OVERWRITTEN } from './keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { countOf, fillDatagram, HEADER_BYTES, NumberSet } from './udp-datagrams';
 import type { SocketReport } from './udp-receiver-protocol';
 import type { Target } from './udp-receiver';

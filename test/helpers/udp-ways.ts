@@ -1,6 +1,6 @@
 // Every way to send datagrams, each as a function that does it once with random sizes.
 import type { SendReport, UdpDatagram, UdpSendOptions, ZeroCopyUdpSocket } from '../../lib/index';
-import { between } from './prng';
+import { between } from '../../scripts/random';
 import { HEADER_BYTES } from './udp-datagrams';
 import type { Parcel, UdpOutgoing } from './udp-outgoing';
 import type { Target } from './udp-receiver';

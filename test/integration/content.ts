@@ -1,7 +1,7 @@
 // What the servers of these tests serve and the clients upload: keystreams, so that both ends know every
 // byte. Needs no test runner: the programs share it.
 import { createHash } from 'node:crypto';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 
 export const BODY_BYTES = 5 * 1024 * 1024;
 /** How many uploads a client makes; the body of number `i` is the keystream `i`, or the file. */

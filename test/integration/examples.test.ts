@@ -8,10 +8,10 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import type { FileServerArgument, Listening, Said } from '../scenarios/example-file-server';
 
 const KIB = 1024;

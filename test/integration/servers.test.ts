@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type Program, stopPrograms } from '../helpers/program';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import {
   assertZeroCopy,
   type Conditions,

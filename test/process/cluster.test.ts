@@ -1,7 +1,7 @@
 // Upgraded http servers in the workers of node:cluster: descriptors that came from another process.
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { ClusterArgument } from '../scenarios/cluster-server';
 

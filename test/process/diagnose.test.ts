@@ -11,7 +11,7 @@ import type { Diagnosis, Finding } from '../../lib/index';
 import { compiled } from '../helpers/compiled';
 import { isolated } from '../helpers/isolated';
 import { refusing } from '../helpers/refuse-io-uring';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const CLI = path.join(__dirname, '../../scripts/cli.js');
 const ROOT = process.geteuid?.() === 0;

@@ -7,7 +7,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import { connect, type ZeroCopySocket } from '../../lib/index';
 import { startProgram, stopPrograms } from '../helpers/program';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import type { Left, ManyArgument } from '../scenarios/many-connections';
 
 v8.setFlagsFromString('--expose-gc');

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { isolated } from '../helpers/isolated';
 import { uringSuite } from '../helpers/io-uring-suite';
 import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../helpers/loopback';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const ROOT = path.join(__dirname, '../../..');
 /** Accepted at once over loopback, but far more than a far end that does not read has room for. */

@@ -24,7 +24,7 @@ import {
 import { Heard } from '../helpers/heard';
 import { isolated } from '../helpers/isolated';
 import { gather, loopback } from '../helpers/loopback';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import type { MetricsWorkerArgument } from '../scenarios/metrics-worker';
 
 const LARGE = 100_000;

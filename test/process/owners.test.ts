@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { connect } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import {
   gather,
   loopback,

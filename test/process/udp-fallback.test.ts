@@ -9,7 +9,7 @@ import type { UdpSocketOptions, ZeroCopyUdpSocket } from '../../lib/index';
 import { FallbackUdpSocket } from '../../lib/udp/fallback';
 import { isolated } from '../helpers/isolated';
 import { uncaughtDuring } from '../helpers/uncaught';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const HOST = '127.0.0.1';
 /** More than a UDP datagram takes. */

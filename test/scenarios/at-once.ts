@@ -6,7 +6,7 @@ import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export type Deed = 'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'spawn' | 'send';

@@ -5,7 +5,7 @@ import { getReactor, Reactor } from '../../lib/native/reactor';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { highestOfWrites } from '../helpers/writes';
 
 const MIB = 1024 * 1024;

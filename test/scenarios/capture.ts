@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 interface Session {
   readonly client: ReceiverClient;

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
 import { getReactor } from '../../lib/native/reactor';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, type Manner, ReceiverClient } from '../helpers/receiver-client';
 import { countDescriptors, descriptorsBackTo, openPorts, portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
-import { randomFrom } from './integrity';
+import { until } from '../../scripts/until';
+import { seededRandom } from '../../scripts/random';
 
 const CONNECTIONS = 200;
 const MIB = 1024 * 1024;
@@ -70,7 +70,7 @@ export async function churn(params: ChurnParams) {
   getReactor();
   const descriptors = countDescriptors();
   const client = await ReceiverClient.open(params.to);
-  const random = randomFrom(params.seed);
+  const random = seededRandom(params.seed);
   const alive = await Promise.all(
     Array.from({ length: CONNECTIONS }, () => live(client, params, random)),
   );

@@ -4,7 +4,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { enableZeroCopy, metrics, type ZeroCopyOptions } from '../../lib/index';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface ClosingArgument {
   readonly engine: NonNullable<ZeroCopyOptions['engine']>;

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { createInterface } from 'node:readline';
 import { enableZeroCopy, isZeroCopy } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface ClusterArgument {

@@ -5,11 +5,11 @@ import net from 'node:net';
 import { createServer, enableZeroCopy, isZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { getReactor } from '../../lib/native/reactor';
 import { getSubmitRing } from '../../lib/native/submit-ring';
-import { countWrong, fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { countWrong, fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { countDescriptors, descriptorsBackTo, portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface ConformanceParams {
   readonly to: Address;

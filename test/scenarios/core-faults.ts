@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { metrics } from '../../lib/index';
 import { Heard } from '../helpers/heard';
 import { ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { assertComplete, type UringParams } from './io-uring-kit';
 
 const SIZES = [100_000, 1, 33_000, 700_000, 64_000, 250_000, 8_192];

@@ -8,7 +8,7 @@ import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { countDescriptors, openPorts, portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface DescriptorsParams {
   readonly to: Address;

@@ -9,7 +9,7 @@ import {
   outcomeOf,
   someTurns,
 } from '../helpers/dgram-behaviours-kit';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 
 const NAMES = new Map<unknown, string>();
 

@@ -6,7 +6,7 @@ import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const PIECE = 64 * 1024;
 

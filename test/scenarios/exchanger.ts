@@ -10,7 +10,7 @@ import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
 import { metrics } from '../../lib/index';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { content, MESSAGE_BYTES, sha256 } from '../integration/content';
 import { startPostgres, startRedis } from './databases';
 

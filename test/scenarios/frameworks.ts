@@ -10,7 +10,7 @@ import 'reflect-metadata'; // for Nest
 import express from 'express';
 import fastify from 'fastify';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { content, jsonContent, type Route } from '../integration/content';
 
 export interface Settings {

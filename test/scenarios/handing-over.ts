@@ -3,9 +3,9 @@
 // connection with bytes of its own once it is told to go, which happens when this process is gone.
 import { fork } from 'node:child_process';
 import { connect } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface HandingArgument {
   readonly port: number;

@@ -2,7 +2,7 @@
 // length. Every buffer is overwritten the moment its callback fires: a callback that fires while the
 // kernel still references the buffer shows at the receiver.
 import type http from 'node:http';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 
 export const BODY_BYTES = 1024 * 1024;
 

@@ -16,12 +16,11 @@ import {
   readAnswer,
   type Scenario,
   someTurns,
-  streamBytes,
   withServer,
   zeroCopySends,
 } from '../helpers/http-kit';
-import { OVERWRITTEN } from '../helpers/keystream';
-import { until } from '../helpers/until';
+import { OVERWRITTEN, streamBytes } from '../../scripts/pattern';
+import { until } from '../../scripts/until';
 
 const MIB = 1024 * 1024;
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';

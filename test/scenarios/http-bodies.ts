@@ -15,11 +15,11 @@ import {
   parseResponses,
   RawClient,
   type Scenario,
-  streamBytes,
   withServer,
   zeroCopySends,
 } from '../helpers/http-kit';
-import { until } from '../helpers/until';
+import { streamBytes } from '../../scripts/pattern';
+import { until } from '../../scripts/until';
 
 const MIB = 1024 * 1024;
 const SEQUENTIAL = 200;

@@ -2,7 +2,7 @@
 // Writes {response} when the head is there, and {body} at the end.
 import http from 'node:http';
 import { createInterface } from 'node:readline';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface ClientArgument {

@@ -11,10 +11,10 @@ import {
   readAnswer,
   type Scenario,
   type Served,
-  streamBytes,
   withServer,
 } from '../helpers/http-kit';
-import { until } from '../helpers/until';
+import { streamBytes } from '../../scripts/pattern';
+import { until } from '../../scripts/until';
 
 interface Early {
   readonly bodyBytes: number;

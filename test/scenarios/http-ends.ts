@@ -14,12 +14,11 @@ import {
   RawClient,
   type Scenario,
   someTurns,
-  streamBytes,
   withServer,
   zeroCopySends,
 } from '../helpers/http-kit';
-import { countWrong, OVERWRITTEN } from '../helpers/keystream';
-import { until } from '../helpers/until';
+import { countWrong, OVERWRITTEN, streamBytes } from '../../scripts/pattern';
+import { until } from '../../scripts/until';
 
 const BODY_BYTES = 900_000;
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';

@@ -14,11 +14,11 @@ import {
   type Scenario,
   type Served,
   someTurns,
-  streamBytes,
   withServer,
 } from '../helpers/http-kit';
+import { streamBytes } from '../../scripts/pattern';
 import { overwriteFree, untilBack } from '../helpers/pool-pieces';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const REQUEST = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 const PIECE_BYTES = 100_000;

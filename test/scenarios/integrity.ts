@@ -1,5 +1,6 @@
 // Much data in mixed sizes, every buffer overwritten and used again when it is handed back.
 import type { ZeroCopyOptions } from '../../lib/index';
+import { seededRandom } from '../../scripts/random';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
 
@@ -11,20 +12,9 @@ interface MixedParams {
   readonly zeroCopy: ZeroCopyOptions;
 }
 
-/** A small generator of numbers in [0, 1); the same for the same seed (xorshift32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
-}
-
 // Sizes from a byte to four MiB, all orders of magnitude alike, rounded so that memory is used again.
 function* mixedSizes(totalBytes: number): Generator<number> {
-  const random = randomFrom(20_260_101);
+  const random = seededRandom(20_260_101);
   let left = totalBytes;
   while (left > 0) {
     const exponent = random() * 22;

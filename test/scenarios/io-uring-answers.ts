@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enableZeroCopy, isZeroCopy } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface AnswersArgument {

@@ -7,7 +7,7 @@ import { connect, createServer, isZeroCopy } from '../../lib/index';
 import type { Outgoing } from '../helpers/outgoing';
 import type { ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { assertComplete, assertReleased, MIB, scenario, type UringParams } from './io-uring-kit';
 
 const ROUNDS = 60;

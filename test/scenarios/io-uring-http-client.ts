@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { parseResponses } from '../helpers/http-kit';
 import { argument, print } from '../helpers/program-side';
 import { FRAME_HEADER_BYTES, FRAME_START, frameBytes, FRAMES } from './io-uring-http-frames';

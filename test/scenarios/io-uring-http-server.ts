@@ -7,7 +7,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { enableZeroCopy, isZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { FRAME_HEADER_BYTES, FRAME_START, frameBytes, FRAMES } from './io-uring-http-frames';
 

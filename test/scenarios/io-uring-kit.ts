@@ -1,7 +1,7 @@
 // What the io_uring scenarios share: the frame of a scenario, and writes that plain Node forgives.
 import assert from 'node:assert/strict';
 import { capabilities, type ZeroCopyOptions } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { countDescriptors, descriptorsBackTo, portsClosed } from '../helpers/remains';

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { getReactor, Reactor } from '../../lib/native/reactor';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Manner, ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { highestOfWrites } from '../helpers/writes';
 import {
   assertComplete,

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { Heard } from '../helpers/heard';
 import { ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { assertComplete, MIB, scenario, turn, type UringParams } from './io-uring-kit';
 
 const ENGINES = ['io_uring', 'msg_zerocopy', 'copy', 'auto'] as const;

@@ -1,7 +1,7 @@
 // Memory that is taken away while a part of a write waits for space: its pointer must be looked up as late as
 // the next request, and what is gone must not be sent from.
 import assert from 'node:assert/strict';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import type { Outgoing } from '../helpers/outgoing';
 import { assertComplete, MIB, scenario } from './io-uring-kit';
 

@@ -2,7 +2,7 @@
 // buffer of its own, overwritten when its callback comes.
 import net from 'node:net';
 import { enableZeroCopy, isZeroCopy } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface RoundsArgument {

@@ -1,9 +1,9 @@
 // Small buffers that are used again as soon as write() has returned. Plain Node has sent them by then,
 // as long as the send buffer has room, and programs rely on it. Each scenario stays within that room.
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import type { Outgoing } from '../helpers/outgoing';
 import type { ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import {
   assertComplete,
   assertEngine,

@@ -6,7 +6,7 @@ import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { pin, type TeardownParams } from './teardown';
 
 interface Abort {

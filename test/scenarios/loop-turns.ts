@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { performance } from 'node:perf_hooks';
 import { connect, type ZeroCopySocket } from '../../lib/index';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface LoopArgument {
   readonly port: number;

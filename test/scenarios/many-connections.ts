@@ -6,7 +6,7 @@ import type net from 'node:net';
 import { connect, createServer } from '../../lib/index';
 import { getReactor, Reactor } from '../../lib/native/reactor';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface ManyArgument {
   readonly rounds: number;

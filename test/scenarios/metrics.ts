@@ -1,7 +1,7 @@
 // metrics() beside the stats of the sockets that it sums: TCP by every engine, UDP, open and closed.
 import assert from 'node:assert/strict';
 import { metrics, type ProcessMetrics, type ZeroCopyOptions } from '../../lib/index';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
 

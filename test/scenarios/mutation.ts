@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
 import { Heard } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { type Finding, WarningsHeard } from '../helpers/findings';
 
 const LARGE = 256 * 1024;

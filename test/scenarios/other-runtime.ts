@@ -11,7 +11,7 @@ import {
   enableZeroCopy,
   metrics,
 } from '../../lib/index';
-import { countWrong, fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { countWrong, fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { print } from '../helpers/program-side';
 
 const HOST = '127.0.0.1';

@@ -1,6 +1,6 @@
 // Takes one connection with a keystream and says how many bytes of it were wrong. Plain Node.
 import net from 'node:net';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 const { host, stream } = argument<{ host: string; stream: number }>();

@@ -14,8 +14,8 @@ import {
   scenario,
 } from '../helpers/packet-scenario';
 import { whileSlow } from '../helpers/packet-wire';
-import { between, seededRandom } from '../helpers/prng';
-import { until } from '../helpers/until';
+import { between, seededRandom } from '../../scripts/random';
+import { until } from '../../scripts/until';
 
 const FRAMES = 8;
 const RING = ringOf(FRAMES);

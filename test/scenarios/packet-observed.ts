@@ -11,7 +11,7 @@ import {
   ringOf,
   scenario,
 } from '../helpers/packet-scenario';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const FRAMES = 8;
 const ROUNDS = 5;

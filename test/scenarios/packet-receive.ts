@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { BpfInstruction, PacketRemoteInfo, ZeroCopyPacketSocket } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { digest, etherFrame, EXPERIMENTAL } from '../helpers/packet-frames';
 import type { Digest, Family } from '../helpers/packet-receiver-protocol';
 import { closed, type Near, scenario } from '../helpers/packet-scenario';
 import { LINK_HEADER, linkState } from '../helpers/packet-wire';
-import { between, seededRandom } from '../helpers/prng';
-import { until } from '../helpers/until';
+import { between, seededRandom } from '../../scripts/random';
+import { until } from '../../scripts/until';
 
 const UDP = 17;
 

@@ -5,7 +5,7 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { createPacketSocket, type ZeroCopyPacketSocket } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import type {
   CaughtFrame,
   Digest,
@@ -13,7 +13,7 @@ import type {
   FarRequest,
 } from '../helpers/packet-receiver-protocol';
 import { print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
 /** Longer than anything takes that is on its way. */

@@ -16,7 +16,7 @@ import {
   scenario,
 } from '../helpers/packet-scenario';
 import { ip, LINK_HEADER, setMtu, tc } from '../helpers/packet-wire';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface RefusedParams {
   readonly ring?: Ring;

@@ -2,7 +2,7 @@
 // them back, whatever order a program commits them in.
 import assert from 'node:assert/strict';
 import type { ZeroCopyPacketSocket } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import type { Family } from '../helpers/packet-receiver-protocol';
 import type { LinkType } from '../helpers/packet-frames';
 import {
@@ -17,8 +17,8 @@ import {
   scenario,
 } from '../helpers/packet-scenario';
 import { whileSlow } from '../helpers/packet-wire';
-import { between, seededRandom } from '../helpers/prng';
-import { until } from '../helpers/until';
+import { between, seededRandom } from '../../scripts/random';
+import { until } from '../../scripts/until';
 
 export interface RingParams {
   readonly family: Family;

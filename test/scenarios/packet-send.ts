@@ -2,7 +2,7 @@
 // whatever was sent is the sender's again when it is told so. Memory is overwritten in that moment.
 import assert from 'node:assert/strict';
 import type { PacketFrame, ZeroCopyPacketSocket } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import type { FarUdp } from '../helpers/packet-far';
 import type { LinkType, Outbox } from '../helpers/packet-frames';
 import type { Family } from '../helpers/packet-receiver-protocol';
@@ -15,7 +15,7 @@ import {
   type Ring,
   scenario,
 } from '../helpers/packet-scenario';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import { whileLossy, whileSlow } from '../helpers/packet-wire';
 
 export interface Variant {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createPacketSocket, type ZeroCopyPacketSocket } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import type { FarUdp } from '../helpers/packet-far';
 import { Outbox } from '../helpers/packet-frames';
 import type { Digest } from '../helpers/packet-receiver-protocol';

@@ -1,11 +1,11 @@
 // VLAN tags, which the kernel takes out of frames before a packet socket receives them.
 import assert from 'node:assert/strict';
 import type { Offload, PacketRemoteInfo, ZeroCopyPacketSocket } from '../../lib/index';
-import { fillFrom } from '../helpers/keystream';
+import { fillFrom } from '../../scripts/pattern';
 import { etherFrame, EXPERIMENTAL } from '../helpers/packet-frames';
 import { type Near, scenario } from '../helpers/packet-scenario';
 import { LINK_HEADER } from '../helpers/packet-wire';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 interface Seen {
   readonly data: Buffer;

@@ -1,7 +1,7 @@
 // Sends that wait behind reserved frames of a ring: what becomes of their memory meanwhile, what sets them
 // going, and what a flush() waits for.
 import assert from 'node:assert/strict';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import {
   assertIdle,
   assertSent,

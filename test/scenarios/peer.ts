@@ -4,7 +4,7 @@
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Arrival } from '../helpers/peer';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface PeerEvent {

@@ -2,9 +2,9 @@
 // overwritten the moment it is handed back. Writes {pinned} when the kernel holds the memory, and
 // {beforeExit} when the event loop has run dry by itself.
 import { type ZeroCopySocket, connect } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface SenderArgument {
   readonly port: number;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { pin } from './teardown';
 
 const MIB = 1024 * 1024;

@@ -3,7 +3,7 @@
 // Usage: node receiver-program.js. Writes {"port":N} when it listens; see receiver-protocol.ts.
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import type {
   ControlReply,
   ControlRequest,

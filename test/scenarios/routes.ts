@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const KIB = 1024;
 const WRITE = 64 * KIB;

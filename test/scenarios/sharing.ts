@@ -6,9 +6,9 @@ import { writeSync } from 'node:fs';
 import type net from 'node:net';
 import { connect, type Reason, type ZeroCopyOptions } from '../../lib/index';
 import { descriptorOf, handleOf } from '../../lib/node/internals';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 export interface SharingArgument {
   readonly port: number;

@@ -6,7 +6,7 @@ import type { Outgoing } from '../helpers/outgoing';
 import { type Address, type Manner, ReceiverClient } from '../helpers/receiver-client';
 import type { StreamReport } from '../helpers/receiver-protocol';
 import { portsClosed } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const MIB = 1024 * 1024;
 const PIECE = 256 * 1024;

@@ -7,7 +7,7 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace-node';
 import { SpanKind } from '@opentelemetry/api';
 import { metrics } from '../../lib/index';
 import { print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { content, sha256 } from '../integration/content';
 import { exporter } from './telemetry';
 

@@ -8,7 +8,7 @@ import { UdpOutgoing } from '../helpers/udp-outgoing';
 import type { UdpParams } from '../helpers/udp-place';
 import { type Target, UdpReceiver } from '../helpers/udp-receiver';
 import { closeUdp, connectUdp, FORCED, type Session, withSession } from '../helpers/udp-session';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const ROUNDS = 30;
 

@@ -1,7 +1,7 @@
 // Everything at once, in an order that a seed decides.
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import type { UdpParams } from '../helpers/udp-place';
 import type { Target } from '../helpers/udp-receiver';
 import { connectUdp, FORCED, withSession } from '../helpers/udp-session';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { DatagramZeroCopyOptions } from '../../lib/index';
-import { seededRandom } from '../helpers/prng';
+import { seededRandom } from '../../scripts/random';
 import type { UdpParams } from '../helpers/udp-place';
 import { withSession } from '../helpers/udp-session';
 import { type Trip, type WayName, WAYS } from '../helpers/udp-ways';

@@ -4,12 +4,12 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { metrics, type ZeroCopyUdpSocket } from '../../lib/index';
 import { type Finding, WarningsHeard } from '../helpers/findings';
 import { Heard } from '../helpers/heard';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import type { UdpParams } from '../helpers/udp-place';
 import type { Target } from '../helpers/udp-receiver';
 import { FORCED, type Session, withSession } from '../helpers/udp-session';
 import { type WayName, WAYS } from '../helpers/udp-ways';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const BYTES = 1200;
 const SENDS = 2_000;

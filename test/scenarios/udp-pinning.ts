@@ -2,7 +2,7 @@
 // although its memory is gone. See udp-ends.ts.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { createUdpSocket } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { fillDatagram } from '../helpers/udp-datagrams';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { BufferPool, createUdpSocket, type DatagramZeroCopyOptions } from '../../lib/index';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 import type { UdpParams } from '../helpers/udp-place';
 import type { Target } from '../helpers/udp-receiver';
 import { closeUdp, connectUdp, FORCED, type Session, withSession } from '../helpers/udp-session';

@@ -5,7 +5,7 @@ import { createUdpSocket, type ZeroCopyUdpSocket } from '../../lib/index';
 import { DatagramChecker } from '../helpers/udp-datagrams';
 import type { UdpParams } from '../helpers/udp-place';
 import { openUdp, withSession } from '../helpers/udp-session';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const BURST_DATAGRAMS = 20_000;
 const BURST_BYTES = 100;

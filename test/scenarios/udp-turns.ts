@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import { createUdpSocket } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import type { UdpParams } from '../helpers/udp-place';
 import { closeUdp, FORCED, type Session, withSession } from '../helpers/udp-session';
 import type { Parcel } from '../helpers/udp-outgoing';

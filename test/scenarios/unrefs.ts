@@ -2,7 +2,7 @@
 // overwritten the moment it is handed back. Writes {end} at the end of the process.
 import net from 'node:net';
 import { connect, type ZeroCopyOptions, type ZeroCopySocket } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export interface UnrefsArgument {

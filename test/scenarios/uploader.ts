@@ -9,9 +9,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as undici from 'undici';
 import { connect, enableZeroCopy, metrics, type ZeroCopyOptions } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import { BODY_BYTES, content, UPLOADS } from '../integration/content';
 
 export interface UploaderArgument {

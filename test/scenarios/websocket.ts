@@ -8,7 +8,7 @@ import type net from 'node:net';
 import { createInterface } from 'node:readline';
 import { type RawData, WebSocket, WebSocketServer } from 'ws';
 import { connect, enableZeroCopy, metrics, type ZeroCopyOptions } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { content, MESSAGE_BYTES } from '../integration/content';
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type net from 'node:net';
 import { isMainThread, parentPort, threadId, Worker, workerData } from 'node:worker_threads';
 import { connect, createServer } from '../../lib/index';
-import { countWrong, fillFrom, OVERWRITTEN } from '../helpers/keystream';
+import { countWrong, fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { print } from '../helpers/program-side';
 
 const FORCED = { engine: 'msg_zerocopy' } as const;

@@ -8,7 +8,7 @@ import net from 'node:net';
 import { BufferPool, enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { sweepIdle } from '../../lib/send/idle-ports';
 import { addressOf, gather, loopback, type Upgraded } from '../helpers/loopback';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const LARGE = 128 * 1024;
 const ENGINES: readonly ZeroCopyOptions[] = [

@@ -2,7 +2,7 @@
 // its end, overtakes the bytes, delays or loses them.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { AtOnceArgument, Deed } from '../scenarios/at-once';
 

@@ -10,8 +10,8 @@ import { BufferPool, type BufferPoolOptions, type BufferPoolStats } from '../../
 import { isPoolMemory, pinPieces, unpinPieces } from '../../lib/memory/pool-pins';
 import { isolated } from '../helpers/isolated';
 import { gather, loopback, sha256 } from '../helpers/loopback';
-import { between, seededRandom } from '../helpers/prng';
-import { until } from '../helpers/until';
+import { between, seededRandom } from '../../scripts/random';
+import { until } from '../../scripts/until';
 import type { SlabAnswers, SlabCall } from '../scenarios/buffer-pool-addon';
 
 v8.setFlagsFromString('--expose-gc');

@@ -8,7 +8,7 @@ import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
 import { addressOf, gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const LARGE = 128 * 1024;
 /** Accepted at once over loopback, but far more than a far end that does not read has room for. */

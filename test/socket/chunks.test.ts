@@ -6,8 +6,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { gather, loopback, sha256, type Upgraded } from '../helpers/loopback';
-import { randomBytes } from '../helpers/mixed-chunks';
-import { between, seededRandom } from '../helpers/prng';
+import { between, randomBytes, seededRandom } from '../../scripts/random';
 
 const ENGINES: readonly ZeroCopyOptions[] = [
   { engine: 'msg_zerocopy' },

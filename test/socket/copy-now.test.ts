@@ -8,8 +8,7 @@ import { constants as osConstants } from 'node:os';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { connect, type ZeroCopyOptions } from '../../lib/index';
 import { gather, loopback, sha256, type Upgraded } from '../helpers/loopback';
-import { randomBytes } from '../helpers/mixed-chunks';
-import { seededRandom } from '../helpers/prng';
+import { randomBytes, seededRandom } from '../../scripts/random';
 
 type SendNow = Native['sendNow'];
 

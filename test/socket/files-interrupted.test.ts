@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream';
 import { metrics } from '../../lib/index';
 import { answersOf, withFiles } from '../helpers/file-kit';
 import { RawClient, withServer, type Flavour, type Served } from '../helpers/http-kit';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 /** More than both buffers of a connection over loopback take. */
 const BYTES = 24 * 1024 * 1024;

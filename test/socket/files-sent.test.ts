@@ -14,7 +14,7 @@ import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/in
 import { answersOf, exchange, sha256, withFiles } from '../helpers/file-kit';
 import { RawClient, withServer, type Flavour } from '../helpers/http-kit';
 import { makeIdentity } from '../helpers/identity';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const MiB = 1024 * 1024;
 const GET = 'GET / HTTP/1.1\r\nHost: files\r\nConnection: close\r\n\r\n';

@@ -6,11 +6,11 @@ import http from 'node:http';
 import net from 'node:net';
 import { connect } from '../../lib/index';
 import { answers, BODY_BYTES, expectedNotes } from '../scenarios/http-answers';
-import { FORCED, portOf, someTurns, streamBytes } from '../helpers/http-kit';
-import { countWrong, OVERWRITTEN } from '../helpers/keystream';
+import { FORCED, portOf, someTurns } from '../helpers/http-kit';
+import { countWrong, OVERWRITTEN, streamBytes } from '../../scripts/pattern';
 import { describePlaces, type Place } from '../helpers/places';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 import type { Body, ClientArgument } from '../scenarios/http-client';
 
 async function startServer(place: Place): Promise<{ server: Program; port: number }> {

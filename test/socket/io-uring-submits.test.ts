@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { compiled } from '../helpers/compiled';
 import { uringSuite } from '../helpers/io-uring-suite';
-import { countWrong } from '../helpers/keystream';
+import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { RoundsArgument, RoundsDone } from '../scenarios/io-uring-rounds';
 

@@ -6,7 +6,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { enableZeroCopy } from '../../lib/index';
-import { seededRandom } from '../helpers/prng';
+import { seededRandom } from '../../scripts/random';
 
 const KIB = 1024;
 const SIZES = [1, 4, 12, 20, 64, 300].map((size) => size * KIB);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { isIP } from 'node:net';
 import { BufferPool, createUdpSocket, type ZeroCopyUdpSocket } from '../../lib/index';
 import { overwriteFree } from '../helpers/pool-pieces';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const KIB = 1024;
 

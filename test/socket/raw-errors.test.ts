@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createRawSocket, type RawSocketOptions, type ZeroCopyRawSocket } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { countDescriptors } from '../helpers/remains';
 import { uncaughtDuring } from '../helpers/uncaught';
 

@@ -11,7 +11,7 @@ import {
   type RawSocketOptions,
   type ZeroCopyRawSocket,
 } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { sha256 } from '../helpers/loopback';
 
 const MARK_BYTES = 8;

@@ -12,10 +12,10 @@ import {
   type ZeroCopyRawSocket,
 } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { sha256 } from '../helpers/loopback';
 import { countDescriptors, descriptorsBackTo, openPorts } from '../helpers/remains';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const IPV4_HEADER_BYTES = 20;
 

@@ -11,9 +11,9 @@ import {
   type RawSocketOptions,
   type ZeroCopyRawSocket,
 } from '../../lib/index';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { sha256 } from '../helpers/loopback';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 const IPV4_HEADER_BYTES = 20;
 const MARK_BYTES = 8;

@@ -12,7 +12,7 @@ import {
 import { missing } from '../../lib/native/loader';
 import { FallbackUdpSocket } from '../../lib/udp/fallback';
 import { openSockets } from '../helpers/dgram-behaviours-open';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 /** Smaller messages may be a part of Node's pool. */
 const POOLED_BELOW = Buffer.poolSize > 8192 ? 512 : Buffer.poolSize >>> 1;

@@ -2,7 +2,7 @@
 // loss, a doublet and a datagram cut short, or no test with it says anything.
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
-import { OVERWRITTEN } from '../helpers/keystream';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { DatagramChecker, fillDatagram } from '../helpers/udp-datagrams';
 import { UDP_FAMILIES, udpLoopbackSuite } from '../helpers/udp-place';
 import { type Target, UdpReceiver } from '../helpers/udp-receiver';

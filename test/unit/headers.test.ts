@@ -2,7 +2,7 @@
 // the one property that every right checksum has: together with what it covers it adds up to 0xffff.
 import assert from 'node:assert/strict';
 import { headers, type UdpHeader } from '../../lib/packet/headers';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
 const RANGE = 'ERR_OUT_OF_RANGE';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { InFlight } from '../../lib/datagram/inflight';
 import { type Entry, InFlightPair, WRAP } from '../helpers/inflight-model';
-import { seededRandom } from '../helpers/prng';
+import { seededRandom } from '../../scripts/random';
 
 describe('inflight', () => {
   it('starts empty at the id it is given', () => {

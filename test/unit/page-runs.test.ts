@@ -1,7 +1,7 @@
 // The pages of a slab against a model that nobody can get wrong: a list of which page is whose.
 import assert from 'node:assert/strict';
 import { PageRuns } from '../../lib/memory/page-allocator';
-import { between, seededRandom } from '../helpers/prng';
+import { between, seededRandom } from '../../scripts/random';
 
 const FREE = -1;
 

@@ -1,6 +1,6 @@
 // What sends: the seam between the sender's loop and a socket of one kind.
 import type { SendReport, ZeroCopyControl } from '../../../lib/index';
-import { OVERWRITTEN } from '../pattern';
+import { OVERWRITTEN } from '../../pattern';
 import type { SenderOrder } from '../protocol';
 
 /** Writes one message into the memory it is given. */

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { enableZeroCopy, type ZeroCopyMembers } from '../../../lib/index';
-import { type Description, fill } from '../../selftest/pattern';
+import { type Description, fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { anyKind, type Piece } from '../memory';
 import { codeOf, isWant, type World } from '../world';

@@ -1,7 +1,7 @@
 // One packet socket without a ring: frames that are copied, alone and in batches.
 import { once } from 'node:events';
 import { createPacketSocket } from '../../../lib/index';
-import { DESCRIPTION_BYTES, fill } from '../../selftest/pattern';
+import { DESCRIPTION_BYTES, fill } from '../../selftest/message';
 import { DatagramTracker } from '../datagram-tracker';
 import { type Episode, turn } from '../world';
 import { Frames, MOST_PAYLOAD_BYTES } from './frames';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createRawSocket, headers, type ZeroCopyRawSocket } from '../../../lib/index';
 import { RAW_PROTOCOL } from '../../selftest/inlets/inlet';
-import { DESCRIPTION_BYTES, fill } from '../../selftest/pattern';
+import { DESCRIPTION_BYTES, fill } from '../../selftest/message';
 import { DatagramTracker } from '../datagram-tracker';
 import { type Episode, turn } from '../world';
 

@@ -1,7 +1,8 @@
 // One packet socket with a ring: frames are produced in it, some are given up, some sent beside it.
 import { once } from 'node:events';
 import { createPacketSocket, type ZeroCopyPacketSocket } from '../../../lib/index';
-import { DESCRIPTION_BYTES, fill, OVERWRITTEN } from '../../selftest/pattern';
+import { OVERWRITTEN } from '../../pattern';
+import { DESCRIPTION_BYTES, fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { DatagramTracker } from '../datagram-tracker';
 import { type Episode, turn, type World } from '../world';

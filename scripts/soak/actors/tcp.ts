@@ -6,7 +6,7 @@ import {
   type ZeroCopyMembers,
   type ZeroCopyOptions,
 } from '../../../lib/index';
-import { fill } from '../../selftest/pattern';
+import { fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { anyKind, KEPT_BYTES, type Piece } from '../memory';
 import { cuts, encodeManner, type Manner } from '../protocol';

@@ -1,7 +1,7 @@
 // One UDP socket: datagrams alone, in batches, and cut by the device; closed with some of them waiting.
 import { once } from 'node:events';
 import { createUdpSocket, type ZeroCopyUdpSocket } from '../../../lib/index';
-import { DESCRIPTION_BYTES, fill } from '../../selftest/pattern';
+import { DESCRIPTION_BYTES, fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { DatagramTracker } from '../datagram-tracker';
 import { type Episode, turn, type World } from '../world';

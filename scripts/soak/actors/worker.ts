@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { OVERWRITTEN } from '../../selftest/pattern';
+import { OVERWRITTEN } from '../../pattern';
 import { episodeOf } from '../names';
 import type { Counts, SenderOrder, Sent } from '../protocol';
 import { afterMs, type Episode, type World } from '../world';

@@ -4,7 +4,7 @@ import http from 'node:http';
 import { HTTP_MANNERS } from '../actors/http';
 import { Chance } from '../chance';
 import { tokenOf } from '../names';
-import { DESCRIPTION_BYTES } from '../../selftest/pattern';
+import { DESCRIPTION_BYTES } from '../../selftest/message';
 import { afterMs } from '../world';
 import type { Judge } from './judge';
 

@@ -3,7 +3,7 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { createRawSocket, createUdpSocket } from '../../../lib/index';
 import { RAW_PROTOCOL, RECEIVE_BUFFER_BYTES } from '../../selftest/inlets/inlet';
-import { readDescription } from '../../selftest/pattern';
+import { readDescription } from '../../selftest/message';
 import type { Judge } from './judge';
 
 const SAMPLE_BYTES = 16;

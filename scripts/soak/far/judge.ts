@@ -1,5 +1,5 @@
 // Compares what arrives with what was sent, byte by byte.
-import { type Description, fill } from '../../selftest/pattern';
+import { type Description, fill } from '../../selftest/message';
 import type { Counts, Wrong } from '../protocol';
 
 const SAMPLE_BYTES = 16;

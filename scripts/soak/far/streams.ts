@@ -1,6 +1,6 @@
 // The far end of the TCP actors: reads each connection in the manner that its first bytes ask for.
 import net from 'node:net';
-import { type Description, DESCRIPTION_BYTES, readDescription } from '../../selftest/pattern';
+import { type Description, DESCRIPTION_BYTES, readDescription } from '../../selftest/message';
 import { type Arrived, decodeManner, type Manner } from '../protocol';
 import type { Judge } from './judge';
 

@@ -1,5 +1,5 @@
-// What the streams of these tests carry: bytes that follow from the stream's number and the offset, so
-// that every received prefix can be checked byte by byte, however the connection ended.
+// The bytes that tests, the self-test, the soak and the demo send: they follow from the stream's number and
+// the offset, so that every received piece can be checked byte by byte, however the connection ended.
 //
 // No byte of it has its top bit set and OVERWRITTEN has: memory that is sent after it was handed back
 // is noticed in every single byte. Text in any of Node's encodings can carry it, too.
@@ -40,6 +40,13 @@ function eachRun(
 /** Fills `target` with the bytes of `stream` from `offset` on. */
 export function fillFrom(target: Buffer, stream: number, offset: number): void {
   eachRun(stream, offset, target.length, (run, at) => run.copy(target, at));
+}
+
+/** Memory of its own with the first `length` bytes of `stream`. */
+export function streamBytes(stream: number, length: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length);
+  fillFrom(bytes, stream, 0);
+  return bytes;
 }
 
 /** How many bytes of `received` are not those of `stream` from `offset` on. */

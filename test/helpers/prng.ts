@@ -1,1 +1,0 @@
-export { between, seededRandom } from '../../scripts/prng';
