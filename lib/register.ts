@@ -118,7 +118,7 @@ function register(): void {
     const { message } = error as Error;
     const remedy = 'Nothing is upgraded until this variable is corrected or unset';
     process.emitWarning(
-      `${message}. ${remedy}: see "Without a change of the program" in README.md`,
+      `${message}. ${remedy}: see "Without changing the program" in docs/guide.md`,
       {
         type: 'MsgZeroCopyWarning',
         code: 'ZC_REGISTER',
