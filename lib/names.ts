@@ -40,7 +40,7 @@ export type Reason =
   | 'shared-descriptor' // another process has the descriptor, too, or made it blocking
   | 'no-ring' // a packet socket without options.ring
   | 'not-reserved' // a frame that was not produced in the ring
-  | 'io_uring-refused' // options.engine asks for it; capabilities() says why there is none
+  | 'io_uring-refused' // options.engine asks for it, and MSG_ZEROCOPY sends; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
   | 'no-descriptor' // this Node does not tell the socket's descriptor
   | 'addon-unavailable' // capabilities() says why

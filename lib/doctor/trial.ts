@@ -52,7 +52,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
       data.fill(0);
       socket.end();
       const intact = expected.equals(await withPatience(arrived, 'receiving'));
-      const ringless = report.reason === 'io_uring-refused' ? whyRingless() : undefined;
+      const ringless = engine === 'io_uring' ? whyRingless() : undefined;
       return { engine, report, intact, ...(ringless === undefined ? {} : { ringless }) };
     } finally {
       socket.destroy();
@@ -99,7 +99,8 @@ export function trialFindings(trials: readonly Trial[]): Finding[] {
 
 /** The kernel let go of memory that was not copied here. */
 function isGood(trial: Trial): boolean {
-  return 'report' in trial && trial.intact && trial.report.copiedBytes === 0;
+  if (!('report' in trial) || trial.ringless !== undefined) return false;
+  return trial.intact && trial.report.copiedBytes === 0;
 }
 
 function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
@@ -120,8 +121,12 @@ function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
     const detail = `Of ${bytes} bytes others arrived than were sent. Please report this.`;
     return { ...same, verdict: 'blocked', detail };
   }
+  if (trial.ringless !== undefined) {
+    const detail = `This thread has no ring, and MSG_ZEROCOPY is used instead: ${trial.ringless}.`;
+    return { ...same, verdict: failed, detail };
+  }
   if (copiedBytes > 0) {
-    const why = trial.ringless ?? reason ?? 'no reason';
+    const why = reason ?? 'no reason';
     const detail = `Of ${bytes} bytes ${copiedBytes} were copied here: ${why}.`;
     return { ...same, verdict: failed, detail };
   }

@@ -18,7 +18,10 @@ export interface ZeroCopyControl {
   /** Who sends large writes at present. */
   readonly engine: EngineName;
   readonly state: State;
-  /** Why zero copy is paused or unsupported; undefined while it is active. */
+  /**
+   * Why zero copy is paused or unsupported; undefined while it is active. `'io_uring-refused'` while it is
+   * active: `engine: 'io_uring'` was asked for, there is none, and MSG_ZEROCOPY sends.
+   */
   readonly reason?: Reason;
   /** Bytes that the kernel still references. */
   readonly pendingBytes: number;

@@ -105,6 +105,7 @@ export class Connection implements PortHost {
     if (refused !== undefined) return health.refuse(refused);
     const wanted = this.#wanted(hears);
     if (wanted !== 'io_uring' && wanted !== 'msg_zerocopy') return health.refuse(wanted);
+    if (this.#lacksRing(wanted)) health.lackRing();
     this.#port?.feedHealth();
     health.follow(options.insists);
     const paused = health.refusal();
@@ -137,28 +138,20 @@ export class Connection implements PortHost {
   ): StreamEngineName | Reason {
     const { options, health } = this;
     const { ringRefused } = health;
-    const wanted = wantedEngine(options.engine, {
-      hears,
-      pooled: options.pool !== undefined,
-      ringRefused,
-    });
-    if (wanted === 'io_uring') {
-      const ring = find();
-      if (ring instanceof SubmitRing) return 'io_uring';
-      const reactor = getReactor();
-      if (!(reactor instanceof Reactor)) return reactor.reason;
-      // Nobody has used one yet: it will be tried.
-      if (ring === undefined) return 'io_uring';
-      if (options.engine === 'io_uring') return this.#withoutRing();
-    } else if (options.engine === 'io_uring') return this.#withoutRing();
-    const reactor = getReactor();
-    return reactor instanceof Reactor ? 'msg_zerocopy' : reactor.reason;
-  }
-
-  #withoutRing(): Reason {
+    const pooled = options.pool !== undefined;
+    const wanted = wantedEngine(options.engine, { hears, pooled, ringRefused });
+    if (wanted === 'copy') return 'disabled';
     const reactor = getReactor();
     if (!(reactor instanceof Reactor)) return reactor.reason;
-    return this.health.ringRefused ? 'kernel-unsupported' : 'io_uring-refused';
+    if (wanted === 'msg_zerocopy') return wanted;
+    const ring = find();
+    // Nobody has used one yet: it will be tried.
+    return ring === undefined || ring instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
+  }
+
+  // It was asked for by name, and the next engine of the ladder sends.
+  #lacksRing(engine: StreamEngineName): boolean {
+    return this.options.engine === 'io_uring' && engine !== 'io_uring';
   }
 
   // --- what is seen of it -----------------------------------------------------------------------
@@ -178,7 +171,8 @@ export class Connection implements PortHost {
 
   get reason(): Reason | undefined {
     const engine = this.#refusal() ?? this.#wanted(this.#hears, seenSubmitRing);
-    return engine === 'io_uring' || engine === 'msg_zerocopy' ? this.health.reason : engine;
+    if (engine !== 'io_uring' && engine !== 'msg_zerocopy') return engine;
+    return this.health.reason ?? (this.#lacksRing(engine) ? 'io_uring-refused' : undefined);
   }
 
   get #hears(): boolean {

@@ -25,6 +25,7 @@ export class Health {
   refused: Reason | undefined;
   /** The kernel does not send this connection's bytes by the ring. */
   ringRefused = false;
+  #lackedRing = false;
   /** The refusal that was announced last. */
   announced: Reason | undefined;
   /** The next three: set here only, and properties because every write looks at them. */
@@ -38,6 +39,7 @@ export class Health {
   leave(): void {
     this.refused = undefined;
     this.ringRefused = false;
+    this.#lackedRing = false;
     this.route = undefined;
     this.buffers = undefined;
     this.writer = undefined;
@@ -121,6 +123,13 @@ export class Health {
     if (engine === 'io_uring') this.ringRefused = true;
     else this.refused = this.announced = 'kernel-unsupported';
     tellFallback(this.socket, 'kernel-unsupported');
+  }
+
+  /** The ring was asked for by name, and another engine sends: told once, unless the kernel's refusal was. */
+  lackRing(): void {
+    if (this.#lackedRing) return;
+    this.#lackedRing = true;
+    if (!this.ringRefused) tellFallback(this.socket, 'io_uring-refused');
   }
 
   /** Every large write is refused alike: told once. What the program switched off is no news to it. */

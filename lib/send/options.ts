@@ -17,9 +17,9 @@ export interface ZeroCopyOptions {
   /**
    * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
    * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name,
-   * with a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing;
-   * where they cannot be had, bytes are copied and `zeroCopy.reason` says why. `'copy'` is the runtime off
-   * switch. The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   * with a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing.
+   * Where there is no ring, `'io_uring'` sends by MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`;
+   * where neither can be had, bytes are copied, and it says why. `'copy'` is the runtime off switch. The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: EngineOption;
   /**

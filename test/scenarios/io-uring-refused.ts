@@ -1,6 +1,7 @@
 // Where io_uring is refused, or stops to be allowed: what is said of it, and that everything arrives.
 import assert from 'node:assert/strict';
 import { capabilities, type ZeroCopyOptions } from '../../lib/index';
+import { Heard } from '../helpers/heard';
 import { ReceiverClient } from '../helpers/receiver-client';
 import { assertComplete, MIB, type UringParams } from './io-uring-kit';
 
@@ -8,6 +9,7 @@ const SIZES = [1, 700_000, 4096, 8191, 0, 32_768, 3 * MIB, 17, 200_001, MIB];
 
 /** Sends in mixed sizes; what the control and capabilities() say meanwhile. */
 export async function transfer(params: UringParams) {
+  const fallbacks = new Heard<{ reason: string }>('fallback');
   const client = await ReceiverClient.open(params.to);
   const out = await client.stream({}, { zeroCopy: params.zeroCopy });
   await out.writeAll([...SIZES, ...SIZES]);
@@ -18,8 +20,11 @@ export async function transfer(params: UringParams) {
   out.end(100_000);
   await assertComplete(client, out);
   await client.close();
+  fallbacks.stop();
+  const told = fallbacks.messages.map((message) => message.reason);
   const { stats } = out.socket.zeroCopy;
-  return { engine, reason, state, report, stats, capability: capabilities().tcp.io_uring };
+  const capability = capabilities().tcp.io_uring;
+  return { engine, reason, state, report, stats, told, capability };
 }
 
 /** To a reader that stalls first: so much is pinned at a time that a small limit is met. */

@@ -734,9 +734,12 @@ describe('findings about trials', () => {
     ['copied by us, where another is not', [starved, looped], ['limited', 'ok'], /enobufs/],
     [
       'without a ring, though there is io_uring',
-      [{ ...starved, ringless: 'io_uring setup failed with ENOMEM' } as Trial, looped],
+      [
+        { ...looped, engine: 'io_uring', ringless: 'io_uring setup failed with ENOMEM' } as Trial,
+        looped,
+      ],
       ['limited', 'ok'],
-      /copied here: io_uring setup failed with ENOMEM\./,
+      /MSG_ZEROCOPY is used instead: io_uring setup failed with ENOMEM\./,
     ],
     [
       'that failed',
