@@ -20,12 +20,32 @@ const PROGRAMS = [
   { probe: ['cc', '--version'], name: 'cc', remedy: 'install a C compiler, such as gcc' },
 ] as const;
 
+/** Generic XDP takes packets in fragments from here on (e6d5dbdd20aa). */
+const LEAST_KERNEL = [6, 9] as const;
+
 /**
  * The first thing that stands in the way of a rig, or undefined. Changes nothing on the machine.
- * Kernel: Linux 6.9+ with veth, bpf(2) and IPv6. Generic XDP of older kernels linearises fragmented
- * packets, which counts as a copy; measured on 6.18 only, so the version is not asked for here.
+ * Kernel: Linux 6.9+ with veth, bpf(2) and IPv6. Generic XDP of older kernels makes one piece of each packet
+ * first, for which the kernel copies the sender's pages, and says so: every send would be copied.
+ * @param release of the kernel, as os.release() says it
  */
-export function rigUnavailable(): RigUnavailable | undefined {
+export function rigUnavailable(release = os.release()): RigUnavailable | undefined {
+  const unavailable = namespacesUnavailable();
+  if (unavailable !== undefined) return unavailable;
+  const [major = 0, minor = 0] = release.split('.').map((number) => Number.parseInt(number, 10));
+  const [leastMajor, leastMinor] = LEAST_KERNEL;
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return undefined;
+  return {
+    reason: `the rig needs Linux 6.9, this is ${release}, on which it would copy everything`,
+    remedy: 'boot a newer kernel, or test over a network card (selftest -D)',
+  };
+}
+
+/**
+ * The first thing that stands in the way of network namespaces with devices that are told what to do, or undefined.
+ * Changes nothing on the machine.
+ */
+export function namespacesUnavailable(): RigUnavailable | undefined {
   if (process.platform !== 'linux') {
     return { reason: `the rig needs Linux, this is ${process.platform}`, remedy: 'run on Linux' };
   }

@@ -10,7 +10,7 @@
 //              CPU, in softirq.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
-import { type RigUnavailable, rigUnavailable } from './availability';
+import { namespacesUnavailable, type RigUnavailable } from './availability';
 import { runCommand, tryCommand } from './commands';
 import { rigHelper } from './helper-program';
 import { PREFIX4, PREFIX6, type RigSide, generateSides } from './names';
@@ -46,7 +46,7 @@ const NEEDED_FEATURES = ['sg', 'tx', 'gso', 'tso'] as const;
 
 /** What stands in the way of such a sink, or undefined. Builds a namespace and removes it. */
 export function sinkUnavailable(kind: SinkKind): RigUnavailable | undefined {
-  const unavailable = rigUnavailable();
+  const unavailable = namespacesUnavailable();
   if (unavailable !== undefined || kind === 'xdp-drop') return unavailable;
   const { netns, device } = generateSides('process').sender;
   runCommand(['ip', 'netns', 'add', netns]);
@@ -98,7 +98,7 @@ export class Sink {
    * nothing is left behind then.
    */
   static up(options: SinkOptions): Sink {
-    const unavailable = rigUnavailable();
+    const unavailable = namespacesUnavailable();
     if (unavailable !== undefined) {
       throw new Error(`${unavailable.reason}; remedy: ${unavailable.remedy}`);
     }

@@ -34,7 +34,8 @@ Printed: tx, sends; txc, completions of the zero-copy ones; zc, whether the kern
 not copy (y, n, part; ?: it does not say, as of a ring); rx, what arrived.
 
 exit status: 0 all right; 1 something was lost, wrong or unaccounted for; 2 usage; 3 nothing could
-run here, for instance for want of CAP_NET_RAW (raw and packet modes)`;
+run here, for instance for want of CAP_NET_RAW (raw and packet modes); 4 with zero copy asked for in
+tcp or udp, all was copied, over the rig or to another host (loopback and veth always copy)`;
 
 export class UsageError extends Error {}
 

@@ -6,12 +6,13 @@ import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
 import { misfit, type Mode, type Trial, trialsOf } from './trial';
 import { Unavailable } from './unavailable';
-import { receiverProblems } from './verdict';
+import { nothingZeroCopy, receiverProblems } from './verdict';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_NOTHING_RAN = 3;
+const EXIT_NOTHING_ZERO_COPY = 4;
 
 /** As the kernel's own self-test. */
 const DEFAULT_PORT = 8000;
@@ -49,7 +50,10 @@ async function send(given: Arguments): Promise<number> {
   try {
     const outcomes = await runAll(place, given);
     if (outcomes.length > 1) console.log(`\n${tableOf(outcomes)}\n\n${summaryOf(outcomes)}`);
-    return exitStatus(outcomes);
+    const status = exitStatus(outcomes);
+    if (!nothingZeroCopy(outcomes)) return status;
+    console.log(copiesText(place));
+    return status === EXIT_OK && place.copies === undefined ? EXIT_NOTHING_ZERO_COPY : status;
   } finally {
     place.close();
   }
@@ -79,6 +83,12 @@ async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
 function titleOf(trials: readonly Trial[], place: Place): string {
   const modes = [...new Set(trials.map(({ mode }) => mode))].join(', ');
   return `${trials.length} runs, ${place.name}: ${modes}`;
+}
+
+function copiesText({ copies }: Place): string {
+  const nothing = 'zero copy was asked for, and nothing was sent without a copy';
+  if (copies !== undefined) return `${nothing}: Linux always copies ${copies} (-i rig does not)`;
+  return `${nothing} (remedy: npx msg-zerocopy doctor ADDRESS says why)`;
 }
 
 function exitStatus(outcomes: readonly Outcome[]): number {

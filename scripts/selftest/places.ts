@@ -1,6 +1,7 @@
 // Where a run takes place: how to start a process at either end, and the receiver's address.
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import os from 'node:os';
 import { Rig, type RigSideName, rigUnavailable } from '../rig';
 import { canStart } from '../rig/commands';
 import type { PlaceName } from './arguments';
@@ -12,6 +13,8 @@ export interface Place {
   readonly name: PlaceName | 'remote';
   /** Of the device that the sender's packets leave by. */
   readonly mtu: number;
+  /** Where what is sent without copying is copied on its way all the same, as a phrase; absent: nowhere. */
+  readonly copies?: string;
   /** Where the receiver is. */
   address(family: Family): string;
   start(side: RigSideName, argv: readonly string[]): ChildProcess;
@@ -33,6 +36,7 @@ export function openPlace(name: PlaceName): Place {
       return {
         name,
         mtu: loopbackMtu(),
+        copies: 'over loopback',
         address: (family) => (family === 6 ? '::1' : '127.0.0.1'),
         start: (_side, argv) => startHere(argv),
         close: () => undefined,
@@ -49,10 +53,16 @@ export function remotePlace(address: string): Place {
   return {
     name: 'remote',
     mtu: ETHERNET_MTU,
+    ...(isOwn(address) ? { copies: 'to an address of this machine' } : {}),
     address: () => address,
     start: (_side, argv) => startHere(argv),
     close: () => undefined,
   };
+}
+
+function isOwn(address: string): boolean {
+  const devices = Object.values(os.networkInterfaces());
+  return devices.some((device) => device?.some((own) => own.address === address));
 }
 
 function openVeth(): Place {
@@ -62,6 +72,7 @@ function openVeth(): Place {
   return {
     name: 'veth',
     mtu: VETH_MTU,
+    copies: 'over a plain veth pair',
     address: (family) => (family === 6 ? pair.receiver.address6 : pair.receiver.address4),
     start: (side, argv) => startHere(pair.command(side, argv)),
     close: () => pair.down(),

@@ -77,6 +77,20 @@ export function zeroCopyWord(trial: Trial, { travelled, stats }: SenderResult): 
   return kernelCopiedBytes === 0 ? 'y' : 'part';
 }
 
+/**
+ * Whether zero copy was asked for, and the kernel says of all who could have had it that it copied. Linux has none
+ * for raw sockets, and a packet socket's ring does not tell.
+ */
+export function nothingZeroCopy(
+  runs: readonly { readonly trial: Trial; readonly sent?: SenderResult }[],
+): boolean {
+  const words = runs.flatMap(({ trial, sent }) => {
+    const tells = trial.zeroCopy && (trial.mode === 'tcp' || trial.mode === 'udp');
+    return tells && sent !== undefined ? [zeroCopyWord(trial, sent)] : [];
+  });
+  return words.length > 0 && words.every((word) => word === 'n');
+}
+
 function said(problems: readonly (readonly [boolean, string])[]): string[] {
   return problems.filter(([is]) => is).map(([, problem]) => problem);
 }

@@ -14,6 +14,7 @@ import type { Outcome } from '../../scripts/selftest/run';
 import { misfit, titleOf, type Trial, trialsOf } from '../../scripts/selftest/trial';
 import {
   losses,
+  nothingZeroCopy,
   receiverProblems,
   senderProblems,
   zeroCopyWord,
@@ -423,6 +424,23 @@ describe('the verdict of the self-test', () => {
     assert.equal(of({ kernelCopiedBytes: 1, zeroCopyBytes: 9_999 }), 'part');
     assert.equal(of({ kernelCopiedBytes: 0, unknownBytes: 10_000 }), '?');
     assert.equal(zeroCopyWord({ ...TRIAL, zeroCopy: false }, SENT), '-');
+  });
+
+  it('says whether all was copied of which it was asked that nothing is', () => {
+    const looped = { trial: TRIAL, sent: SENT };
+    const { travelled } = SENT;
+    const of = (difference: Partial<SenderResult['travelled']>) => ({
+      trial: TRIAL,
+      sent: { ...SENT, travelled: { ...travelled, ...difference } },
+    });
+    assert.equal(nothingZeroCopy([looped]), true);
+    assert.equal(nothingZeroCopy([looped, of({ zeroCopyBytes: 1 })]), false);
+    assert.equal(nothingZeroCopy([of({ kernelCopiedBytes: 0, unknownBytes: 10_000 })]), false);
+    const others: readonly Partial<Trial>[] = [{ zeroCopy: false }, { mode: 'raw' }];
+    for (const other of others) {
+      assert.equal(nothingZeroCopy([{ trial: { ...TRIAL, ...other }, sent: SENT }]), false);
+    }
+    assert.equal(nothingZeroCopy([{ trial: TRIAL }]), false, 'nothing ran');
   });
 });
 

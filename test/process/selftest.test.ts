@@ -110,6 +110,14 @@ describe('the self-test over loopback', () => {
     }
   });
 
+  it('says that nothing was sent without a copy, and why, where zero copy was asked for', async () => {
+    const { status, stdout } = await selftest(['4', 'tcp', '-z', ...SHORT]);
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /nothing was sent without a copy: Linux always copies over loopback/);
+    const copied = await selftest(['4', 'tcp', ...SHORT]);
+    assert.doesNotMatch(copied.stdout, /without a copy/);
+  });
+
   const faults = [
     ['tcp', 'corrupt', /FAILED: 1 wrong bytes arrived$/m],
     ['tcp', 'lose', /FAILED: \d+ wrong bytes arrived; \d+ bytes sent, \d+ received$/m],
@@ -184,6 +192,17 @@ rigSuite('the self-test between network namespaces', () => {
     it(`verifies ${mode} over the rig, where nothing is`, async () => {
       const ended = await selftest(['6', mode, '-z', '-i', 'rig', ...SHORT]);
       assertVerified(ended, / zc=y engine=msg_zerocopy /);
+      assert.doesNotMatch(ended.stdout, /without a copy/);
+    });
+
+    it(`exits 4 when all of ${mode} was copied over the rig, and says where to look`, async () => {
+      const env = { MSG_ZEROCOPY_ADDON: 'off' };
+      const argv = ['4', mode, '-z', '-i', 'rig', ...SHORT];
+      const { status, stdout, stderr } = await selftest(argv, { env });
+      assert.equal(status, 4, stdout + stderr);
+      assert.match(stdout, / zc=n engine=copy \(addon-unavailable\) .*verified$/m);
+      assert.match(stdout, /nothing was sent without a copy \(remedy: npx msg-zerocopy doctor/);
+      assert.equal((await selftest(['4', mode, '-i', 'rig', ...SHORT], { env })).status, 0);
     });
   }
 

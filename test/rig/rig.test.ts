@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-import { Rig, patternHash } from '../../scripts/rig';
+import { Rig, patternHash, rigUnavailable } from '../../scripts/rig';
 import { listNamespaces } from '../../scripts/rig/commands';
 import { type ProbeResult, lineReader, rigSuite, runProbe, startReceiver } from '../helpers/rig';
 
@@ -36,6 +36,19 @@ async function transfer(
     await receiver.stop();
   }
 }
+
+rigSuite('rig: the kernel', () => {
+  for (const release of ['5.10.0-35-amd64', '6.1.0-37-amd64', '6.8.12']) {
+    it(`is too old with ${release}`, () => {
+      const { reason, remedy } = rigUnavailable(release) ?? {};
+      assert.match(reason ?? '', new RegExp(`^the rig needs Linux 6\\.9, this is ${release}, `));
+      assert.match(remedy ?? '', /^boot a newer kernel/);
+    });
+  }
+  for (const release of ['6.9.0', '6.12.48+deb13-amd64', '6.18.44', '7.3.0-rc1']) {
+    it(`will do with ${release}`, () => assert.strictEqual(rigUnavailable(release), undefined));
+  }
+});
 
 rigSuite('rig: the path', (getRig) => {
   for (const address of ['address4', 'address6'] as const) {
