@@ -4,6 +4,7 @@ import net from 'node:net';
 import { invalidType, nodeError, outOfRange, errnoName } from '../errors.js';
 import { constants } from 'node:os';
 import type { Native, NativeDevice, NativeFeatures } from '../native/binding.js';
+import { readText } from '../node/proc.js';
 import { addressBytes, formatAddress, scopeOf } from '../native/sockaddr.js';
 
 export interface Target {
@@ -67,6 +68,8 @@ export interface WayDevice extends Pick<
   'index' | 'name' | 'kind' | 'driver' | 'mtu'
 > {
   readonly isLoopback: boolean;
+  /** It frees what it sent with its next transmission, not when it is sent. */
+  readonly freesLate: boolean;
 }
 
 export interface Way {
@@ -94,6 +97,9 @@ export interface NoWay {
 
 /** ::ffff:0:0/96 */
 const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
+
+export const VIRTIO = 'virtio_net';
+const VIRTIO_NAPI = '/sys/module/virtio_net/parameters/napi_tx';
 
 /** Devices lie on each other a few deep: a vlan on a bond on hardware. */
 const DEEPEST = 8;
@@ -141,7 +147,9 @@ export function findWay(native: Native, address: string): Way | NoWay {
 
 function wayDevice(native: Native, device: NativeDevice): WayDevice {
   const { index, name, kind, driver, mtu, type } = device;
-  return { index, name, kind, driver, mtu, isLoopback: type === native.kernel.ARPHRD_LOOPBACK };
+  const isLoopback = type === native.kernel.ARPHRD_LOOPBACK;
+  const freesLate = driver === VIRTIO && readText(VIRTIO_NAPI)?.trim() === 'N';
+  return { index, name, kind, driver, mtu, isLoopback, freesLate };
 }
 
 function below(native: Native, top: NativeDevice): WayDevice[] {

@@ -57,6 +57,11 @@ interface Versioned {
 
 type Attempt<T> = { readonly native: T } | { readonly failure: string; readonly code: unknown };
 
+/** Of an attempt that found another version. */
+const OTHER_VERSION = 'ERR_OTHER_VERSION';
+
+const LOCAL = 'local build';
+const NOT_INSTALLED = 'not installed';
 const BUILD = 'npx msg-zerocopy build';
 const UNBUNDLE =
   "name msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and install it " +
@@ -99,13 +104,25 @@ export function chooseAddon<T extends Versioned>(host: Host, doors: Doors<T>): C
   const isInPackage = host.isInPackage();
   if (!isInPackage) tried.push('this code was moved out of its package, as bundlers do');
   let remedy: string | undefined;
+  const lacking: string[] = [];
   for (const [title, open] of candidates(host, doors, isInPackage, tried)) {
     const attempt = tryDoor(title, open);
     if ('native' in attempt) return attempt;
     tried.push(attempt.failure);
     remedy ??= forbidden(host, attempt);
+    if (title !== LOCAL && isLacking(attempt)) lacking.push(title);
   }
-  return missing(tried.join('; '), remedy ?? (isInPackage ? BUILD : UNBUNDLE));
+  return missing(tried.join('; '), remedy ?? (isInPackage ? obtain(lacking) : UNBUNDLE));
+}
+
+/**
+ * The package with the binary, which was left out (`--omit=optional`, a lock file of another platform), comes before a
+ * compiler; where nobody can tell which it is, only that is left.
+ */
+function obtain(lacking: readonly string[]): string {
+  const [name] = lacking;
+  if (name === undefined || lacking.length > 1) return BUILD;
+  return `npm install ${name}@${VERSION}, or compile it: ${BUILD}`;
 }
 
 /** What may be loaded, in order; `tried` is told where nothing is published. */
@@ -116,7 +133,7 @@ function* candidates<T>(
   tried: string[],
 ): Generator<[title: string, open: () => T]> {
   // Elsewhere a build/Release three folders up is another package's.
-  if (isInPackage) yield ['local build', () => doors.localBuild()];
+  if (isInPackage) yield [LOCAL, () => doors.localBuild()];
   const system = `linux-${host.arch}-${libcOf(host)}`;
   // Where nobody can tell the C library, npm still installed the right one, and the other does not load.
   const platforms = PLATFORMS.filter((known) => known.startsWith(system));
@@ -143,7 +160,7 @@ function tryDoor<T extends Versioned>(title: string, open: () => T): Attempt<T> 
     // The surface between the two sides changes without further notice, and a wrong one crashes.
     if (version === VERSION) return { native };
     const failure = `${title}: refused, it is of version ${version}, not ${VERSION}`;
-    return { failure, code: undefined };
+    return { failure, code: OTHER_VERSION };
   } catch (error) {
     return { failure: `${title}: ${reasonOf(error)}`, code: codeOf(error) };
   }
@@ -155,6 +172,11 @@ function forbidden(host: Host, { code }: { readonly code: unknown }): string | u
   return host.hasPermissions ? 'start Node with --allow-addons' : 'start Node without --no-addons';
 }
 
+/** Whether a package of this version would do: what is installed and does not load is no better from the registry. */
+function isLacking(attempt: { readonly failure: string; readonly code: unknown }): boolean {
+  return attempt.failure.endsWith(NOT_INSTALLED) || attempt.code === OTHER_VERSION;
+}
+
 function codeOf(error: unknown): unknown {
   return error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
 }
@@ -164,6 +186,6 @@ function reasonOf(error: unknown): string {
   const [line = ''] = error.message.split('\n');
   // Whose requirers follow: nothing that the title does not say.
   if (codeOf(error) === 'MODULE_NOT_FOUND' && line.includes("'@msg-zerocopy/"))
-    return 'not installed';
+    return NOT_INSTALLED;
   return line;
 }

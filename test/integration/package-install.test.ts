@@ -150,7 +150,7 @@ describe('a project that installed the package', function () {
       assertCopied(
         await send({ project }),
         `addon-unavailable: local build: none; ${name}: refused, it is of version ${VERSION}, not ` +
-          '9.9.9; remedy: npx msg-zerocopy build',
+          `9.9.9; remedy: npm install ${name}@9.9.9, or compile it: npx msg-zerocopy build`,
       );
     } finally {
       writeFileSync(file, text);
@@ -198,9 +198,9 @@ export const report: Promise<SendReport> = socket.send(Buffer.alloc(1));
 describe('a project that could not install the binary', function () {
   this.timeout(8 * MINUTE_MS);
   const project = path.join(folder, 'bare');
-  const missing =
-    `addon-unavailable: local build: none; ${platformPackage(ownPlatform())}: not installed; ` +
-    'remedy: npx msg-zerocopy build';
+  const name = platformPackage(ownPlatform());
+  const remedy = `npm install ${name}@${VERSION}, or compile it: npx msg-zerocopy build`;
+  const missing = `addon-unavailable: local build: none; ${name}: not installed; remedy: ${remedy}`;
 
   // With scripts allowed: there are none.
   before(() => installProject(project, [tarballs.main, ...tarballs.dependencies], []));
@@ -219,7 +219,7 @@ describe('a project that could not install the binary', function () {
     const { status, stdout, stderr } = msgZerocopy(project, ['doctor']);
     assert.equal(status, 1, stderr);
     assert.match(stdout, /^BLOCKED {2}Native part: /m);
-    assert.match(stdout, /^ +remedy: npx msg-zerocopy build$/m);
+    assert.ok(stdout.includes(`remedy: ${remedy}\n`), stdout);
   });
 
   it('is told what is missing to compile', () => {

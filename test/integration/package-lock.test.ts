@@ -17,7 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { PLATFORMS } from '../../lib/native/loader';
-import { runApp, writeApp } from '../helpers/installed-app';
+import { type AppReport, runApp, writeApp } from '../helpers/installed-app';
 import {
   installManager,
   managerEnvironment,
@@ -63,8 +63,11 @@ describe('a project with a lock file, on a machine without a compiler', function
     readonly #env: Record<string, string>;
     readonly #program: string;
 
-    constructor(readonly manager: PackageManager) {
-      const home = path.join(folder, manager.title.replace(/\W+/g, '-'));
+    constructor(
+      readonly manager: PackageManager,
+      what = 'whole',
+    ) {
+      const home = path.join(folder, `${manager.title.replace(/\W+/g, '-')}-${what}`);
       this.folder = path.join(home, 'project');
       mkdirSync(this.folder, { recursive: true });
       writeFileSync(path.join(this.folder, 'package.json'), '{ "name": "app", "private": true }');
@@ -92,13 +95,28 @@ describe('a project with a lock file, on a machine without a compiler', function
       }
     }
 
-    async assertWorks(): Promise<void> {
+    app(): Promise<AppReport> {
       const built = path.join(this.folder, 'node_modules/msg-zerocopy/build');
       assert.ok(!existsSync(built), 'it was compiled');
       const { nodeOptions = [] } = this.manager;
       const required = nodeOptions.map((word) => word.replace('./', `${this.folder}/`));
-      const report = await runApp([node, ...required, path.join(this.folder, 'app.js')]);
-      assert.deepEqual(report, { addon: 'yes', reason: '', diagnosed: true, copied: false });
+      return runApp([node, ...required, path.join(this.folder, 'app.js')]);
+    }
+
+    async assertWorks(): Promise<void> {
+      const whole = { addon: 'yes', reason: '', diagnosed: true, copied: false };
+      assert.deepEqual(await this.app(), whole);
+    }
+
+    // The binary is missing, and the command that the reason names installs it.
+    async assertMended(): Promise<void> {
+      const { addon, reason, copied } = await this.app();
+      assert.deepEqual([addon, copied], ['no', true]);
+      const [, npm, command = ''] =
+        /: not installed; remedy: (npm) (install \S+), or compile it: /.exec(reason) ?? [];
+      assert.equal(npm, 'npm', reason);
+      await this.call(...command.split(' '));
+      await this.assertWorks();
     }
   }
 
@@ -112,6 +130,29 @@ describe('a project with a lock file, on a machine without a compiler', function
         await project.call(...argv);
         await project.assertWorks();
       }
+    });
+  }
+
+  for (const manager of PACKAGE_MANAGERS.filter(({ title }) => title.startsWith('npm'))) {
+    it(`gets the binary by the remedy, where it was left out by ${manager.title} --omit=optional`, async () => {
+      const project = new Project(manager, 'omitted');
+      await project.call(...manager.add, '--omit=optional', 'msg-zerocopy');
+      await project.assertMended();
+    });
+
+    // npm 11 writes the packages of other platforms down.
+    const forgets = manager.title === 'npm 10';
+    const gets = forgets ? 'gets the binary by the remedy' : 'has the binary';
+    it(`${gets}, where ${manager.title} wrote the lock file on a Mac`, async () => {
+      const project = new Project(manager, 'mac');
+      const mac = ['--os=darwin', '--cpu=arm64'];
+      await project.call(...manager.add, ...mac, 'msg-zerocopy');
+      // Written from what is installed, as when somebody deletes it.
+      rmSync(path.join(project.folder, 'package-lock.json'));
+      await project.call(...manager.again, ...mac);
+      project.forget();
+      await project.call(...manager.frozen);
+      await (forgets ? project.assertMended() : project.assertWorks());
     });
   }
 });

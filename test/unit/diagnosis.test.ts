@@ -428,6 +428,7 @@ const ETH0: WayDevice = {
   driver: 'virtio_net',
   mtu: 1400,
   isLoopback: false,
+  freesLate: false,
 };
 const ABROAD: Way = {
   address: '192.0.2.80',
@@ -456,6 +457,20 @@ describe('findings about the way to a target', () => {
     );
     assert.match(named(findings, 'device').detail, /^eth0 \(virtio, MTU 1400\)/);
     assert.ok(findings.every(({ remedy }) => remedy === undefined));
+  });
+
+  it('warn of a driver that lets go late, also below a vlan, and name the setting', () => {
+    const late = { ...ETH0, freesLate: true };
+    const vlan = { ...ETH0, index: 9, name: 'eth0.5', kind: 'vlan', driver: '802.1Q VLAN Support' };
+    for (const devices of [[late], [vlan, late]] as const) {
+      const findings = wayFindings({ ...ABROAD, devices }, undefined);
+      assert.deepEqual(verdicts(findings), { ...WHOLE, 'late-release': 'limited' });
+      const { detail, remedy } = named(findings, 'late-release');
+      assert.match(detail, /^eth0 lets go of what it sent only when it sends again .*napi_tx=0/);
+      assert.match(remedy?.command ?? '', /napi_tx=1/);
+    }
+    const local = wayFindings({ ...ABROAD, devices: [late], isLocal: true }, undefined);
+    assert.equal(verdicts(local)['late-release'], undefined);
   });
 
   it('stop at loopback, also when the target is an address of a card here', () => {

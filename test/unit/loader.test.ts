@@ -66,6 +66,7 @@ const GNU = '@msg-zerocopy/linux-x64-gnu';
 const MUSL = '@msg-zerocopy/linux-x64-musl';
 const FORBIDDEN = Object.assign(new Error('addons are disabled'), { code: 'ERR_DLOPEN_DISABLED' });
 const REMEDY = 'remedy: npx msg-zerocopy build';
+const INSTALL = `remedy: npm install ${GNU}@${VERSION}, or compile it: npx msg-zerocopy build`;
 const ALL = { file: VERSION, local: VERSION, installed: VERSION };
 
 describe('the addon is taken', () => {
@@ -153,7 +154,7 @@ describe('without an addon is said', () => {
       {},
       {},
       ['local', GNU],
-      `local build: none; ${GNU}: not installed; ${REMEDY}`,
+      `local build: none; ${GNU}: not installed; ${INSTALL}`,
     ],
     [
       'that the named file is not there, and nothing else is tried',
@@ -176,7 +177,7 @@ describe('without an addon is said', () => {
       { local: STALE, installed: '9.0.0' },
       ['local', GNU],
       `local build: refused, it is of version ${STALE}, not ${VERSION}; ` +
-        `${GNU}: refused, it is of version 9.0.0, not ${VERSION}; ${REMEDY}`,
+        `${GNU}: refused, it is of version 9.0.0, not ${VERSION}; ${INSTALL}`,
     ],
     [
       'why the binary does not load',
@@ -236,7 +237,7 @@ describe('without an addon is said', () => {
       { file: VERSION },
       ['local', GNU],
       'MSG_ZEROCOPY_ADDON is ignored in a set-user-ID process; ' +
-        `local build: none; ${GNU}: not installed; ${REMEDY}`,
+        `local build: none; ${GNU}: not installed; ${INSTALL}`,
     ],
   ];
   for (const [title, host, places, opened, why] of rows) {
