@@ -6,7 +6,7 @@ import { isDetached } from '../memory/detached.js';
 import { channels, publish } from '../observe/diagnostics.js';
 import type { Reason } from '../names.js';
 import { addressError, bufferDetached, queueFull } from '../errors.js';
-import { Handbacks } from '../send/handbacks.js';
+import { ReleaseCallbacks } from '../send/release-callbacks.js';
 import { InFlight } from './inflight.js';
 import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
@@ -35,7 +35,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   readonly #reactor: Reactor;
   readonly #host: SenderContext;
   readonly #inflight = new InFlight<Sent>();
-  readonly #handbacks = new Handbacks();
+  readonly #releaseCallbacks = new ReleaseCallbacks();
   readonly #batch: DatagramBatch;
   readonly #queue = new DatagramQueue();
   #deferred = 0;
@@ -119,8 +119,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   whenReleased(callback: () => void): void {
     const afterReleases = (): void => {
-      this.#handbacks.add(this.#inflight.nextId, callback, undefined);
-      this.#handbacks.settle(this.#inflight.releasedBelow);
+      this.#releaseCallbacks.add(this.#inflight.nextId, callback, undefined);
+      this.#releaseCallbacks.settle(this.#inflight.releasedBelow);
     };
     if (this.#phase !== 'open') afterReleases();
     else this.submit(barrier(afterReleases));
@@ -384,7 +384,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // Runs callbacks: user code, which may send or close in turn.
   #settle(): void {
     this.#settler.settle();
-    this.#handbacks.settle(this.#inflight.releasedBelow);
+    this.#releaseCallbacks.settle(this.#inflight.releasedBelow);
   }
 
   #closeIfReleased(): void {

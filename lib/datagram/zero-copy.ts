@@ -6,7 +6,7 @@ import type { DatagramCounters } from '../observe/counters.js';
 import { bytesOf } from './arguments.js';
 import type { DatagramJob, JobGroup } from './job.js';
 import { warnDetachedInFlight } from '../memory/detached.js';
-import { tellFallback, tellResume } from '../observe/diagnostics.js';
+import { publishFallback, publishResume } from '../observe/diagnostics.js';
 import type { EngineName, Reason, State } from '../names.js';
 import type { SendKind } from '../policy/adaptive.js';
 import { rememberCaller, watchPayloads, type MutationSubject } from '../memory/mutation.js';
@@ -139,7 +139,7 @@ export class DatagramZeroCopy {
     if (this.#adaptive.state === 'probing' && kind === 'ordinary') return;
     const changed = this.#adaptive.completed(counts, nowMs());
     if (changed === 'paused') this.#announce('kernel-copied');
-    if (changed === 'active') tellResume(this.#subject.socket);
+    if (changed === 'active') publishResume(this.#subject.socket);
   }
 
   outOfBuffers(): void {
@@ -166,6 +166,6 @@ export class DatagramZeroCopy {
   }
 
   #announce(reason: Reason): void {
-    tellFallback(this.#subject.socket, reason);
+    publishFallback(this.#subject.socket, reason);
   }
 }

@@ -12,11 +12,11 @@ import { memlockOf, processBudgetBytes } from '../policy/budget.js';
 import { LET_GO_MS } from '../policy/linger.js';
 import { WorkingBudget } from '../policy/working-budget.js';
 
-/** What a port's owner is told. `onRange` must not run user code; the others may. */
+/** The events of a port. `onRange` must not run user code; the others may. */
 export interface PortOwner {
-  /** @param told whether `copied` speaks of it; of a datagram socket, of the first of the range */
-  onRange(lo: number, hi: number, copied: boolean, told: boolean): void;
-  /** The socket takes bytes again, or is dead: the next send tells. */
+  /** @param copiedFlagIsReliable whether `copied` says anything about it; of a datagram socket, of the first of the range */
+  onRange(lo: number, hi: number, copied: boolean, copiedFlagIsReliable: boolean): void;
+  /** The socket takes bytes again, or is dead: the next send shows which. */
   onWritable(): void;
   /** The connection is dead, and a send would say how. */
   onHangup(): void;
@@ -126,7 +126,7 @@ export class Reactor {
   }
 
   /**
-   * Records that a write found of other ports are told in the next tick: no user code runs inside a write.
+   * Records that a write found for other ports are delivered in the next tick: no user code runs inside a write.
    */
   deliverSoon(): void {
     if (this.#delivers || this.#words[this.#words.length - 1] === 0) return;
@@ -153,8 +153,8 @@ export class Reactor {
       this.read(count, calls);
     } while (count === RECORDS);
     const { RECORD_RELEASED, RECORD_NEWS } = this.constants;
-    const told = calls.filter(([, flags]) => (flags & (RECORD_RELEASED | RECORD_NEWS)) !== 0);
-    if (told.length > 0) nextTick(() => this.run(told));
+    const awaited = calls.filter(([, flags]) => (flags & (RECORD_RELEASED | RECORD_NEWS)) !== 0);
+    if (awaited.length > 0) nextTick(() => this.run(awaited));
     this.deliverSoon();
   }
 
@@ -183,8 +183,9 @@ export class Reactor {
       const flags = words[at + 3] as number;
       const lo = words[at + 1] as number;
       if ((flags & RECORD_RANGE) !== 0) {
-        const told = (flags & RECORD_UNKNOWN) === 0;
-        owner.onRange(lo, words[at + 2] as number, (flags & RECORD_COPIED) !== 0, told);
+        const copiedFlagIsReliable = (flags & RECORD_UNKNOWN) === 0;
+        const copied = (flags & RECORD_COPIED) !== 0;
+        owner.onRange(lo, words[at + 2] as number, copied, copiedFlagIsReliable);
       } else if ((flags & RECORD_LOST) !== 0) {
         owner.onLost?.(lo);
       }

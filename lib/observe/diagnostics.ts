@@ -35,17 +35,17 @@ export function publish(to: Channel, message: object): void {
 // Where nobody listens no message is made.
 
 /** Counts and publishes that zero copy is paused or refused. */
-export function tellFallback(socket: object, reason: Reason): void {
+export function publishFallback(socket: object, reason: Reason): void {
   fallbacks.add(reason);
   if (channels.fallback.hasSubscribers) publish(channels.fallback, { socket, reason });
 }
 
-export function tellResume(socket: object): void {
+export function publishResume(socket: object): void {
   if (channels.resume.hasSubscribers) publish(channels.resume, { socket });
 }
 
 /** Counts and publishes that a connection is reset. */
-export function tellAbort(socket: object, reason: AbortReason, pendingBytes: number): void {
+export function publishAbort(socket: object, reason: AbortReason, pendingBytes: number): void {
   aborts.add(reason);
   if (channels.abort.hasSubscribers) publish(channels.abort, { socket, reason, pendingBytes });
 }

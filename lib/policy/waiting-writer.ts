@@ -24,7 +24,7 @@ const LONGEST_PAUSE_MS = 8_000;
 const PAUSE_FOR_WAIT = 50;
 const MOST_PAUSE_MS = 60_000;
 
-/** When the write comes that a handback may have caused. */
+/** When the write comes that a release callback may have caused. */
 export type Cause = 'within a while' | 'at once'; // before the event loop goes on: anything later has other causes
 
 export class WaitingWriter {
@@ -33,9 +33,9 @@ export class WaitingWriter {
   /** All is released that callbacks waited for, and no large write came since. */
   handedBack = false;
   #waitMs = 0.5;
-  /** When the write came that the last handback caused. */
+  /** When the write came that the last release callback caused. */
   #wroteMs = NaN;
-  /** Bytes that the peer had sent at the last handback. */
+  /** Bytes that the peer had sent at the last release callback. */
   #heard = NaN;
   #waits = 0;
   #streamed = 0;
@@ -62,7 +62,7 @@ export class WaitingWriter {
     return answers || others > 0 ? 'at once' : 'within a while';
   }
 
-  /** What comes now has other causes than the handback. */
+  /** What comes now has other causes than the release callback. */
   forget(): void {
     this.handedBack = false;
   }

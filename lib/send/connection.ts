@@ -216,7 +216,7 @@ export class Connection implements PortHost {
   /** Settles when what was accepted so far is released. */
   async flush(): Promise<void> {
     const released = this.ports().map(
-      (port) => new Promise<void>((resolve) => port.handBack(() => resolve(), undefined)),
+      (port) => new Promise<void>((resolve) => port.callAtRelease(() => resolve(), undefined)),
     );
     await Promise.all(released);
   }
@@ -360,7 +360,7 @@ export class Connection implements PortHost {
     // In a later phase of the loop's turn: libuv may have fetched the event already.
     const onReleased = (): void =>
       void setImmediate(() => letRead(internals.handleOf(this.socket)));
-    port.handBack(onReleased, undefined);
+    port.callAtRelease(onReleased, undefined);
   }
 
   /** The socket got another handle. */

@@ -4,7 +4,7 @@ import type net from 'node:net';
 import type { EngineName, Reason } from '../names.js';
 import { nowMs, setImmediate } from '../node/clock.js';
 import { addressesOf } from '../node/internals.js';
-import { tellFallback, tellResume, warnOnce } from '../observe/diagnostics.js';
+import { publishFallback, publishResume, warnOnce } from '../observe/diagnostics.js';
 import { Adaptive, type AdaptiveState, type PauseReason, type Want } from '../policy/adaptive.js';
 import { Routes } from '../policy/routes.js';
 import { WaitingWriter } from '../policy/waiting-writer.js';
@@ -13,7 +13,7 @@ import type { ResolvedOptions } from './options.js';
 const routes = new Routes();
 
 /** More reports than these say nothing more about a route. */
-const MOST_TOLD = 16;
+const MOST_RECORDED = 16;
 
 const LIMIT_WARNING =
   'The kernel has no room for even one zero-copy send: RLIMIT_MEMLOCK or net.core.optmem_max is too low, ' +
@@ -89,7 +89,7 @@ export class Health {
    * @param copies of those, that it copied
    * @param probe how a probe went
    */
-  told(
+  record(
     sends: number,
     copies: number,
     probe: 'copied' | 'sent' | undefined,
@@ -105,7 +105,7 @@ export class Health {
       return;
     }
     // As many copies among them as among all, evenly spread.
-    const looked = Math.min(sends, MOST_TOLD);
+    const looked = Math.min(sends, MOST_RECORDED);
     const before = (send: number): number => Math.round((send * copies) / sends);
     for (let send = 0; send < looked; send++)
       this.#changed(route.completed(before(send + 1) > before(send), nowMs()));
@@ -115,26 +115,26 @@ export class Health {
   outOfBuffers(want: Want): void {
     (this.buffers ??= new Adaptive()).outOfBuffers(want, nowMs());
     if (want === 'limit-too-low') warnOnce('ZC_LIMIT', LIMIT_WARNING);
-    tellFallback(this.socket, want);
+    publishFallback(this.socket, want);
   }
 
   /** The kernel does not send this connection's bytes by the engine of this name. */
   engineRefused(engine: EngineName): void {
     if (engine === 'io_uring') this.ringRefused = true;
     else this.refused = this.announced = 'kernel-unsupported';
-    tellFallback(this.socket, 'kernel-unsupported');
+    publishFallback(this.socket, 'kernel-unsupported');
   }
 
-  /** The ring was asked for by name, and another engine sends: told once, unless the kernel's refusal was. */
+  /** Another engine sends although the ring was asked for by name. Publishes once, unless engineRefused() did. */
   lackRing(): void {
     if (this.#lackedRing) return;
     this.#lackedRing = true;
-    if (!this.ringRefused) tellFallback(this.socket, 'io_uring-refused');
+    if (!this.ringRefused) publishFallback(this.socket, 'io_uring-refused');
   }
 
-  /** Every large write is refused alike: told once. What the program switched off is no news to it. */
+  /** Every large write is refused alike, so this publishes once. What the program switched off is no news to it. */
   refuse(reason: Reason): Reason {
-    if (reason !== this.announced && reason !== 'disabled') tellFallback(this.socket, reason);
+    if (reason !== this.announced && reason !== 'disabled') publishFallback(this.socket, reason);
     this.announced = reason;
     return reason;
   }
@@ -158,14 +158,14 @@ export class Health {
     if (writer?.watches !== true) return false;
     const now = nowMs();
     const changed = writer.wrote(now, this.socket.bytesRead);
-    if (changed === 'paused') tellFallback(this.socket, 'waiting-writer');
-    if (changed === 'active') tellResume(this.socket);
+    if (changed === 'paused') publishFallback(this.socket, 'waiting-writer');
+    if (changed === 'active') publishResume(this.socket);
     return writer.copies(now);
   }
 
   #changed(state: AdaptiveState | undefined): void {
-    if (state === 'paused') tellFallback(this.socket, 'kernel-copied');
-    if (state === 'active') tellResume(this.socket);
+    if (state === 'paused') publishFallback(this.socket, 'kernel-copied');
+    if (state === 'active') publishResume(this.socket);
   }
 }
 

@@ -2,7 +2,7 @@
 // calls it. Sees to it that they come in write order where Node's own come in another.
 import { AsyncResource } from 'node:async_hooks';
 import { nextTick } from '../node/clock.js';
-import { heldCallbacks } from './handbacks.js';
+import { heldCallbacks } from './release-callbacks.js';
 
 type WriteCallback = (error?: Error | null) => void;
 

@@ -14,10 +14,10 @@ import { refreshTimeout } from '../node/internals.js';
 import type { AbortReason } from '../observe/aggregate.js';
 import type { Counters } from '../observe/counters.js';
 import type { PortHost } from './port-host.js';
-import { channels, tellAbort } from '../observe/diagnostics.js';
+import { channels, publishAbort } from '../observe/diagnostics.js';
 import { LARGE } from './chunk-kinds.js';
 import type { StreamEngineName } from './decide.js';
-import type { Handbacks } from './handbacks.js';
+import type { ReleaseCallbacks } from './release-callbacks.js';
 import { Releases } from './releases.js';
 import { isWatched } from './reports.js';
 import { Stay } from './stay.js';
@@ -78,7 +78,7 @@ export class StreamPort implements PortOwner {
   get pendingSends(): number {
     return this.#phase === 'closed' ? 0 : this.#word(word.PENDING_SENDS);
   }
-  get callbacks(): Handbacks {
+  get callbacks(): ReleaseCallbacks {
     return this.releases.callbacks;
   }
   /** No memory is pinned or will be, and nobody waits for a release. */
@@ -229,13 +229,13 @@ export class StreamPort implements PortOwner {
   // --- releases ---------------------------------------------------------------------------------
 
   /** Calls `callback` when everything accepted so far is released. */
-  handBack(
+  callAtRelease(
     callback: WriteCallback,
     receiver: unknown,
     error?: Error | null,
     resource?: AsyncResource,
   ): void {
-    this.releases.handBack(callback, receiver, error, resource);
+    this.releases.callAtRelease(callback, receiver, error, resource);
   }
 
   /** Drops what is released, and looks how sends went. */
@@ -259,8 +259,8 @@ export class StreamPort implements PortOwner {
 
   // --- PortOwner --------------------------------------------------------------------------------
 
-  onRange(id: number, _last: number, copied: boolean, told: boolean): void {
-    this.releases.released(id, copied, told);
+  onRange(id: number, _last: number, copied: boolean, copiedFlagIsReliable: boolean): void {
+    this.releases.released(id, copied, copiedFlagIsReliable);
   }
 
   onNews(): void {
@@ -359,7 +359,7 @@ export class StreamPort implements PortOwner {
   /** Resets the connection: what was pending is released at once. */
   abort(reason: Error, why: AbortReason): void {
     if (this.#phase === 'closed') return;
-    tellAbort(this.host.socket, why, this.pendingBytes);
+    publishAbort(this.host.socket, why, this.pendingBytes);
     this.#failWrite(reason);
     this.#phase = 'lingering';
     this.#stay.giveUpSoon();

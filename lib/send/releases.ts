@@ -4,7 +4,7 @@ import type { AsyncResource } from 'node:async_hooks';
 import type { Reactor } from '../native/reactor.js';
 import * as word from '../native/stream-words.js';
 import { nextTick, nowMs } from '../node/clock.js';
-import { Handbacks } from './handbacks.js';
+import { ReleaseCallbacks } from './release-callbacks.js';
 import type { Kept } from './kept.js';
 import type { PortHost } from './port-host.js';
 import { isWatched, Reports, type Followed } from './reports.js';
@@ -14,7 +14,7 @@ import type { Chunks, Write, WriteCallback } from './write.js';
 const FEWEST_PLACES = 8;
 
 export class Releases {
-  readonly callbacks = new Handbacks();
+  readonly callbacks = new ReleaseCallbacks();
   /** Somebody waits for a release. */
   awaited = false;
   /** Sends of which health was told. */
@@ -80,7 +80,7 @@ export class Releases {
   // --- what is released -------------------------------------------------------------------------
 
   /** Calls `callback` when everything accepted so far is released. */
-  handBack(
+  callAtRelease(
     callback: WriteCallback,
     receiver: unknown,
     error?: Error | null,
@@ -156,9 +156,9 @@ export class Releases {
     health.handingBack(options, waitMs, this.#word(word.PENDING_SENDS));
   }
 
-  /** An id was released. @param told whether `copied` speaks of it */
-  released(id: number, copied: boolean, told: boolean): void {
-    this.#reports.released(id, copied, told);
+  /** An id was released. @param copiedFlagIsReliable whether `copied` says anything about it */
+  released(id: number, copied: boolean, copiedFlagIsReliable: boolean): void {
+    this.#reports.released(id, copied, copiedFlagIsReliable);
     if (this.#reports.any || !this.#reporting || isWatched()) return;
     // Nobody asks any more: the addon need not tell of each id.
     this.#reporting = false;
@@ -184,7 +184,7 @@ export class Releases {
     this.toldSends = sends;
     this.#toldCopies = copies;
     this.words[this.at + word.PROBE] = 0;
-    this.host.health.told(newSends, newCopies, answer, this.host.options.insists);
+    this.host.health.record(newSends, newCopies, answer, this.host.options.insists);
   }
 
   /** Nothing is pending any more. */

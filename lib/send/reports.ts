@@ -60,12 +60,12 @@ export class Reports {
     }
   }
 
-  /** The kernel let go of an id. @param told whether `copied` speaks of it */
-  released(id: number, copied: boolean, told: boolean): void {
+  /** The kernel let go of an id. @param copiedFlagIsReliable whether `copied` says anything about it */
+  released(id: number, copied: boolean, copiedFlagIsReliable: boolean): void {
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
     this.#pending.delete(id);
-    const fate = !told ? 'unknown' : copied ? 'copied' : 'zerocopy';
+    const fate = !copiedFlagIsReliable ? 'unknown' : copied ? 'copied' : 'zerocopy';
     for (const [tracker, bytes] of pending.shares) tracker.released(bytes, fate, this.engine);
     if (channels.release.hasSubscribers)
       publish(channels.release, { socket: this.socket, bytes: pending.bytes });

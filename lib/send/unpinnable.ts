@@ -1,7 +1,7 @@
 // Memory that the kernel can read and cannot pin: memfd_secret(2), mappings of devices. A zero-copy send
 // of it fails with EFAULT where a copying one goes. Whose it is, is remembered by the ArrayBuffer, so
 // that it costs a failed system call once and not with every chunk.
-import { tellFallback } from '../observe/diagnostics.js';
+import { publishFallback } from '../observe/diagnostics.js';
 
 const known = new WeakSet<ArrayBufferLike>();
 /** Whether there is any: a property, as every write asks. */
@@ -16,5 +16,5 @@ export function isUnpinnable(view: Uint8Array): boolean {
 export function foundUnpinnable(socket: object, { buffer }: Uint8Array): void {
   unpinnable.any = true;
   known.add(buffer);
-  tellFallback(socket, 'unpinnable-memory');
+  publishFallback(socket, 'unpinnable-memory');
 }

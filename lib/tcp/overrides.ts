@@ -21,7 +21,7 @@ import {
   writeChunks,
   type WriteCallback,
 } from './writes.js';
-import { Bystander } from './tls-passthrough.js';
+import { TlsPassthrough } from './tls-passthrough.js';
 import { TcpFiles } from './files.js';
 import { TcpUpgrade, upgradeOf, type Base, type Upgraded } from './upgrade.js';
 
@@ -291,9 +291,9 @@ export const TLS_WARNING =
 function describeTls(socket: tls.TLSSocket): void {
   warnOnce('ZC_TLS', TLS_WARNING);
   if ('zeroCopy' in socket) return;
-  const bystander = new Bystander(socket, 'tls');
-  Object.defineProperty(socket, 'zeroCopy', hidden(new SocketControl(bystander)));
-  Object.defineProperty(socket, 'send', hidden(bystander.send.bind(bystander)));
+  const passthrough = new TlsPassthrough(socket, 'tls');
+  Object.defineProperty(socket, 'zeroCopy', hidden(new SocketControl(passthrough)));
+  Object.defineProperty(socket, 'send', hidden(passthrough.send.bind(passthrough)));
 }
 
 /**

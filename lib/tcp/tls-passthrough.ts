@@ -12,7 +12,7 @@ interface Countable {
   readonly bytesWritten: number;
 }
 
-export class Bystander implements ControlSource, SocketAccount {
+export class TlsPassthrough implements ControlSource, SocketAccount {
   readonly engineName: EngineName = 'copy';
   readonly pendingBytes = 0;
   readonly pendingSends = 0;

@@ -18,7 +18,7 @@ import type { SendTracker } from '../observe/report.js';
 import { DENIED, LARGE, SMALL, UNPINNABLE } from '../send/chunk-kinds.js';
 import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
-import { runHandback } from '../send/handbacks.js';
+import { runReleaseCallback } from '../send/release-callbacks.js';
 import { HeldCallbacks } from '../send/held-callbacks.js';
 import { Kept } from '../send/kept.js';
 import type { ResolvedOptions } from '../send/options.js';
@@ -72,9 +72,9 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
     // stands for is released, and to queue once more would let later callbacks overtake.
     if (port !== undefined && !port.callbacks.running) {
-      port.handBack(callback, this.socket, error, resource);
+      port.callAtRelease(callback, this.socket, error, resource);
     } else {
-      runHandback({ callback, receiver: this.socket, error, resource });
+      runReleaseCallback({ callback, receiver: this.socket, error, resource });
     }
   });
   #control: SocketControl | undefined;
@@ -201,20 +201,20 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
 
   #send(chunks: readonly Chunk[], callback: WriteCallback, isOwn: boolean): void {
     const { options } = this;
-    const worth = this.#worth(chunks);
-    if (worth < options.floor) return this.#copy(chunks, callback, 'below-threshold');
+    const candidateBytes = this.#candidateBytes(chunks);
+    if (candidateBytes < options.floor) return this.#copy(chunks, callback, 'below-threshold');
     if (this.socket.connecting) {
       // Meanwhile a send() may be aborted, or a buffer detached: as a new write.
       afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback, isOwn));
       return;
     }
-    const port = this.connection.choose(worth, isOwn);
+    const port = this.connection.choose(candidateBytes, isOwn);
     if (typeof port === 'string') return this.#copy(chunks, callback, port);
     this.#sendMany(chunks, callback, port);
   }
 
   // The bytes of those chunks that are large enough by themselves.
-  #worth(chunks: readonly Chunk[]): number {
+  #candidateBytes(chunks: readonly Chunk[]): number {
     const { minimumChunk, source } = this.options;
     let bytes = 0;
     for (const { chunk } of chunks) {

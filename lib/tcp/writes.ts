@@ -3,7 +3,7 @@
 import net from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { asked } from '../memory/allowed-memory.js';
-import { heldCallbacks } from '../send/handbacks.js';
+import { heldCallbacks } from '../send/release-callbacks.js';
 import { passedByHttp } from './http-end.js';
 import { rememberCaller } from '../memory/mutation.js';
 import { MOST_HEADER } from '../native/stream-words.js';

@@ -10,7 +10,12 @@ import { inspect } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { loadNative } from '../../lib/native/binding';
 import * as clock from '../../lib/node/clock';
-import { channels, tellAbort, tellFallback, tellResume } from '../../lib/observe/diagnostics';
+import {
+  channels,
+  publishAbort,
+  publishFallback,
+  publishResume,
+} from '../../lib/observe/diagnostics';
 import {
   BufferPool,
   connect,
@@ -152,15 +157,15 @@ describe('channels that nobody listens to', () => {
     let ticks = 0;
     Object.assign(clock, { nextTick: () => void ticks++ });
     try {
-      tellFallback({}, 'budget');
-      tellResume({});
-      tellAbort({}, 'reset', 5);
+      publishFallback({}, 'budget');
+      publishResume({});
+      publishAbort({}, 'reset', 5);
     } finally {
       Object.assign(clock, { nextTick });
     }
     assert.equal(ticks, 0);
     const heard = new Heard<{ reason: string }>('fallback');
-    tellFallback({}, 'budget');
+    publishFallback({}, 'budget');
     await new Promise((resolve) => setImmediate(resolve));
     heard.stop();
     assert.deepEqual(

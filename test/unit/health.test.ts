@@ -29,14 +29,14 @@ describe('the health of a connection', () => {
     it(`${title} where the kernel copied eight sends`, () => {
       withClock((pass) => {
         const health = fresh(insists);
-        health.told(8, 8, undefined, insists);
+        health.record(8, 8, undefined, insists);
         assert.equal(health.refusal(), insists ? undefined : 'kernel-copied');
         // Another connection of the same route would start with the pause: it ends here.
         pass(60_000);
         if (insists) return;
         assert.equal(health.refusal(), undefined);
         health.probed();
-        health.told(1, 0, 'sent', insists);
+        health.record(1, 0, 'sent', insists);
         assert.equal(health.state, 'active');
       });
     });
@@ -45,7 +45,7 @@ describe('the health of a connection', () => {
   it('goes on where fewer than half of many sends were copied', () => {
     withClock(() => {
       const health = fresh(false);
-      health.told(1_000, 300, undefined, false);
+      health.record(1_000, 300, undefined, false);
       assert.equal(health.refusal(), undefined);
     });
   });
@@ -63,9 +63,9 @@ describe('the health of a connection', () => {
         health.probed();
         assert.equal(health.refusal(), 'enobufs');
         // A late notice of a send from before the pause is no verdict.
-        health.told(1, 0, undefined, insists);
+        health.record(1, 0, undefined, insists);
         assert.equal(health.refusal(), 'enobufs');
-        health.told(1, 1, 'copied', insists);
+        health.record(1, 1, 'copied', insists);
         assert.equal(health.refusal(), undefined);
         assert.equal(health.probes, false);
       });

@@ -79,7 +79,7 @@ class Connection {
   readonly #ending: Ending;
   readonly #socket: Upgraded;
   readonly #closed: Promise<void>;
-  readonly #handbacks: Promise<void>[] = [];
+  readonly #releaseCallbacks: Promise<void>[] = [];
   /** Sent without a callback: flush() hands them back. */
   readonly #silent: Piece[] = [];
   /** Not known to be taken by the kernel. */
@@ -124,7 +124,7 @@ class Connection {
     await this.#closed;
     await socket.zeroCopy.flush();
     for (const piece of this.#silent) piece.handBack();
-    await Promise.all(this.#handbacks);
+    await Promise.all(this.#releaseCallbacks);
     const { pendingBytes, pendingSends } = socket.zeroCopy;
     if (pendingBytes !== 0 || pendingSends !== 0) {
       this.#fail(`flushed, and ${pendingBytes} bytes in ${pendingSends} sends are pending`);
@@ -232,7 +232,7 @@ class Connection {
     const end = this.#offset;
     const number = this.#writes++;
     let settle: () => void = () => undefined;
-    this.#handbacks.push(new Promise((resolve) => (settle = resolve)));
+    this.#releaseCallbacks.push(new Promise((resolve) => (settle = resolve)));
     return (error) => {
       handBack();
       told();
@@ -304,7 +304,7 @@ class Connection {
       },
       () => back(),
     );
-    this.#handbacks.push(sent);
+    this.#releaseCallbacks.push(sent);
   }
 
   /** What a signal cancelled was not sent: the stream goes on where it was. */

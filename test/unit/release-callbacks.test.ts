@@ -1,16 +1,16 @@
 // The queue of callbacks that wait for memory to be released.
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { Handbacks } from '../../lib/send/handbacks';
+import { ReleaseCallbacks } from '../../lib/send/release-callbacks';
 import { uncaughtDuring } from '../helpers/uncaught';
 
-function adder(queue: Handbacks, log: unknown[]): (barrier: number, name: string) => void {
+function adder(queue: ReleaseCallbacks, log: unknown[]): (barrier: number, name: string) => void {
   return (barrier, name) => queue.add(barrier, () => log.push(name), undefined);
 }
 
 describe('handbacks', () => {
   it('runs what is due, in the order of the writes, and no more', () => {
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
     add(0, 'a');
@@ -30,7 +30,7 @@ describe('handbacks', () => {
   });
 
   it('passes the receiver, and the error only where there is one', () => {
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const calls: [unknown, unknown[]][] = [];
     function callback(this: unknown, ...args: unknown[]): void {
       calls.push([this, args]);
@@ -49,7 +49,7 @@ describe('handbacks', () => {
   });
 
   it('keeps the order when a callback adds and settles in turn', () => {
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
     queue.add(
@@ -67,7 +67,7 @@ describe('handbacks', () => {
   });
 
   it('settles many without forgetting one', () => {
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const log: number[] = [];
     for (let id = 1; id <= 5000; id++) queue.add(id, () => log.push(id), undefined);
     for (let released = 0; released <= 5000; released += 7) queue.settle(released);
@@ -79,7 +79,7 @@ describe('handbacks', () => {
   });
 
   it('loses no callback when others throw; each exception stays uncaught', async () => {
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
     const fail = (message: string) => (): never => {
@@ -100,7 +100,7 @@ describe('handbacks', () => {
 
   it('runs each callback in the async context it was added in, or in the one it is given', () => {
     const storage = new AsyncLocalStorage<string>();
-    const queue = new Handbacks();
+    const queue = new ReleaseCallbacks();
     const seen: unknown[] = [];
     const look = (): void => void seen.push(storage.getStore());
     storage.run('first', () => queue.add(1, look, undefined));

@@ -1,6 +1,6 @@
-// The queue of those who wait for memory to be theirs again: callbacks passed with data, promises of
-// send(), flush(). Pure but for the async context that each callback keeps, and for the watch on memory
-// that is about to be handed back.
+// Callbacks that wait until memory is released: those passed with data, and those of send() and flush().
+// Pure but for the async context that each callback keeps, and for comparing watched memory just before a
+// callback returns it.
 import { AsyncResource } from 'node:async_hooks';
 import { runInContext } from '../node/callbacks.js';
 import { Fifo } from './fifo.js';
@@ -9,12 +9,12 @@ import { compareReleased } from '../memory/mutation.js';
 type Callback = (error?: Error | null) => void;
 
 /**
- * Callbacks that wait for their release already, by their numbers: to hold one once more would let later ones
+ * Callbacks that already wait for their release, by number. Holding one a second time would let later ones
  * overtake it.
  */
 export const heldCallbacks = new WeakMap<Callback, number>();
 
-interface Handback {
+interface ReleaseCallback {
   readonly barrier: number;
   readonly callback: Callback;
   readonly receiver: unknown;
@@ -22,10 +22,10 @@ interface Handback {
   readonly resource: AsyncResource;
 }
 
-export class Handbacks {
-  readonly #queue = new Fifo<Handback>();
+export class ReleaseCallbacks {
+  readonly #queue = new Fifo<ReleaseCallback>();
 
-  /** A callback is running now, called from settle(). */
+  /** settle() is running a callback. */
   running = false;
 
   get size(): number {
@@ -52,7 +52,7 @@ export class Handbacks {
     });
   }
 
-  /** Whether somebody is to be called. */
+  /** Whether a callback is due. */
   isDue(releasedBelow: number): boolean {
     return this.#queue.size > 0 && this.#queue.head.barrier <= releasedBelow;
   }
@@ -63,18 +63,18 @@ export class Handbacks {
       const next = this.#queue.shift();
       const nested = this.running;
       this.running = true;
-      runHandback(next);
+      runReleaseCallback(next);
       this.running = nested;
     }
   }
 }
 
 /**
- * Runs a callback that hands memory back. One that throws is the process's 'uncaughtException', as it
- * is in Node, and what waits behind it is not lost.
+ * Runs a callback that returns memory. If it throws, that is the process's 'uncaughtException', as in
+ * Node, and the callbacks behind it still run.
  */
-export function runHandback(handback: Omit<Handback, 'barrier'>): void {
-  const { resource, callback, receiver, error } = handback;
+export function runReleaseCallback(one: Omit<ReleaseCallback, 'barrier'>): void {
+  const { resource, callback, receiver, error } = one;
   compareReleased();
   if (error === undefined) runInContext(resource, callback, receiver);
   else runInContext(resource, callback, receiver, error);
