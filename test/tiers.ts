@@ -14,6 +14,7 @@ export const REST: Reasons = {
   'integration/servers': 'every framework, route and engine in both places',
   'integration/uploads': 'every client and engine in both places',
   'integration/websockets': 'messages of 1 MiB, both ways, by every engine in both places',
+  'integration/static-files': 'every framework and request, plain and upgraded, by every Node',
   'integration/register': 'every framework and database client in both places',
   'integration/examples': 'runs every example with the addon and without',
   'integration/telemetry': 'starts programs with and without OpenTelemetry',

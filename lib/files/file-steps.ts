@@ -68,7 +68,8 @@ export class FileSteps {
     // Waits for the connection, too, as every write does.
     if (socket.connecting) return this.#byNode(NOTHING);
     if (file.state === 'over' || file.sender.stops()) {
-      return file.chunkEnd === undefined ? this.#over('stopped', 0) : this.#broken();
+      if (file.chunkEnd === undefined) return this.#over('stopped', 0);
+      return file.state === 'over' ? this.#broken() : this.#cutChunk();
     }
     if (file.chunkEnd === undefined && file.offset >= file.end) return this.#over('sent', 0);
     if (typeof file.owed !== 'string') return this.#owed();

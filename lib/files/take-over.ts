@@ -77,7 +77,7 @@ function consider(stream: fs.ReadStream, target: unknown): void {
 }
 
 interface PrivateStream {
-  readonly _readableState: { readonly pipes?: readonly unknown[] };
+  readonly _readableState: { readonly pipes?: readonly unknown[]; dataEmitted: boolean };
   pos?: number;
   bytesRead: number;
   readonly fd: number | null;
@@ -145,6 +145,8 @@ class TakeOver implements FileSender {
       lane.forget(file);
       return 'own-write';
     }
+    // readableDidRead, Readable.isDisturbed()
+    stream._readableState.dataEmitted = true;
     if (waits && file.state === 'waiting') this.#guard();
     return undefined;
   }
@@ -183,12 +185,14 @@ class TakeOver implements FileSender {
   }
 
   stops(): boolean {
-    return this.#stream.destroyed || this.#leftFor() !== undefined;
+    // After end() of the socket Node has its own way with what is written.
+    const { writableEnded } = this.#host.socket;
+    return writableEnded || this.#stream.destroyed || this.#leftFor() !== undefined;
   }
 
   moved(bytes: number): void {
-    privateOf(this.#stream).bytesRead += bytes;
     const stream = privateOf(this.#stream);
+    stream.bytesRead += bytes;
     if (stream.pos !== undefined) stream.pos += bytes;
   }
 

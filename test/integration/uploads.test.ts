@@ -52,7 +52,8 @@ underAllConditions('upgraded uploads', (getConditions) => {
       const { hashes, brokenOff, ...sent } = await uploader.next<Uploaded>();
       assert.deepEqual(hashes, expected);
       assert.equal(brokenOff, client === 'stream.pipeline' ? 'not tried' : 'failed');
-      assertZeroCopy(sent, UPLOADS * BODY_BYTES, conditions);
+      const bytes = UPLOADS * BODY_BYTES;
+      assertZeroCopy(sent, bytes, conditions, client === 'stream.pipeline' ? bytes : 0);
       assert.deepEqual(await uploader.ended(), { code: 0, signal: null, stderr: '' });
     });
   }
