@@ -10,7 +10,7 @@ import { answersOf, exchange, withFiles, type Answer } from '../helpers/file-kit
 import { RawClient, type Flavour } from '../helpers/http-kit';
 import { print } from '../helpers/program-side';
 import { frameworks, type StaticServer } from '../helpers/static-servers';
-import { until } from '../helpers/until';
+import { until } from '../../scripts/until';
 
 /** Of 0.bin. */
 const BYTES = 300_000;
