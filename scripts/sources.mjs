@@ -46,7 +46,7 @@ const node = [
 // What each fuzz target is linked with.
 const fuzz = {
   arrival: ['datagram_control'],
-  envelope: ['datagram_control'],
+  datagram_metadata: ['datagram_control'],
   errqueue: ['errqueue'],
   features: ['route_answer'],
   hash: ['hash'],

@@ -1,5 +1,5 @@
 // What goes with a datagram beside its bytes, and what comes with one: destinations and options as users give them,
-// and the words that describe them to native, struct Envelope and struct Arrival of native/kernel/datagram.h.
+// and the words that describe them to native, struct DatagramMetadata and struct Arrival of native/kernel/datagram.h.
 import { isIP } from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
 import type { Native } from '../native/binding.js';
@@ -92,14 +92,14 @@ export class DatagramWords {
   readonly #written: (DatagramMetadata | undefined)[];
 
   constructor(native: Native) {
-    const { BATCH, ENVELOPE_WORDS, ARRIVAL_WORDS, NO_TOS, RECEIVE_SLOT_BYTES } = native.constants;
+    const { BATCH, METADATA_WORDS, ARRIVAL_WORDS, NO_TOS, RECEIVE_SLOT_BYTES } = native.constants;
     this.#native = native;
     this.batch = BATCH;
-    this.#metadataWords = ENVELOPE_WORDS;
+    this.#metadataWords = METADATA_WORDS;
     this.#arrivalWords = ARRIVAL_WORDS;
     this.#noTos = NO_TOS;
     this.#slotBytes = RECEIVE_SLOT_BYTES;
-    this.#metadata = new Uint32Array(BATCH * ENVELOPE_WORDS);
+    this.#metadata = new Uint32Array(BATCH * METADATA_WORDS);
     this.#metadataBytes = Buffer.from(this.#metadata.buffer);
     this.#arrivals = new Uint32Array(BATCH * ARRIVAL_WORDS);
     this.#arrivalBytes = Buffer.from(this.#arrivals.buffer);

@@ -1,5 +1,5 @@
-// Whether zero copy works here, and on the way to a host: everything that decides it, each with what to
-// do. Facts are read and tried in lib/doctor/, and turned into findings there.
+// diagnose(): whether zero copy works here and on the path to a host, what decides it, and what to do about
+// it. The other files of this folder read facts and turn them into findings.
 import os from 'node:os';
 import { loadNative, type Native } from '../native/binding.js';
 import { type Capabilities, capabilities } from './capabilities.js';
@@ -14,7 +14,7 @@ import { readRingFacts, ringFinding } from './io-uring.js';
 import { limitFindings, readLimitFacts, pageFinding, readPageFacts } from './limits.js';
 import { readSocketFacts, socketFindings } from './sockets.js';
 import { readTaps, tapFinding } from './taps.js';
-import { parseTarget, type ResolvedTarget, resolveTarget, findWay } from './path.js';
+import { parseTarget, type ResolvedTarget, resolveTarget, findPath } from './path.js';
 import {
   connectionFinding,
   type Trial,
@@ -23,7 +23,7 @@ import {
   tryConnection,
   trySend,
 } from './trial.js';
-import { wayFindings } from './path-findings.js';
+import { pathFindings } from './path-findings.js';
 
 export type { Finding, Remedy, Verdict } from './finding.js';
 
@@ -42,7 +42,7 @@ export interface Diagnosis {
     readonly family: 4 | 6;
     readonly port?: number;
   };
-  /** In the order: the package, limits, the machine, the way to the target, trials. */
+  /** In the order: the package, limits, the machine, the path to the target, trials. */
   readonly findings: readonly Finding[];
 }
 
@@ -78,7 +78,7 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
     ...(native === undefined ? [] : [ringFinding(readRingFacts(native, around))]),
     ...(onLinux ? limitFindings(readLimitFacts(native, container)) : []),
     ...(onLinux ? [containerFinding(containerFacts), pageFinding(readPageFacts())] : []),
-    ...(native === undefined ? [] : wayAndTaps(native, resolved, container)),
+    ...(native === undefined ? [] : pathAndTaps(native, resolved, container)),
     ...trialFindings(await trials(can)),
     ...(resolved?.port === undefined
       ? []
@@ -94,19 +94,19 @@ export async function diagnose(target?: string): Promise<Diagnosis> {
   };
 }
 
-function wayAndTaps(
+function pathAndTaps(
   native: Native,
   target: ResolvedTarget | undefined,
   container: ContainerKind | undefined,
 ): Finding[] {
   const taps = readTaps(native);
   if (target === undefined) return [tapFinding(taps, undefined)];
-  const way = findWay(native, target.address);
-  const devices = 'error' in way ? [] : way.devices.map(({ index }) => index);
-  return [...wayFindings(way, container), tapFinding(taps, devices)];
+  const path = findPath(native, target.address);
+  const devices = 'error' in path ? [] : path.devices.map(({ index }) => index);
+  return [...pathFindings(path, container), tapFinding(taps, devices)];
 }
 
-// One after another: the second engine is not to meet what the first one holds.
+// One after another, so that the second engine does not run into resources that the first still holds.
 async function trials({ tcp }: Capabilities): Promise<Trial[]> {
   const engines: TrialEngine[] = [];
   if (tcp.msg_zerocopy.ipv4.support === 'yes') engines.push('msg_zerocopy');

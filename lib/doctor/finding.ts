@@ -2,7 +2,7 @@
 
 /**
  * `ok`: as it should be; `note`: worth knowing, nothing is lost by leaving it; `limited`: zero copy works, but less of
- * it, for fewer sockets, or not on every way; `blocked`: because of this everything is copied.
+ * it, for fewer sockets, or not on every path; `blocked`: because of this everything is copied.
  */
 export type Verdict = 'ok' | 'note' | 'limited' | 'blocked';
 

@@ -186,7 +186,7 @@ function bufferFinding(facts: LimitFacts): Finding {
   return {
     ...same,
     verdict: 'limited',
-    detail: `${text} That is little for large sends on a fast or distant way.`,
+    detail: `${text} That is little for large sends on a fast or long path.`,
     remedy: { command: "sysctl -w net.ipv4.tcp_wmem='4096 16384 4194304'" },
   };
 }

@@ -1,32 +1,32 @@
-// What a way to a target means for zero copy. Pure: facts in, findings out.
+// What the path to a target means for zero copy. Pure: facts in, findings out.
 import type { ContainerKind } from './container.js';
 import type { Finding, Remedy, Verdict } from './finding.js';
-import { type NoWay, VIRTIO, type Way, type WayDevice } from './path.js';
+import { type NoPath, VIRTIO, type Path, type PathDevice } from './path.js';
 
-export function wayFindings(way: Way | NoWay, container: ContainerKind | undefined): Finding[] {
-  if ('error' in way) return [noWayFinding(way)];
-  const [device] = way.devices;
-  const findings = [routeFinding(way)];
-  if (way.cast !== undefined) findings.push(DESTINATIONS[way.cast]);
-  findings.push(deviceFinding(way, container));
+export function pathFindings(path: Path | NoPath, container: ContainerKind | undefined): Finding[] {
+  if ('error' in path) return [noPathFinding(path)];
+  const [device] = path.devices;
+  const findings = [routeFinding(path)];
+  if (path.cast !== undefined) findings.push(DESTINATIONS[path.cast]);
+  findings.push(deviceFinding(path, container));
   // Nothing of a packet to this machine is ever handed to hardware.
-  if (way.isLocal || device.isLoopback) return findings;
-  const late = way.devices.find(({ freesLate }) => freesLate);
+  if (path.isLocal || device.isLoopback) return findings;
+  const late = path.devices.find(({ freesLate }) => freesLate);
   if (late !== undefined) findings.push(lateFinding(late));
-  if (way.features === undefined) {
+  if (path.features === undefined) {
     const detail = `${device.name} does not say what it can do.`;
     return [
       ...findings,
       { id: 'features', title: 'Features of the device', verdict: 'note', detail },
     ];
   }
-  return [...findings, ...featureFindings(way, device)];
+  return [...findings, ...featureFindings(path, device)];
 }
 
 // The sender's own machine gets what it receives as a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
 // net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in just these cases.
 const DESTINATION = { id: 'destination', title: 'Destination' };
-const DESTINATIONS: Readonly<Record<NonNullable<Way['cast']>, Finding>> = {
+const DESTINATIONS: Readonly<Record<NonNullable<Path['cast']>, Finding>> = {
   broadcast: {
     ...DESTINATION,
     verdict: 'blocked',
@@ -48,16 +48,16 @@ const LINK = /^(22[4-9]|23\d|255\.255\.255\.255$|ff)/i;
 /** The same of this machine. */
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 
-function noWayFinding({ address, error, unreachable }: NoWay): Finding {
+function noPathFinding({ address, error, unreachable }: NoPath): Finding {
   const same = { id: 'route', title: 'Route' };
   if (!unreachable) {
-    const detail = `The kernel could not be asked for the way to ${address}: ${error}.`;
+    const detail = `The kernel could not be asked for the route to ${address}: ${error}.`;
     return { ...same, verdict: 'note', detail };
   }
   return {
     ...same,
     verdict: 'blocked',
-    detail: `There is no way to ${address}: ${error}.`,
+    detail: `There is no route to ${address}: ${error}.`,
     remedy: { command: routeRemedy(address) },
   };
 }
@@ -68,7 +68,7 @@ function routeRemedy(address: string): string {
   return `ip route add ${host} ${LINK.test(address) ? 'dev DEVICE' : 'via GATEWAY'}`;
 }
 
-function routeFinding({ address, isLocal, source, gateway, devices }: Way): Finding {
+function routeFinding({ address, isLocal, source, gateway, devices }: Path): Finding {
   const [device, ...lower] = devices;
   const through = gateway === undefined ? '' : ` by ${gateway}`;
   const from = source === undefined ? '' : ` from ${source}`;
@@ -118,7 +118,7 @@ const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
   ifb: { verdict: 'note', why: 'It sends nothing anywhere by itself.' },
 };
 
-function judge({ isLocal }: Way, device: WayDevice): Judgement {
+function judge({ isLocal }: Path, device: PathDevice): Judgement {
   if (isLocal || device.isLoopback) {
     const why = 'Linux always copies what is delivered to a socket of the same machine.';
     return { verdict: 'blocked', what: 'loopback', why };
@@ -139,10 +139,10 @@ function judge({ isLocal }: Way, device: WayDevice): Judgement {
   return { verdict: 'ok', what, why: 'Its driver sends from the memory that it is given.' };
 }
 
-function deviceFinding(way: Way, container: ContainerKind | undefined): Finding {
-  const [device] = way.devices;
+function deviceFinding(path: Path, container: ContainerKind | undefined): Finding {
+  const [device] = path.devices;
   // A vlan on a tun copies, too.
-  const judged = way.devices.map((one) => ({ ...judge(way, one), name: one.name }));
+  const judged = path.devices.map((one) => ({ ...judge(path, one), name: one.name }));
   const [first] = judged;
   const worst =
     judged.find(({ verdict }) => verdict === 'blocked') ??
@@ -160,7 +160,7 @@ function deviceFinding(way: Way, container: ContainerKind | undefined): Finding 
 }
 
 // drivers/net/virtio_net.c:start_xmit. Measured: 48 s for what takes 0.4.
-function lateFinding({ name }: WayDevice): Finding {
+function lateFinding({ name }: PathDevice): Finding {
   return {
     id: 'late-release',
     title: 'Releases by the driver',
@@ -196,8 +196,8 @@ const CHECKSUM = { 4: 'tx-checksum-ipv4', 6: 'tx-checksum-ipv6' } as const;
 const ANY_CHECKSUM = 'tx-checksum-ip-generic';
 const TCP_SEGMENTATION = { 4: 'tx-tcp-segmentation', 6: 'tx-tcp6-segmentation' } as const;
 
-function featureFindings(way: Way, device: WayDevice): Finding[] {
-  const { family, features = {} } = way;
+function featureFindings(path: Path, device: PathDevice): Finding[] {
+  const { family, features = {} } = path;
   const isOn = (name: string): boolean => features[name]?.active === true;
   const isChangeable = (...names: string[]): boolean =>
     names.some((name) => features[name]?.changeable === true);
@@ -233,7 +233,7 @@ function featureFindings(way: Way, device: WayDevice): Finding[] {
       };
   // The kernel switches segmentation off together with either.
   const isFree = gathers.verdict === 'ok' && summed.verdict === 'ok';
-  const { remedy, ...segmented } = segmentationFinding(way, device);
+  const { remedy, ...segmented } = segmentationFinding(path, device);
   return [gathers, summed, isFree && remedy !== undefined ? { ...segmented, remedy } : segmented];
 }
 
@@ -247,7 +247,7 @@ function feature(id: keyof typeof FEATURE_TITLES, verdict: Verdict, detail: stri
   return { id, title: FEATURE_TITLES[id], verdict, detail };
 }
 
-function segmentationFinding({ family, features = {} }: Way, device: WayDevice): Finding {
+function segmentationFinding({ family, features = {} }: Path, device: PathDevice): Finding {
   const tso = features[TCP_SEGMENTATION[family]];
   const uso = features[UDP_SEGMENTATION];
   const gso = features[GENERIC_SEGMENTATION];

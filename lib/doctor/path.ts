@@ -57,13 +57,13 @@ export async function resolveTarget(target: Target): Promise<ResolvedTarget> {
   }
 }
 
-// The way to a target: its route, the device that packets leave through, and whether that device sends
+// The path to a target: its route, the device that packets leave through, and whether that device sends
 // from scattered memory.
 
 const { EHOSTUNREACH, ENETUNREACH } = constants.errno;
 
 /** A device by what decides about copies. */
-export interface WayDevice extends Pick<
+export interface PathDevice extends Pick<
   NativeDevice,
   'index' | 'name' | 'kind' | 'driver' | 'mtu'
 > {
@@ -72,7 +72,7 @@ export interface WayDevice extends Pick<
   readonly freesLate: boolean;
 }
 
-export interface Way {
+export interface Path {
   readonly address: string;
   readonly family: 4 | 6;
   /** The target is this machine (or this network namespace). */
@@ -82,13 +82,13 @@ export interface Way {
   readonly source?: string;
   readonly gateway?: string;
   /** The one that packets leave through, and those that it lies on. */
-  readonly devices: readonly [WayDevice, ...WayDevice[]];
+  readonly devices: readonly [PathDevice, ...PathDevice[]];
   /** Of the first device; undefined where it does not say. */
   readonly features?: NativeFeatures;
 }
 
-/** There is no way, or nobody says which. */
-export interface NoWay {
+/** There is no route, or the kernel does not say which. */
+export interface NoPath {
   readonly address: string;
   readonly error: string;
   /** Whether the kernel said so, of the route; else it could not be asked. */
@@ -105,7 +105,7 @@ const VIRTIO_NAPI = '/sys/module/virtio_net/parameters/napi_tx';
 const DEEPEST = 8;
 
 /** Asks the kernel. @param address an IP address, with a zone if it is link-local */
-export function findWay(native: Native, address: string): Way | NoWay {
+export function findPath(native: Native, address: string): Path | NoPath {
   const whole = addressBytes(address);
   if (whole === undefined) throw new Error(`not an IP address: ${address}`);
   // An IPv4-mapped address is sent to by IPv4, also from an IPv6 socket.
@@ -145,15 +145,15 @@ export function findWay(native: Native, address: string): Way | NoWay {
   };
 }
 
-function wayDevice(native: Native, device: NativeDevice): WayDevice {
+function wayDevice(native: Native, device: NativeDevice): PathDevice {
   const { index, name, kind, driver, mtu, type } = device;
   const isLoopback = type === native.kernel.ARPHRD_LOOPBACK;
   const freesLate = driver === VIRTIO && readText(VIRTIO_NAPI)?.trim() === 'N';
   return { index, name, kind, driver, mtu, isLoopback, freesLate };
 }
 
-function below(native: Native, top: NativeDevice): WayDevice[] {
-  const found: WayDevice[] = [];
+function below(native: Native, top: NativeDevice): PathDevice[] {
+  const found: PathDevice[] = [];
   for (let { lower } = top; lower !== 0 && found.length < DEEPEST;) {
     const device = native.describeDevice(lower);
     if (typeof device === 'number') break;

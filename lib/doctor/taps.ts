@@ -96,17 +96,17 @@ function tapText({ device, name, owner, isOurs }: Tap): string {
 }
 
 /**
- * @param taps undefined: nobody knows
- * @param way indexes of the devices towards the target; undefined: no target
+ * @param taps undefined: cannot be read
+ * @param path indexes of the devices towards the target; undefined: no target
  */
 export function tapFinding(
   taps: readonly Tap[] | undefined,
-  way: readonly number[] | undefined,
+  path: readonly number[] | undefined,
 ): Finding {
   const same = { id: 'taps', title: 'Packet captures' };
   if (taps === undefined) {
     const detail =
-      'Nobody knows: /proc/net/packet cannot be read here. While a capture runs the kernel copies what ' +
+      'Unknown: /proc/net/packet cannot be read here. While a capture runs the kernel copies what ' +
       'passes it.';
     const remedy = { command: 'ss --packet --processes   # as root: who captures' };
     return { ...same, verdict: 'note', detail, remedy };
@@ -115,18 +115,18 @@ export function tapFinding(
     const detail = 'None in this network namespace. Those of other namespaces cannot be seen.';
     return { ...same, verdict: 'ok', detail };
   }
-  const inTheWay = taps.filter(
-    ({ device }) => device === 0 || (way !== undefined && way.includes(device)),
+  const inThePath = taps.filter(
+    ({ device }) => device === 0 || (path !== undefined && path.includes(device)),
   );
   const list = (some: readonly Tap[]): string => some.map(tapText).join('; ');
-  if (inTheWay.length > 0) {
+  if (inThePath.length > 0) {
     const detail =
-      `While a capture runs the kernel copies what passes it: ${list(inTheWay)}. (Unless it ignores ` +
+      `While a capture runs the kernel copies what passes it: ${list(inThePath)}. (Unless it ignores ` +
       'outgoing packets, which cannot be seen.)';
-    return { ...same, verdict: 'blocked', detail, ...tapRemedy(inTheWay) };
+    return { ...same, verdict: 'blocked', detail, ...tapRemedy(inThePath) };
   }
-  if (way !== undefined) {
-    return { ...same, verdict: 'note', detail: `Not on the way to the target: ${list(taps)}.` };
+  if (path !== undefined) {
+    return { ...same, verdict: 'note', detail: `Not on the path to the target: ${list(taps)}.` };
   }
   const detail = `What leaves through these interfaces is copied: ${list(taps)}.`;
   return { ...same, verdict: 'limited', detail, ...tapRemedy(taps) };

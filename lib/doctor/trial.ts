@@ -130,15 +130,15 @@ function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
     const detail = `Of ${bytes} bytes ${copiedBytes} were copied here: ${why}.`;
     return { ...same, verdict: failed, detail };
   }
-  const way =
+  const whatTheKernelSaid =
     zeroCopyBytes === bytes
       ? 'and did not copy them'
       : kernelCopiedBytes === bytes
         ? 'and said that it copied them, as Linux always does on loopback'
         : 'and did not say whether it copied them';
   const detail =
-    `${bytes} bytes went over a connection inside this process without a copy of ours; the kernel ` +
-    `gave notice that it had let go of them, ${way}. They arrived as they were sent.`;
+    `${bytes} bytes went over a connection inside this process without a copy by this package. The kernel ` +
+    `released them ${whatTheKernelSaid}. They arrived as they were sent.`;
   return { ...same, verdict: 'ok', detail };
 }
 

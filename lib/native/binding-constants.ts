@@ -28,7 +28,7 @@ export interface NativeConstants {
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;
   readonly PIECES_PER_BATCH: number;
-  readonly ENVELOPE_WORDS: number;
+  readonly METADATA_WORDS: number;
   readonly ARRIVAL_WORDS: number;
   readonly RECEIVE_SLOT_BYTES: number;
   readonly ARRIVAL_TRUNCATED: number;

@@ -184,7 +184,7 @@ export interface Native {
 
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see datagram/metadata.ts. */
-  shareDatagramWords(envelopes: Uint32Array, arrivals: Uint32Array): void;
+  shareDatagramWords(metadata: Uint32Array, arrivals: Uint32Array): void;
   /** socket(2), non-blocking; a port, or -errno. */
   openDatagram(domain: number, type: number, protocol: number): number;
   /** Takes a datagram socket's descriptor over; a port, or -errno. */
@@ -204,7 +204,7 @@ export interface Native {
    */
   setReading(port: number, reading: boolean): number;
   /**
-   * sendmmsg(2) of datagrams that the shared envelopes describe; how many went, or -errno of the first.
+   * sendmmsg(2) of datagrams that the shared metadata describe; how many went, or -errno of the first.
    * Further from 0 by ID_TAKEN when the one that failed took an id.
    */
   sendDatagrams(

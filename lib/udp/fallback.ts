@@ -22,7 +22,7 @@ import type * as udp from './types.js';
 const ONLY_OURS = ['tos', 'source', 'interface'] as const;
 
 type Payloads = readonly Uint8Array[];
-type Told = (error: Error | null) => void;
+type OnSettled = (error: Error | null) => void;
 
 /** One message of the caller's: a datagram, or with a segment size several. No port: connected. */
 type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segmentSize'> & {
@@ -34,7 +34,7 @@ type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segme
 interface Outgoing {
   readonly message: Message;
   /** Absent when nobody waits for it. */
-  readonly tell: Told | undefined;
+  readonly onSettled: OnSettled | undefined;
   /** dgram is sending it: it cannot be cancelled any more. */
   isHanded: boolean;
   isSettled: boolean;
@@ -113,7 +113,7 @@ export class FallbackUdpSocket extends NodesSocket {
     this.#isConnected = false;
   }
 
-  // connectSync() tells a tick late, and there is no other word for it.
+  // connectSync() shows its result a tick later, and there is no other sign of it.
   #findConnected(): boolean {
     try {
       if (!this.#isConnected) super.remoteAddress();
@@ -143,7 +143,7 @@ export class FallbackUdpSocket extends NodesSocket {
       if (!again.isSettled) super.send(...(given as Parameters<dgram.Socket['send']>));
     } else if (typeof second === 'object' && second !== null && !ArrayBuffer.isView(second)) {
       return this.#report(second, () => [{ data: message } as udp.UdpDatagram]);
-    } else this.#sendTold(this.#parse(given));
+    } else this.#sendWithCallback(this.#parse(given));
     return undefined;
   }
 
@@ -163,22 +163,22 @@ export class FallbackUdpSocket extends NodesSocket {
     return udpArguments.sendArguments(true, given);
   }
 
-  #sendTold({ payloads, port, address, callback }: udpArguments.SendArguments): void {
+  #sendWithCallback({ payloads, port, address, callback }: udpArguments.SendArguments): void {
     const bytes = bytesOf(payloads);
-    // Nobody is told when a message without callback is sent, so it is the caller's again now.
+    // A message without a callback is the caller's again when send() returns.
     const kept = callback === undefined ? [Buffer.concat(payloads)] : payloads;
     const message = { payloads: kept, bytes, segmentSize: 0, port: port || undefined, address };
     const run = callback && sendContext().bind(callback);
-    const tell: Told | undefined =
-      run && ((error) => (error === null ? run(null, bytes) : (run as Told)(error)));
+    const onSettled: OnSettled | undefined =
+      run && ((error) => (error === null ? run(null, bytes) : (run as OnSettled)(error)));
     const full = this.#refusal(bytes);
     if (this.#corked !== undefined || full !== undefined) this.#checkRunning();
     if (full !== undefined) {
-      if (tell === undefined) this.#source.counters.failedSends++;
-      else nextTick(tell, full);
+      if (onSettled === undefined) this.#source.counters.failedSends++;
+      else nextTick(onSettled, full);
       return;
     }
-    const outgoing = this.#expect(message, tell);
+    const outgoing = this.#expect(message, onSettled);
     try {
       this.#start(outgoing);
     } catch (error) {
@@ -226,7 +226,7 @@ export class FallbackUdpSocket extends NodesSocket {
     return new Promise((resolve, reject) => {
       const failures: Error[] = [];
       let left = messages.length;
-      const tell = (error: Error | null): void => {
+      const onSettled = (error: Error | null): void => {
         if (error !== null) failures.push(error);
         if (--left > 0) return;
         signal?.removeEventListener('abort', onAbort);
@@ -234,7 +234,7 @@ export class FallbackUdpSocket extends NodesSocket {
         if (failures[0] === undefined) resolve(tracker.report());
         else reject(Object.assign(failures[0], { sentDatagrams }));
       };
-      const all = messages.map((message) => this.#expect(message, tell));
+      const all = messages.map((message) => this.#expect(message, onSettled));
       const onAbort = (): void => {
         const error = abortError(signal as AbortSignal);
         for (const outgoing of all) if (!outgoing.isHanded) this.#settle(outgoing, error);
@@ -259,8 +259,8 @@ export class FallbackUdpSocket extends NodesSocket {
     for (const part of parts) part.isHanded = true;
     const payloads = joinExcess(parts.flatMap(({ message }) => message.payloads));
     const message = { ...parts[0].message, payloads, bytes: bytesOf(payloads) };
-    const tell: Told = (error) => this.#settleLater(parts, error);
-    this.#tryStart({ message, tell, isHanded: true, isSettled: false });
+    const onSettled: OnSettled = (error) => this.#settleLater(parts, error);
+    this.#tryStart({ message, onSettled, isHanded: true, isSettled: false });
   }
 
   /** The destination changes: what is corked goes to where it was sent. dgram could not send it there later. */
@@ -277,8 +277,8 @@ export class FallbackUdpSocket extends NodesSocket {
     return isFull ? errors.queueFull(this.#maxQueuedBytes) : undefined;
   }
 
-  #expect(message: Message, tell: Told | undefined): Outgoing {
-    const outgoing = { message, tell, isHanded: false, isSettled: false };
+  #expect(message: Message, onSettled: OnSettled | undefined): Outgoing {
+    const outgoing = { message, onSettled, isHanded: false, isSettled: false };
     this.#outgoing.add(outgoing);
     this.#outgoingBytes += message.bytes;
     return outgoing;
@@ -341,10 +341,10 @@ export class FallbackUdpSocket extends NodesSocket {
 
   #settle(outgoing: Outgoing, error: Error | null): void {
     if (outgoing.isSettled) return;
-    const { message, tell } = outgoing;
+    const { message, onSettled } = outgoing;
     if (this.#forget(outgoing) && error === null)
       this.#source.counters.copiedBytes += message.bytes;
-    if (tell !== undefined) tell(error);
+    if (onSettled !== undefined) onSettled(error);
     else if (error !== null) this.#failUnheard(error);
   }
 

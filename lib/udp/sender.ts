@@ -132,7 +132,7 @@ export class UdpSender {
       unpin?.();
       throw thrown;
     }
-    // Nobody is told when a message without callback is sent, so it is the caller's again now.
+    // A message without a callback is the caller's again when send() returns.
     if (callback === undefined && !isRouted) {
       kept = payloads.map((payload) => Buffer.from(payload));
     }

@@ -33,24 +33,24 @@ int name_result(int failed, socklen_t bytes) {
 
 }  // namespace
 
-int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t count,
+int send_datagrams(int fd, const DatagramMetadata* metadata, iovec* pieces, size_t count,
                    int flags) {
   mmsghdr messages[kBatch];
   alignas(cmsghdr) char controls[kBatch][kControlBytes];
   count = std::min(count, kBatch);
   for (size_t i = 0; i < count; i++) {
-    const Envelope& envelope = envelopes[i];
+    const DatagramMetadata& datagram = metadata[i];
     msghdr& header = messages[i].msg_hdr;
     std::memset(&header, 0, sizeof header);
     header.msg_iov = pieces;
-    header.msg_iovlen = envelope.pieces;
-    pieces += envelope.pieces;
-    if (envelope.name_bytes > 0) {
-      header.msg_name = const_cast<uint8_t*>(envelope.name);
-      header.msg_namelen = envelope.name_bytes;
+    header.msg_iovlen = datagram.pieces;
+    pieces += datagram.pieces;
+    if (datagram.name_bytes > 0) {
+      header.msg_name = const_cast<uint8_t*>(datagram.name);
+      header.msg_namelen = datagram.name_bytes;
     }
-    if (envelope.segment_size != 0 || envelope.tos != kNoTos || envelope.source_version != 0) {
-      header.msg_controllen = write_control(envelope, controls[i]);
+    if (datagram.segment_size != 0 || datagram.tos != kNoTos || datagram.source_version != 0) {
+      header.msg_controllen = write_control(datagram, controls[i]);
       header.msg_control = controls[i];
     }
   }

@@ -16,7 +16,7 @@ constexpr size_t kNameBytes = 32;        // holds sockaddr_in, sockaddr_in6 and 
 
 // What goes with one datagram. Its layout is shared with JavaScript as 32-bit words
 // (lib/datagram/metadata.ts); scripts/check-binding.ts compares the two.
-struct Envelope {
+struct DatagramMetadata {
   uint32_t pieces;           // how many buffers make up the datagram
   uint32_t bytes;            // their bytes together: a buffer that was detached since is noticed
   uint32_t segment_size;     // UDP_SEGMENT; 0: none
@@ -28,15 +28,15 @@ struct Envelope {
   uint8_t name[kNameBytes];
   uint8_t source[16];
 };
-static_assert(sizeof(Envelope) == 80, "envelopes are shared with JavaScript");
+static_assert(sizeof(DatagramMetadata) == 80, "metadata are shared with JavaScript");
 
 constexpr uint32_t kNoTos = 0xffffffff;
 
 // Sends up to kBatch datagrams of `pieces` with the flags of sendmsg(2), in order, and stops at the
 // first that fails. Answers how many went, or -errno of the first.
-int send_datagrams(int fd, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+int send_datagrams(int fd, const DatagramMetadata* metadata, iovec* pieces, size_t count, int flags);
 
-// What came with one datagram, shared with JavaScript like Envelope.
+// What came with one datagram, shared with JavaScript like DatagramMetadata.
 struct Arrival {
   uint32_t offset;  // in the memory that it was received into
   uint32_t bytes;

@@ -16,7 +16,7 @@ namespace {
 
 static_assert(kControlBytes >= CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int)) +
                                    CMSG_SPACE(sizeof(in6_pktinfo)),
-              "room for every control message of one datagram");
+              "room for every control message of metadata datagram");
 
 struct ControlWriter {
   char* buffer;
@@ -36,28 +36,28 @@ struct ControlWriter {
 
 }  // namespace
 
-size_t write_control(const Envelope& envelope, char* buffer) {
+size_t write_control(const DatagramMetadata& metadata, char* buffer) {
   ControlWriter control = {buffer};
-  if (envelope.segment_size != 0) {
-    const uint16_t size = static_cast<uint16_t>(envelope.segment_size);
+  if (metadata.segment_size != 0) {
+    const uint16_t size = static_cast<uint16_t>(metadata.segment_size);
     control.add(SOL_UDP, UDP_SEGMENT, &size, sizeof size);
   }
-  if (envelope.tos != kNoTos) {
-    const int tos = static_cast<int>(envelope.tos);
-    if (envelope.tos_version == 4) control.add(SOL_IP, IP_TOS, &tos, sizeof tos);
+  if (metadata.tos != kNoTos) {
+    const int tos = static_cast<int>(metadata.tos);
+    if (metadata.tos_version == 4) control.add(SOL_IP, IP_TOS, &tos, sizeof tos);
     else control.add(SOL_IPV6, IPV6_TCLASS, &tos, sizeof tos);
   }
-  if (envelope.source_version == 4) {
+  if (metadata.source_version == 4) {
     in_pktinfo info;
     std::memset(&info, 0, sizeof info);
-    info.ipi_ifindex = static_cast<int>(envelope.interface_index);
-    std::memcpy(&info.ipi_spec_dst, envelope.source, sizeof info.ipi_spec_dst);
+    info.ipi_ifindex = static_cast<int>(metadata.interface_index);
+    std::memcpy(&info.ipi_spec_dst, metadata.source, sizeof info.ipi_spec_dst);
     control.add(SOL_IP, IP_PKTINFO, &info, sizeof info);
-  } else if (envelope.source_version == 6) {
+  } else if (metadata.source_version == 6) {
     in6_pktinfo info;
     std::memset(&info, 0, sizeof info);
-    info.ipi6_ifindex = envelope.interface_index;
-    std::memcpy(&info.ipi6_addr, envelope.source, sizeof info.ipi6_addr);
+    info.ipi6_ifindex = metadata.interface_index;
+    std::memcpy(&info.ipi6_addr, metadata.source, sizeof info.ipi6_addr);
     control.add(SOL_IPV6, IPV6_PKTINFO, &info, sizeof info);
   }
   return control.used;

@@ -57,7 +57,7 @@ constexpr Constant kOwn[] = {
     {"FILE_COLD", kFileCold},
     {"BATCH", kBatch},
     {"PIECES_PER_BATCH", kPiecesPerBatch},
-    {"ENVELOPE_WORDS", sizeof(Envelope) / 4},
+    {"METADATA_WORDS", sizeof(DatagramMetadata) / 4},
     {"ARRIVAL_WORDS", sizeof(Arrival) / 4},
     {"RECEIVE_SLOT_BYTES", kSlotBytes},
     {"ARRIVAL_TRUNCATED", kArrivalTruncated},

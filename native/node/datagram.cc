@@ -13,7 +13,7 @@
 namespace msg_zerocopy {
 namespace {
 
-// shareDatagramWords(envelopes, arrivals)
+// shareDatagramWords(metadata, arrivals)
 Napi::Value share_words(const Napi::CallbackInfo& info) {
   env_of(info)->share_datagram_words(info[0].As<Napi::Uint32Array>(),
                                      info[1].As<Napi::Uint32Array>());
@@ -105,40 +105,40 @@ Napi::Value set_reading(const Napi::CallbackInfo& info) {
   return number(info, reactor->set_reading(port, info[1].As<Napi::Boolean>().Value()));
 }
 
-// Whether the pieces of `envelope` still have the bytes that they had when it was written.
-bool gather(napi_env env, napi_value pieces, uint32_t first, const Envelope& envelope, iovec* iov) {
+// Whether the pieces of `datagram` still have the bytes that they had when it was written.
+bool gather(napi_env env, napi_value pieces, uint32_t first, const DatagramMetadata& datagram, iovec* iov) {
   size_t bytes = 0;
-  for (uint32_t i = 0; i < envelope.pieces; i++) {
+  for (uint32_t i = 0; i < datagram.pieces; i++) {
     napi_value piece;
     if (napi_get_element(env, pieces, first + i, &piece) != napi_ok) return false;
     const Bytes view = bytes_of(env, piece);
     iov[i] = {view.data, view.size};
     bytes += view.size;
   }
-  return bytes == envelope.bytes;
+  return bytes == datagram.bytes;
 }
 
 // sendDatagrams(port, pieces, first, count, flags) -> datagrams sent, or -errno; see ID_TAKEN.
-// Describes `count` datagrams by the shared envelopes; -EFAULT: a buffer of the first was detached.
+// Describes `count` datagrams by the shared metadata; -EFAULT: a buffer of the first was detached.
 Napi::Value send(const Napi::CallbackInfo& info) {
   Reactor* reactor;
   Port* port = port_of(info, &reactor);
   if (port == nullptr) return info.Env().Undefined();
-  const Envelope* envelopes = env_of(info)->envelopes();
+  const DatagramMetadata* metadata = env_of(info)->metadata();
   iovec iov[kPiecesPerBatch];
   uint32_t first = uint_at(info, 2);
   size_t used = 0;
   size_t count = 0;
   for (const size_t wanted = std::min<size_t>(uint_at(info, 3), kBatch); count < wanted; count++) {
-    const Envelope& envelope = envelopes[count];
-    if (used + envelope.pieces > kPiecesPerBatch) break;
-    if (!gather(info.Env(), info[1], first, envelope, iov + used)) break;
-    used += envelope.pieces;
-    first += envelope.pieces;
+    const DatagramMetadata& datagram = metadata[count];
+    if (used + datagram.pieces > kPiecesPerBatch) break;
+    if (!gather(info.Env(), info[1], first, datagram, iov + used)) break;
+    used += datagram.pieces;
+    first += datagram.pieces;
   }
   if (count == 0) return number(info, -EFAULT);
   const int flags = (uint_at(info, 4) & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0;
-  return number(info, reactor->send_datagrams(port, envelopes, iov, count, flags));
+  return number(info, reactor->send_datagrams(port, metadata, iov, count, flags));
 }
 
 // receive(port, memory) -> datagrams, or -errno. As many as `memory` has slots, at most; described by

@@ -30,11 +30,11 @@ int Env::start(Napi::Uint32Array words, Napi::Function on_records, int grace_ms,
   return 0;
 }
 
-void Env::share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals) {
+void Env::share_datagram_words(Napi::Uint32Array metadata, Napi::Uint32Array arrivals) {
   // The references keep the memory where it is: lib/datagram/metadata.ts never detaches it.
-  envelope_words_ = Napi::Persistent(envelopes);
+  metadata_words_ = Napi::Persistent(metadata);
   arrival_words_ = Napi::Persistent(arrivals);
-  envelopes_ = reinterpret_cast<const Envelope*>(envelopes.Data());
+  metadata_ = reinterpret_cast<const DatagramMetadata*>(metadata.Data());
   arrivals_ = reinterpret_cast<Arrival*>(arrivals.Data());
 }
 

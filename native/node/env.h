@@ -28,8 +28,8 @@ class Env {
   Reactor* reactor() { return reactor_.get(); }
 
   // Memory of JavaScript's through which datagrams are described; kBatch of each.
-  void share_datagram_words(Napi::Uint32Array envelopes, Napi::Uint32Array arrivals);
-  const Envelope* envelopes() const { return envelopes_; }
+  void share_datagram_words(Napi::Uint32Array metadata, Napi::Uint32Array arrivals);
+  const DatagramMetadata* metadata() const { return metadata_; }
   Arrival* arrivals() const { return arrivals_; }
 
   // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.
@@ -50,9 +50,9 @@ class Env {
   // Not make_shared: without RTTI it needs a libstdc++ that is newer than Node does (GLIBCXX_3.4.26).
   std::shared_ptr<Slabs> slabs_{new Slabs};
   std::unique_ptr<Reactor> reactor_;
-  Napi::Reference<Napi::Uint32Array> envelope_words_;
+  Napi::Reference<Napi::Uint32Array> metadata_words_;
   Napi::Reference<Napi::Uint32Array> arrival_words_;
-  const Envelope* envelopes_ = nullptr;
+  const DatagramMetadata* metadata_ = nullptr;
   Arrival* arrivals_ = nullptr;
 };
 

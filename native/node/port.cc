@@ -21,16 +21,16 @@ int Port::send_copy(const iovec* pieces, size_t count, int flags) const {
   return send_message(fd_.get(), pieces, count, flags);
 }
 
-int Port::send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count,
+int Port::send_datagrams(int epoll, const DatagramMetadata* metadata, iovec* pieces, size_t count,
                          int flags) {
   if ((flags & MSG_ZEROCOPY) == 0) {
-    return msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
+    return msg_zerocopy::send_datagrams(fd_.get(), metadata, pieces, count, flags);
   }
   // In front of the send: nothing may be pinned whose notice nobody would be woken for (ENOSPC at
   // fs.epoll.max_user_watches, ENOMEM; test/socket/core-faults.test.ts).
   const int watching = watched_ ? 0 : add_to(epoll);
   if (watching < 0) return watching;
-  const int sent = msg_zerocopy::send_datagrams(fd_.get(), envelopes, pieces, count, flags);
+  const int sent = msg_zerocopy::send_datagrams(fd_.get(), metadata, pieces, count, flags);
   if (sent > 0) issued_ += static_cast<uint64_t>(sent);
   else if (issued_ == completed_) watch(epoll);
   const bool failed = sent < 0 ? sent != -EAGAIN : static_cast<size_t>(sent) < count;

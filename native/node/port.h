@@ -56,7 +56,7 @@ class Port {
 
   // A batch with the flags of sendmsg(2). Datagrams sent, or -errno of the first; further from 0 by
   // kIdTaken when the one that failed, zero-copy, took an id all the same.
-  int send_datagrams(int epoll, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+  int send_datagrams(int epoll, const DatagramMetadata* metadata, iovec* pieces, size_t count, int flags);
   static constexpr int kIdTaken = 0x10000;
 
   // Reads the error queue until it is empty or nothing can be in it.

@@ -104,9 +104,9 @@ void Reactor::account(Standing before, Standing now) {
   if (!now.holds && holders_ == 0) uv_unref(handle);
 }
 
-int Reactor::send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count,
+int Reactor::send_datagrams(Port* port, const DatagramMetadata* metadata, iovec* pieces, size_t count,
                             int flags) {
-  const int sent = port->send_datagrams(epoll_.get(), envelopes, pieces, count, flags);
+  const int sent = port->send_datagrams(epoll_.get(), metadata, pieces, count, flags);
   changed(port);
   return sent;
 }

@@ -45,7 +45,7 @@ class Reactor final : private Ports {
   int arm(Port* port);
   void stop_waiting(Port* port);
   int set_reading(Port* port, bool reading);
-  int send_datagrams(Port* port, const Envelope* envelopes, iovec* pieces, size_t count, int flags);
+  int send_datagrams(Port* port, const DatagramMetadata* metadata, iovec* pieces, size_t count, int flags);
   int linger(Port* port);
   int abort(Port* port);
   void detach(Port* port);

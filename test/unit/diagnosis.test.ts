@@ -10,9 +10,9 @@ import { type RingFacts, ringFinding } from '../../lib/doctor/io-uring';
 import { type LimitFacts, limitFindings, pageFinding } from '../../lib/doctor/limits';
 import { type SocketFacts, socketFindings } from '../../lib/doctor/sockets';
 import { copyingSockets, type Tap, tapFinding } from '../../lib/doctor/taps';
-import { parseTarget, type Way, type WayDevice } from '../../lib/doctor/path';
+import { parseTarget, type Path, type PathDevice } from '../../lib/doctor/path';
 import { connectionFinding, type Trial, trialFindings } from '../../lib/doctor/trial';
-import { wayFindings } from '../../lib/doctor/path-findings';
+import { pathFindings } from '../../lib/doctor/path-findings';
 
 const { EINVAL, ENOMEM, ENOSYS, EPERM } = constants.errno;
 
@@ -421,7 +421,7 @@ const VIRTIO = {
   'tx-tcp6-segmentation': ON,
   'tx-udp-segmentation': FIXED_OFF,
 };
-const ETH0: WayDevice = {
+const ETH0: PathDevice = {
   index: 4,
   name: 'eth0',
   kind: '',
@@ -430,7 +430,7 @@ const ETH0: WayDevice = {
   isLoopback: false,
   freesLate: false,
 };
-const ABROAD: Way = {
+const ABROAD: Path = {
   address: '192.0.2.80',
   family: 4,
   isLocal: false,
@@ -447,9 +447,9 @@ const WHOLE: Record<string, Verdict> = {
   segmentation: 'ok',
 };
 
-describe('findings about the way to a target', () => {
+describe('findings about the path to a target', () => {
   it('are content with a virtio card', () => {
-    const findings = wayFindings(ABROAD, undefined);
+    const findings = pathFindings(ABROAD, undefined);
     assert.deepEqual(verdicts(findings), WHOLE);
     assert.equal(
       named(findings, 'route').detail,
@@ -463,13 +463,13 @@ describe('findings about the way to a target', () => {
     const late = { ...ETH0, freesLate: true };
     const vlan = { ...ETH0, index: 9, name: 'eth0.5', kind: 'vlan', driver: '802.1Q VLAN Support' };
     for (const devices of [[late], [vlan, late]] as const) {
-      const findings = wayFindings({ ...ABROAD, devices }, undefined);
+      const findings = pathFindings({ ...ABROAD, devices }, undefined);
       assert.deepEqual(verdicts(findings), { ...WHOLE, 'late-release': 'limited' });
       const { detail, remedy } = named(findings, 'late-release');
       assert.match(detail, /^eth0 lets go of what it sent only when it sends again .*napi_tx=0/);
       assert.match(remedy?.command ?? '', /napi_tx=1/);
     }
-    const local = wayFindings({ ...ABROAD, devices: [late], isLocal: true }, undefined);
+    const local = pathFindings({ ...ABROAD, devices: [late], isLocal: true }, undefined);
     assert.equal(verdicts(local)['late-release'], undefined);
   });
 
@@ -479,7 +479,7 @@ describe('findings about the way to a target', () => {
       { ...ABROAD, address: '127.0.0.1', isLocal: true, devices: [lo] as const },
       { ...ABROAD, address: '198.51.100.2', isLocal: true, devices: [lo] as const },
     ]) {
-      const findings = wayFindings(way, undefined);
+      const findings = pathFindings(way, undefined);
       assert.deepEqual(verdicts(findings), { route: 'ok', device: 'blocked' });
       assert.match(named(findings, 'route').detail, /which is this machine/);
     }
@@ -497,7 +497,7 @@ describe('findings about the way to a target', () => {
   for (const [kind, verdict, detail] of kinds) {
     it(`judge a ${kind}`, () => {
       const way = { ...ABROAD, devices: [{ ...ETH0, name: 'net0', kind, driver: kind }] as const };
-      const found = named(wayFindings(way, undefined), 'device');
+      const found = named(pathFindings(way, undefined), 'device');
       assert.deepEqual([found.verdict, found.remedy], [verdict, undefined]);
       assert.match(found.detail, new RegExp(`^net0 \\(${kind}, `));
       assert.match(found.detail, detail);
@@ -507,7 +507,7 @@ describe('findings about the way to a target', () => {
   it('tell a tun by its driver where its kind is missing, and a card by its own', () => {
     const device = (driver: string) => {
       const way = { ...ABROAD, devices: [{ ...ETH0, driver }] as const };
-      return named(wayFindings(way, undefined), 'device');
+      return named(pathFindings(way, undefined), 'device');
     };
     assert.equal(device('tun').verdict, 'blocked');
     assert.deepEqual([device('mlx5_core').verdict, device('').verdict], ['ok', 'ok']);
@@ -516,21 +516,21 @@ describe('findings about the way to a target', () => {
 
   it('look through a vlan at what it lies on', () => {
     const vlan = { ...ETH0, index: 9, name: 'eth0.5', kind: 'vlan', driver: '802.1Q VLAN Support' };
-    const onCard = wayFindings({ ...ABROAD, devices: [vlan, ETH0] }, undefined);
+    const onCard = pathFindings({ ...ABROAD, devices: [vlan, ETH0] }, undefined);
     assert.equal(named(onCard, 'device').verdict, 'ok');
     assert.match(named(onCard, 'route').detail, /through eth0\.5 on eth0\.$/);
     const tun = { ...ETH0, name: 'tap0', kind: 'tun', driver: 'tun' };
-    const onTap = named(wayFindings({ ...ABROAD, devices: [vlan, tun] }, undefined), 'device');
+    const onTap = named(pathFindings({ ...ABROAD, devices: [vlan, tun] }, undefined), 'device');
     assert.equal(onTap.verdict, 'blocked');
     assert.match(onTap.detail, /^tap0 \(tun/);
   });
 
   it("give a veth in a container the host's network, and say what that gives away", () => {
     const way = { ...ABROAD, devices: [{ ...ETH0, kind: 'veth', driver: 'veth' }] as const };
-    const docker = named(wayFindings(way, 'docker'), 'device').remedy;
+    const docker = named(pathFindings(way, 'docker'), 'device').remedy;
     assert.equal(docker?.command, 'docker run --network host IMAGE');
     assert.match(docker?.weakensSecurity ?? '', /shares the host's network/);
-    const pod = named(wayFindings(way, 'kubernetes'), 'device').remedy;
+    const pod = named(pathFindings(way, 'kubernetes'), 'device').remedy;
     assert.match(pod?.command ?? '', /hostNetwork/);
     assert.match(pod?.weakensSecurity ?? '', /shares the host's network/);
   });
@@ -540,7 +540,7 @@ describe('findings about the way to a target', () => {
     Object.fromEntries(Object.keys(VIRTIO).map((name) => [name, state]));
   const features: readonly [
     string,
-    Way['features'] & object,
+    Path['features'] & object,
     Partial<Record<string, Verdict>>,
     Record<string, string>,
   ][] = [
@@ -595,7 +595,7 @@ describe('findings about the way to a target', () => {
   ];
   for (const [what, given, expected, commands] of features) {
     it(`judge a card with ${what}`, () => {
-      const findings = wayFindings({ ...ABROAD, features: given }, undefined);
+      const findings = pathFindings({ ...ABROAD, features: given }, undefined);
       assert.deepEqual(verdicts(findings), { ...WHOLE, ...expected });
       const remedies = findings.flatMap(({ id, remedy }) =>
         remedy === undefined ? [] : [[id, remedy.command]],
@@ -611,7 +611,7 @@ describe('findings about the way to a target', () => {
       'tx-checksum-ipv4': ON,
       'tx-tcp6-segmentation': FIXED_OFF,
     };
-    const six = wayFindings({ ...ABROAD, family: 6, features: only4 }, undefined);
+    const six = pathFindings({ ...ABROAD, family: 6, features: only4 }, undefined);
     assert.deepEqual(verdicts(six), { ...WHOLE, checksum: 'blocked', segmentation: 'note' });
   });
 
@@ -624,7 +624,7 @@ describe('findings about the way to a target', () => {
         /datagrams only.*member of the group.*setMulticastLoopback\(false\)/,
       ],
     ] as const) {
-      const findings = wayFindings({ ...ABROAD, cast }, undefined);
+      const findings = pathFindings({ ...ABROAD, cast }, undefined);
       assert.deepEqual(verdicts(findings), { ...WHOLE, destination: verdict });
       assert.match(named(findings, 'destination').detail, said);
     }
@@ -638,7 +638,7 @@ describe('findings about the way to a target', () => {
       ['198.51.100.7', 'via GATEWAY'],
       ['fd00::7', 'via GATEWAY'],
     ] as const) {
-      const [found] = wayFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
+      const [found] = pathFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
       const [host] = address.split('%');
       assert.equal(found?.remedy?.command, `ip route add ${host} ${way}`);
     }
@@ -647,20 +647,20 @@ describe('findings about the way to a target', () => {
   it('say so when a device keeps its features to itself', () => {
     const silent = without(ABROAD, 'features');
     const expected = { route: 'ok', device: 'ok', features: 'note' };
-    assert.deepEqual(verdicts(wayFindings(silent, undefined)), expected);
+    assert.deepEqual(verdicts(pathFindings(silent, undefined)), expected);
   });
 
-  it('tell no way from a way that nobody may ask for', () => {
+  it('distinguish a missing route from one that the process may not ask for', () => {
     const address = '192.0.2.80';
-    const nowhere = wayFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
+    const nowhere = pathFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
     assert.deepEqual(verdicts(nowhere), { route: 'blocked' });
     assert.equal(named(nowhere, 'route').remedy?.command, 'ip route add 192.0.2.80 via GATEWAY');
-    const down = wayFindings(
+    const down = pathFindings(
       { address: '::1', error: 'ENETUNREACH', unreachable: true },
       undefined,
     );
     assert.equal(named(down, 'route').remedy?.command, 'ip link set lo up');
-    const untold = wayFindings({ address, error: 'EPERM', unreachable: false }, undefined);
+    const untold = pathFindings({ address, error: 'EPERM', unreachable: false }, undefined);
     assert.deepEqual(verdicts(untold), { route: 'note' });
   });
 });
@@ -698,9 +698,9 @@ describe('findings about captures', () => {
     string | undefined,
   ][] = [
     ['none', [], [4], 'ok', undefined],
-    ['one on the way', [onEth0], [4], 'blocked', kill('4711')],
-    ['one below the way', [onEth0], [9, 4], 'blocked', kill('4711')],
-    ['one beside the way', [onEth0], [1], 'note', undefined],
+    ['one on the path', [onEth0], [4], 'blocked', kill('4711')],
+    ['one below the path', [onEth0], [9, 4], 'blocked', kill('4711')],
+    ['one beside the path', [onEth0], [1], 'note', undefined],
     ['one on every interface', [onAll], [1], 'blocked', kill('4712')],
     ['one, without a target', [onEth0], undefined, 'limited', kill('4711')],
     ['one on every interface, without a target', [onAll], undefined, 'blocked', kill('4712')],
@@ -715,11 +715,11 @@ describe('findings about captures', () => {
     });
   }
 
-  it('say that nobody knows where the list cannot be read', () => {
+  it('say that captures are unknown where the list cannot be read', () => {
     for (const way of [undefined, [4]]) {
       const { verdict, detail, remedy } = tapFinding(undefined, way);
       assert.equal(verdict, 'note');
-      assert.match(detail, /^Nobody knows: \/proc\/net\/packet cannot be read/);
+      assert.match(detail, /^Unknown: \/proc\/net\/packet cannot be read/);
       assert.match(remedy?.command ?? '', /^ss --packet/);
     }
   });

@@ -1,4 +1,4 @@
-// The control messages of a datagram to be sent: written from any envelope, read back as the kernel does.
+// The control messages of a datagram to be sent: written from any metadata, read back as the kernel does.
 #include <netinet/in.h>
 #include <netinet/udp.h>
 
@@ -8,7 +8,7 @@
 namespace {
 
 using fuzz::expect;
-using msg_zerocopy::Envelope;
+using msg_zerocopy::DatagramMetadata;
 using msg_zerocopy::kControlBytes;
 using msg_zerocopy::kNoTos;
 
@@ -78,33 +78,33 @@ Seen read_as_kernel(const uint8_t* control, size_t bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input input(data, size);
   const uint8_t choice = input.byte();
-  Envelope envelope;
-  const std::vector<uint8_t> raw = input.take(sizeof envelope);
-  std::memcpy(&envelope, raw.data(), sizeof envelope);
+  DatagramMetadata metadata;
+  const std::vector<uint8_t> raw = input.take(sizeof metadata);
+  std::memcpy(&metadata, raw.data(), sizeof metadata);
   // Mostly what lib/datagram/metadata.ts writes.
-  if ((choice & 1) != 0) envelope.segment_size = 0;
-  if ((choice & 2) != 0) envelope.tos = kNoTos;
-  if ((choice & 4) != 0) envelope.tos_version = (choice & 8) != 0 ? 4 : 6;
-  if ((choice & 16) != 0) envelope.source_version = (choice & 32) != 0 ? 4 : (choice & 64) != 0 ? 6 : 0;
+  if ((choice & 1) != 0) metadata.segment_size = 0;
+  if ((choice & 2) != 0) metadata.tos = kNoTos;
+  if ((choice & 4) != 0) metadata.tos_version = (choice & 8) != 0 ? 4 : 6;
+  if ((choice & 16) != 0) metadata.source_version = (choice & 32) != 0 ? 4 : (choice & 64) != 0 ? 6 : 0;
 
   const fuzz::Exact buffer(std::vector<uint8_t>(kControlBytes, 0xa5));
-  const size_t used = write_control(envelope, buffer.text());
+  const size_t used = write_control(metadata, buffer.text());
   expect(used <= kControlBytes, "no more than there is room for");
   for (size_t i = used; i < kControlBytes; i++) expect(buffer.data()[i] == 0xa5, "nothing behind");
   const Seen seen = read_as_kernel(buffer.data(), used);
 
-  const bool has_source = envelope.source_version == 4 || envelope.source_version == 6;
-  const size_t messages = (envelope.segment_size != 0 ? 1u : 0u) + (envelope.tos != kNoTos ? 1u : 0u) +
+  const bool has_source = metadata.source_version == 4 || metadata.source_version == 6;
+  const size_t messages = (metadata.segment_size != 0 ? 1u : 0u) + (metadata.tos != kNoTos ? 1u : 0u) +
                           (has_source ? 1u : 0u);
-  expect(seen.messages == messages, "one for each thing that is asked for");
-  expect(seen.segment_size == (envelope.segment_size & 0xffff), "the segment size");
-  expect(seen.tos == envelope.tos, "the type of service");
-  if (envelope.tos != kNoTos) {
-    expect(seen.tos_version == (envelope.tos_version == 4 ? 4u : 6u), "at its level");
+  expect(seen.messages == messages, "metadata for each thing that is asked for");
+  expect(seen.segment_size == (metadata.segment_size & 0xffff), "the segment size");
+  expect(seen.tos == metadata.tos, "the type of service");
+  if (metadata.tos != kNoTos) {
+    expect(seen.tos_version == (metadata.tos_version == 4 ? 4u : 6u), "at its level");
   }
   if (!has_source) return 0;
-  expect(seen.source_version == envelope.source_version, "the version of the source");
-  expect(seen.interface_index == envelope.interface_index, "the interface");
-  expect(std::memcmp(seen.source, envelope.source, envelope.source_version == 4 ? 4 : 16) == 0, "the source");
+  expect(seen.source_version == metadata.source_version, "the version of the source");
+  expect(seen.interface_index == metadata.interface_index, "the interface");
+  expect(std::memcmp(seen.source, metadata.source, metadata.source_version == 4 ? 4 : 16) == 0, "the source");
   return 0;
 }
