@@ -1,14 +1,13 @@
 // Where a measurement runs: on the rig (two network namespaces, real zero copy) or on loopback. Both
 // sides are pinned to a CPU of their own.
-import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import type { SpawnOptions } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
+import { Place as Ends, type Side } from '../scripts/place';
 import { Rig, rigUnavailable } from '../scripts/rig';
 import { Sink, sinkUnavailable, type SinkKind } from '../scripts/rig/sink';
 import { Child } from './child';
 import type { BenchOptions } from './options';
-
-export type Side = 'sender' | 'receiver';
 
 export interface Place {
   readonly name: 'rig' | 'loopback' | SinkKind;
@@ -85,17 +84,17 @@ export function withDescriptors(argv: readonly string[]): string[] {
   return ['prlimit', `--nofile=${limit}:${limit}`, ...argv];
 }
 
-function openRig(options: BenchOptions): Place {
-  const rig = Rig.up(options.rate === undefined ? {} : { rate: options.rate });
-  const { sender } = rig;
+function openRig({ rate, family }: BenchOptions): Place {
+  const rig = Rig.up(rate === undefined ? {} : { rate });
+  const ends = Ends.over(rig);
   return {
     name: 'rig',
-    device: sender.device,
-    address: (side) => (options.family === 6 ? rig[side].address6 : rig[side].address4),
-    start: (side, name, argv) => new Child(name, rig.spawn(side, [...argv], childOptions)),
+    device: ends.device,
+    address: (side) => ends.address(side, family),
+    start: (side, name, argv) => new Child(name, ends.start(side, argv, childOptions)),
     capture: () => rig.capture('sender'),
-    kernelThreads: kernelThreadsOf(sender.device, sender.cpu),
-    close: () => rig.down(),
+    kernelThreads: kernelThreadsOf(ends.device, rig.sender.cpu),
+    close: () => void ends.close(),
   };
 }
 
@@ -120,20 +119,20 @@ function openSink(kind: SinkKind, mtu: number, family: 4 | 6): SinkPlace {
 }
 
 function openLoopback(family: 4 | 6): Place {
-  const cpus = allowedCpus();
-  const cpuOf = { sender: cpus[0], receiver: cpus[1] ?? cpus[0] };
+  const ends = Ends.open('loopback');
+  const [first = 0, second = first] = allowedCpus();
+  const cpuOf = { sender: first, receiver: second };
   return {
     name: 'loopback',
-    device: 'lo',
-    address: () => (family === 6 ? '::1' : '127.0.0.1'),
-    start: (side, name, argv) => new Child(name, spawnPinned(cpuOf[side], argv)),
-    kernelThreads: kernelThreadsOf('lo', cpus[0] ?? 0),
-    close: () => undefined,
+    device: ends.device,
+    address: (side) => ends.address(side, family),
+    start: (side, name, argv) => {
+      const pinned = ['taskset', '-c', String(cpuOf[side]), ...argv];
+      return new Child(name, ends.start(side, pinned, childOptions));
+    },
+    kernelThreads: kernelThreadsOf(ends.device, first),
+    close: () => void ends.close(),
   };
-}
-
-function spawnPinned(cpu: number | undefined, argv: readonly string[]): ChildProcess {
-  return spawn('taskset', ['-c', String(cpu ?? 0), ...argv], childOptions);
 }
 
 function allowedCpus(): number[] {

@@ -1,12 +1,13 @@
 // `npm run demo`: an http server with 1 MiB responses, plain and upgraded by one line, and an ordinary
 // client that compares every byte. As root on the rig, where zero copy is real, else on loopback.
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import type { ClientTask, ClientTotals } from './demo/client.js';
-import { explain, type Pair, type PlaceName, rows, type Trial } from './demo/report.js';
+import { explain, type Pair, rows, type Trial } from './demo/report.js';
 import type { ServerRequest, ServerTotals } from './demo/server.js';
-import { Rig, rigUnavailable } from './rig.js';
+import { Place } from './place.js';
+import { rigUnavailable } from './rig.js';
 
 const CONNECTIONS = 4;
 /** Before anything counts, each server runs so long and answers so often: its code is compiled then. */
@@ -16,32 +17,11 @@ const PAIRS = 9;
 
 type Kind = keyof Pair;
 
-/** Where the demo runs: how to start a process at either end, and the server's address. */
-interface Place {
-  readonly name: PlaceName;
-  readonly address: string;
-  start(side: 'sender' | 'receiver', argv: readonly string[], options: SpawnOptions): ChildProcess;
-  close(): void;
-}
-
 function choosePlace(): Place {
-  const unavailable = rigUnavailable();
-  if (unavailable !== undefined) {
-    console.log(`No rig here: ${unavailable.reason}. ${unavailable.remedy}. Using loopback.`);
-    return {
-      name: 'loopback',
-      address: '127.0.0.1',
-      start: (_side, argv, options) => spawn(argv[0] as string, argv.slice(1), options),
-      close: () => undefined,
-    };
-  }
-  const rig = Rig.up();
-  return {
-    name: 'rig',
-    address: rig.sender.address4,
-    start: (side, argv, options) => rig.spawn(side, argv, options),
-    close: () => rig.down(),
-  };
+  const obstacle = rigUnavailable();
+  if (obstacle === undefined) return Place.open('rig');
+  console.log(`No rig here: ${obstacle.reason}. ${obstacle.remedy}. Using loopback.`);
+  return Place.open('loopback');
 }
 
 /** One line that is written over and over, on a terminal only. */
@@ -99,7 +79,7 @@ class Demo {
   readonly #ports: Record<Kind, number> = { plain: 0, upgraded: 0 };
 
   constructor(place: Place) {
-    const { address } = place;
+    const address = place.address('sender');
     this.#place = place;
     this.#client = new Child(place, 'receiver', 'client', [address, String(CONNECTIONS)]);
     this.#servers = {
@@ -167,7 +147,7 @@ async function main(): Promise<void> {
     demo.close();
   }
   print([['', 'plain Node', 'upgraded'], ...rows(pairs)]);
-  console.log(`\n${explain(place.name, pairs)}`);
+  console.log(`\n${explain(place, pairs)}`);
   const wrong = pairs.some(({ plain, upgraded }) => plain.wrong + upgraded.wrong > 0);
   if (wrong) process.exitCode = 1;
 }

@@ -6,7 +6,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-import { rigUnavailable } from './rig/availability';
+import { rigUnavailable, Unavailable } from './rig/availability';
 import { runCommand } from './rig/commands';
 import { rigHelper } from './rig/helper-program';
 import { type RigLifetime, type RigSide, type RigSideName, generateSides } from './rig/names';
@@ -18,7 +18,7 @@ import {
   tearDownOnExit,
 } from './rig/teardown';
 
-export { type RigUnavailable, rigUnavailable } from './rig/availability';
+export { type Obstacle, rigUnavailable, Unavailable } from './rig/availability';
 export { rigHelper } from './rig/helper-program';
 export type { RigLifetime, RigSide, RigSideName } from './rig/names';
 export { patternHash } from './rig/pattern';
@@ -82,7 +82,7 @@ export class Rig implements RigDescription {
   static up(options: RigOptions = {}): Rig {
     const unavailable = rigUnavailable();
     if (unavailable !== undefined) {
-      throw new Error(`${unavailable.reason}; remedy: ${unavailable.remedy}`);
+      throw new Unavailable(unavailable.reason, unavailable.remedy);
     }
     if (options.rate !== undefined) checkRate(options.rate);
     if (options.roundTripMs !== undefined) checkRoundTrip(options.roundTripMs);

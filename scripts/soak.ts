@@ -3,7 +3,7 @@
 import { parse, USAGE, UsageError } from './soak/arguments';
 import { render } from './soak/report';
 import { Soak } from './soak/run';
-import { Unavailable } from './selftest/unavailable';
+import { Unavailable } from './rig/availability';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

@@ -1,9 +1,8 @@
 // What the demo prints: a table, and what it means in words.
 import type { Reason } from '../../lib/index.js';
+import type { Place } from '../place.js';
 import type { ClientTotals } from './client.js';
 import type { ServerTotals } from './server.js';
-
-export type PlaceName = 'rig' | 'loopback';
 
 /** One period of one server. */
 export interface Trial extends ServerTotals, ClientTotals {}
@@ -98,8 +97,8 @@ const LOOPBACK_CAUSE =
   'writes as plain Node does, so there is nothing to gain here. As root, the demo runs on a virtual link\n' +
   'where zero copy is real.';
 
-function cause(place: PlaceName, reason: Reason | undefined, comparison: Comparison): string {
-  if (place === 'loopback') return LOOPBACK_CAUSE;
+function cause(place: Place, reason: Reason | undefined, comparison: Comparison): string {
+  if (place.rig === undefined) return LOOPBACK_CAUSE;
   if (reason === 'kernel-copied') {
     return (
       'The kernel copied after all, although it was asked not to (a packet capture does that, for example).\n' +
@@ -112,7 +111,7 @@ function cause(place: PlaceName, reason: Reason | undefined, comparison: Compari
   return comparison.median < 1 + LEVEL ? RIG_CAUSE : DEARER_CAUSE;
 }
 
-export function explain(place: PlaceName, pairs: readonly Pair[]): string {
+export function explain(place: Place, pairs: readonly Pair[]): string {
   const reason = pairs.map((pair) => pair.upgraded.reason).find((found) => found !== undefined);
   const comparison = compare(pairs);
   return `${verdict(comparison)}\n${cause(place, reason, comparison)}`;

@@ -4,10 +4,20 @@ import os from 'node:os';
 
 import { canStart } from './commands';
 
-/** Why there can be no rig on this machine, and what would change that. */
-export interface RigUnavailable {
+/** Why something cannot run on this machine, or not by this user, and what would change that. */
+export interface Obstacle {
   readonly reason: string;
   readonly remedy: string;
+}
+
+/** What cannot be run here, told apart from what fails. */
+export class Unavailable extends Error implements Obstacle {
+  constructor(
+    readonly reason: string,
+    readonly remedy: string,
+  ) {
+    super(`${reason}; remedy: ${remedy}`);
+  }
 }
 
 // Bits of linux/capability.h. CAP_SYS_ADMIN: network namespaces, BPF; CAP_NET_ADMIN: devices.
@@ -29,7 +39,7 @@ const LEAST_KERNEL = [6, 9] as const;
  * first, for which the kernel copies the sender's pages, and says so: every send would be copied.
  * @param release of the kernel, as os.release() says it
  */
-export function rigUnavailable(release = os.release()): RigUnavailable | undefined {
+export function rigUnavailable(release = os.release()): Obstacle | undefined {
   const unavailable = namespacesUnavailable();
   if (unavailable !== undefined) return unavailable;
   const [major = 0, minor = 0] = release.split('.').map((number) => Number.parseInt(number, 10));
@@ -45,7 +55,7 @@ export function rigUnavailable(release = os.release()): RigUnavailable | undefin
  * The first thing that stands in the way of network namespaces with devices that are told what to do, or undefined.
  * Changes nothing on the machine.
  */
-export function namespacesUnavailable(): RigUnavailable | undefined {
+export function namespacesUnavailable(): Obstacle | undefined {
   if (process.platform !== 'linux') {
     return { reason: `the rig needs Linux, this is ${process.platform}`, remedy: 'run on Linux' };
   }

@@ -23,8 +23,9 @@ type Sides = Record<RigSideName, RigSide>;
 
 const RATE = /^\d+(\.\d+)?[kmgt]?bit$/i;
 
-/** Packets, which with segmentation offload hold up to 64 KiB each: more than any send buffer. */
-const PFIFO_PACKETS = 10_000;
+/** A queue of packets, which with segmentation offload hold up to 64 KiB each: more than any send buffer. */
+export const PFIFO = ['pfifo', 'limit', '10000'] as const;
+const MTU = 1500;
 /** Must hold a 64 KiB packet several times over, or tbf would cut it up. */
 const TBF_BURST = '512kb';
 const TBF_LIMIT = '64mb';
@@ -69,23 +70,18 @@ export function setUp(sides: Sides, { rate, roundTripMs }: RigPath): number | un
     writeSettings(side, '/proc/sys/net/', SYSCTLS);
     runCommand(['ip', '-n', side.netns, 'link', 'set', 'lo', 'up']);
   }
-  createLink(sender, receiver);
+  createLink(sender, receiver, MTU);
   // A queue that pushes back: a veth ring has 256 entries and drops what does not fit when there is
   // no qdisc to stop (measured: 115,000 retransmissions without, 79 with it, in 171 GB).
   const discipline =
-    rate === undefined
-      ? ['pfifo', 'limit', String(PFIFO_PACKETS)]
-      : ['tbf', 'rate', rate, 'burst', TBF_BURST, 'limit', TBF_LIMIT];
+    rate === undefined ? PFIFO : ['tbf', 'rate', rate, 'burst', TBF_BURST, 'limit', TBF_LIMIT];
   const device = ['dev', sender.device, 'root'];
   runCommand(['tc', '-n', sender.netns, 'qdisc', 'replace', ...device, ...discipline]);
   // ACKs: with GRO a veth has NAPI; "threaded" makes that a kernel thread whose CPU time can be
   // read exactly. Only packets that are eligible for GRO go there: see the receiver's tso below.
   setFeature(helper, sender, 'gro', 'on');
   setFeature(helper, receiver, 'tso', 'off');
-  const mask = (2 ** receiver.cpu).toString(16);
-  writeSettings(receiver, `/sys/class/net/${receiver.device}/`, {
-    'queues/rx-0/rps_cpus': mask,
-  });
+  receiveOnOwnCpu(receiver);
   runCommand(inNamespace(receiver, [helper, 'xdp-pass', receiver.device]));
   for (const side of [sender, receiver]) addAddresses(side);
   // Only now: a veth has NAPI instances, and the file can be written, while it is up.
@@ -104,15 +100,21 @@ function setFeature(helper: string, side: RigSide, feature: string, state: 'on' 
 }
 
 // One queue at each end: with more, a connection's packets and ACKs would choose their CPUs.
-function createLink(sender: RigSide, receiver: RigSide): void {
-  const shape = ['mtu', '1500', 'numtxqueues', '1', 'numrxqueues', '1'];
+export function createLink(sender: RigSide, receiver: RigSide, mtu: number): void {
+  const shape = ['mtu', String(mtu), 'numtxqueues', '1', 'numrxqueues', '1'];
   const near = ['link', 'add', 'name', sender.device, ...shape, 'type', 'veth'];
   const far = ['peer', 'name', receiver.device, ...shape, 'netns', receiver.netns];
   runCommand(['ip', '-n', sender.netns, ...near, ...far]);
 }
 
+/** What arrives at the side's device is handled by its CPU. */
+export function receiveOnOwnCpu(side: RigSide): void {
+  const settings = { 'queues/rx-0/rps_cpus': (2 ** side.cpu).toString(16) };
+  writeSettings(side, `/sys/class/net/${side.device}/`, settings);
+}
+
 // `nodad`: an address under duplicate detection cannot be bound for a second or so.
-function addAddresses(side: RigSide): void {
+export function addAddresses(side: RigSide): void {
   const ip = ['ip', '-n', side.netns];
   const add = (address: string) => ['addr', 'add', address, 'dev', side.device];
   runCommand([...ip, 'link', 'set', side.device, 'up']);
@@ -149,7 +151,7 @@ function delayWayBack({ sender, receiver }: Sides, milliseconds: number): void {
 }
 
 // `ip netns exec` shows a program the namespace's own /proc/sys/net and /sys/class/net.
-function writeSettings(
+export function writeSettings(
   side: RigSide,
   folder: string,
   settings: Readonly<Record<string, string>>,

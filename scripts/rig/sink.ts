@@ -10,7 +10,7 @@
 //              CPU, in softirq.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 
-import { namespacesUnavailable, type RigUnavailable } from './availability';
+import { namespacesUnavailable, type Obstacle, Unavailable } from './availability';
 import { runCommand, tryCommand } from './commands';
 import { rigHelper } from './helper-program';
 import { PREFIX4, PREFIX6, type RigSide, generateSides } from './names';
@@ -45,7 +45,7 @@ const FAR_MAC = '02:00:00:00:00:02';
 const NEEDED_FEATURES = ['sg', 'tx', 'gso', 'tso'] as const;
 
 /** What stands in the way of such a sink, or undefined. Builds a namespace and removes it. */
-export function sinkUnavailable(kind: SinkKind): RigUnavailable | undefined {
+export function sinkUnavailable(kind: SinkKind): Obstacle | undefined {
   const unavailable = namespacesUnavailable();
   if (unavailable !== undefined || kind === 'xdp-drop') return unavailable;
   const { netns, device } = generateSides('process').sender;
@@ -100,7 +100,7 @@ export class Sink {
   static up(options: SinkOptions): Sink {
     const unavailable = namespacesUnavailable();
     if (unavailable !== undefined) {
-      throw new Error(`${unavailable.reason}; remedy: ${unavailable.remedy}`);
+      throw new Unavailable(unavailable.reason, unavailable.remedy);
     }
     const { kind, mtu = DEFAULT_MTU } = options;
     if (!Number.isInteger(mtu) || mtu < DEFAULT_MTU || mtu > MOST_MTU) {

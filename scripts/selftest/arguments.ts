@@ -1,11 +1,9 @@
 // The command line of `msg-zerocopy selftest`.
 import net from 'node:net';
 import { parseArgs } from 'node:util';
+import { type PlaceName, PLACES } from '../place';
 import { DESCRIPTION_BYTES } from './message';
 import { FAMILIES, type Family, isCorkable, type Mode, MODES, type Wish } from './trial';
-
-export const PLACES = ['loopback', 'veth', 'rig'] as const;
-export type PlaceName = (typeof PLACES)[number];
 
 export const USAGE = `usage: msg-zerocopy selftest [4|6] [MODE] [options]
 

@@ -1,11 +1,11 @@
 // `msg-zerocopy selftest`: the kernel's self-test of MSG_ZEROCOPY (snd_zerocopy, snd_zerocopy_lo and
 // what became of them, tools/testing/selftests/net/msg_zerocopy.c), anew for this package.
 import { type Arguments, parse, USAGE, UsageError } from './arguments';
-import { openPlace, type Place, remotePlace } from './places';
+import { Place } from '../place';
 import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
 import { misfit, type Mode, type Trial, trialsOf } from './trial';
-import { Unavailable } from './unavailable';
+import { Unavailable } from '../rig/availability';
 import { nothingZeroCopy, receiverProblems } from './verdict';
 
 const EXIT_OK = 0;
@@ -46,7 +46,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 async function send(given: Arguments): Promise<number> {
   const { destination } = given;
-  const place = destination === undefined ? openPlace(given.place) : remotePlace(destination);
+  const place = destination === undefined ? Place.open(given.place) : Place.remote(destination);
   try {
     const outcomes = await runAll(place, given);
     if (outcomes.length > 1) console.log(`\n${tableOf(outcomes)}\n\n${summaryOf(outcomes)}`);
@@ -99,7 +99,7 @@ function exitStatus(outcomes: readonly Outcome[]): number {
 async function receive(given: Arguments, address: string): Promise<number> {
   const [family = 4] = given.families;
   const { seconds } = given;
-  const receiver = startReceiver(remotePlace(address), {
+  const receiver = startReceiver(Place.remote(address), {
     trial: { family, mode: given.mode as Mode },
     address,
     port: given.port ?? DEFAULT_PORT,

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import os from 'node:os';
 import { canStart, runCommand } from '../rig/commands';
-import { Unavailable } from './unavailable';
+import { Unavailable } from '../rig/availability';
 
 /** How frames for an address leave this machine. */
 export interface Link {

@@ -1,7 +1,8 @@
 // Runs one trial: a receiver, a sender, what the one tells of the other, and the verdict.
+import type { SpawnOptions } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import path from 'node:path';
-import type { Place } from './places';
+import type { Place } from '../place';
 import type {
   FromReceiver,
   FromSender,
@@ -13,7 +14,7 @@ import type {
 } from './protocol';
 import { Side } from './side';
 import type { Mode, Trial } from './trial';
-import { Unavailable } from './unavailable';
+import { Unavailable } from '../rig/availability';
 import { losses, receiverProblems, senderProblems } from './verdict';
 
 export interface Outcome {
@@ -34,13 +35,15 @@ const MOST_WINDOW = 64;
 /** What the kernel counts for a packet beside its payload, roughly. */
 const PACKET_OVERHEAD_BYTES = 2048;
 
+const CHILD: SpawnOptions = { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] };
+
 const receiverProgram = path.join(__dirname, 'receiver.js');
 const senderProgram = path.join(__dirname, 'sender.js');
 
 /** A sender and a receiver of this machine. @param port 0: a free one */
 export async function runTrial(place: Place, trial: Trial, port: number): Promise<Outcome> {
   const token = randomInt(MOST_TOKEN);
-  const address = place.address(trial.family);
+  const address = place.address('receiver', trial.family);
   const { family, mode } = trial;
   const receiver = startReceiver(place, { trial: { family, mode }, address, port, token });
   // Both at once: starting takes longer than a short run.
@@ -67,7 +70,7 @@ export async function runTrial(place: Place, trial: Trial, port: number): Promis
 
 /** A sender whose receiver is on another host: only its own accounts can be checked. */
 export async function runSender(place: Place, trial: Trial, port: number): Promise<Outcome> {
-  const address = place.address(trial.family);
+  const address = place.address('receiver', trial.family);
   const token = randomInt(MOST_TOKEN);
   const sender = startSender(place, trial.mode);
   tell(sender, { order: { trial, address, port, token } });
@@ -83,11 +86,11 @@ export async function runSender(place: Place, trial: Trial, port: number): Promi
 
 export function startReceiver(place: Place, order: ReceiverOrder): Side<FromReceiver> {
   const argv = [process.execPath, receiverProgram, JSON.stringify(order)];
-  return new Side('receiver', place.start('receiver', argv));
+  return new Side('receiver', place.start('receiver', argv, CHILD));
 }
 
 function startSender(place: Place, mode: Mode): Side<FromSender> {
-  return new Side('sender', place.start('sender', [process.execPath, senderProgram, mode]));
+  return new Side('sender', place.start('sender', [process.execPath, senderProgram, mode], CHILD));
 }
 
 function tell(sender: Side<FromSender>, message: ToSender): void {

@@ -1,6 +1,6 @@
 // One end of a run: a process that speaks over IPC, and never outlives its welcome.
 import type { ChildProcess } from 'node:child_process';
-import { Unavailable } from './unavailable';
+import { Unavailable } from '../rig/availability';
 
 interface Event {
   readonly event: string;

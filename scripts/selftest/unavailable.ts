@@ -1,19 +1,5 @@
-// What cannot be run here, told apart from what fails: with the reason, and what would change it.
-
-/** Why something cannot run on this machine, or not by this user. */
-export interface Obstacle {
-  readonly reason: string;
-  readonly remedy: string;
-}
-
-export class Unavailable extends Error implements Obstacle {
-  constructor(
-    readonly reason: string,
-    readonly remedy: string,
-  ) {
-    super(`${reason}; remedy: ${remedy}`);
-  }
-}
+// What keeps sockets from being opened here, told apart from what fails.
+import { type Obstacle, Unavailable } from '../rig/availability';
 
 const PRIVILEGE =
   'run as root, or grant it: setcap cap_net_raw+ep "$(readlink -f "$(which node)")"';

@@ -7,7 +7,7 @@ import { compiledFrom } from '../compiled';
 import { canStart } from '../rig/commands';
 import type { Chance } from './chance';
 import { type ActorName, type ChildName, CHILDREN, type Name, PROCESSES } from './names';
-import type { SoakPlace } from './place';
+import type { Place } from '../place';
 import { SoakProcess } from './processes';
 import type { Counts, FromSender, SenderOrder, ToSender } from './protocol';
 
@@ -31,7 +31,7 @@ export interface ChildEvents {
 
 export class Children {
   readonly counts: Counts = {};
-  readonly #place: SoakPlace;
+  readonly #place: Place;
   readonly #chance: Chance;
   readonly #actors: readonly ActorName[];
   readonly #kinds: readonly ChildName[];
@@ -43,7 +43,7 @@ export class Children {
   #number = 0;
 
   constructor(
-    place: SoakPlace,
+    place: Place,
     chance: Chance,
     names: ReadonlySet<Name>,
     actors: readonly ActorName[],

@@ -2,7 +2,7 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import path from 'node:path';
 import type { RigSideName } from '../rig';
-import type { SoakPlace } from './place';
+import type { Place } from '../place';
 
 const ENDS_WITHIN_MS = 10_000;
 
@@ -22,7 +22,7 @@ export class SoakProcess<From extends { event: string }, To extends object> {
    * @param prefix a command to start it with, such as prlimit
    */
   constructor(
-    place: SoakPlace,
+    place: Place,
     side: RigSideName,
     program: string,
     onMessage: (message: From) => void,

@@ -5,7 +5,7 @@ import { Chance } from './chance';
 import { Children } from './children';
 import { Deliveries } from './deliveries';
 import { ACTORS, type ActorName, describeToken } from './names';
-import { SoakPlace } from './place';
+import { Place } from '../place';
 import { SoakProcess } from './processes';
 import type {
   Counts,
@@ -31,7 +31,7 @@ const CHILDREN = 1002;
 
 export class Soak {
   readonly #arguments: Arguments;
-  readonly #place: SoakPlace;
+  readonly #place: Place;
   readonly #actors: readonly ActorName[];
   readonly #absent: string[];
   readonly #failures: string[] = [];
@@ -60,7 +60,8 @@ export class Soak {
     this.#absent = impossible.map((name) => `${name} (needs root, and the program ip)`);
     this.#absent.push(...Children.absent(names));
     if (given.place === 'loopback') this.#absent.push('faults of the network (need the rig)');
-    this.#place = new SoakPlace(given.place);
+    this.#place = Place.open(given.place);
+    this.#place.growSendBuffers();
     this.#far = new SoakProcess(this.#place, 'receiver', 'receiver', (m) => this.#onFar(m));
     this.#sender = new SoakProcess(this.#place, 'sender', 'sender', (m) => this.#onSender(m));
     const fail = (reason: string): void => this.#fail(reason);
@@ -102,13 +103,13 @@ export class Soak {
   async #begin(): Promise<void> {
     const { seed } = this.#arguments;
     const raw = this.#actors.includes('raw');
-    const address = this.#place.address('receiver');
+    const address = this.#place.addresses('receiver');
     const order: FarOrder = { seed, address, raw };
     this.#far.tell({ order });
     const listening = await this.#far.next('listening', STARTS_WITHIN_MS);
     if (listening === undefined) throw new Error('the receiver did not start');
     const { target } = listening;
-    const own = this.#place.address('sender');
+    const own = this.#place.addresses('sender');
     const given = { target, address: own, seed };
     const actors = this.#actors;
     const all: SenderOrder = { ...given, processNumber: 0, actors, ending: 'finish' };

@@ -3,7 +3,7 @@
 import type { RigCapture, RigFeature } from '../rig';
 import type { Chance } from './chance';
 import { FAULTS, type FaultName, type Name } from './names';
-import type { SoakPlace } from './place';
+import type { Place } from '../place';
 import type { Counts } from './protocol';
 
 const OPTMEM = 'net/core/optmem_max';
@@ -17,7 +17,7 @@ const LEAST_CHANGE_MS = 150;
 const MOST_CHANGE_MS = 2000;
 
 export class Weather {
-  readonly #place: SoakPlace;
+  readonly #place: Place;
   readonly #chance: Chance;
   readonly #faults: readonly FaultName[];
   readonly #fail: (reason: string) => void;
@@ -28,7 +28,7 @@ export class Weather {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    place: SoakPlace,
+    place: Place,
     chance: Chance,
     names: ReadonlySet<Name>,
     fail: (reason: string) => void,
@@ -61,7 +61,7 @@ export class Weather {
     if (rig === undefined || this.#faults.length === 0) return;
     await this.#capture?.stop();
     rig.setLoss(0);
-    this.#place.set(OPTMEM, USUAL_OPTMEM);
+    this.#place.set('sender', OPTMEM, USUAL_OPTMEM);
     this.#restoreFeatures();
   }
 
@@ -78,7 +78,7 @@ export class Weather {
         rig.setLoss(this.#chance.odds(0.4) ? 0 : this.#chance.between(1, MOST_LOSS));
         break;
       case 'optmem':
-        this.#place.set(OPTMEM, this.#chance.pick(OPTMEMS));
+        this.#place.set('sender', OPTMEM, this.#chance.pick(OPTMEMS));
         break;
       case 'features':
         this.#restoreFeatures();

@@ -8,11 +8,11 @@ import {
   type ZeroCopyPacketSocket,
 } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
-import type { Far, FarUdp } from './packet-far';
+import { Far, type FarUdp } from './packet-far';
 import { type LinkType, Outbox } from './packet-frames';
 import type { Family } from './packet-receiver-protocol';
-import type { Context } from '../scenarios/packet-sender-program';
 import type { Wire } from './packet-wire';
+import { argument } from './program-side';
 import { countDescriptors, descriptorsBackTo } from './remains';
 import { until } from '../../scripts/until';
 
@@ -26,6 +26,18 @@ const LEAST_RING_BYTES = 32_768;
 /** A ring of just so many frames. @param frames 1 to 16, a power of two */
 export function ringOf(frames: number): Ring {
   return { frames, frameSize: LEAST_RING_BYTES / frames };
+}
+
+/** The wire that this program is at the near end of. */
+export function theWire(): Wire {
+  return argument<Wire>();
+}
+
+let far: Far | undefined;
+
+/** The program at the far end, started on first use. */
+export function theFar(): Far {
+  return (far ??= new Far(theWire()));
 }
 
 export interface Near {
@@ -65,8 +77,9 @@ async function closeIfOpen(socket: ZeroCopyPacketSocket): Promise<void> {
 /** Wraps a scenario: its sockets are closed at its end, and nothing of them may stay. */
 export function scenario<P = undefined, R = void>(
   body: (near: Near, params: P) => Promise<R>,
-): (context: Context, params: P) => Promise<R> {
-  const run = async ({ wire, far }: Context, params: P): Promise<{ result: R; before: number }> => {
+): (params: P) => Promise<R> {
+  const run = async (params: P): Promise<{ result: R; before: number }> => {
+    const [wire, far] = [theWire(), theFar()];
     // Before counting: the first use takes descriptors that stay.
     await closed(createPacketSocket({ interface: wire.near.device }));
     await mappingsBackTo(0);
@@ -91,8 +104,8 @@ export function scenario<P = undefined, R = void>(
       await Promise.all(sockets.splice(0).map(closeIfOpen));
     }
   };
-  return async (context, params) => {
-    const { result, before } = await run(context, params);
+  return async (params) => {
+    const { result, before } = await run(params);
     await descriptorsBackTo(before);
     await mappingsBackTo(0);
     return result;

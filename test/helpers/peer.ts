@@ -1,6 +1,6 @@
 // A test's hand on the peer program: it accepts connections and leaves them unread until told.
 import type { PeerEvent } from '../scenarios/peer';
-import type { Place } from './places';
+import { Place } from '../../scripts/place';
 import { type Program, startProgram } from './program';
 
 /** How one connection ended. */
@@ -19,7 +19,7 @@ export class Peer {
   ) {}
 
   static async start(place?: Place): Promise<Peer> {
-    const address = place?.address.receiver ?? '127.0.0.1';
+    const address = place?.address('receiver') ?? '127.0.0.1';
     const program = startProgram(
       'peer',
       { address },

@@ -1,9 +1,11 @@
 // Programs that a test runs: each prints one JSON object a line, is told things by lines of JSON, and
 // its end (code, signal, what it wrote to standard error) can be waited for.
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { loopback, type Place, type Side } from './places';
+import { type Place, type Side } from '../../scripts/place';
+import { loopback } from './suites';
 
 /** How a program ended. */
 export interface Ending {
@@ -59,7 +61,6 @@ export class Program {
         this.#wake();
       });
     });
-    running.add(this);
   }
 
   /** Whether the process still runs. */
@@ -114,7 +115,9 @@ export function startProgram(
     path.join(FOLDER, `${name}.js`),
     JSON.stringify(argument),
   ];
-  return new Program(place.command(options.side ?? 'sender', argv), options.env ?? {});
+  const program = new Program(place.command(options.side ?? 'sender', argv), options.env ?? {});
+  running.add(program);
+  return program;
 }
 
 /** Ends what a test left running: for `afterEach`. */
@@ -122,4 +125,17 @@ export async function stopPrograms(): Promise<void> {
   const left = [...running];
   for (const program of left) program.kill('SIGKILL');
   await Promise.all(left.map((program) => program.ended()));
+}
+
+/** Reads a child's standard output line by line; fails when it ends before the line asked for. */
+export function lineReader(child: ChildProcess): () => Promise<string> {
+  assert(child.stdout !== null, 'the child needs a pipe for its standard output');
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return async () => {
+    const next = await lines.next();
+    if (next.done === true) {
+      throw new Error(`${child.spawnargs.join(' ')}: ended without another line`);
+    }
+    return next.value;
+  };
 }

@@ -2,7 +2,8 @@
 // happened wherever zero copy was asked for by name.
 import assert from 'node:assert/strict';
 import { capabilities, type ZeroCopyOptions } from '../../lib/index';
-import { describePlaces, loopback, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces, loopback } from '../helpers/suites';
 import { type Program, startProgram } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 

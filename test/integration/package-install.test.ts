@@ -16,7 +16,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { platformPackage } from '../../lib/native/loader';
 import { VERSION } from '../../lib/version';
-import { describePlaces, loopback, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces, loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import {
   installProject,
@@ -46,7 +47,7 @@ let streams = 0;
 /** Sends a keystream from the project to a plain Node, and checks every byte there. */
 async function send(run: Run): Promise<PackageSenderReport> {
   const { project, by = 'require', place = loopback, node = process.execPath, env = {} } = run;
-  const host = place.address.receiver;
+  const host = place.address('receiver');
   const stream = ++streams;
   const receiver = startProgram('package-receiver', { host, stream }, { place, side: 'receiver' });
   const { port } = await receiver.next<{ port: number }>();

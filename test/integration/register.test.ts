@@ -52,7 +52,7 @@ async function serves(
   crew: ServerArgument['crew'] = 'alone',
   how?: Parameters<typeof startRegistered>[3],
 ): Promise<void> {
-  const host = conditions.place.address.sender;
+  const host = conditions.place.address('sender');
   const given: ServerArgument = { framework, crew, host, file, options: null };
   const server = startRegistered('server', given, conditions, how);
   const { ports } = await server.next<Listening>();
@@ -89,7 +89,7 @@ const UPLOADED: Partial<Record<UploaderArgument['client'], string>> = {
 };
 
 async function uploads(conditions: Conditions, client: UploaderArgument['client']): Promise<void> {
-  const host = conditions.place.address.receiver;
+  const host = conditions.place.address('receiver');
   const receiver = startPlain('upload-receiver', { host } satisfies ReceiverArgument, conditions);
   const ports = await receiver.next<Receiving>();
   const given: UploaderArgument = { client, host, ...ports, options: null, file };
@@ -118,7 +118,7 @@ function hashesOf(role: 'server' | 'client'): string[] {
 }
 
 function starters(conditions: Conditions, registered: 'server' | 'client') {
-  const host = conditions.place.address[registered === 'server' ? 'sender' : 'receiver'];
+  const host = conditions.place.address(registered === 'server' ? 'sender' : 'receiver');
   const start = (program: string, role: 'server' | 'client', given: object): Program => {
     const all = { ...given, role, host, messages: MESSAGES, firstStream: FIRST[role] };
     return role === registered

@@ -53,7 +53,7 @@ async function start(
   framework: ServerArgument['framework'],
   crew: ServerArgument['crew'] = 'alone',
 ): Promise<Ends> {
-  const host = conditions.place.address.sender;
+  const host = conditions.place.address('sender');
   const given: ServerArgument = { framework, crew, host, file, options: conditions.options };
   const server = startUpgraded('server', given, conditions);
   const { ports } = await server.next<Listening>();

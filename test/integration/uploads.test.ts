@@ -40,7 +40,7 @@ underAllConditions('upgraded uploads', (getConditions) => {
     it(`${client}${also}`, async () => {
       const conditions = getConditions();
       const { options, place } = conditions;
-      const host = place.address.receiver;
+      const host = place.address('receiver');
       const receiver = startPlain(
         'upload-receiver',
         { host } satisfies ReceiverArgument,

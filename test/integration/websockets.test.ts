@@ -21,7 +21,7 @@ function messagesOf(upgraded: 'server' | 'client', deflate: WebSocketArgument['d
   return (getConditions: Parameters<Parameters<typeof underAllConditions>[1]>[0]) => async () => {
     const conditions = getConditions();
     const { place, options } = conditions;
-    const host = place.address[upgraded === 'server' ? 'sender' : 'receiver'];
+    const host = place.address(upgraded === 'server' ? 'sender' : 'receiver');
     const both = { host, deflate, messages: MESSAGES };
     const start = (role: 'server' | 'client', port: number) => {
       const given = { ...both, role, port, firstStream: STREAMS[role] };

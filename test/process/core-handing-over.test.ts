@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { HandingArgument } from '../scenarios/handing-over';
 import { Peer } from '../helpers/peer';
-import { loopback } from '../helpers/places';
+import { loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 
 const BYTES = 1024 * 1024;
@@ -14,7 +14,7 @@ describe('a process that handed a socket over with memory pinned', () => {
 
   it('ends at once, and everything arrives from both processes', async () => {
     const peer = await Peer.start();
-    const address = loopback.address.receiver;
+    const address = loopback.address('receiver');
     const given: HandingArgument = { port: peer.port, address, bytes: BYTES, more: MORE };
     const owner = startProgram('handing-over', given);
     assert.ok((await owner.next<{ pinned: number }>()).pinned > 0, 'nothing is pinned');

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type Arrival, Peer } from '../helpers/peer';
-import { describePlaces, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces } from '../helpers/suites';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import type { ClosingArgument, ClosingEvent } from '../scenarios/closing-server';
 import type { IdleArgument } from '../scenarios/idle-exit';
@@ -27,7 +28,7 @@ async function pin(place: Place, manner: Partial<SenderArgument>): Promise<Start
   const peer = await Peer.start(place);
   const given: SenderArgument = {
     port: peer.port,
-    address: place.address.receiver,
+    address: place.address('receiver'),
     then: 'ends',
     reading: 'reading',
     bytes: BYTES,

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import type { Outcome } from '../scenarios/http-scenarios';
 import type { Body, ClientArgument } from '../scenarios/http-client';
 import { BODY_BYTES, expectedNotes } from '../scenarios/http-answers';
-import { loopback } from '../helpers/places';
+import { loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 
 async function callbacks(node: string, name: string): Promise<void> {
-  const host = loopback.address.sender;
+  const host = loopback.address('sender');
   const server = startProgram('http-server', { address: host }, { node });
   const { port } = await server.next<{ port: number }>();
   const path = `/${encodeURIComponent(name)}`;

@@ -1,9 +1,10 @@
 // The end of a process or of a worker in the very turn of its writes. Requests that wait for the end
 // of the turn must not be lost with it, nor be sent from memory that is used again.
 import assert from 'node:assert/strict';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { type Arrival, Peer } from '../helpers/peer';
-import { describePlaces, loopback, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces, loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { type Control, type ExitArgument } from '../scenarios/io-uring-exit';
 import type { Left } from '../scenarios/io-uring-many-workers';
@@ -30,7 +31,7 @@ async function run(
 ): Promise<Ended> {
   const peer = await Peer.start(place);
   peer.read();
-  const given: ExitArgument = { port: peer.port, address: place.address.receiver, ...manner };
+  const given: ExitArgument = { port: peer.port, address: place.address('receiver'), ...manner };
   const program = startProgram('io-uring-exit', given, { place, nodeOptions });
   const { control } = await program.next<Control>();
   const arrivals: Arrival[] = [];
@@ -89,7 +90,7 @@ uringSuite('io_uring', () => {
         it(`with sends ${state} put no wrong byte on the wire: ${ending}`, async () => {
           const place = getPlace();
           const peer = await Peer.start(place);
-          const address = place.address.receiver;
+          const address = place.address('receiver');
           const given: WorkersArgument = {
             port: peer.port,
             address,

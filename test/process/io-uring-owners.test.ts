@@ -8,7 +8,7 @@ import type net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { isolated } from '../helpers/isolated';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../helpers/loopback';
 import { until } from '../../scripts/until';
 

@@ -2,8 +2,8 @@
 // so, as it serves 'auto', and every byte arrives.
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
-import { uringSuite } from '../helpers/io-uring-suite';
-import { everywhere, loopbackSuite, type Place, rigPlaceSuite } from '../helpers/place';
+import { uringSuite } from '../helpers/suites';
+import { everywhere, loopbackSuite, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 import { refusing } from '../helpers/refuse-io-uring';
 import type { Runner } from '../helpers/runner';
 
@@ -12,7 +12,7 @@ const UNPRIVILEGED = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-all']
 
 type Transferred = Awaited<ReturnType<typeof transfer>>;
 
-function transfer(runner: Runner, place: Place, zeroCopy: ZeroCopyOptions) {
+function transfer(runner: Runner, place: TcpPlace, zeroCopy: ZeroCopyOptions) {
   const params = { to: place.to(), senderHost: place.senderHost, zeroCopy };
   return runner.run('io-uring-refused', 'transfer', params);
 }

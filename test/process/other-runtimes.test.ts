@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { type OtherRuntime, otherRuntimes } from '../helpers/other-runtimes';
-import { loopback } from '../helpers/places';
+import { loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { ROOT } from '../helpers/tarballs';
 import type { OtherRuntimeReport } from '../scenarios/other-runtime';
@@ -32,7 +32,7 @@ function reasonIn(name: string): string {
 }
 
 async function send({ program, options }: OtherRuntime): Promise<PackageSenderReport> {
-  const host = loopback.address.receiver;
+  const host = loopback.address('receiver');
   const receiver = startProgram('package-receiver', { host, stream: 7 });
   const { port } = await receiver.next<{ port: number }>();
   const argument: PackageSenderArgument = {

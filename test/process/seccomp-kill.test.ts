@@ -2,7 +2,7 @@
 // containers have: everything works but what the filter forbids, and says why.
 import assert from 'node:assert/strict';
 import { isolated } from '../helpers/isolated';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { type Refusal, refusing } from '../helpers/refuse-io-uring';
 
 const KILLS = /io_uring kills who tries it .*seccomp filter/;

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { FAMILIES, MODES } from '../../scripts/selftest/trial';
-import { lineReader, rigSuite } from '../helpers/rig';
+import { lineReader } from '../helpers/program';
+import { rigSuite } from '../helpers/suites';
 
 const CLI = path.join(__dirname, '../../scripts/cli.js');
 const SHORT = ['-t', '0.05'];

@@ -7,7 +7,8 @@ import net from 'node:net';
 import { enableZeroCopy } from '../../lib/index';
 import { gather, loopback, sha256 } from '../helpers/loopback';
 import { Peer } from '../helpers/peer';
-import { describePlaces, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 import type { SharingArgument, SharingEvent } from '../scenarios/sharing';
@@ -18,7 +19,7 @@ type Manner = Pick<SharingArgument, 'engine' | 'manner' | 'start' | 'end'>;
 
 async function share(place: Place, manner: Manner, node = process.execPath): Promise<void> {
   const peer = await Peer.start(place);
-  const given = { port: peer.port, address: place.address.receiver, parts: PARTS, ...manner };
+  const given = { port: peer.port, address: place.address('receiver'), parts: PARTS, ...manner };
   const parent = startProgram('sharing', given, { place, node });
   const { pinned = 0 } = await parent.next<SharingEvent>();
   assert.ok(pinned > 0, 'nothing was pinned');

@@ -2,7 +2,7 @@
 // wait are told, as in plain Node.
 import assert from 'node:assert/strict';
 import { Peer } from '../helpers/peer';
-import { describePlaces } from '../helpers/places';
+import { describePlaces } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { UnrefsArgument, UnrefsEnd } from '../scenarios/unrefs';
 
@@ -27,7 +27,7 @@ describePlaces('an unref’ed connection', (getPlace) => {
         const place = getPlace();
         const peer = await Peer.start(place);
         peer.read();
-        const given = { port: peer.port, address: place.address.receiver, engine, ...manner };
+        const given = { port: peer.port, address: place.address('receiver'), engine, ...manner };
         const writer = startProgram('unrefs', given, { place });
         const { end } = await writer.next<UnrefsEnd>();
         assert.deepEqual(end, { handedBack: manner.bytes });

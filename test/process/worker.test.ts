@@ -2,7 +2,8 @@
 // before that, and nothing may crash, whatever else the process does with the addon.
 import assert from 'node:assert/strict';
 import { type Arrival, Peer } from '../helpers/peer';
-import { describePlaces, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces } from '../helpers/suites';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import type { WorkersArgument } from '../scenarios/workers';
 
@@ -15,7 +16,7 @@ async function start(
   ending: WorkersArgument['ending'],
 ): Promise<{ peer: Peer; program: Program }> {
   const peer = await Peer.start(place);
-  const given = { port: peer.port, address: place.address.receiver, workers: WORKERS, ending };
+  const given = { port: peer.port, address: place.address('receiver'), workers: WORKERS, ending };
   return { peer, program: startProgram('workers', given satisfies WorkersArgument, { place }) };
 }
 

@@ -1,7 +1,7 @@
 // A capture on the sender's device makes the kernel copy every send. That costs more than a plain
 // write, so mode 'auto' pauses, says why, and returns soon after the capture has ended.
 import assert from 'node:assert/strict';
-import { rigPlaceSuite } from '../helpers/place';
+import { rigPlaceSuite } from '../helpers/tcp-place';
 
 rigPlaceSuite("mode 'auto'", (getPlace) => {
   it('pauses while a capture runs, and resumes within seconds after it', async () => {

@@ -6,7 +6,7 @@ import net from 'node:net';
 import path from 'node:path';
 import type { Diagnosis, Finding } from '../../lib/index';
 import type { Rig, RigSideName } from '../../scripts/rig';
-import { rigSuite } from '../helpers/rig';
+import { rigSuite } from '../helpers/suites';
 
 const CLI = path.join(__dirname, '../../scripts/cli.js');
 

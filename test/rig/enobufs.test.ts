@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { capabilities } from '../../lib/index';
-import { type Place, rigPlaceSuite } from '../helpers/place';
+import { type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 import type { Runner } from '../helpers/runner';
 
 /** Keeps what reads the sources wherever they lie, and not CAP_IPC_LOCK. */
@@ -31,7 +31,7 @@ type Squeezed = Awaited<ReturnType<typeof squeeze>>;
 
 type Engine = 'auto' | 'io_uring' | 'msg_zerocopy';
 
-function squeeze(runner: Runner, place: Place, engine: Engine, size?: number) {
+function squeeze(runner: Runner, place: TcpPlace, engine: Engine, size?: number) {
   const given = size === undefined ? {} : { size };
   const params = { to: place.to(), zeroCopy: { engine }, ...given };
   return runner.run('enobufs', 'squeeze', params);
@@ -77,12 +77,12 @@ rigPlaceSuite('limits', (getPlace) => {
     it(`survives a small optmem_max ('${engine}')`, async () => {
       const place = getPlace();
       const usual = readFileSync(`/proc/sys/${OPTMEM}`, 'utf8').trim();
-      place.set(OPTMEM, '4096');
+      place.place.set('sender', OPTMEM, '4096');
       const runner = place.startRunner();
       try {
         assertRefused(await squeeze(runner, place, engine));
       } finally {
-        place.set(OPTMEM, usual);
+        place.place.set('sender', OPTMEM, usual);
       }
       await assertRecovers(runner);
       await runner.stop();

@@ -1,9 +1,8 @@
 // Sends that share a packet share a notification, which comes when the last of it is acknowledged: on
 // a connection that never drains that would be never, unless the chain is cut now and then.
 import assert from 'node:assert/strict';
-import { uringSuite } from '../helpers/io-uring-suite';
-import { Place } from '../helpers/place';
-import { rigSuite } from '../helpers/rig';
+import { uringSuite } from '../helpers/suites';
+import { rigPlaceSuite, type TcpPlace } from '../helpers/tcp-place';
 
 const MIB = 1024 * 1024;
 const TOTAL_BYTES = 2048 * MIB;
@@ -13,7 +12,7 @@ const TOTAL_BYTES = 2048 * MIB;
  */
 const BOUND_BYTES = 8 * MIB + MIB + 64 * 1024 + 2 * MIB;
 
-async function assertBounded(place: Place, rate?: number): Promise<void> {
+async function assertBounded(place: TcpPlace, rate?: number): Promise<void> {
   const seen = await place.runner.run('io-uring-load', 'longStream', {
     to: place.to(),
     senderHost: place.senderHost,
@@ -27,17 +26,11 @@ async function assertBounded(place: Place, rate?: number): Promise<void> {
 }
 
 function withPlace(title: string, options: { rate?: string }, rate?: number): void {
-  rigSuite(
+  rigPlaceSuite(
     `io_uring: releases during a stream of 2 GiB, ${title}`,
-    (getRig) => {
-      let place: Place | undefined;
-      before(async () => {
-        place = new Place(getRig());
-        await place.open();
-      });
-      after(() => place?.close());
+    (getPlace) => {
       it('keep what is pending below send buffer, cadence and one write', async () => {
-        await assertBounded(place as Place, rate);
+        await assertBounded(getPlace(), rate);
       }).timeout(120_000);
     },
     options,

@@ -3,8 +3,8 @@ import { plainPacketSuite } from '../helpers/packet-place';
 
 plainPacketSuite('what is told of packet and raw sockets', (getPlace) => {
   it('by a ring: every frame that is sent in place', () =>
-    getPlace().sender.run('packet-observed', 'ring'));
+    getPlace().runner.run('packet-observed', 'ring'));
 
   it('where the kernel has no zero copy: that, once', () =>
-    getPlace().sender.run('packet-observed', 'copying'));
+    getPlace().runner.run('packet-observed', 'copying'));
 });

@@ -9,16 +9,16 @@ packetSuites('offload of packet sockets', (getPlace) => {
         const params = { family, by, device };
 
         it(`cuts frames of 64 KB into datagrams: ${how}`, () =>
-          getPlace().sender.run('packet-offload', 'superFrames', params));
+          getPlace().runner.run('packet-offload', 'superFrames', params));
 
         it(`cuts several at once: ${how}`, () =>
-          getPlace().sender.run('packet-offload', 'superBatch', params));
+          getPlace().runner.run('packet-offload', 'superBatch', params));
 
         it(`cuts into segments of any size: ${how}`, () =>
-          getPlace().sender.run('packet-offload', 'segmentSizes', params));
+          getPlace().runner.run('packet-offload', 'segmentSizes', params));
 
         it(`finishes checksums: ${how}`, () =>
-          getPlace().sender.run('packet-offload', 'checksums', params));
+          getPlace().runner.run('packet-offload', 'checksums', params));
       }
     }
   }
@@ -27,17 +27,17 @@ packetSuites('offload of packet sockets', (getPlace) => {
 plainPacketSuite('offloads that packet sockets refuse, and TCP', (getPlace) => {
   for (const by of ['ring', 'send'] as const) {
     it(`refuses what makes no sense, and goes on: ${by}`, () =>
-      getPlace().sender.run('packet-offload', 'wrong', { by }));
+      getPlace().runner.run('packet-offload', 'wrong', { by }));
 
     it(`refuses frames that nothing can hold: ${by}`, () =>
-      getPlace().sender.run('packet-offload', 'tooLong', { by }));
+      getPlace().runner.run('packet-offload', 'tooLong', { by }));
 
     for (const family of [4, 6] as const) {
       it(`cuts TCP streams into segments: IPv${family}, by ${by}`, () =>
-        getPlace().sender.run('packet-offload', 'tcpSegments', { family, by, device: 'unable' }));
+        getPlace().runner.run('packet-offload', 'tcpSegments', { family, by, device: 'unable' }));
     }
   }
 
   it('is refused without the virtio header', () =>
-    getPlace().sender.run('packet-offload', 'notAsked'));
+    getPlace().runner.run('packet-offload', 'notAsked'));
 });

@@ -6,14 +6,14 @@ packetSuites('receiving through a packet socket', (getPlace) => {
     for (const type of ['raw', 'dgram'] as const) {
       const what = type === 'raw' ? 'with the link header' : 'without the link header';
       it(`delivers IPv${family} datagrams in order, ${what}`, () =>
-        getPlace().sender.run('packet-receive', 'datagrams', { family, type }));
+        getPlace().runner.run('packet-receive', 'datagrams', { family, type }));
     }
   }
 
   it('delivers frames with their source and kind', () =>
-    getPlace().sender.run('packet-receive', 'frames'));
+    getPlace().runner.run('packet-receive', 'frames'));
 
-  it('gives every frame memory of its own', () => getPlace().sender.run('packet-receive', 'kept'));
+  it('gives every frame memory of its own', () => getPlace().runner.run('packet-receive', 'kept'));
 });
 
 plainPacketSuite('a packet socket', (getPlace) => {
@@ -27,7 +27,7 @@ plainPacketSuite('a packet socket', (getPlace) => {
     ['is iterated until it closes', 'iterated'],
     ['receives frames with a virtio header', 'receivedOffload'],
   ] as const) {
-    it(sentence, () => getPlace().sender.run('packet-receive', name));
+    it(sentence, () => getPlace().runner.run('packet-receive', name));
   }
 });
 
@@ -37,9 +37,9 @@ plainPacketSuite('the VLAN tag of a frame', (getPlace) => {
     ['is put back behind a virtio header, and told', { type: 'raw', virtioHeader: true }],
     ['is told beside a frame without its link header', { type: 'dgram' }],
   ] as const) {
-    it(what, () => getPlace().sender.run('packet-vlan', 'received', params));
+    it(what, () => getPlace().runner.run('packet-vlan', 'received', params));
   }
 
   it('moves what is left to do to the frame', () =>
-    getPlace().sender.run('packet-vlan', 'offloaded'));
+    getPlace().runner.run('packet-vlan', 'offloaded'));
 });

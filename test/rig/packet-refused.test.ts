@@ -11,58 +11,58 @@ const ENGINES = [
 for (const [title, params] of ENGINES) {
   plainPacketSuite(`frames that are refused, ${title}`, (getPlace) => {
     it('are shorter than a link header or longer than the device takes', () =>
-      getPlace().sender.run('packet-refused', 'lengths', params));
+      getPlace().runner.run('packet-refused', 'lengths', params));
 
     it('are longer than the MTU where the kernel writes the link header', () =>
-      getPlace().sender.run('packet-refused', 'linklessLengths', params));
+      getPlace().runner.run('packet-refused', 'linklessLengths', params));
 
     it('are not those that are longer by a VLAN tag', () =>
-      getPlace().sender.run('packet-refused', 'tagged', params));
+      getPlace().runner.run('packet-refused', 'tagged', params));
 
     it('spoil none of the others of their call', () =>
-      getPlace().sender.run('packet-refused', 'amongOthers', params));
+      getPlace().runner.run('packet-refused', 'amongOthers', params));
 
     it('settle when the queue of the device drops', () =>
-      getPlace().sender.run('packet-refused', 'droppingQueue', params));
+      getPlace().runner.run('packet-refused', 'droppingQueue', params));
 
     for (const trouble of ['down', 'deleted'] as const) {
       it(`are told of a device that is ${trouble}`, () =>
-        getPlace().sender.run('packet-refused', 'deviceLost', { ...params, trouble }));
+        getPlace().runner.run('packet-refused', 'deviceLost', { ...params, trouble }));
     }
   });
 }
 
 plainPacketSuite('a device that changes', (getPlace) => {
   it('refuses ring frames that were fine before, and sends those behind them', () =>
-    getPlace().sender.run('packet-refused', 'smallerMtu', {}));
+    getPlace().runner.run('packet-refused', 'smallerMtu', {}));
 
   it('refuses some ring frames of a commit, and sends the others', () =>
-    getPlace().sender.run('packet-refused', 'smallerMtuBatch'));
+    getPlace().runner.run('packet-refused', 'smallerMtuBatch'));
 
-  it('sends larger frames', () => getPlace().sender.run('packet-refused', 'largerMtu'));
+  it('sends larger frames', () => getPlace().runner.run('packet-refused', 'largerMtu'));
 
   for (const trouble of ['down', 'deleted'] as const) {
     it(`is told to a listener when it is ${trouble}`, () =>
-      getPlace().sender.run('packet-refused', 'listenerDeviceLost', { trouble }));
+      getPlace().runner.run('packet-refused', 'listenerDeviceLost', { trouble }));
   }
 });
 
 for (const [title, params] of ENGINES.slice(0, 2)) {
   plainPacketSuite(`sends that wait, ${title}`, (getPlace) => {
     it('are refused beyond the limit, and not sent', () =>
-      getPlace().sender.run('packet-queue', 'refuses', params));
+      getPlace().runner.run('packet-queue', 'refuses', params));
 
     it('are refused to callbacks', () =>
-      getPlace().sender.run('packet-queue', 'refusesCallbacks', params));
+      getPlace().runner.run('packet-queue', 'refusesCallbacks', params));
 
     it('wait for their turn where that was asked for', () =>
-      getPlace().sender.run('packet-queue', 'waits', params));
+      getPlace().runner.run('packet-queue', 'waits', params));
 
     it('are cancelled by a signal', () =>
-      getPlace().sender.run('packet-queue', 'cancelled', params));
+      getPlace().runner.run('packet-queue', 'cancelled', params));
 
     it('settle when the socket is closed', () =>
-      getPlace().sender.run('packet-queue', 'closedFull', params));
+      getPlace().runner.run('packet-queue', 'closedFull', params));
   });
 }
 
@@ -70,35 +70,35 @@ const NO_CAPABILITIES = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-al
 
 plainPacketSuite('errors of packet sockets', (getPlace) => {
   it('name an interface that there is not', () =>
-    getPlace().sender.run('packet-errors', 'unknownInterface'));
+    getPlace().runner.run('packet-errors', 'unknownInterface'));
 
   it('name the privilege that is missing', async () => {
-    const sender = getPlace().startSender(NO_CAPABILITIES);
+    const sender = getPlace().startRunner(NO_CAPABILITIES);
     await sender.run('packet-errors', 'unprivileged');
     await sender.stop();
   });
 
-  it('name options that are none', () => getPlace().sender.run('packet-errors', 'badOptions'));
+  it('name options that are none', () => getPlace().runner.run('packet-errors', 'badOptions'));
 
   it('name arguments that are none', () =>
-    getPlace().sender.run('packet-errors', 'wrongArguments'));
+    getPlace().runner.run('packet-errors', 'wrongArguments'));
 
   for (const ring of [false, true]) {
     it(`say that the socket is closed, ${ring ? 'with' : 'without'} a ring`, () =>
-      getPlace().sender.run('packet-errors', 'closedSocket', { ring }));
+      getPlace().runner.run('packet-errors', 'closedSocket', { ring }));
   }
 
-  it('follow a signal, and disposal', () => getPlace().sender.run('packet-errors', 'ended'));
+  it('follow a signal, and disposal', () => getPlace().runner.run('packet-errors', 'ended'));
 });
 
 plainPacketSuite('packet sockets', (getPlace) => {
-  it('take rings of many shapes', () => getPlace().sender.run('packet-errors', 'ringShapes'));
+  it('take rings of many shapes', () => getPlace().runner.run('packet-errors', 'ringShapes'));
 
   it('have buffers of the sizes that were asked for', () =>
-    getPlace().sender.run('packet-errors', 'bufferSizes'));
+    getPlace().runner.run('packet-errors', 'bufferSizes'));
 
   it('are reported as they are: a ring, and no MSG_ZEROCOPY', async () => {
-    const report = await getPlace().sender.run('packet-errors', 'reported');
+    const report = await getPlace().runner.run('packet-errors', 'reported');
     const { packet } = report as { packet: Record<string, { support: string; reason?: string }> };
     const support = Object.entries(packet).map(([name, one]) => [name, one.support]);
     assert.deepEqual(Object.fromEntries(support), {

@@ -11,52 +11,52 @@ const VARIANTS = [
 packetSuites('the ring of a packet socket', (getPlace) => {
   for (const [title, variant] of VARIANTS) {
     it(`sends frames one by one, several times round: ${title}`, () =>
-      getPlace().sender.run('packet-ring', 'single', variant));
+      getPlace().runner.run('packet-ring', 'single', variant));
 
     it(`sends frames in batches, across the ring's end: ${title}`, () =>
-      getPlace().sender.run('packet-ring', 'batches', variant));
+      getPlace().runner.run('packet-ring', 'batches', variant));
   }
 
   it('sends what is committed before earlier commits have settled', () =>
-    getPlace().sender.run('packet-ring', 'together', { family: 4 }));
+    getPlace().runner.run('packet-ring', 'together', { family: 4 }));
 
   it('uses no frame again before the kernel gave it back', () =>
-    getPlace().sender.run('packet-ring', 'slowDevice', { frames: 4 }));
+    getPlace().runner.run('packet-ring', 'slowDevice', { frames: 4 }));
 
   it('goes on when the send buffer holds less than the ring', () =>
-    getPlace().sender.run('packet-ring', 'slowDevice', { frames: 16, sendBuffer: 4608 }));
+    getPlace().runner.run('packet-ring', 'slowDevice', { frames: 16, sendBuffer: 4608 }));
 
   for (const device of ['fast', 'slow'] as const) {
     it(`sends two frames from one place as they were, on a ${device} device`, () =>
-      getPlace().sender.run('packet-ring', 'overwrite', { device }));
+      getPlace().runner.run('packet-ring', 'overwrite', { device }));
   }
 
   it('keeps the order of reserve(), whatever is committed first', () =>
-    getPlace().sender.run('packet-ring', 'outOfOrder'));
+    getPlace().runner.run('packet-ring', 'outOfOrder'));
 
   it('sends more by send() than it has frames', () =>
-    getPlace().sender.run('packet-ring', 'sendBeyondRing'));
+    getPlace().runner.run('packet-ring', 'sendBeyondRing'));
 
   for (const then of ['commit', 'discard'] as const) {
     it(`sends what was given to send() behind a reserved frame after its ${then}`, () =>
-      getPlace().sender.run('packet-ring', 'sendBehindReserved', { then }));
+      getPlace().runner.run('packet-ring', 'sendBehindReserved', { then }));
   }
 });
 
 plainPacketSuite('the ring of a packet socket, its frames', (getPlace) => {
   it('stay with a device that copies nothing until it lets them go', () =>
-    getPlace().sender.run('packet-ring', 'slowSink'));
+    getPlace().runner.run('packet-ring', 'slowSink'));
 
   it('run out with ERR_ZC_RING_FULL, and ready() tells when there are some again', () =>
-    getPlace().sender.run('packet-ring', 'full'));
+    getPlace().runner.run('packet-ring', 'full'));
 
   it('are not to be had after close(), which ready() says', () =>
-    getPlace().sender.run('packet-ring', 'readyAtClose'));
+    getPlace().runner.run('packet-ring', 'readyAtClose'));
 
   it('are 256 and hold what the device sends, unless others are asked for', () =>
-    getPlace().sender.run('packet-ring', 'defaults'));
+    getPlace().runner.run('packet-ring', 'defaults'));
 
-  it('are sent as they are at commit()', () => getPlace().sender.run('packet-ring', 'writtenLate'));
+  it('are sent as they are at commit()', () => getPlace().runner.run('packet-ring', 'writtenLate'));
 });
 
 packetSuites('frames given back unsent', (getPlace) => {
@@ -70,49 +70,49 @@ packetSuites('frames given back unsent', (getPlace) => {
   ] as const) {
     for (const first of ['discard', 'commit'] as const) {
       it(`${where}, ${first} first: nothing of them is sent, and the ring goes on`, () =>
-        getPlace().sender.run('packet-discard', 'places', { discarded, first }));
+        getPlace().runner.run('packet-discard', 'places', { discarded, first }));
     }
   }
 
   for (const seed of [1, 2, 3]) {
     it(`in any order with commits: nothing stalls (seed ${seed})`, () =>
-      getPlace().sender.run('packet-discard', 'random', { seed, device: 'fast' }));
+      getPlace().runner.run('packet-discard', 'random', { seed, device: 'fast' }));
   }
 
   it('in any order with commits, on a slow device: nothing stalls', () =>
-    getPlace().sender.run('packet-discard', 'random', { seed: 4, device: 'slow' }));
+    getPlace().runner.run('packet-discard', 'random', { seed: 4, device: 'slow' }));
 });
 
 plainPacketSuite('reserved frames', (getPlace) => {
   it('given back let those behind them go', () =>
-    getPlace().sender.run('packet-discard', 'releasesThoseBehind'));
+    getPlace().runner.run('packet-discard', 'releasesThoseBehind'));
 
   it('are given back by whole rings, again and again', () =>
-    getPlace().sender.run('packet-discard', 'nothingElse'));
+    getPlace().runner.run('packet-discard', 'nothingElse'));
 
   it('are told from frames of others, and from those that were sent or given back', () =>
-    getPlace().sender.run('packet-discard', 'strangers'));
+    getPlace().runner.run('packet-discard', 'strangers'));
 
   it('cannot be transferred to another thread', () =>
-    getPlace().sender.run('packet-discard', 'transferred'));
+    getPlace().runner.run('packet-discard', 'transferred'));
 
   it('are none any more when they are under way', () =>
-    getPlace().sender.run('packet-discard', 'twiceInFlight'));
+    getPlace().runner.run('packet-discard', 'twiceInFlight'));
 });
 
 plainPacketSuite('a send that waits behind reserved frames', (getPlace) => {
   for (const change of ['detached', 'grown', 'shared and grown'] as const) {
     for (const by of ['send', 'send in pieces', 'sendMany'] as const) {
       it(`fails alone when its memory was ${change} meanwhile, by ${by}`, () =>
-        getPlace().sender.run('packet-waiting', 'changed', { change, by }));
+        getPlace().runner.run('packet-waiting', 'changed', { change, by }));
     }
   }
 
   it('goes on when all of them are given back', () =>
-    getPlace().sender.run('packet-waiting', 'setGoing'));
+    getPlace().runner.run('packet-waiting', 'setGoing'));
 
   for (const then of ['commit', 'discard'] as const) {
     it(`is awaited by flush(), as what is committed there, until their ${then}`, () =>
-      getPlace().sender.run('packet-waiting', 'flushed', { then }));
+      getPlace().runner.run('packet-waiting', 'flushed', { then }));
   }
 });

@@ -61,7 +61,7 @@ function declare(
     // Callbacks have no options, and without the link header the kernel must be told where to.
     if (name === 'callbacks' && variant.type === 'dgram') continue;
     it(sentence, () =>
-      getPlace().sender.run('packet-send', name as keyof typeof SENTENCES, variant),
+      getPlace().runner.run('packet-send', name as keyof typeof SENTENCES, variant),
     );
   }
 }

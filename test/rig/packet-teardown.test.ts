@@ -10,28 +10,28 @@ const LIBRARY = path.join(__dirname, '../../lib/index.js');
 packetSuites('closing a packet socket', (getPlace) => {
   for (const by of ['commit', 'send'] as const) {
     it(`with frames under way by ${by}() settles all and harms none`, () =>
-      getPlace().sender.run('packet-teardown', 'closeInFlight', { by }));
+      getPlace().runner.run('packet-teardown', 'closeInFlight', { by }));
   }
 });
 
 plainPacketSuite('closing a packet socket', (getPlace) => {
   it('with frames in the queue of a device that copies nothing settles all', () =>
-    getPlace().sender.run('packet-teardown', 'closeInFlightSink'));
+    getPlace().runner.run('packet-teardown', 'closeInFlightSink'));
 
   it('with reserved frames sends none of them', () =>
-    getPlace().sender.run('packet-teardown', 'closeReserved'));
+    getPlace().runner.run('packet-teardown', 'closeReserved'));
 
   it('leaves views that do no harm', () =>
-    getPlace().sender.run('packet-teardown', 'viewsAfterClose'));
+    getPlace().runner.run('packet-teardown', 'viewsAfterClose'));
 
   for (const order of ['close', 'drop'] as const) {
     it(`gives descriptors and mapped memory back (${order})`, () =>
-      getPlace().sender.run('packet-teardown', 'comeAndGo', { order }));
+      getPlace().runner.run('packet-teardown', 'comeAndGo', { order }));
   }
 
   for (const ending of ['terminate', 'exit', 'close'] as const) {
     it(`in a worker: ${ending}`, () =>
-      getPlace().sender.run('packet-teardown', 'workers', { ending }));
+      getPlace().runner.run('packet-teardown', 'workers', { ending }));
   }
 });
 
@@ -46,19 +46,19 @@ plainPacketSuite('the end of a process with a full ring', (getPlace) => {
   for (const [ending, expected] of ENDINGS) {
     it(`by ${ending}: no crash, and what the kernel took arrives`, async () => {
       const place = getPlace();
-      const port = await place.sender.run('packet-teardown', 'listen');
+      const port = await place.runner.run('packet-teardown', 'listen');
       const { near } = place.wire;
       const device = ['dev', near.device, 'root'];
       const shape = ['tbf', 'rate', '4mbit', 'burst', '1600', 'limit', '1mb'];
       tc(near, 'qdisc', 'replace', ...device, ...shape);
       try {
-        const leaver = place.startSender();
+        const leaver = place.startRunner();
         const { code, signal } = await leaver.runToEnd('packet-teardown', 'leave', {
           port,
           ending,
         });
         assert.deepEqual({ code, signal }, expected);
-        const arrived = await place.sender.run('packet-teardown', 'arrivedFrom', port);
+        const arrived = await place.runner.run('packet-teardown', 'arrivedFrom', port);
         assert.ok(arrived > 0, 'nothing arrived');
       } finally {
         tc(near, 'qdisc', 'replace', ...device, 'pfifo', 'limit', '10000');

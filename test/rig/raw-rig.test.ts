@@ -7,7 +7,7 @@ import { SocketAddress } from 'node:net';
 import path from 'node:path';
 import type { RawSocketOptions, ZeroCopyRawSocket } from '../../lib/index';
 import type { Rig, RigSideName } from '../../scripts/rig';
-import { rigSuite } from '../helpers/rig';
+import { rigSuite } from '../helpers/suites';
 
 const PROTOCOL = 253; // RFC 3692
 const FAMILIES = [4, 6] as const;

@@ -8,7 +8,9 @@ import path from 'node:path';
 
 import { Rig, patternHash, rigUnavailable } from '../../scripts/rig';
 import { listNamespaces } from '../../scripts/rig/commands';
-import { type ProbeResult, lineReader, rigSuite, runProbe, startReceiver } from '../helpers/rig';
+import { lineReader } from '../helpers/program';
+import { type ProbeResult, runProbe, startReceiver } from './probe';
+import { rigSuite } from '../helpers/suites';
 
 const BYTES = 32 * 1024 * 1024 + 12_345;
 const NOBODY = 65_534;

@@ -1,7 +1,7 @@
 // A capture on the sender's device makes the kernel copy. What one connection found out about that, and
 // about its end, holds for others of the route.
 import assert from 'node:assert/strict';
-import { rigPlaceSuite } from '../helpers/place';
+import { rigPlaceSuite } from '../helpers/tcp-place';
 
 rigPlaceSuite('connections of a route', (getPlace) => {
   it('begin paused while a capture runs, and active after one has seen its end', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import type { Report } from '../../scripts/soak/report';
-import { rigSuite } from '../helpers/rig';
+import { rigSuite } from '../helpers/suites';
 
 const PROGRAM = path.join(__dirname, '../../scripts/soak.js');
 const ENDS_WITHIN_MS = 110_000;

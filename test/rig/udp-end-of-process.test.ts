@@ -2,7 +2,8 @@
 // held. The rig's slow link keeps a small send buffer full.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { lineReader, rigSuite } from '../helpers/rig';
+import { lineReader } from '../helpers/program';
+import { rigSuite } from '../helpers/suites';
 
 const LIBRARY = path.join(__dirname, '../../lib/index.js');
 const ENDS_WITHIN_MS = 15_000;

@@ -16,7 +16,7 @@ udpRigSuite('a sender with datagrams in the queue', (getPlace) => {
       const how = ending === 'stay' ? 'terminated' : ending;
       it(`ends as a worker: ${how}; its memory is used again (${type})`, async () => {
         const params = { ...getPlace().params(type), ending };
-        await getPlace().runAlone('udp-ends', 'ofWorker', params);
+        await getPlace().runAlone([], 'udp-ends', 'ofWorker', params);
       });
     }
   }

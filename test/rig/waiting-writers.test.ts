@@ -1,7 +1,7 @@
 // Who waits for each callback before the next write would wait a round trip for it: such a writer is
 // copied for, and a stream is not.
 import assert from 'node:assert/strict';
-import { rigPlaceSuite } from '../helpers/place';
+import { rigPlaceSuite } from '../helpers/tcp-place';
 
 const ENGINES = ['msg_zerocopy', 'io_uring'] as const;
 

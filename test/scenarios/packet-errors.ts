@@ -7,8 +7,14 @@ import {
   type PacketSocketOptions,
   type ZeroCopyPacketSocket,
 } from '../../lib/index';
-import { assertCode, closed, failureOf, ringOf, scenario } from '../helpers/packet-scenario';
-import type { Context } from './packet-sender-program';
+import {
+  assertCode,
+  closed,
+  failureOf,
+  ringOf,
+  scenario,
+  theWire,
+} from '../helpers/packet-scenario';
 import { linkState } from '../helpers/packet-wire';
 import { countDescriptors } from '../helpers/remains';
 
@@ -31,10 +37,12 @@ export const unknownInterface = scenario(async (near) => {
 });
 
 /** In a process without CAP_NET_RAW. Not wrapped: such a process cannot start the far end. */
-export async function unprivileged({ wire }: Context): Promise<void> {
+export async function unprivileged(): Promise<void> {
   const before = countDescriptors();
   for (const ring of [false, true]) {
-    const error = await failureOf(() => createPacketSocket({ interface: wire.near.device, ring }));
+    const error = await failureOf(() =>
+      createPacketSocket({ interface: theWire().near.device, ring }),
+    );
     assert.deepEqual([error.code, error.syscall], ['EPERM', 'socket']);
     assert.match(error.message, /CAP_NET_RAW/);
   }
@@ -43,8 +51,8 @@ export async function unprivileged({ wire }: Context): Promise<void> {
   assert.equal(packet['open']?.support, 'no');
 }
 
-export function reported({ wire }: Context): unknown {
-  createPacketSocket({ interface: wire.near.device }).close();
+export function reported(): unknown {
+  createPacketSocket({ interface: theWire().near.device }).close();
   return capabilities();
 }
 

@@ -16,8 +16,9 @@ import {
   ringOf,
   ringMappings,
   scenario,
+  theFar,
+  theWire,
 } from '../helpers/packet-scenario';
-import type { Context } from './packet-sender-program';
 import { whileSlow, type Wire } from '../helpers/packet-wire';
 
 const FRAMES = 16;
@@ -120,15 +121,15 @@ export const comeAndGo = scenario<{ readonly order: 'close' | 'drop' }>(async (n
 let listening: FarUdp | undefined;
 
 /** Opens a socket at the far end for frames of another program. */
-export async function listen({ far }: Context): Promise<number> {
-  listening = await far.listen(4);
+export async function listen(): Promise<number> {
+  listening = await theFar().listen(4);
   return listening.port;
 }
 
 /** What another program's `leave` sent: nothing in it is wrong. @returns how many arrived */
-export async function arrivedFrom({ wire }: Context, port: number): Promise<number> {
+export async function arrivedFrom(port: number): Promise<number> {
   assert.ok(listening?.port === port);
-  const out = new Outbox({ wire, family: 4, port });
+  const out = new Outbox({ wire: theWire(), family: 4, port });
   for (let i = 0; i < FRAMES; i++) out.frame(PAYLOAD);
   const arrived = await listening.take();
   assertUnharmed(arrived, out.taken());
@@ -150,11 +151,11 @@ function fullRing(wire: Wire, port: number): ZeroCopyPacketSocket {
 }
 
 /** Ends this process with frames under way. */
-export async function leave(
-  { wire }: { readonly wire: Wire },
-  params: { readonly port: number; readonly ending: 'exit' | 'throw' | 'SIGTERM' | 'close' },
-): Promise<void> {
-  const socket = fullRing(wire, params.port);
+export async function leave(params: {
+  readonly port: number;
+  readonly ending: 'exit' | 'throw' | 'SIGTERM' | 'close';
+}): Promise<void> {
+  const socket = fullRing(theWire(), params.port);
   await new Promise(setImmediate);
   if (params.ending === 'close') socket.close();
   if (params.ending === 'SIGTERM') process.kill(process.pid, 'SIGTERM');

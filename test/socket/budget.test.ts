@@ -1,5 +1,5 @@
 // Memory that the kernel references is bounded, and the accounts of it are true.
-import { everywhere } from '../helpers/place';
+import { everywhere } from '../helpers/tcp-place';
 
 const SCENARIOS = {
   socketBudget: 'pins no more than maxPendingBytes in ten thousand sends',

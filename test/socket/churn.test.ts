@@ -1,7 +1,7 @@
 // Two hundred connections at once that end in every way from both sides. The seeds are fixed: what is
 // left to chance is the kernel's and the scheduler's timing.
 import assert from 'node:assert/strict';
-import { everywhere } from '../helpers/place';
+import { everywhere } from '../helpers/tcp-place';
 
 everywhere('churn', (getPlace) => {
   for (const seed of [11, 4711, 271_828]) {

@@ -1,6 +1,6 @@
 // One contract for every engine and every family of addresses: over loopback, without the addon, and where
 // zero copy is real.
-import { FAMILIES, loopbackSuite, type Place, rigPlaceSuite } from '../helpers/place';
+import { FAMILIES, loopbackSuite, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 import type { Runner } from '../helpers/runner';
 import type { ConformanceParams } from '../scenarios/conformance';
 
@@ -27,8 +27,8 @@ const SCENARIOS = {
 
 /** Defines the tests; one runner serves them all. */
 function conformanceTests(
-  getPlace: () => Place,
-  runnerOf: (place: Place) => Place['runner'] = (place) => place.runner,
+  getPlace: () => TcpPlace,
+  runnerOf: (place: TcpPlace) => TcpPlace['runner'] = (place) => place.runner,
 ): void {
   for (const engine of ENGINES) {
     for (const family of FAMILIES) {
@@ -59,7 +59,7 @@ loopbackSuite('conformance', (getPlace) => {
 
 loopbackSuite('conformance without the addon', (getPlace) => {
   let bare: Runner | undefined;
-  const runnerOf = (place: Place): Runner =>
+  const runnerOf = (place: TcpPlace): Runner =>
     (bare ??= place.startRunner([], { MSG_ZEROCOPY_ADDON: 'off' }));
   conformanceTests(getPlace, runnerOf);
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { compiled } from '../helpers/compiled';
-import { loopbackSuite, type Place } from '../helpers/place';
+import { loopbackSuite, type TcpPlace } from '../helpers/tcp-place';
 import { UDP_FAMILIES, udpLoopbackSuite } from '../helpers/udp-place';
 
 /** As the kernel's TLS answers before Linux 5.5; in no table of names. */
@@ -28,7 +28,7 @@ udpLoopbackSuite('datagrams without room in epoll', (getPlace) => {
     it(`go by copy, and a socket that will hear nothing says so (${type})`, async () => {
       const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_WATCH=${NO_SPACE},0`];
       const place = getPlace();
-      const seen = await place.runAlone('udp-failures', 'unwatched', place.params(type), prefix);
+      const seen = await place.runAlone(prefix, 'udp-failures', 'unwatched', place.params(type));
       assert.deepEqual([seen.pendingSends, seen.zeroCopySends], [0, 0]);
       assert.deepEqual(seen.errors, [['ENOSPC', 'epoll_ctl']]);
       for (const report of seen.reports) assert.deepEqual(report, ['send-failed', true]);
@@ -44,7 +44,7 @@ udpLoopbackSuite('SO_ZEROCOPY that a sandbox swallows', (getPlace) => {
     it(`leaves datagrams to be copied, and says why (${errno})`, async () => {
       const prefix = ['env', `LD_PRELOAD=${preload()}`, `SWALLOW_ZEROCOPY=${errno}`];
       const place = getPlace();
-      const seen = await place.runAlone('udp-failures', 'swallowed', place.params('udp4'), prefix);
+      const seen = await place.runAlone(prefix, 'udp-failures', 'swallowed', place.params('udp4'));
       const reason = 'kernel-unsupported';
       assert.deepEqual(seen, {
         reasons: [reason],
@@ -62,7 +62,7 @@ udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
     const { ENOBUFS } = constants.errno;
     const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_COPY=${ENOBUFS},7`];
     const place = getPlace();
-    const seen = await place.runAlone('udp-failures', 'passingWant', place.params('udp4'), prefix);
+    const seen = await place.runAlone(prefix, 'udp-failures', 'passingWant', place.params('udp4'));
     assert.deepEqual(seen, { errors: [], copiedBytes: seen.copiedBytes });
     assert.ok(seen.copiedBytes > 0);
   });
@@ -71,7 +71,7 @@ udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
 loopbackSuite('answers of other kernels', (getPlace) => {
   async function withFaults<R>(
     faults: Record<string, string>,
-    body: (runner: ReturnType<Place['startRunner']>) => Promise<R>,
+    body: (runner: ReturnType<TcpPlace['startRunner']>) => Promise<R>,
   ): Promise<R> {
     const runner = getPlace().startRunner([], { ...faults, LD_PRELOAD: preload() });
     try {

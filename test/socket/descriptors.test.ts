@@ -1,8 +1,8 @@
 // A duplicate of each sending socket's descriptor is taken only while there are plenty, and given back.
 import assert from 'node:assert/strict';
-import { loopbackSuite, type Place } from '../helpers/place';
+import { loopbackSuite, type TcpPlace } from '../helpers/tcp-place';
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   const { senderHost } = place;
   return { to: place.to(), zeroCopy: { engine: 'msg_zerocopy' as const }, senderHost };
 }

@@ -8,13 +8,14 @@ import { connect } from '../../lib/index';
 import { answers, BODY_BYTES, expectedNotes } from '../scenarios/http-answers';
 import { FORCED, portOf, someTurns } from '../helpers/http-kit';
 import { countWrong, OVERWRITTEN, streamBytes } from '../../scripts/pattern';
-import { describePlaces, type Place } from '../helpers/places';
+import { type Place } from '../../scripts/place';
+import { describePlaces } from '../helpers/suites';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import { until } from '../../scripts/until';
 import type { Body, ClientArgument } from '../scenarios/http-client';
 
 async function startServer(place: Place): Promise<{ server: Program; port: number }> {
-  const address = place.address.sender;
+  const address = place.address('sender');
   const server = startProgram('http-server', { address }, { place, side: 'sender' });
   const { port } = await server.next<{ port: number }>();
   return { server, port };
@@ -23,7 +24,7 @@ async function startServer(place: Place): Promise<{ server: Program; port: numbe
 async function check(place: Place, name: string, expect: ClientArgument['expect']): Promise<void> {
   const { server, port } = await startServer(place);
   const given: ClientArgument = {
-    host: place.address.sender,
+    host: place.address('sender'),
     port,
     path: `/${encodeURIComponent(name)}`,
     stream: 11,

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 
 const GIB = 2 ** 30;
 

@@ -1,13 +1,17 @@
 // A great deal of data, and every byte of it right, although each buffer is overwritten and used again
 // the moment it is handed back.
 import assert from 'node:assert/strict';
-import { loopbackSuite, type Place, rigPlaceSuite } from '../helpers/place';
+import { loopbackSuite, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 
 const MIB = 1024 * 1024;
 
 type Outcome = Awaited<ReturnType<typeof transfer>>;
 
-function transfer(place: Place, mebibytes: number, zeroCopy: { engine: 'auto' | 'msg_zerocopy' }) {
+function transfer(
+  place: TcpPlace,
+  mebibytes: number,
+  zeroCopy: { engine: 'auto' | 'msg_zerocopy' },
+) {
   const params = { to: place.to(), totalBytes: mebibytes * MIB, zeroCopy };
   return place.runner.run('integrity', 'mixed', params);
 }

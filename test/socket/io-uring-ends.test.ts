@@ -1,8 +1,8 @@
 // Ends of connections that write in the same turn, and the scenarios of teardown, linger, churn and
 // budget over io_uring.
 import assert from 'node:assert/strict';
-import { uringEverywhere } from '../helpers/io-uring-suite';
-import type { Place } from '../helpers/place';
+import { uringEverywhere } from '../helpers/tcp-place';
+import type { TcpPlace } from '../helpers/tcp-place';
 
 const ENDS = {
   dialledAgain: 'keeps requests from a connection that has their descriptor number now',
@@ -38,7 +38,7 @@ const BUDGET = {
 
 const zeroCopy = { engine: 'io_uring' as const };
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   return { to: place.to(), senderHost: place.senderHost, zeroCopy };
 }
 

@@ -1,14 +1,15 @@
 // http on connections that send by io_uring: every byte of every answer, to clients that keep the
 // connection, pipeline on it, have it closed, or take it over.
 import assert from 'node:assert/strict';
-import { uringSuite } from '../helpers/io-uring-suite';
-import { describePlaces, type Place } from '../helpers/places';
+import { uringSuite } from '../helpers/suites';
+import { type Place } from '../../scripts/place';
+import { describePlaces } from '../helpers/suites';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import type { HttpClientArgument, Result } from '../scenarios/io-uring-http-client';
 import type { HandedBack, HttpServerArgument } from '../scenarios/io-uring-http-server';
 
 async function ask(place: Place, what: HttpClientArgument['what'], port: number) {
-  const given: HttpClientArgument = { host: place.address.sender, port, what };
+  const given: HttpClientArgument = { host: place.address('sender'), port, what };
   const client = startProgram('io-uring-http-client', given, { place, side: 'receiver' });
   const { result } = await client.next<Result>();
   assert.deepEqual(await client.ended(), { code: 0, signal: null, stderr: '' });
@@ -36,7 +37,7 @@ uringSuite('io_uring', () => {
       for (const threshold of ['auto', 1, 32_768] as const) {
         it(`answers what was asked for, engine '${engine}', threshold ${threshold}`, async () => {
           const place = getPlace();
-          const given: HttpServerArgument = { address: place.address.sender, engine, threshold };
+          const given: HttpServerArgument = { address: place.address('sender'), engine, threshold };
           const server = startProgram('io-uring-http-server', given, { place });
           const { port } = await server.next<{ port: number }>();
           const kept = await ask(place, 'keep-alive', port);

@@ -1,7 +1,6 @@
 // More than fits at a time: stalled readers by the thousand, and a ring of four entries.
 import assert from 'node:assert/strict';
-import { uringEverywhere } from '../helpers/io-uring-suite';
-import type { Place } from '../helpers/place';
+import { type TcpPlace, uringEverywhere } from '../helpers/tcp-place';
 import type { Runner } from '../helpers/runner';
 
 const TINY_RING = { MSG_ZEROCOPY_RING_ENTRIES: '4,8' };
@@ -16,7 +15,7 @@ const CROWDS = {
   forcedOnOne: 'four thousand forced sends on one stalled connection',
 } as const;
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   return { to: place.to(), senderHost: place.senderHost, zeroCopy };
 }
 
@@ -50,7 +49,7 @@ uringEverywhere('a crowd', (getPlace) => {
   it('pins no more than the budget for two thousand stalled readers, rests, serves all', async () => {
     const place = getPlace();
     // Small send buffers, so that every write stalls. Over loopback the machine's are what they are.
-    place.set('net/ipv4/tcp_wmem', '4096 16384 131072');
+    place.place.set('sender', 'net/ipv4/tcp_wmem', '4096 16384 131072');
     try {
       const seen = await place.runner.run('io-uring-load', 'manyStalled', paramsOf(place));
       assert.ok(seen.mostPinned <= seen.budget, `${seen.mostPinned} of ${seen.budget} pinned`);
@@ -58,7 +57,7 @@ uringEverywhere('a crowd', (getPlace) => {
       assert.ok(seen.cpuMs < CPU_AT_REST_MS, `${seen.cpuMs} ms of CPU time in a second`);
       if (place.rig !== undefined) assert.ok(seen.waiting > 1000, `${seen.waiting} stalled`);
     } finally {
-      place.set('net/ipv4/tcp_wmem', '4096 4194304 8388608');
+      place.place.growSendBuffers();
     }
   }).timeout(120_000);
 });

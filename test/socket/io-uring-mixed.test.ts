@@ -1,12 +1,12 @@
 // Engines that change on a connection, reports of what they sent, and what is told of it.
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
-import { uringEverywhere } from '../helpers/io-uring-suite';
-import type { Place } from '../helpers/place';
+import { uringEverywhere } from '../helpers/tcp-place';
+import type { TcpPlace } from '../helpers/tcp-place';
 
 const zeroCopy = { engine: 'io_uring' as const };
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   return { to: place.to(), senderHost: place.senderHost, zeroCopy };
 }
 

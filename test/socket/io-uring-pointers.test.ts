@@ -1,5 +1,5 @@
 // Memory that changes, or is taken away, behind write().
-import { uringEverywhere } from '../helpers/io-uring-suite';
+import { uringEverywhere } from '../helpers/tcp-place';
 
 const SCENARIOS = {
   grown: 'grows in the turn of the write: it is sent',

@@ -1,5 +1,5 @@
 // What is copied is copied when it is written, as it is in plain Node: a program may use the memory again.
-import { uringEverywhere } from '../helpers/io-uring-suite';
+import { uringEverywhere } from '../helpers/tcp-place';
 
 const SCENARIOS = {
   oneTurn: 'written in one turn',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { compiled } from '../helpers/compiled';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { AnswersArgument, Idled } from '../scenarios/io-uring-answers';

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { compiled } from '../helpers/compiled';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { RoundsArgument, RoundsDone } from '../scenarios/io-uring-rounds';

@@ -1,5 +1,5 @@
 // A destroyed connection keeps its memory until the kernel lets go of it, but not for ever.
-import { everywhere, rigPlaceSuite } from '../helpers/place';
+import { everywhere, rigPlaceSuite } from '../helpers/tcp-place';
 
 const SCENARIOS = {
   stalled: 'is reset when the reader stalls for lingerTimeoutMs, and everything is released',

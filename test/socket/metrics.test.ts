@@ -1,9 +1,9 @@
 // metrics() of a process that sends, where the kernel copies after all and where it does not.
 import assert from 'node:assert/strict';
 import { capabilities } from '../../lib/index';
-import { everywhere, type Place } from '../helpers/place';
+import { everywhere, type TcpPlace } from '../helpers/tcp-place';
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   const ring = capabilities().tcp.io_uring.support === 'yes' ? (['io_uring'] as const) : [];
   const engines = ['msg_zerocopy', 'copy', 'auto', ...ring] as const;
   return { to: place.to(), engines };

@@ -1,7 +1,7 @@
 // detectMutation on TCP, by each engine: where the kernel copies after all, and where it does not.
 import assert from 'node:assert/strict';
-import { uringEverywhere } from '../helpers/io-uring-suite';
-import { everywhere, type Place } from '../helpers/place';
+import { uringEverywhere } from '../helpers/tcp-place';
+import { everywhere, type TcpPlace } from '../helpers/tcp-place';
 
 const TITLES = {
   changed: 'finds a changed byte, and names who wrote it; warns once of a place',
@@ -11,7 +11,7 @@ const TITLES = {
   thrown: "destroys the stream with 'throw', and hands everything back in order",
 } as const;
 
-function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => Place): void {
+function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => TcpPlace): void {
   const params = (): object => ({ to: getPlace().to(), zeroCopy: { engine } });
   for (const [scenario, title] of Object.entries(TITLES)) {
     it(title, async () => {

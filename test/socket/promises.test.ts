@@ -1,8 +1,8 @@
 // When memory is handed back: callbacks at release or at acceptance, in write order; flush().
 import assert from 'node:assert/strict';
-import { everywhere, type Place, rigPlaceSuite } from '../helpers/place';
+import { everywhere, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 
-function paramsOf(place: Place) {
+function paramsOf(place: TcpPlace) {
   return { to: place.to(), zeroCopy: { engine: 'msg_zerocopy' as const } };
 }
 

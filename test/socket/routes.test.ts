@@ -1,7 +1,7 @@
 // What one connection has found out about a route holds for the next. Loopback copies every send, so that
 // there is something to find out.
 import assert from 'node:assert/strict';
-import { loopbackSuite } from '../helpers/place';
+import { loopbackSuite } from '../helpers/tcp-place';
 import { refusing } from '../helpers/refuse-io-uring';
 
 const KIB = 1024;

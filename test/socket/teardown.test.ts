@@ -1,6 +1,6 @@
 // A handback is a promise of the kernel's, also when it carries an error: the ends of connections, with
 // megabytes in flight and every buffer overwritten as soon as it comes back.
-import { everywhere } from '../helpers/place';
+import { everywhere } from '../helpers/tcp-place';
 
 const SCENARIOS = {
   destroyed: 'delivers what was accepted, and only that, after destroy()',

@@ -13,7 +13,7 @@ udpLoopbackSuite('a sender of datagrams', (getPlace) => {
       const how = ending === 'stay' ? 'terminated' : ending;
       it(`ends as a worker: ${how} (${type})`, async () => {
         const params = { ...getPlace().params(type), ending };
-        await getPlace().runAlone('udp-ends', 'ofWorker', params);
+        await getPlace().runAlone([], 'udp-ends', 'ofWorker', params);
       });
     }
   }

@@ -16,7 +16,7 @@ udpEverywhere('datagrams changed too early', (getPlace) => {
         // Warnings are not printed, and emitted all the same.
         const quiet = ['env', 'NODE_NO_WARNINGS=1'];
         const name = scenario as keyof typeof TITLES;
-        await getPlace().runAlone('udp-mutation', name, params, quiet);
+        await getPlace().runAlone(quiet, 'udp-mutation', name, params);
       });
     }
 

@@ -5,7 +5,7 @@ import { randomFillSync } from 'node:crypto';
 import { metrics, type SendReport, type ZeroCopyOptions } from '../../lib/index';
 import { openSockets } from '../helpers/dgram-behaviours-open';
 import { Heard } from '../helpers/heard';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../helpers/loopback';
 import { secretBuffer, secretSuite, unreadableBuffer } from '../helpers/odd-memory';
 

@@ -1,7 +1,7 @@
 // What is written is the kernel's when write() returns, from wherever it was written: nothing waits for a
 // later callback, tick or turn of the loop.
 import assert from 'node:assert/strict';
-import { uringSuite } from '../helpers/io-uring-suite';
+import { uringSuite } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { Origin, WithinWriteArgument } from '../scenarios/within-write';
 

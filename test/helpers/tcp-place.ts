@@ -1,0 +1,58 @@
+// Where a test's connections run: over loopback, which always copies, and over the rig, which does not.
+import type { Place } from '../../scripts/place';
+import type { Rig, RigOptions } from '../../scripts/rig';
+import type { Address } from './receiver-client';
+import { RunnerPlace } from './runner-place';
+import { suitesAt, uringSuite } from './suites';
+
+export const FAMILIES = ['IPv4', 'IPv6', 'v4-mapped'] as const;
+export type Family = (typeof FAMILIES)[number];
+
+export class TcpPlace extends RunnerPlace {
+  #port = 0;
+
+  static async open(place: Place): Promise<TcpPlace> {
+    place.growSendBuffers();
+    const tcp = new TcpPlace(place);
+    tcp.#port = await tcp.startReceiver('receiver-program');
+    return tcp;
+  }
+
+  /** The receiver's address as the sender dials it. */
+  to(family: Family = 'IPv4'): Address {
+    const address = this.place.address('receiver', family === 'IPv6' ? 6 : 4);
+    return { host: family === 'v4-mapped' ? `::ffff:${address}` : address, port: this.#port };
+  }
+
+  /** An address of the sender's, for the receiver to dial. */
+  get senderHost(): string {
+    return this.place.address('sender');
+  }
+}
+
+export type TcpRigPlace = TcpPlace & { readonly rig: Rig };
+
+/** A suite over loopback. */
+export function loopbackSuite(title: string, body: (getPlace: () => TcpPlace) => void): void {
+  suitesAt(['loopback'], title, (place) => TcpPlace.open(place), body);
+}
+
+/** A suite over the rig. */
+export function rigPlaceSuite(
+  title: string,
+  body: (getPlace: () => TcpRigPlace) => void,
+  options?: RigOptions,
+): void {
+  const open = (place: Place) => TcpPlace.open(place) as Promise<TcpRigPlace>;
+  suitesAt(['rig'], title, open, body, options);
+}
+
+/** The same suite over both. */
+export function everywhere(title: string, body: (getPlace: () => TcpPlace) => void): void {
+  suitesAt(['loopback', 'rig'], title, (place) => TcpPlace.open(place), body);
+}
+
+/** The same for what is sent by io_uring. */
+export function uringEverywhere(title: string, body: (getPlace: () => TcpPlace) => void): void {
+  uringSuite(`io_uring: ${title}`, () => everywhere(title, body));
+}
