@@ -1,6 +1,7 @@
 // How one file moves: windows of it by sendfile(2) as long as the socket takes them, a wait for space, a wait
 // for the disk, and so on until the range is sent. Where the socket takes no more, a few bytes go by libuv:
 // it waits for space, keeps the loop alive, and fails as every write of Node's fails.
+import { AsyncResource } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { fstatSync, read, readSync } from 'node:fs';
@@ -156,9 +157,11 @@ export class FileSteps {
     const most = (file.chunkEnd ?? file.end) - file.offset;
     const count = Math.min(most, WARM_BYTES);
     file.sender.waits();
-    const warming = native.warmFile(file.file, file.offset, count, (result) => {
+    // Node-API's own way to keep a caller's context knows nothing of AsyncLocalStorage since Node 24.
+    const warmed = AsyncResource.bind((result: number): void => {
       if (result >= 0 || this.#refused(result)) this.step();
     });
+    const warming = native.warmFile(file.file, file.offset, count, warmed);
     return warming < 0 ? this.#refused(warming) : false;
   }
 

@@ -40,7 +40,7 @@ export class Folder {
 
 export interface Answer {
   readonly status: string;
-  /** Without Date, which differs from second to second. */
+  /** And trailers. Without Date, which differs from second to second. */
   readonly headers: readonly string[];
   readonly bytes: number;
   readonly sha256: string;
@@ -67,30 +67,33 @@ export function answersOf(arrived: Buffer, methods: readonly string[] = ['GET'])
     if (headEnd < 0) break;
     const [status = '', ...all] = rest.toString('latin1', 0, headEnd).split('\r\n');
     const headers = all.filter((line) => !line.toLowerCase().startsWith('date:'));
-    const { body, used } = bodyOf(rest.subarray(headEnd + 4), headers, status, method);
+    const { body, used, trailers } = bodyOf(rest.subarray(headEnd + 4), headers, status, method);
     rest = rest.subarray(headEnd + 4 + used);
+    headers.push(...trailers);
     answers.push({ status, headers, bytes: body.length, sha256: sha256(body), body });
   }
   if (rest.length > 0) throw new Error(`${rest.length} bytes behind the last answer`);
   return answers;
 }
 
-function bodyOf(
-  rest: Buffer,
-  headers: readonly string[],
-  status: string,
-  method: string,
-): { body: Buffer; used: number } {
+interface Body {
+  readonly body: Buffer;
+  readonly used: number;
+  readonly trailers: readonly string[];
+}
+
+function bodyOf(rest: Buffer, headers: readonly string[], status: string, method: string): Body {
   const headerOf = (name: string): string | undefined =>
     headers.find((line) => line.toLowerCase().startsWith(`${name}: `))?.slice(name.length + 2);
-  if (method === 'HEAD' || / (204|304) /.test(status)) return { body: Buffer.alloc(0), used: 0 };
+  if (method === 'HEAD' || / (204|304) /.test(status))
+    return { body: Buffer.alloc(0), used: 0, trailers: [] };
   if (headerOf('transfer-encoding') === 'chunked') return unchunk(rest);
   const length = headerOf('content-length');
   const used = length === undefined ? rest.length : Math.min(Number(length), rest.length);
-  return { body: rest.subarray(0, used), used };
+  return { body: rest.subarray(0, used), used, trailers: [] };
 }
 
-function unchunk(rest: Buffer): { body: Buffer; used: number } {
+function unchunk(rest: Buffer): Body {
   const parts: Buffer[] = [];
   let at = 0;
   for (;;) {
@@ -100,7 +103,12 @@ function unchunk(rest: Buffer): { body: Buffer; used: number } {
     if (!/^[0-9a-f]+$/i.test(line)) throw new Error(`no size of a chunk: ${line.slice(0, 20)}`);
     const size = Number.parseInt(line, 16);
     at = lineEnd + 2;
-    if (size === 0) return { body: Buffer.concat(parts), used: at + 2 };
+    if (size === 0) {
+      const end = rest.indexOf('\r\n\r\n', lineEnd);
+      const trailers = rest.toString('latin1', at, Math.max(at, end));
+      const used = end < 0 ? rest.length : end + 4;
+      return { body: Buffer.concat(parts), used, trailers: trailers.split('\r\n').filter(Boolean) };
+    }
     parts.push(rest.subarray(at, at + size));
     if (
       rest.length >= at + size + 2 &&
@@ -109,7 +117,7 @@ function unchunk(rest: Buffer): { body: Buffer; used: number } {
       throw new Error('a chunk that does not end where it says');
     at += size + 2;
   }
-  return { body: Buffer.concat(parts), used: rest.length };
+  return { body: Buffer.concat(parts), used: rest.length, trailers: [] };
 }
 
 export function sha256(bytes: Uint8Array): string {

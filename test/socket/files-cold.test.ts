@@ -1,6 +1,7 @@
 // Files that are not in the page cache: nothing is sent before the thread pool has read it, and the event loop
 // turns meanwhile.
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -90,6 +91,27 @@ describe('files that are not in the page cache', () => {
         assert.equal(stop, FILE_COLD);
         assert.ok(offset < 3 * MiB);
         fs.closeSync(file);
+      }),
+    ));
+
+  it('who listens to a cold file hears its end in his own context', () =>
+    withFiles((folder) =>
+      withSockets(async (near, far) => {
+        const { path } = coldFile(folder, 24 * MiB);
+        const context = new AsyncLocalStorage<string>();
+        far.resume();
+        enableZeroCopy(near);
+        const heard = context.run('its own', () => {
+          const stream = fs.createReadStream(path);
+          stream.pipe(near);
+          return new Promise((resolve) => stream.on('end', () => resolve(context.getStore())));
+        });
+        const sent = context.run('of sendFile()', async () => {
+          await sendFile(near, folder.file(MiB).path);
+          return context.getStore();
+        });
+        assert.equal(await sent, 'of sendFile()');
+        assert.equal(await heard, 'its own');
       }),
     ));
 

@@ -1,10 +1,11 @@
 // Streams of files that are piped into a response, or into a socket: what a client, the stream and its
 // response see is the same with and without the upgrade, whoever moves the bytes.
 import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
 import fs from 'node:fs';
 import type http from 'node:http';
 import net from 'node:net';
-import { PassThrough, pipeline } from 'node:stream';
+import { PassThrough, Readable, finished, pipeline } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
 import { BufferPool, metrics, type FileReason } from '../../lib/index';
 import { answersOf, exchange, Story, withFiles, type Answer } from '../helpers/file-kit';
@@ -22,6 +23,8 @@ interface Row {
   readonly by: 'kernel' | FileReason;
   readonly answer: (file: string, response: http.ServerResponse, story: Story) => void;
 }
+
+const context = new AsyncLocalStorage<string>();
 
 const plainly: Row['answer'] = (file, response, story) => {
   story.ofStream(fs.createReadStream(file)).pipe(response);
@@ -109,6 +112,122 @@ const rows: readonly Row[] = [
     answer: (file, response, story) => {
       const stream = story.ofStream(fs.createReadStream(file));
       stream.on('open', () => stream.pipe(response));
+    },
+  },
+  {
+    title: 'a file behind a header that is sent already',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      response.writeHead(200, { 'Content-Length': fs.statSync(file).size });
+      response.flushHeaders();
+      plainly(file, response, story);
+    },
+  },
+  {
+    title: 'a file in front of trailers',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      response.setHeader('Trailer', 'X-Sum');
+      const stream = story.ofStream(fs.createReadStream(file));
+      stream.on('end', () => response.addTrailers({ 'X-Sum': String(stream.bytesRead) }));
+      stream.pipe(response);
+    },
+  },
+  {
+    title: 'a file that is shorter than the header says',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      response.setHeader('Content-Length', fs.statSync(file).size + 1);
+      plainly(file, response, story);
+    },
+  },
+  {
+    title: 'a stream that does not close its file',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      const fd = fs.openSync(file, 'r');
+      const stream = fs.createReadStream('', { fd, start: 0, autoClose: false });
+      story.ofStream(stream).pipe(response);
+      stream.on('end', () => {
+        // It is open until then.
+        fs.fstatSync(fd);
+        stream.destroy();
+      });
+    },
+  },
+  {
+    title: 'a stream with small buffers and a signal',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      const { signal } = new AbortController();
+      const options = { highWaterMark: 1000, signal };
+      story.ofStream(fs.createReadStream(file, options)).pipe(response);
+    },
+  },
+  {
+    title: 'a stream whose listeners have their context',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      context.run('its request', () => {
+        const stream = story.ofStream(fs.createReadStream(file));
+        const tell = (list: string[]) => () => list.push(`within ${context.getStore()}`);
+        for (const name of ['open', 'end', 'close']) stream.on(name, tell(story.stream));
+        response.on('finish', tell(story.response));
+        stream.pipe(response);
+      });
+    },
+  },
+  {
+    title: 'a stream that an agent of monitoring listens to, but for its bytes',
+    by: 'kernel',
+    answer: (file, response, story) => {
+      const stream = story.ofStream(fs.createReadStream(file));
+      finished(stream, (error) => story.stream.push(`finished ${error?.message}`));
+      finished(response, (error) => story.response.push(`finished ${error?.message}`));
+      stream.pipe(response);
+      stream.on('end', () =>
+        story.stream.push(`disturbed ${Readable.isDisturbed(stream)} ${stream.readableDidRead}`),
+      );
+    },
+  },
+  {
+    title: 'a corked response',
+    bytes: 5000,
+    by: 'corked',
+    answer: (file, response, story) => {
+      response.cork();
+      const stream = story.ofStream(fs.createReadStream(file));
+      stream.pipe(response);
+      stream.on('end', () => response.uncork());
+    },
+  },
+  {
+    title: 'a response that counts its bytes',
+    by: 'strict-length',
+    answer: (file, response, story) => {
+      response.strictContentLength = true;
+      sized(file, response, story);
+    },
+  },
+  {
+    title: 'the stream of a FileHandle',
+    by: 'own-stream',
+    answer: (file, response, story) => {
+      void fs.promises.open(file).then((handle) => {
+        story.ofStream(handle.createReadStream()).pipe(response);
+      });
+    },
+  },
+  {
+    title: 'a stream that is throttled',
+    by: 'other-readers',
+    answer: (file, response, story) => {
+      const stream = story.ofStream(fs.createReadStream(file, { highWaterMark: 10_000 }));
+      stream.on('data', () => {
+        stream.pause();
+        setImmediate(() => stream.resume());
+      });
+      stream.pipe(response);
     },
   },
   { title: 'HEAD', methods: ['HEAD'], by: 'no-body', answer: sized },
