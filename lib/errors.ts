@@ -15,6 +15,7 @@ export type ZeroCopyErrorCode =
   | 'ERR_ZC_FRAME_REFUSED'
   | 'ERR_ZC_HANDLE_TAKEN'
   | 'ERR_ZC_NO_RING'
+  | 'ERR_ZC_POOL_DISPOSED'
   | 'ERR_ZC_QUEUE_FULL'
   | 'ERR_ZC_RING_FULL'
   | 'ERR_ZC_UNAVAILABLE';
@@ -159,6 +160,14 @@ export function foreignBuffer(): ZeroCopyError {
     'ERR_ZC_FOREIGN_BUFFER',
     'The buffer is not one that this pool handed out, or it was freed before. free() takes the very ' +
       'object that alloc() or allocUnsafe() returned, once',
+  );
+}
+
+export function poolDisposed(): ZeroCopyError {
+  return new ZeroCopyError(
+    'ERR_ZC_POOL_DISPOSED',
+    'The pool was disposed of, by Symbol.dispose or at the end of the block of its `using`. Take pieces from a pool ' +
+      'that lives as long as they are needed',
   );
 }
 

@@ -41,7 +41,7 @@ export type {
   DatagramZeroCopyOptions,
 } from './datagram/index.js';
 export { BufferPool } from './memory/index.js';
-export type { BufferPoolOptions, BufferPoolStats } from './memory/index.js';
+export type { BufferPoolOptions, BufferPoolStats, PoolBuffer } from './memory/index.js';
 export { capabilities, diagnose } from './doctor/index.js';
 export type {
   Capabilities,

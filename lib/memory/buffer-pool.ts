@@ -7,7 +7,8 @@ import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from '../native/binding.js';
 import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
-import { foreignBuffer, invalidType, outOfRange, systemError } from '../errors.js';
+import { foreignBuffer, invalidType, outOfRange, poolDisposed, systemError } from '../errors.js';
+import { clearInterval, setInterval } from '../node/clock.js';
 import { watchHttpPieces } from './http-pieces.js';
 import { type PoolPiece, poolRunsShort, PoolSlab } from './pool-pins.js';
 import { registerPool } from '../native/submit-ring.js';
@@ -128,6 +129,21 @@ function withoutMemory(errno: number, { bytes, hugePages }: ResolvedPoolOptions)
   return error;
 }
 
+/** Memory of a pool, freed at the end of the block where it is declared by `using`. */
+export type PoolBuffer = Buffer & Disposable;
+
+/** A realm of node:vm (jest) before Node 24 has no such symbol, and cannot parse `using` either. */
+const DISPOSE = Symbol.dispose as symbol | undefined;
+
+/** What closeSlab() takes for its second argument. */
+const UNUSED = 0;
+const MAYBE_READ = 1;
+
+/** How often a pool that is awaited looks for what the kernel let go of: nobody else does who does not write. */
+const LOOK_MS = 20;
+
+const DISPOSED = 'disposed: it holds no memory any more';
+
 /** Why there is no slab, or the slab; and why it is not registered. */
 interface Opened {
   readonly slab?: PoolSlab;
@@ -172,17 +188,18 @@ export function readHugePageBytes(): number | undefined {
  * give it a copy. Pools are not shared between threads.
  */
 export class BufferPool {
-  /** Whether the memory is registered with io_uring. */
-  readonly registered: boolean;
-  /** Why not. */
-  declare readonly reason?: string;
-  readonly #slab: PoolSlab | undefined;
+  #slab: PoolSlab | undefined;
+  #reason: string | undefined;
+  /** Of a pool that was disposed of: settles when it holds no memory any more. */
+  #ending: Promise<void> | undefined;
   // Of the objects that were handed out, and not freed.
   readonly #pieces = new WeakMap<Uint8Array, PoolPiece>();
   readonly #ordinary = new WeakSet<Uint8Array>();
   // A field and not a constant of this file: it goes with the pool, and pieces that go together with
   // their pool are no leak.
   readonly #forgotten = new FinalizationRegistry<PoolPiece>((piece) => this.#leaked(piece));
+  // What each piece has as its own, so that a slice, which may be freed by nobody, has none.
+  readonly #disposal: PropertyDescriptor;
   #fallbackAllocations = 0;
   #leakedPieces = 0;
 
@@ -195,27 +212,52 @@ export class BufferPool {
   constructor(options?: BufferPoolOptions) {
     const { slab, reason } = open(resolvePoolOptions(options));
     this.#slab = slab;
-    this.registered = slab !== undefined && reason === undefined;
-    if (reason !== undefined) this.reason = reason;
+    this.#reason = reason;
+    const dispose = (piece: Buffer): void => {
+      if (this.#pieces.has(piece) || this.#ordinary.has(piece)) this.free(piece);
+    };
+    const value = function (this: Buffer): void {
+      dispose(this);
+    };
+    this.#disposal = { value, configurable: true, writable: true };
+  }
+
+  /** Whether the memory is registered with io_uring. */
+  get registered(): boolean {
+    return this.#reason === undefined;
+  }
+
+  /** Why not. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** Whether it was disposed of: it hands out nothing any more. */
+  get disposed(): boolean {
+    return this.#ending !== undefined;
   }
 
   /**
    * A piece that is filled with zeros.
    * @param size bytes, an integer; 0 answers an empty buffer
-   * Memory: yours until free(). Page-aligned, except for ordinary memory and empty buffers.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   * Memory: yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
+   * and empty buffers.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
    */
-  alloc(size: number): Buffer {
-    return this.#take(size)?.fill(0) ?? this.#fallBack(Buffer.alloc(size));
+  alloc(size: number): PoolBuffer {
+    return (
+      (this.#take(size)?.fill(0) as PoolBuffer | undefined) ?? this.#fallBack(Buffer.alloc(size))
+    );
   }
 
   /**
    * A piece that may hold bytes of one that was freed: for what is overwritten as a whole.
    * @param size bytes, an integer; 0 answers an empty buffer
-   * Memory: yours until free(). Page-aligned, except for ordinary memory and empty buffers.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
+   * Memory: yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
+   * and empty buffers.
+   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
    */
-  allocUnsafe(size: number): Buffer {
+  allocUnsafe(size: number): PoolBuffer {
     return this.#take(size) ?? this.#fallBack(Buffer.allocUnsafeSlow(size));
   }
 
@@ -233,12 +275,44 @@ export class BufferPool {
     if (piece !== undefined) {
       this.#pieces.delete(buffer);
       this.#forgotten.unregister(piece);
-      piece.slab.free(piece);
+      // Else the end of the pool freed it.
+      if (!piece.freed) piece.slab.free(piece);
       return;
     }
     if (this.#ordinary.delete(buffer)) return;
     if (!isUint8Array(buffer)) throw invalidType('buffer', 'a Buffer', buffer);
     throw foreignBuffer();
+  }
+
+  /**
+   * The pool's end: it hands out nothing any more, and every piece that was not freed is. It leaves the ring
+   * when nothing of it is pinned. If all pieces had been freed before, its memory goes back to the system then;
+   * else it stays as it is while a view of it can be reached. A second call does nothing.
+   */
+  [Symbol.dispose](): void {
+    this.#ending ??= new Promise((resolve) => this.#end(resolve));
+  }
+
+  /** The same; settles when nothing of the pool is pinned. It holds the event loop until then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    if (this.#slab === undefined) return;
+    poolRunsShort();
+    const looking = setInterval(poolRunsShort, LOOK_MS);
+    await this.#ending;
+    clearInterval(looking);
+  }
+
+  #end(ended: () => void): void {
+    const slab = this.#slab;
+    if (slab === undefined) return ended();
+    const contents = slab.pieces === slab.waitingFrees ? UNUSED : MAYBE_READ;
+    slab.retire(() => {
+      this.#slab = undefined;
+      this.#reason = DISPOSED;
+      loadNative().native?.closeSlab(slab.memory, contents);
+      ended();
+    });
   }
 
   /** The pool at this moment; frozen. */
@@ -256,11 +330,12 @@ export class BufferPool {
   }
 
   /** A piece of the slab; undefined when there is none for it. */
-  #take(size: number): Buffer | undefined {
+  #take(size: number): PoolBuffer | undefined {
     if (typeof size !== 'number') throw invalidType('size', 'a number of bytes', size);
     if (!Number.isInteger(size) || size < 0 || size > constants.MAX_LENGTH) {
       throw outOfRange('size', `an integer >= 0 and <= ${constants.MAX_LENGTH}`, size);
     }
+    if (this.disposed) throw poolDisposed();
     const slab = this.#slab;
     if (slab === undefined || size === 0 || !this.#hasMemory(slab)) return undefined;
     const piece = slab.take(size) ?? this.#takeReleased(slab, size);
@@ -268,7 +343,7 @@ export class BufferPool {
     const buffer = Buffer.from(slab.memory, piece.firstPage * slab.pageBytes, size);
     this.#pieces.set(buffer, piece);
     this.#forgotten.register(buffer, piece, piece);
-    return buffer;
+    return this.#disposable(buffer);
   }
 
   /** The same, of what the kernel let go of meanwhile. */
@@ -289,13 +364,20 @@ export class BufferPool {
     return false;
   }
 
-  #fallBack(buffer: Buffer): Buffer {
+  #fallBack(buffer: Buffer): PoolBuffer {
     this.#ordinary.add(buffer);
     if (buffer.length > 0) this.#fallbackAllocations++;
-    return buffer;
+    return this.#disposable(buffer);
+  }
+
+  #disposable(buffer: Buffer): PoolBuffer {
+    if (DISPOSE !== undefined) Object.defineProperty(buffer, DISPOSE, this.#disposal);
+    return buffer as PoolBuffer;
   }
 
   #leaked(piece: PoolPiece): void {
+    // Not of one that the end of the pool freed.
+    if (piece.freed) return;
     this.#leakedPieces++;
     const bytes = (piece.endPage - piece.firstPage) * piece.slab.pageBytes;
     warnOnce(

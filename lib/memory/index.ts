@@ -2,4 +2,4 @@
 // early. The rooms above import its files directly; this index has what users see of it.
 // May import native, observe, node and policy.
 export { BufferPool } from './buffer-pool.js';
-export type { BufferPoolOptions, BufferPoolStats } from './buffer-pool.js';
+export type { BufferPoolOptions, BufferPoolStats, PoolBuffer } from './buffer-pool.js';

@@ -32,6 +32,7 @@ export class PoolSlab {
   /** Of each page that was ever taken: the first page of the piece that took it last. */
   readonly #firstPages: Int32Array;
   readonly #pieces: (PoolPiece | undefined)[];
+  #onEmpty: (() => void) | undefined;
 
   /** @param memory a whole number of pages */
   constructor(
@@ -73,6 +74,13 @@ export class PoolSlab {
     else this.#giveBack(piece);
   }
 
+  /** Frees all that is not freed, and calls `onEmpty` once nothing is pinned; nothing is taken from here on. */
+  retire(onEmpty: () => void): void {
+    for (const piece of this.#pieces) if (piece?.freed === false) this.free(piece);
+    if (this.pieces === 0) onEmpty();
+    else this.#onEmpty = onEmpty;
+  }
+
   pin(piece: PoolPiece): void {
     if (piece.pins++ === 0) this.pinnedPieces++;
   }
@@ -88,7 +96,7 @@ export class PoolSlab {
   #giveBack(piece: PoolPiece): void {
     this.#pieces[piece.firstPage] = undefined;
     this.#runs.giveBack(piece.firstPage);
-    this.pieces--;
+    if (--this.pieces === 0) this.#onEmpty?.();
   }
 
   /** Pins each piece that has a byte of [from, end); the pieces are added to `pinned`. */

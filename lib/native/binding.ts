@@ -181,6 +181,12 @@ export interface Native {
   openSlab(bytes: number, pages: 0 | 1 | 2): ArrayBuffer | number;
   /** Registers a slab with the ring: sends from it pin nothing. 0 or -errno. */
   registerSlab(slab: ArrayBuffer): number;
+  /**
+   * Takes a slab out of the ring. It stays mapped until it is collected.
+   * @param contents 0: nobody reads it any more, and its memory goes back to the system; 1: somebody may
+   * @returns 0 or -errno
+   */
+  closeSlab(slab: ArrayBuffer, contents: 0 | 1): number;
 
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see datagram/metadata.ts. */

@@ -284,7 +284,14 @@ function stageIn(
 ): Kept['staged'] {
   const [head, body] = pieces;
   if (head === undefined || body === undefined || pieces.length > 2) return undefined;
-  if (kinds[0] !== SMALL || kinds[1] !== LARGE || head.length > most || !isPoolMemory(body))
+  // A pool that was disposed of stages nothing more: the addon does.
+  if (
+    pool.disposed ||
+    kinds[0] !== SMALL ||
+    kinds[1] !== LARGE ||
+    head.length > most ||
+    !isPoolMemory(body)
+  )
     return undefined;
   const memory = pool.allocUnsafe(head.length);
   memory.set(head);

@@ -22,6 +22,10 @@ int map_pages(size_t bytes, PageKind kind, void** base) {
 
 size_t page_bytes() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
+int discard_pages(void* base, size_t bytes) {
+  return madvise(base, bytes, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
 void unmap_pages(void* base, size_t bytes) { munmap(base, bytes); }
 
 }  // namespace msg_zerocopy

@@ -17,6 +17,9 @@ size_t page_bytes();
 // Maps zeroed memory. 0 or -errno. A child process does not inherit it: pages that a device or a ring
 // holds would be copied at every fork.
 int map_pages(size_t bytes, PageKind kind, void** base);
+// Gives the memory back to the system; the mapping stays, and reads as zeros. 0 or -errno: EINVAL of huge pages
+// before Linux 5.18.
+int discard_pages(void* base, size_t bytes);
 void unmap_pages(void* base, size_t bytes);
 
 }  // namespace msg_zerocopy

@@ -28,14 +28,24 @@ Slab* Slabs::add(void* base, size_t bytes) {
   return slabs_.back().get();
 }
 
+void Slabs::unregister(Slab* slab) {
+  if (slab->slot < 0 || ring_ == nullptr) return;
+  // One that could not be emptied still holds its pages.
+  const int emptied = ring_->update_buffer(static_cast<uint32_t>(slab->slot), nullptr, 0);
+  taken_[slab->slot] = emptied < 0;
+  slab->slot = -1;
+}
+
+Slab* Slabs::find(void* base) const {
+  const auto at = std::find_if(slabs_.begin(), slabs_.end(),
+                               [base](const auto& each) { return each->base == base; });
+  return at == slabs_.end() ? nullptr : at->get();
+}
+
 void Slabs::remove(Slab* slab) {
   // First out of the ring: another mapping may come to the same address, and a request that names the
   // slot would send the old pages for it.
-  if (slab->slot >= 0 && ring_ != nullptr) {
-    // One that could not be emptied still holds its pages.
-    const int emptied = ring_->update_buffer(static_cast<uint32_t>(slab->slot), nullptr, 0);
-    taken_[slab->slot] = emptied < 0;
-  }
+  unregister(slab);
   unmap_pages(slab->base, slab->bytes);
   const auto at = std::find_if(slabs_.begin(), slabs_.end(),
                                [slab](const auto& each) { return each.get() == slab; });
@@ -43,19 +53,25 @@ void Slabs::remove(Slab* slab) {
 }
 
 int Slabs::register_slab(void* base) {
-  const auto at = std::find_if(slabs_.begin(), slabs_.end(),
-                               [base](const auto& each) { return each->base == base; });
-  if (at == slabs_.end()) return -EINVAL;
-  if ((*at)->slot >= 0) return 0;
+  Slab* const slab = find(base);
+  if (slab == nullptr) return -EINVAL;
+  if (slab->slot >= 0) return 0;
   if (ring_ == nullptr) return -ENXIO;
   bool* const free = std::find(std::begin(taken_), std::end(taken_), false);
   if (free == std::end(taken_)) return -ENOBUFS;
   const auto slot = static_cast<int>(free - std::begin(taken_));
-  const int updated = ring_->update_buffer(static_cast<uint32_t>(slot), base, (*at)->bytes);
+  const int updated = ring_->update_buffer(static_cast<uint32_t>(slot), base, slab->bytes);
   if (updated < 0) return updated;
   *free = true;
-  (*at)->slot = slot;
+  slab->slot = slot;
   return 0;
+}
+
+int Slabs::close_slab(void* base, SlabContents contents) {
+  Slab* const slab = find(base);
+  if (slab == nullptr) return -EINVAL;
+  unregister(slab);
+  return contents == SlabContents::kUnused ? discard_pages(slab->base, slab->bytes) : 0;
 }
 
 int Slabs::slot_of(const iovec* pieces, size_t count) const {

@@ -19,6 +19,12 @@ struct Slab {
   int slot;  // among the registered buffers; -1: not registered
 };
 
+// What a slab that is closed has in it.
+enum class SlabContents {
+  kUnused = 0,     // nothing that anybody still reads
+  kMaybeRead = 1,  // pieces that nobody gave back
+};
+
 class Slabs {
  public:
   static constexpr uint32_t kSlots = 256;
@@ -31,6 +37,9 @@ class Slabs {
   void remove(Slab* slab);
   // 0 or -errno: ENOMEM when memlock is used up, ENOBUFS when all slots are taken.
   int register_slab(void* base);
+  // Out of the ring, and its memory back to the system where it is unused; it stays mapped: a view may exist.
+  // 0 or -errno.
+  int close_slab(void* base, SlabContents contents);
   // The slot of the registered slab that all pieces lie in, or -1.
   int slot_of(const iovec* pieces, size_t count) const;
 
@@ -38,6 +47,9 @@ class Slabs {
   size_t registered_bytes() const;
 
  private:
+  void unregister(Slab* slab);
+  Slab* find(void* base) const;
+
   IoUring* ring_ = nullptr;
   bool taken_[kSlots] = {};
   std::vector<std::unique_ptr<Slab>> slabs_;

@@ -59,6 +59,12 @@ Napi::Value register_slab(const Napi::CallbackInfo& info) {
   return number(info, env_of(info)->slabs()->register_slab(info[0].As<Napi::ArrayBuffer>().Data()));
 }
 
+// closeSlab(slab, contents) -> 0 or -errno
+Napi::Value close_slab(const Napi::CallbackInfo& info) {
+  return number(info, env_of(info)->slabs()->close_slab(info[0].As<Napi::ArrayBuffer>().Data(),
+                                                        static_cast<SlabContents>(uint_at(info, 1))));
+}
+
 }  // namespace
 
 void export_submit_ring(Napi::Env env, Napi::Object exports) {
@@ -66,6 +72,7 @@ void export_submit_ring(Napi::Env env, Napi::Object exports) {
   exports["openSubmitRing"] = Napi::Function::New(env, open_submit_ring, "openSubmitRing");
   exports["openSlab"] = Napi::Function::New(env, open_slab, "openSlab");
   exports["registerSlab"] = Napi::Function::New(env, register_slab, "registerSlab");
+  exports["closeSlab"] = Napi::Function::New(env, close_slab, "closeSlab");
 }
 
 }  // namespace msg_zerocopy

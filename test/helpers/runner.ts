@@ -40,6 +40,7 @@ interface Modules {
   'packet-vlan': typeof import('../scenarios/packet-vlan');
   'packet-waiting': typeof import('../scenarios/packet-waiting');
   promises: typeof import('../scenarios/promises');
+  'pool-disposal': typeof import('../scenarios/pool-disposal');
   routes: typeof import('../scenarios/routes');
   teardown: typeof import('../scenarios/teardown');
   'udp-denials': typeof import('../scenarios/udp-denials');

@@ -77,7 +77,7 @@ describe('a piece of a pool that a UDP socket sends', () => {
       sockets.push(socket);
       const pool = new BufferPool({ bytes: 256 * KIB });
       const pieces = [1, 2].map((value) => pool.allocUnsafe(20_000).fill(value));
-      const [a, b] = pieces as [Buffer, Buffer];
+      const [a, b] = pieces as unknown as [Buffer, Buffer];
       const sent = send(socket, to, [a, b]);
       pool.free(a);
       pool.free(b);

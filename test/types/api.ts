@@ -4,6 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import {
+  BufferPool,
   capabilities,
   connect,
   createServer,
@@ -225,4 +226,17 @@ export function watching(socket: net.Socket): void {
   }
   // @ts-expect-error another word
   enableZeroCopy(socket, { detectMutation: 'log' });
+}
+
+export async function endingPools(): Promise<void> {
+  await using pool = new BufferPool({ bytes: 4096 });
+  using piece = pool.alloc(1);
+  const buffer: Buffer & Disposable = piece;
+  pool.free(buffer);
+  const disposed: boolean = pool.disposed;
+  // @ts-expect-error: it is the pool's to say
+  pool.registered = disposed;
+  // @ts-expect-error: a slice ends with no block
+  using slice = piece.subarray(1);
+  void slice;
 }
