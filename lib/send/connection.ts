@@ -86,8 +86,7 @@ export class Connection implements PortHost {
       health.refused === undefined &&
       (health.route === undefined || health.route.state === 'active') &&
       (health.buffers === undefined || health.buffers.state === 'active') &&
-      (health.writer === undefined ||
-        (health.writer.state === 'active' && !health.writer.handedBack))
+      (health.writer === undefined || !health.writer.watches)
     ) {
       return port;
     }

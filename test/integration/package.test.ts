@@ -26,6 +26,7 @@ const TOP = [
   'scripts/build-native.mjs',
   'scripts/native/node-gyp.mjs',
   'scripts/native/toolchain.mjs',
+  'scripts/rig-delay.c',
   'scripts/rig-helper.c',
   'scripts/sources.mjs',
 ];
@@ -122,7 +123,10 @@ describe('the tarballs that are published', function () {
     );
     for (const name of commands) assert.ok(scripts.includes(name), name);
     for (const name of scripts) {
-      assert.match(name, /^dist\/scripts\/(cli|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/);
+      assert.match(
+        name,
+        /^dist\/scripts\/(cli|compiled|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/,
+      );
       closureOf(main, name);
     }
     assert.ok(scripts.length >= 20, String(scripts.length));

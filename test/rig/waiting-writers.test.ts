@@ -2,6 +2,7 @@
 // copied for, and a stream is not.
 import assert from 'node:assert/strict';
 import { rigPlaceSuite } from '../helpers/tcp-place';
+import type { Manner } from '../scenarios/waiting';
 
 const ENGINES = ['msg_zerocopy', 'io_uring'] as const;
 
@@ -34,3 +35,40 @@ rigPlaceSuite('writers that wait for their callbacks', (getPlace) => {
     });
   }
 });
+
+/** A release takes that long at least. */
+const ROUND_TRIP_MS = 20;
+const ROUNDS = 300;
+/** Until a writer is known, and whenever it is looked at again. */
+const MOST_WAITED = 60;
+
+const MANNERS: readonly Manner[] = [
+  'one write after the other',
+  'one write after the other, with work in between',
+  'two at a time, with work in between',
+  'beside a peer that talks all the time, with work in between',
+];
+
+rigPlaceSuite(
+  'writers far from their peer',
+  (getPlace) => {
+    for (const engine of ENGINES) {
+      const hears = engine === 'io_uring';
+      const params = () => ({ to: getPlace().to(), zeroCopy: {}, hears, rounds: ROUNDS });
+
+      for (const manner of MANNERS) {
+        it(`wait for few of their round trips: ${manner}, by ${engine}`, async () => {
+          const given = { ...params(), manner };
+          const { waited } = await getPlace().startRunner().run('waiting', 'waitsInManner', given);
+          assert.ok(waited > 0 && waited <= MOST_WAITED, `${waited} of ${ROUNDS} writes waited`);
+        });
+      }
+
+      it(`are told from those that answer their peer, which are copied for now and then, by ${engine}`, async () => {
+        const { copied } = await getPlace().startRunner().run('waiting', 'answers', params());
+        assert.ok(copied <= ROUNDS / 10, `${copied} of ${ROUNDS} answers were copied`);
+      });
+    }
+  },
+  { roundTripMs: ROUND_TRIP_MS },
+);

@@ -25,16 +25,17 @@ subscribe('msg-zerocopy:fallback', (message) => {
 
 async function withStream(
   { to, zeroCopy, hears }: Params,
-  body: (out: Outgoing) => Promise<void>,
+  body: (out: Outgoing, client: ReceiverClient) => Promise<void>,
+  reading: { pace?: typeof PACE } = { pace: PACE },
 ): Promise<void> {
   const client = await ReceiverClient.open(to);
-  const out = await client.stream({ pace: PACE }, { zeroCopy });
+  const out = await client.stream(reading, { zeroCopy });
   if (hears) {
     const heard = once(out.socket, 'data');
     await client.say(out, 1);
     await heard;
   }
-  await body(out);
+  await body(out, client);
   // What is still on its way need not take its time.
   await client.resume(out);
   out.end(1);
@@ -127,4 +128,92 @@ export async function insists(params: Params) {
     seen = [state, stats.waitingCopies];
   });
   return { seen };
+}
+
+/** How writers wait that a program may well have. Each does its `rounds`. */
+const MANNERS = {
+  'one write after the other': (out: Outgoing, rounds: number) =>
+    pump(out, rounds, () => waits(out)),
+  'one write after the other, with work in between': (out: Outgoing, rounds: number) =>
+    pump(out, rounds, () => waits(out).then(work)),
+  'two at a time, with work in between': (out: Outgoing, rounds: number) => {
+    const one = (): Promise<void> => handedBack(out).then(work);
+    return Promise.all([pump(out, rounds / 2, one), pump(out, rounds / 2, one)]);
+  },
+  'beside a peer that talks all the time, with work in between': async (
+    out: Outgoing,
+    rounds: number,
+    client: ReceiverClient,
+  ) => {
+    let isOver = false;
+    const talk = async (): Promise<void> => {
+      while (!isOver) await client.say(out, 1);
+    };
+    const talks = [talk(), talk(), talk(), talk()];
+    await pump(out, rounds, () => waits(out).then(work));
+    isOver = true;
+    await Promise.all(talks);
+  },
+};
+
+export type Manner = keyof typeof MANNERS;
+
+/** A writer waits for its callbacks in some manner: how many of its writes did not. */
+export async function waitsInManner({
+  manner,
+  rounds,
+  ...params
+}: Params & { manner: Manner; rounds: number }) {
+  let waited = 0;
+  await withStream(
+    params,
+    async (out, client) => {
+      await MANNERS[manner](out, rounds, client);
+      const { zeroCopySends, waitingCopies } = out.socket.zeroCopy.stats;
+      assert.equal(zeroCopySends + waitingCopies, rounds);
+      waited = zeroCopySends;
+    },
+    {},
+  );
+  return { waited };
+}
+
+/** Answers each word of the peer, after some work, with callbacks that nobody waits for. */
+export async function answers({ rounds, ...params }: Params & { rounds: number }) {
+  let copied = 0;
+  await withStream(
+    params,
+    async (out, client) => {
+      await pump(out, rounds, async () => {
+        const heard = once(out.socket, 'data');
+        await Promise.all([client.say(out, 1), heard]);
+        await work();
+        out.write(WRITE);
+      });
+      copied = out.socket.zeroCopy.stats.waitingCopies;
+      await out.settled();
+    },
+    {},
+  );
+  return { copied };
+}
+
+async function pump(out: Outgoing, rounds: number, one: () => Promise<void>): Promise<void> {
+  for (let round = 0; round < rounds && !out.socket.destroyed; round++) await one();
+}
+
+function handedBack(out: Outgoing): Promise<void> {
+  const buffer = out.take(WRITE);
+  return new Promise((resolve) => {
+    const handback = out.handback(buffer);
+    out.socket.write(buffer, (error) => {
+      handback(error);
+      resolve();
+    });
+  });
+}
+
+// What takes turns of the event loop, such as reading a file.
+async function work(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -14,9 +14,13 @@ class Writing {
     return this.writer.copies(this.nowMs);
   }
 
-  /** Writes, is handed back after `waitMs`, and works for `workMs` before it goes on. */
-  round({ waitMs = 10, workMs = 0, hears = 0, others = 0 }): boolean {
+  /**
+   * Writes, is handed back after `waitMs`, and works for `workMs` before it goes on.
+   * @param peerMs how long the peer takes until it says what the writer answers, where it answers
+   */
+  round({ waitMs = 10, workMs = 0, hears = 0, others = 0, peerMs = 0 }): boolean {
     const copied = this.write();
+    if (copied) this.nowMs += peerMs;
     if (!copied) {
       this.nowMs += waitMs;
       const cause = this.writer.handingBack(waitMs, this.heard, others);
@@ -50,6 +54,30 @@ describe('a writer that waits for its callbacks', () => {
   it('is known with two writes in flight, when it goes on at once', () => {
     const writing = new Writing();
     assert.equal(writing.rounds(24, { waitMs: 5, others: 1 }), 20);
+  });
+
+  it('is known by a trial with two writes in flight, when it goes on later', () => {
+    const writing = new Writing();
+    const round = { waitMs: 3, workMs: 1, others: 1 };
+    assert.equal(writing.rounds(10, round), 0);
+    assert.equal(writing.rounds(100, round), 100);
+    assert.equal(writing.writer.state, 'paused');
+  });
+
+  it('is known by a trial beside a peer that talks all the time', () => {
+    const writing = new Writing();
+    const round = { waitMs: 10, workMs: 0.2, hears: 1 };
+    assert.equal(writing.rounds(7, round), 0);
+    assert.equal(writing.rounds(100, round), 100);
+  });
+
+  it('is known by a shorter trial when it is looked at again', () => {
+    const writing = new Writing();
+    const round = { waitMs: 10, workMs: 0.2, hears: 1 };
+    writing.rounds(20, round);
+    writing.nowMs += 600;
+    assert.equal(writing.rounds(4, round), 0);
+    assert.equal(writing.rounds(100, round), 100);
   });
 
   it('is looked at again after half a second, then less and less often', () => {
@@ -96,15 +124,33 @@ describe('a writer is not taken for one that waits', () => {
   });
 
   it('when it answers its peer', () => {
-    assert.equal(new Writing().rounds(50, { hears: 100 }), 0);
+    const writing = new Writing();
+    assert.ok(writing.rounds(50, { hears: 100, peerMs: 10 }) <= 4);
+    assert.equal(writing.writer.state, 'active');
   });
 
-  it('when it answers its peer after some work', () => {
-    assert.equal(new Writing().rounds(50, { workMs: 1, hears: 100 }), 0);
+  it('when it answers its peer after some work: that is tried less and less often', () => {
+    const writing = new Writing();
+    const round = { waitMs: 10, workMs: 1, hears: 100, peerMs: 10 };
+    const copies = [100, 1_000, 1_000, 10_000].map((rounds) => writing.rounds(rounds, round));
+    assert.equal(writing.writer.state, 'active');
+    assert.ok(
+      (copies[0] as number) > 0 && (copies[0] as number) <= 12,
+      `of the first: ${copies[0]}`,
+    );
+    assert.ok((copies[3] as number) <= 40, `of the last: ${copies[3]}`);
   });
 
-  it('when it has two writes in flight and goes on later', () => {
-    assert.equal(new Writing().rounds(50, { waitMs: 5, workMs: 1, others: 1 }), 0);
+  it('when it answers its peer by bursts', () => {
+    const writing = new Writing();
+    const round = { waitMs: 10, workMs: 1, hears: 100, peerMs: 10 };
+    let copies = 0;
+    for (let i = 0; i < 200; i++) {
+      for (let j = 0; j < 7; j++) if (writing.write()) copies++;
+      if (writing.round(round)) copies++;
+    }
+    assert.ok(copies > 0 && copies <= 8 * 12, `${copies} of 1,600`);
+    assert.equal(writing.writer.state, 'active');
   });
 
   it('when it waits at the end of long bursts', () => {
