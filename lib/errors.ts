@@ -1,5 +1,5 @@
-// Every error this package makes: ours (`ERR_ZC_*`, and Node's own codes for bad arguments), and
-// system errors in Node's shape. Match on `code`.
+// Every error of this package: its own (`ERR_ZC_*`), Node's codes for bad arguments, and system errors in Node's
+// shape. Match on `code`.
 import { constants } from 'node:os';
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util';
 
@@ -67,7 +67,7 @@ export function outOfRange(name: string, expected: string, actual: unknown): Ran
 
 /** The name of an errno, e.g. EPIPE. @param errno negative, as the native layer answers it */
 export function errnoName(errno: number): string {
-  // ENOTSUPP (524) is the kernel's own and in no table of names; kernels before 6.1 let it out.
+  // ENOTSUPP (524) is internal to the kernel and in no table of names; kernels before 6.1 return it.
   return errno === -524 ? 'ENOTSUPP' : getSystemErrorName(errno);
 }
 
@@ -81,7 +81,7 @@ export function systemError(errno: number, syscall: string): NodeJS.ErrnoExcepti
   return Object.assign(withCode(new Error(`${syscall} ${name}`), name), { errno, syscall });
 }
 
-/** As Node's own for a write that a destroy overtook. */
+/** Node's error for a write that a destroy overtook. */
 export function streamDestroyed(): Error {
   return withCode(
     new Error('Cannot call write after a stream was destroyed'),
@@ -89,12 +89,12 @@ export function streamDestroyed(): Error {
   );
 }
 
-/** As Node's own for a write behind the end. */
+/** Node's error for a write after the end. */
 export function writeAfterEnd(): Error {
   return withCode(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
 }
 
-/** As Node's own for a body that is not as long as its header says. */
+/** Node's error for a body that is not as long as its header says. */
 export function lengthMismatch(bytes: number, promised: string): Error {
   return withCode(
     new Error(
@@ -105,7 +105,7 @@ export function lengthMismatch(bytes: number, promised: string): Error {
   );
 }
 
-/** As Node's own for a write on a socket that closed while it was connecting. */
+/** Node's error for a write on a socket that closed while it was connecting. */
 export function closedBeforeConnection(): Error {
   return withCode(
     new Error('Socket closed before the connection was established'),
@@ -121,7 +121,7 @@ export function bufferDetached(): ZeroCopyError {
   );
 }
 
-/** @param what 'changed' or 'detached'; `stack`: who sent it */
+/** @param what 'changed' or 'detached'; `stack`: the call that sent it */
 export function bufferMutated(what: string, bytes: number, stack: string): ZeroCopyError {
   const error = new ZeroCopyError(
     'ERR_ZC_BUFFER_MUTATED',
@@ -132,7 +132,7 @@ export function bufferMutated(what: string, bytes: number, stack: string): ZeroC
   return error;
 }
 
-/** A file that has fewer bytes by now than were promised. */
+/** A file that has become shorter than its announced length. */
 export function fileShrunk(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_FILE_CHANGED',
@@ -141,7 +141,7 @@ export function fileShrunk(): ZeroCopyError {
   );
 }
 
-/** As Node's own for reading a directory. */
+/** Node's error for reading a directory. */
 export function isDirectory(): Error {
   const error = systemError(-EISDIR, 'read');
   error.message = `EISDIR: illegal operation on a directory, read`;
@@ -201,7 +201,7 @@ export function noRing(): ZeroCopyError {
   );
 }
 
-/** @param errno negative, what the kernel said of the frame */
+/** @param errno negative, the kernel's error for the frame */
 export function frameRefused(errno: number, bytes: number): Error {
   const message =
     `The kernel refused a frame of ${bytes} bytes: ${errnoName(errno)}. EMSGSIZE: the interface's ` +
@@ -219,12 +219,12 @@ export function unavailable(what: string, why: string): ZeroCopyError {
   );
 }
 
-/** An error with one of Node's own codes, for what node:dgram answers in the same situation. */
+/** An error with one of Node's own codes, as node:dgram throws it in the same situation. */
 export function nodeError(code: string, message: string): NodeJS.ErrnoException {
   return withCode(new Error(message), code);
 }
 
-/** As Node's own for a failed call that has an address, e.g. `send ECONNREFUSED 127.0.0.1:9`. */
+/** Node's error for a failed call that has an address, e.g. `send ECONNREFUSED 127.0.0.1:9`. */
 export function addressError(
   errno: number,
   syscall: string,
@@ -237,7 +237,7 @@ export function addressError(
   return Object.assign(error, { address }, port !== undefined && port > 0 ? { port } : {});
 }
 
-/** As Node's own for a buffer size that cannot be read or set. @param errno negative */
+/** Node's error for a buffer size that cannot be read or set. @param errno negative */
 export function bufferSizeError(errno: number, syscall: string): Error {
   const [code, words] = getSystemErrorMap().get(errno) ?? [errnoName(errno), 'unknown'];
   const message = `Could not get or set buffer size: ${syscall} returned ${code} (${words})`;
@@ -246,12 +246,12 @@ export function bufferSizeError(errno: number, syscall: string): Error {
   return Object.assign(error, { name: 'SystemError', info, errno, syscall });
 }
 
-/** As Node's own for an address that a net.BlockList refuses. */
+/** Node's error for an address that a net.BlockList refuses. */
 export function ipBlocked(ip: string): Error {
   return nodeError('ERR_IP_BLOCKED', `IP(${ip}) is blocked by net.BlockList`);
 }
 
-/** A socket that only a privileged process may open. */
+/** The error for a socket that only a privileged process may open. */
 export function notPermitted(what: string): NodeJS.ErrnoException {
   const error = systemError(-EPERM, 'socket');
   error.message +=

@@ -1,12 +1,12 @@
-// What metrics() tells, as instruments of a monitoring system: one table for Prometheus and OpenTelemetry, so
-// that both show the same under names that follow from each other. Units are UCUM's, as OpenTelemetry asks:
+// The values of metrics() as instruments of a monitoring system: one table for Prometheus and OpenTelemetry, so that
+// both show the same values under corresponding names. Units are UCUM's, as OpenTelemetry asks:
 // 'By' for bytes, 's' for seconds, and a noun in braces for what is counted.
 import type { ProcessMetrics } from './metrics.js';
 
 /** Bytes, seconds, or a noun in braces. */
 export type Unit = 'By' | 's' | `{${string}}`;
 
-/** One value with the labels that tell it apart. */
+/** One value with its labels. */
 export interface Sample {
   readonly value: number;
   readonly labels: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export interface Instrument {
 type Totals = ProcessMetrics['totals'];
 type Description = readonly [name: string, unit: Unit, help: string];
 
-// Each counter of stats that is an instrument of its own. The type sees to it that none is forgotten.
+// Each counter of stats that is an instrument of its own. The type ensures that none is forgotten.
 const TOTALS: Record<
   Exclude<keyof Totals, 'zeroCopyBytes' | 'copiedBytes' | 'fileBytes'>,
   Description
@@ -37,11 +37,7 @@ const TOTALS: Record<
     '{send}',
     'Of the sends: copied by the kernel after all',
   ],
-  unknownSends: [
-    'unknown_sends',
-    '{send}',
-    'Of the sends: nobody can tell whether they were copied',
-  ],
+  unknownSends: ['unknown_sends', '{send}', 'Of the sends: it is unknown whether they were copied'],
   notifications: ['releases', '{send}', 'Of the sends: released by the kernel'],
   enobufs: ['enobufs', '{error}', 'Sends that the kernel refused with ENOBUFS'],
   budgetCopies: ['budget_copies', '{write}', 'Writes copied because the budget was pinned'],

@@ -1,4 +1,4 @@
-// What this environment (the main thread, or one worker) did so far, for monitoring.
+// metrics(): what this environment (the main thread, or one worker) has done so far, for monitoring.
 import { snapshotOf, type DatagramCounters } from './observe/counters.js';
 import { fileTotals, type FileTotals } from './files/index.js';
 import type { Reason } from './names.js';
@@ -13,48 +13,48 @@ import {
   type AbortReason,
 } from './observe/aggregate.js';
 
-/** Counts of one environment since it loaded this package. A snapshot. */
+/** Counters of one environment since it loaded this package. A snapshot. */
 export interface ProcessMetrics {
-  /** `zeroCopy.stats` of all sockets of this package, summed: also of those that are closed. */
+  /** `zeroCopy.stats` of all sockets of this package, summed, including closed ones. */
   readonly totals: Readonly<DatagramCounters>;
   /** Sockets that have a descriptor, or memory that the kernel still references. */
   readonly openSockets: number;
-  /** What the kernel references for these sockets at present. */
+  /** What the kernel references for these sockets now. */
   readonly pendingBytes: number;
   readonly pendingSends: number;
-  /** Bytes that sends of the whole process have pinned at present, those of other threads included. */
+  /** Bytes that sends of the whole process have pinned now, including other threads. */
   readonly pinnedBytes: number;
   /**
    * Bytes of pools that this environment has registered with io_uring: sends from them pin nothing.
    */
   readonly registeredBytes: number;
   /**
-   * How often a pool was refused, by errno; its memory is pinned for each send then. ENOMEM: RLIMIT_MEMLOCK
+   * How often io_uring refused to register a pool, by errno; its memory is then pinned for each send. ENOMEM: RLIMIT_MEMLOCK
    * is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 pools are registered.
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
-  /** Bytes that the process may pin, beyond which is copied. 0 before the first socket. */
+  /** Bytes that the process may pin; beyond it, writes are copied. 0 before the first socket. */
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
   readonly openPorts: number;
-  /** Files, those to sockets that are not upgraded among them. */
+  /** Files, including those to sockets that are not upgraded. */
   readonly files: FileTotals;
-  /** How often zero copy was paused or refused, as `msg-zerocopy:fallback` tells. */
+  /** How often zero copy was paused or refused, by reason, as on the channel `msg-zerocopy:fallback`. */
   readonly fallbacks: Readonly<Partial<Record<Reason, number>>>;
-  /** How often a connection was reset to get its memory back. */
+  /** How often a connection was reset to get its memory back, by reason. */
   readonly aborts: Readonly<Partial<Record<AbortReason, number>>>;
   /**
    * Seconds from the moment the kernel accepted a zero-copy send to its release; one observation for
-   * each of `totals.notifications`. Notifications that nobody waits for may be read 2 ms late, and those
-   * read together share one look at the clock.
+   * each of `totals.notifications`. Notifications that no callback waits for may be read 2 ms late, and those
+   * read together share one time stamp.
    */
   readonly releaseLatency: Histogram;
 }
 
 /**
- * Totals over all sockets of this environment: the main thread and every worker have their own. Costs
- * some microseconds and one more for each open socket; sends pay nothing for it but the look at a clock.
- * Works without the addon, too.
+ * Totals over all sockets of this environment: the main thread and every worker have their own. A call takes some
+ * microseconds, and one more for each open socket; each send pays one look at the clock. Works without the addon,
+ * too.
  */
 export function metrics(): ProcessMetrics {
   accounts.sweep();

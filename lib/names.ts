@@ -1,9 +1,9 @@
 // The names that users read: engines, states, and the reasons for copies.
 
-/** Who sends the bytes of a socket. */
+/** The engine that sends the bytes of a socket. */
 export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'sendfile' | 'copy';
 
-/** Why a file went by Node's own stream, or was copied. */
+/** Why Node's own stream sent a file, or why it was copied. */
 export type FileReason =
   | 'addon-unavailable' // capabilities() says why
   | 'kernel-refused' // sendfile(2) does not know this file or socket
@@ -16,7 +16,7 @@ export type FileReason =
   | 'paused'
   | 'own-write' // somebody replaced write() of the response or of its socket
   | 'no-body' // HEAD, 204, 304
-  | 'corked' // part of a chunked response waits to be framed by Node
+  | 'corked' // Node still has to frame part of a chunked response
   | 'strict-length' // Node counts what is written (strictContentLength)
   | 'interrupted'; // unpiped, paused, or read by somebody else in the middle
 
@@ -26,9 +26,9 @@ export type Reason =
   | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out: sends in flight take what there is
   | 'limit-too-low' // optmem_max or RLIMIT_MEMLOCK has no room for one send
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
-  | 'waiting-writer' // it writes on when its callbacks come, and copies bring them a round trip sooner
+  | 'waiting-writer' // it writes on only when its callbacks come, which is a round trip sooner with copies
   | 'below-threshold'
-  | 'no-callback' // nobody would be told when the memory is free
+  | 'no-callback' // without a callback the caller cannot know when the memory is free
   | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping
   | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory
@@ -42,7 +42,7 @@ export type Reason =
   | 'not-reserved' // a frame that was not produced in the ring
   | 'io_uring-refused' // options.engine asks for it, and MSG_ZEROCOPY sends; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
-  | 'no-descriptor' // this Node does not tell the socket's descriptor
+  | 'no-descriptor' // this version of Node does not expose the socket's descriptor
   | 'addon-unavailable' // capabilities() says why
   | 'runtime-unsupported' // Bun, Deno: their libuv is not whole
   | 'kernel-unsupported'

@@ -5,7 +5,7 @@ import { instruments, type Instrument, type Sample } from './instruments.js';
 
 const PREFIX = 'msg_zerocopy';
 
-// The API has no histogram that can be observed: of the releases their time is told, and their number.
+// The API has no observable histogram, so these report the total time and the number of releases.
 const RELEASE_TIME: Instrument = {
   kind: 'counter',
   name: 'release.time',
@@ -14,7 +14,7 @@ const RELEASE_TIME: Instrument = {
   read: ({ releaseLatency }) => [{ value: releaseLatency.sum, labels: {} }],
 };
 
-// Attributes belong to somebody, too: `reason` becomes `msg_zerocopy.reason`.
+// Attributes have a namespace, too: `reason` becomes `msg_zerocopy.reason`.
 function attributesOf(labels: Sample['labels']): Record<string, string> {
   return Object.fromEntries(
     Object.entries(labels).map(([label, value]) => [`${PREFIX}.${label}`, value]),
@@ -22,12 +22,11 @@ function attributesOf(labels: Sample['labels']): Record<string, string> {
 }
 
 /**
- * Observes everything that metrics() tells by a meter: observable counters and up-down counters named
- * `msg_zerocopy.…`, with UCUM units. docs/observability.md names each of them. One look at metrics() serves
- * one collection.
- * @param meter as `metrics.getMeter('msg-zerocopy')` of @opentelemetry/api. Counts are those of the thread
- *   that calls.
- * @returns ends the observation
+ * Makes a meter observe everything that metrics() returns: observable counters and up-down counters named
+ * `msg_zerocopy.…`, with UCUM units. docs/observability.md lists them. Each collection calls metrics() once.
+ * @param meter as `metrics.getMeter('msg-zerocopy')` of @opentelemetry/api. The counters are those of the
+ *   calling thread.
+ * @returns a function that stops observing
  */
 export function observe(meter: Meter): () => void {
   const observed = [...instruments, RELEASE_TIME].map((instrument) => {

@@ -20,9 +20,9 @@ interface Value extends Sample {
   readonly metricName?: string;
 }
 
-/** What a registry of prom-client asks of a metric: values that are there already, not what adds them up. */
+/** The interface that a registry of prom-client needs of a metric whose values exist already. */
 class Metric {
-  /** Not read-only: for OpenMetrics the registry takes `_total` off. */
+  /** Not read-only: for OpenMetrics the registry removes `_total`. */
   name: string;
   readonly #help: string;
   readonly #type: 'counter' | 'gauge' | 'histogram';
@@ -47,7 +47,7 @@ class Metric {
     });
   }
 
-  /** Nothing: these counts are the library's, which keeps them. */
+  /** Does nothing: the counters belong to this package. */
   reset(): void {}
 }
 
@@ -64,16 +64,16 @@ function releaseValues({ releaseLatency: { buckets, count, sum } }: ProcessMetri
 }
 
 /**
- * Adds everything that metrics() tells to a registry of prom-client, to be read whenever the registry is:
+ * Adds everything that metrics() returns to a registry of prom-client, read whenever the registry is:
  * counters `msg_zerocopy_…_total`, gauges, and the histogram `msg_zerocopy_release_duration_seconds`.
- * docs/observability.md names each of them. One look at metrics() serves one look at the registry.
+ * docs/observability.md lists them. Each read of the registry calls metrics() once.
  * @param register as `client.register`, or a Registry of your own; workers of node:cluster are summed up by an
- *   AggregatorRegistry. Counts are those of the thread that calls.
+ *   AggregatorRegistry. The counters are those of the calling thread.
  * Throws: prom-client's error when it is called twice for one registry.
  */
 export function collect(register: Registry): void {
   let snapshot: ProcessMetrics | undefined;
-  // All metrics of a registry are read in one go, and each look costs something for every open socket.
+  // All metrics of a registry are read together, and each call of metrics() costs something for every open socket.
   const now = (): ProcessMetrics => {
     if (snapshot === undefined) {
       snapshot = metrics();
@@ -92,6 +92,6 @@ export function collect(register: Registry): void {
   );
   const help = 'Seconds from the acceptance of a zero-copy send to its release';
   all.push(new Metric(RELEASE, help, 'histogram', () => releaseValues(now())));
-  // Its types know the classes of prom-client only.
+  // prom-client's types accept only its own classes.
   for (const metric of all) register.registerMetric(metric as never);
 }

@@ -1,10 +1,10 @@
 // `node --import msg-zerocopy/register app.js`, or --require: every server and every client connection of
-// the process is upgraded, without a change of the program. To import this file is all; once is enough.
+// the process is upgraded, without changing the program. Importing this file once is enough.
 //
-// Servers announce themselves on Node's diagnostics channels. Clients do not, in time: some versions of
-// Node publish 'net.client.socket' from net.connect() only, which `new net.Socket().connect()` does not
-// pass, and later ones in the middle of connect(), just before they put Node's own `write` back. So
-// `connect` of net.Socket's prototype is wrapped, which works beside whoever else wraps it.
+// Node publishes servers on diagnostics channels. For clients its channel is no use: some versions of Node publish
+// 'net.client.socket' from net.connect() only, and not from `new net.Socket().connect()`; later ones publish in the
+// middle of connect(), just before they put Node's own `write` back. So this file wraps `connect` of net.Socket's
+// prototype, which also works beside other wrappers.
 import { subscribe } from 'node:diagnostics_channel';
 import { writeSync } from 'node:fs';
 import net from 'node:net';
@@ -18,20 +18,20 @@ import { VERSION } from './version.js';
 
 const REGISTERED = Symbol.for('msg-zerocopy.register');
 
-/** What was upgraded so far, and what was left alone. */
+/** How many sockets and servers were upgraded so far, and how many were left alone. */
 const upgraded = { servers: 0, accepted: 0, clients: 0, tlsServers: 0, tlsClients: 0 };
 
 function upgradeServer(server: net.Server, { options }: EnvironmentOptions): void {
   if (server instanceof tls.Server) upgraded.tlsServers++;
   else if (!isEnabledServer(server)) {
-    // Otherwise the program enables zero copy by itself, and keeps its options.
+    // Otherwise the program has enabled zero copy itself, with its own options.
     enableZeroCopy(server, options);
     upgraded.servers++;
   }
 }
 
-// What a server accepts that listened before this file was loaded, or that says nothing when it listens
-// (Node 22.0 is one). It is published behind the listeners of 'connection', which may have written already.
+// Connections of a server that listened before this file was loaded, or in a version of Node that does not publish
+// listening servers (22.0). They are published after the 'connection' listeners, which may have written already.
 function upgradeAccepted(socket: net.Socket, { options }: EnvironmentOptions): void {
   const { server } = socket as { server?: unknown };
   if (server instanceof tls.Server || socket instanceof tls.TLSSocket || isZeroCopy(socket)) return;
@@ -56,7 +56,7 @@ function watchClients({ options }: EnvironmentOptions): void {
     else if (this instanceof net.Socket && !isZeroCopy(this)) {
       enableZeroCopy(this, options);
       upgraded.clients++;
-      // Not by the socket's own `connect`: whoever wrapped this one would see the connection twice.
+      // Not by the socket's own `connect`: another wrapper would see the connection twice.
       return connectBy(original, this, args);
     }
     return original.apply(this, args as Parameters<net.Socket['connect']>);
@@ -68,7 +68,7 @@ function watchClients({ options }: EnvironmentOptions): void {
 
 const STANDARD_ERROR = 2;
 
-// At once, so that process.exit() does not lose it.
+// Synchronously, so that process.exit() does not lose it.
 function say(text: string): void {
   const thread = isMainThread ? '' : `, worker ${threadId}`;
   try {
@@ -77,7 +77,7 @@ function say(text: string): void {
       `msg-zerocopy ${VERSION} (process ${process.pid}${thread}): ${text}\n`,
     );
   } catch {
-    // Nobody reads it, or not now: EPIPE, EAGAIN, EBADF.
+    // No reader, or not now: EPIPE, EAGAIN, EBADF.
   }
 }
 
@@ -114,7 +114,7 @@ function register(): void {
   try {
     found = environmentOptions();
   } catch (error) {
-    // To stop somebody's program for it would be worse, to guess what was meant as well.
+    // Stopping the program would be worse, and so would guessing what was meant.
     const { message } = error as Error;
     const remedy = 'Nothing is upgraded until this variable is corrected or unset';
     process.emitWarning(

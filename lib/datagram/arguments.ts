@@ -1,16 +1,16 @@
-// What the send methods of every datagram socket take: messages and lists of them.
+// Checks and groups the messages that the send methods of every datagram socket take.
 import { isUint8Array } from 'node:util/types';
 import { rejectDetached } from '../memory/detached.js';
 import { invalidType } from '../errors.js';
 
-/** A datagram of more buffers is joined first. Below UIO_MAXIOV (1,024) by one, for a virtio header. */
+/** A datagram of more buffers is joined first. One below UIO_MAXIOV (1,024), to leave room for a virtio header. */
 const MOST_PIECES = 1023;
 
-/** An item of sendMany(): bytes, or bytes with options of their own. */
+/** An item of sendMany(): bytes, or bytes with their own options. */
 export type DatagramItem<Options> =
   Uint8Array | (Options & { data: Uint8Array | readonly Uint8Array[] });
 
-/** Datagrams that go the same way, one for each payload. */
+/** Datagrams with the same metadata, one for each payload. */
 export interface Run {
   readonly payloads: Uint8Array[];
   bytes: number;
@@ -18,8 +18,8 @@ export interface Run {
 }
 
 /**
- * Groups what is sent together: consecutive plain buffers become one run; what has options of its own stands alone.
- * @param runFor the run that a plain buffer belongs to: `run`, where it may go on, or a new one
+ * Groups datagrams: consecutive plain buffers become one run; an item with its own options stands alone.
+ * @param runFor the run that a plain buffer belongs to: `run`, if it may continue, or a new one
  * @param alone the group of an item with options
  */
 export function groupItems<Options, Group>(
@@ -51,7 +51,7 @@ export function bytesOf(payloads: readonly Uint8Array[]): number {
   return bytes;
 }
 
-/** The buffers of one datagram, as few as the kernel takes. */
+/** The buffers of one datagram, joined where they are more than the kernel takes. */
 export function joinExcess(payloads: readonly Uint8Array[]): readonly Uint8Array[] {
   return payloads.length > MOST_PIECES ? [Buffer.concat(payloads)] : payloads;
 }

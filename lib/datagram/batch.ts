@@ -1,5 +1,5 @@
-// What one sendmmsg takes: datagrams from the head of a queue on that all go the same way, as words and
-// pieces for the native side. Decides nothing itself: it asks for each datagram whether it is copied.
+// The datagrams of one sendmmsg: those at the head of a queue that are all copied, or all zero-copy, as words and
+// pieces for the addon. Asks its owner for each datagram whether it is copied.
 import type { DatagramJob, DatagramQueue } from './job.js';
 import { foundUnpinnable, isUnpinnable } from '../send/unpinnable.js';
 import type { Reason } from '../names.js';
@@ -25,7 +25,7 @@ export class DatagramBatch {
     this.#whyCopied = whyCopied;
   }
 
-  /** Describes datagrams until one that goes the other way. @returns how many */
+  /** Describes datagrams up to the first that goes differently. @returns how many */
   describe(queue: DatagramQueue, way: 'copied' | 'zero-copy'): number {
     const words = this.#words;
     const { pieces } = this;
@@ -54,7 +54,7 @@ export class DatagramBatch {
     return slots;
   }
 
-  /** Lets go of what is sent: a socket that is idle keeps nobody's memory alive. */
+  /** Drops references to what is sent, so that an idle socket keeps no memory alive. */
   release(): void {
     for (let i = 0; i < this.#used; i++) this.pieces[i] = NOTHING;
     this.#used = 0;
@@ -62,8 +62,8 @@ export class DatagramBatch {
 }
 
 /**
- * The next datagram of a job was copied with others. What its memory is to blame for, it says itself in `copyNext`;
- * whose memory that is, is known where there is one payload.
+ * The next datagram of a job was copied with others. If its memory was the reason, `copyNext` says so; which buffer it
+ * was is known only if there is one payload.
  */
 export function copiedUnpinnable(
   { socket, counters }: { readonly socket: object; readonly counters: DatagramCounters },

@@ -1,5 +1,5 @@
-// What UDP, raw and packet sockets have in common behind their surface: an own descriptor, an engine
-// that sends, a receiver, an end. What a datagram means is said by its owner.
+// What UDP, raw and packet sockets share behind their surface: a descriptor of their own, an engine that sends, a
+// receiver, and the teardown. The owner interprets the datagrams.
 import { constants } from 'node:os';
 import { nextTick, nowMs } from '../node/clock.js';
 import type { Native } from '../native/binding.js';
@@ -29,7 +29,7 @@ import { abortError } from '../send/arguments.js';
 
 const { EBADF, EINVAL } = constants.errno;
 
-/** Counts of one datagram socket. A snapshot: read it again for newer numbers. */
+/** Counters of one datagram socket. A snapshot: read it again for newer numbers. */
 export type DatagramStats = Readonly<DatagramCounters>;
 
 /** This environment's reactor. Throws: ERR_ZC_UNAVAILABLE. */
@@ -61,7 +61,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
-   * @param engine who sends where it may
+   * @param engine the engine that sends where zero copy is possible
    */
   constructor(
     socket: DatagramOwner<Info>,
@@ -114,7 +114,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   /**
    * @param batch datagrams to receive with one system call
-   * @param engine who sends; default the engine of all sockets
+   * @param engine the sender; default the engine of all sockets
    */
   attach(port: number, batch = this.words.receiveBatch, engine?: DatagramSender): void {
     this.#engine = engine ?? new DatagramEngine(port, this.context);
@@ -187,9 +187,9 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   }
 
   /**
-   * Sends groups of datagrams as one promise: all are tried.
-   * Rejects: with the first error, which says as `sentDatagrams` how many went out, when all memory is
-   * the caller's again.
+   * Sends groups of datagrams as one promise. Tries all of them.
+   * Rejects: with the first error, whose `sentDatagrams` says how many went out, once all memory is the caller's
+   * again.
    */
   report(groups: readonly JobGroup[], signal: AbortSignal | undefined): Promise<SendReport> {
     if (signal?.aborted === true) return Promise.reject(abortError(signal));
@@ -200,7 +200,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return reported.finally(() => this.#aborts.unwatch(signal, jobs));
   }
 
-  /** The same for jobs that `submit` takes to an engine. */
+  /** The same for jobs that `submit` passes to an engine. */
   reportJobs(
     groups: readonly JobGroup[],
     submit: (shape: JobShape) => DatagramJob,
@@ -243,7 +243,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return this.#engine?.queuedJobs ?? 0;
   }
 
-  // --- what users see, metrics() sums, and detectMutation watches --------------------------------
+  // --- for socket.zeroCopy, metrics() and detectMutation -----------------------------------------
 
   get engineName(): EngineName {
     return this.zeroCopy.engineName;
@@ -291,7 +291,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
       this.withPort((native, port) => native.getOption(port, SOL_SOCKET, SO_ZEROCOPY));
     if (get() > 0) return 'foreign-owner';
     const set = this.withPort((native, port) => native.setOption(port, SOL_SOCKET, SO_ZEROCOPY, 1));
-    // A sandbox that swallows the call would have every send copied, and nobody told of its end.
+    // A sandbox may accept the call and ignore it: sends would be copied and never notified.
     return set < 0 || get() !== 1 ? 'kernel-unsupported' : undefined;
   }
 
@@ -303,7 +303,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   // --- the end ----------------------------------------------------------------------------------
 
-  /** No more datagrams either way. 'close' comes when the kernel has let go of all memory. */
+  /** Stops sending and receiving. 'close' comes when the kernel has released all memory. */
   close(): void {
     this.refresh();
     this.receiver.close();

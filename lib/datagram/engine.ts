@@ -1,5 +1,5 @@
-// Sends the datagrams of one socket, in order: batches by sendmmsg(2), large ones alone and
-// zero-copy. Sends of one turn of the loop that somebody waits for are joined.
+// Sends the datagrams of one socket, in order: batches by sendmmsg(2), large ones zero-copy. Sends with a callback
+// wait for the end of the turn of the event loop, and leave together.
 import { constants } from 'node:os';
 import { barrier, DatagramQueue, JobSettler, type DatagramJob } from './job.js';
 import { isDetached } from '../memory/detached.js';
@@ -18,7 +18,7 @@ import type { SendKind } from '../policy/adaptive.js';
 
 const { EAGAIN, ECANCELED, EFAULT, ENOBUFS } = constants.errno;
 
-/** After so many sends the error queue is read in passing (docs/performance.md). */
+/** After so many sends, read the error queue in passing (docs/performance.md). */
 const SENDS_BETWEEN_REAPS = 16;
 
 interface Sent {
@@ -96,14 +96,14 @@ export class DatagramEngine implements PortOwner, DatagramSender {
 
   #admits(job: DatagramJob): boolean {
     if (this.#fits(job)) return true;
-    // What only waits for the end of the turn is no backlog.
+    // Jobs that only wait for the end of the turn are no backlog.
     if (!this.#waiting) this.flush();
     return this.#fits(job);
   }
 
   #fits(job: DatagramJob): boolean {
     const { size, bytes } = this.#queue;
-    // A barrier is behind what is full, not in it.
+    // A barrier takes no room in a full queue.
     return size === 0 || job.count === 0 || bytes + job.bytes <= this.#host.maxQueuedBytes;
   }
 
@@ -216,7 +216,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const { native } = this.#reactor;
     let sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
     if (sent === -ENOBUFS && !this.#isFull()) {
-      // Space may have come free between the answer and the look.
+      // Space may have become free between the failure and the check.
       sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
     }
     if (sent >= 0) this.#bookCopied(sent);
@@ -326,9 +326,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       }
     }
     if (sent === -EAGAIN) this.#copyFailed(head, -sent);
-    // What was detached is told apart by the copy, which fails as well.
+    // If the buffer was detached, the copy fails as well and shows it.
     else if (sent === -EFAULT) head.copyNext = 'unpinnable-memory';
-    // More pages than fragments (EMSGSIZE), or what a copy will be told as well.
+    // More pages than fragments (EMSGSIZE), or an error that the copy will get as well.
     else if (sent < 0) head.copyNext = 'send-failed';
   }
 
@@ -346,13 +346,13 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#host.counters.zeroCopySends++;
       this.#inflight.add({ bytes: 0, payloads: [], kind: 'ordinary', acceptedMs });
     }
-    // Native read the error queue to learn that, and no event will tell of what it found.
+    // The addon read the error queue to learn that, and no event will report what it found.
     if (sent < count && sent !== -EAGAIN) this.#reapNow();
     return sent;
   }
 
   #bookZeroCopy(acceptedMs: number): void {
-    // A flush() between two sends is in front of the second.
+    // A flush() between two sends comes before the second.
     while (this.#queue.head.isSent) this.#finishHead();
     const job = this.#queue.head;
     const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];

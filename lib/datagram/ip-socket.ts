@@ -1,4 +1,4 @@
-// What UDP and raw sockets share beside datagrams: the names of both ends, and options of the IP layer.
+// What UDP and raw sockets share besides datagrams: the addresses of both ends, and options of the IP layer.
 import type { Native } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
 import {
@@ -31,12 +31,12 @@ export abstract class IpSocket<Info> extends DatagramSocket<Info> {
     );
   }
 
-  /** Who sent the received datagram `slot`. */
+  /** The sender of the received datagram `slot`. */
   protected peerOf(slot: number): SocketAddress | undefined {
     return this.#peers.of(slot);
   }
 
-  /** The sockaddr of an address; undefined where it is none of this socket's version. */
+  /** The sockaddr of an address; undefined if it is not of this socket's version. */
   protected encode(ip: string, port: number): Buffer | undefined {
     return encodeAddress(ip, port, this.version, this.core.native.kernel, this.names);
   }
@@ -66,7 +66,7 @@ export abstract class IpSocket<Info> extends DatagramSocket<Info> {
     this.core.setOption('setBroadcast', SOL_SOCKET, SO_BROADCAST, on ? 1 : 0);
   }
 
-  /** Sets an option that IPv4 and IPv6 have by different names. Throws: a system error of `syscall`. */
+  /** Sets an option that has different names in IPv4 and IPv6. Throws: a system error of `syscall`. */
   protected setByVersion(syscall: string, name4: number, name6: number, value: number): void {
     const { SOL_IP, SOL_IPV6 } = this.core.native.kernel;
     const [level, name] = this.version === 4 ? [SOL_IP, name4] : [SOL_IPV6, name6];

@@ -1,4 +1,4 @@
-// Sends of a datagram socket: one datagram, or many that settle together; their queue; and who is told, in order.
+// Sends of a datagram socket: one datagram, or many that settle together; their queue; and their callbacks, in order.
 import { AsyncResource } from 'node:async_hooks';
 import { nextTick } from '../node/clock.js';
 import { runInContext } from '../node/callbacks.js';
@@ -12,7 +12,7 @@ import { pinAllUntil } from '../memory/pool-pins.js';
 import type { SegmentationRoutes } from '../policy/segmentation.js';
 import type { SendTracker } from '../observe/report.js';
 
-/** Told once, when the memory is the caller's again: also when it carries an error. */
+/** Called once, when the memory is the caller's again, also if it carries an error. */
 export type SendCallback = (error: Error | null, bytes: number) => void;
 
 /** The context in which a callback passed now is to run. */
@@ -22,7 +22,7 @@ export function sendContext(): AsyncResource {
 
 export interface JobShape {
   readonly payloads: readonly Uint8Array[];
-  /** As they were when the payloads were given: one that is detached since is noticed. */
+  /** Their size when the payloads were passed, so that a buffer detached since is noticed. */
   readonly bytes: number;
   /** Likewise, of each payload, where every payload is a datagram. Undefined: they make up one. */
   readonly lengths: readonly number[] | undefined;
@@ -35,7 +35,7 @@ export interface JobShape {
   readonly tracker?: SendTracker | undefined;
 }
 
-/** Datagrams of one promise that go the same way. */
+/** Datagrams of one promise with the same metadata. */
 export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'metadata' | 'prefix'>;
 
 export class DatagramJob {
@@ -56,11 +56,11 @@ export class DatagramJob {
   /** Zero-copy sends that the kernel has not released. */
   pending = 0;
   error: Error | undefined;
-  /** Looks whether its payloads changed before its callback. */
+  /** Checks whether its payloads changed before its callback. */
   watch: MutationWatch | undefined;
   /** Its callback ran. */
   isSettled = false;
-  /** Its segmentation was refused. News of the route only when the same bytes go without. */
+  /** Its segmentation was refused. That says something about the route only if the same bytes then go without. */
   refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
   copyNext: Reason | undefined;
@@ -134,8 +134,7 @@ export class DatagramJob {
   }
 
   /**
-   * Copies what is still to be sent, so that the caller's memory is free at once: for a send that
-   * nobody waits for.
+   * Copies what is still to be sent, so that the caller's memory is free at once: for a send without a callback.
    */
   stage(): void {
     if (this.isSent) return;
@@ -159,7 +158,7 @@ export class DatagramJob {
     const lengths: number[] = [];
     whole.forEach((payload, index) => {
       const bytes = this.bytesOf(this.next + index);
-      // One that changed since is left to whoever hands it over: the lengths do not fit.
+      // The lengths of a buffer that changed since do not fit; the send call reports it.
       const isIntact = payload.length === bytes;
       for (let at = 0; at === 0 || at < bytes; at += segmentSize) {
         segments.push(isIntact ? partOf(payload, at, at + segmentSize) : NOTHING);
@@ -195,16 +194,16 @@ function joined(payloads: readonly Uint8Array[]): Uint8Array {
   return payloads.length === 1 ? (payloads[0] as Uint8Array) : Buffer.concat(payloads);
 }
 
-/** A job of nothing, which is done when all before it are sent: when who sends calls passed(). */
+/** An empty job, which is done when all before it are sent, that is when the engine calls passed(). */
 export function barrier(callback: () => void): DatagramJob {
   const job = new DatagramJob({ payloads: [], bytes: 0, lengths: [], metadata: PLAIN, callback });
   job.pending = 1;
   return job;
 }
 
-/** Jobs that wait for space in a socket. */
+/** Jobs that wait for space in the send buffer. */
 export class DatagramQueue extends Fifo<DatagramJob> {
-  /** Bytes that are not handed to the kernel yet; those who send keep it. */
+  /** Bytes that the kernel does not have yet; the engine keeps the count. */
   bytes = 0;
 
   override push(job: DatagramJob): void {
@@ -212,7 +211,7 @@ export class DatagramQueue extends Fifo<DatagramJob> {
     this.bytes += job.bytes;
   }
 
-  /** Takes a job out of which nothing was sent. Whether it was here. */
+  /** Removes a job of which nothing was sent. @returns whether it was here */
   override remove(job: DatagramJob): boolean {
     if (job.next > 0 || !super.remove(job)) return false;
     this.bytes -= job.bytes;
@@ -230,14 +229,14 @@ export class DatagramQueue extends Fifo<DatagramJob> {
 }
 
 /**
- * Who is to be told that a job is done: callbacks run in the order of their sends, at the end of a turn,
- * because no user code runs inside a submit.
+ * Runs the callbacks of jobs that are done, in the order of their sends and at the end of a turn, because no user code
+ * may run inside a submit.
  */
 export class JobSettler {
   readonly #expected = new Fifo<DatagramJob>();
   /** Jobs that wait for no other. */
   #finished: DatagramJob[] = [];
-  /** Those who wait for jobs, and which of these are not done. */
+  /** Callbacks that wait for several jobs, and which of these are not done. */
   #waits: { readonly jobs: Set<DatagramJob>; readonly callback: () => void }[] = [];
   #isScheduled = false;
   readonly #receiver: object;
@@ -252,7 +251,7 @@ export class JobSettler {
     this.#onTick = onTick;
   }
 
-  /** The job was taken: its callback runs when it is done, behind those before it. */
+  /** The engine took the job: its callback runs when it is done, after those before it. */
   expect(job: DatagramJob): void {
     if (job.callback !== undefined) this.#expected.push(job);
   }
@@ -270,7 +269,7 @@ export class JobSettler {
     this.schedule();
   }
 
-  /** Calls back when all of `jobs` went to finish(), behind what waits for them. */
+  /** Calls `callback` when all of `jobs` went to finish(), after their own callbacks. */
   whenDone(jobs: Set<DatagramJob>, callback: () => void): void {
     this.#waits.push({ jobs, callback });
     this.schedule();
@@ -285,16 +284,16 @@ export class JobSettler {
     });
   }
 
-  /** Tells those who wait that their memory is theirs again. User code, which may send or close. */
+  /** Runs the callbacks that are due. User code, which may send or close. */
   settle(): void {
-    this.#tellCallbacks();
+    this.#runCallbacks();
     if (this.#waits.length === 0) return;
     const over = this.#waits.filter(({ jobs }) => jobs.size === 0);
     this.#waits = this.#waits.filter(({ jobs }) => jobs.size > 0);
     for (const { callback } of over) callback();
   }
 
-  #tellCallbacks(): void {
+  #runCallbacks(): void {
     for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
     while (this.#expected.size > 0 && this.#expected.head.isDone) {
       settleJob(this.#expected.shift(), this.#receiver);

@@ -1,5 +1,5 @@
-// What goes with a datagram beside its bytes, and what comes with one: destinations and options as users give them,
-// and the words that describe them to native, struct DatagramMetadata and struct Arrival of native/kernel/datagram.h.
+// The metadata of datagrams, sent and received: destinations and options as users give them,
+// and the words that describe them to the addon, struct DatagramMetadata and struct Arrival of native/kernel/datagram.h.
 import { isIP } from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
 import type { Native } from '../native/binding.js';
@@ -13,7 +13,7 @@ import {
 } from '../native/sockaddr.js';
 import { checkSignal, checkText, integer } from '../send/arguments.js';
 
-/** What goes with a datagram. Immutable, and compared by identity: reuse it for like datagrams. */
+/** Destination and options of a datagram. Immutable, and compared by identity: reuse it for similar datagrams. */
 export interface DatagramMetadata {
   /** sockaddr; absent on a connected socket. */
   readonly name?: Uint8Array | undefined;
@@ -21,7 +21,7 @@ export interface DatagramMetadata {
   readonly segmentSize: number;
   /** Absent: the socket's own. */
   readonly tos?: number | undefined;
-  /** What the datagram goes by, and so the level at which `tos` is given: mapped addresses are IPv4. */
+  /** The IP version it is sent by, and so the level of `tos`. Mapped addresses are IPv4. */
   readonly tosVersion: 4 | 6;
   /** Source address, 4 or 16 bytes. */
   readonly source?: Uint8Array | undefined;
@@ -31,7 +31,7 @@ export interface DatagramMetadata {
   readonly port?: number;
 }
 
-/** Nothing but the bytes, on a connected socket. */
+/** No metadata: a datagram of a connected socket. */
 export const PLAIN: DatagramMetadata = Object.freeze({
   segmentSize: 0,
   tosVersion: 4,
@@ -86,9 +86,9 @@ export class DatagramWords {
   readonly #arrivals: Uint32Array;
   readonly #arrivalBytes: Buffer;
   readonly #slotBytes: number;
-  /** What is received lies here until its message is made. Nobody else ever sees this memory. */
+  /** Received bytes lie here until they are copied into a message. No user code sees this memory. */
   #received: Buffer | undefined;
-  /** What each slot describes at present: writing it again is spared. */
+  /** What each slot describes now, to avoid writing it again. */
   readonly #written: (DatagramMetadata | undefined)[];
 
   constructor(native: Native) {

@@ -34,12 +34,11 @@ export interface DatagramZeroCopyOptions {
 }
 
 export interface QueueOptions {
-  /** Bytes that may wait for space in the socket. Default 64 MiB. */
+  /** Bytes that may wait for space in the send buffer. Default 64 MiB. */
   maxQueuedBytes?: number;
   /**
-   * What becomes of a send beyond `maxQueuedBytes`. `'reject'` (default): ERR_ZC_QUEUE_FULL to its
-   * callback or promise, and nothing of it is sent. `'wait'`: it waits its turn, however long the
-   * queue is.
+   * What happens to a send beyond `maxQueuedBytes`. `'reject'` (default): its callback or promise gets
+   * ERR_ZC_QUEUE_FULL, and nothing of it is sent. `'wait'`: it waits its turn, however long the queue is.
    */
   whenQueueFull?: 'reject' | 'wait';
 }

@@ -1,5 +1,5 @@
-// Receives the datagrams of one socket in batches (recvmmsg), and hands them over a few at a time, to listeners and
-// to loops: a flood must not starve timers and other sockets.
+// Receives the datagrams of one socket in batches (recvmmsg), and delivers them a few at a time to listeners and
+// loops, so that a flood does not starve timers and other sockets.
 import { AsyncResource } from 'node:async_hooks';
 import type { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
@@ -13,11 +13,11 @@ import type { DatagramWords } from './metadata.js';
 
 const { EAGAIN } = constants.errno;
 
-/** Messages of one turn of the loop: as many as libuv reads (src/unix/udp.c:uv__udp_recvmsg). */
+/** Messages delivered in one turn of the event loop: as many as libuv reads (src/unix/udp.c:uv__udp_recvmsg). */
 const MESSAGES_PER_TURN = 32;
 
-/** Listeners of one turn may take so long together, looked at every so many messages: as with any number
- * of messages, timers and other sockets wait meanwhile. */
+/** How long the listeners of one turn may take together, and after how many messages to check: timers and other
+ * sockets wait meanwhile. */
 const DELIVERY_MS = 10;
 const LOOK_AT_CLOCK = 4;
 
@@ -27,7 +27,7 @@ export interface Arrival<Info> {
   readonly rinfo: Info;
 }
 
-/** A socket, as the core serves it. */
+/** What the receiver needs of its socket. */
 export interface DatagramOwner<Info> extends EventEmitter {
   /** Reads datagram `slot` from the shared words; calls `add` for each datagram it stands for. */
   describe(slot: number, add: (arrival: Arrival<Info>) => void): void;
@@ -47,9 +47,9 @@ export class DatagramReceiver<Info> {
   #arrivals: Arrival<Info>[] = [];
   /** The next of the arrivals. */
   #next = 0;
-  /** What the last receive failed with, behind the arrivals; 0: nothing. */
+  /** The error of the last receive, behind the arrivals; 0: none. */
   #failed = 0;
-  /** The kernel may have more, which no event will tell. */
+  /** The kernel may have more, without another event. */
   #more = false;
   #continues = false;
   readonly #add = (arrival: Arrival<Info>): void => void this.#arrivals.push(arrival);
@@ -70,13 +70,13 @@ export class DatagramReceiver<Info> {
     this.#limit = limit;
   }
 
-  /** Nothing is received or handed over any more. */
+  /** Stops receiving and delivering. */
   close(): void {
     if (this.#port !== undefined) this.#words.native.setReading(this.#port, false);
     this.#isClosed = true;
   }
 
-  /** The socket is at its end, and so are its loops. */
+  /** The socket has ended: ends its loops, too. */
   end(): void {
     for (const iterator of this.#iterators) iterator.end();
   }
@@ -115,16 +115,16 @@ export class DatagramReceiver<Info> {
     if (this.#port === undefined || this.#isClosed) return;
     const set = this.#words.native.setReading(this.#port, this.#isReceiving);
     if (set >= 0) return;
-    // Without room in epoll nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
+    // Without an epoll entry nothing would ever arrive (ENOSPC at fs.epoll.max_user_watches, ENOMEM).
     nextTick(() => {
       if (!this.#isClosed) this.emitError(systemError(set, 'epoll_ctl'));
     });
   }
 
-  /** Receives, and hands over what one turn is for; the rest follows in the next turns. */
+  /** Receives, and delivers one turn's share; the rest follows in the next turns. */
   receive(): void {
     if (this.#continues) {
-      // What came before goes first.
+      // Earlier arrivals go first.
       this.#more = true;
       return;
     }
@@ -132,7 +132,7 @@ export class DatagramReceiver<Info> {
     this.#fill();
     if (this.#handOver()) return;
     this.#continues = true;
-    // An immediate of now would still run in this turn.
+    // An immediate set now would still run in this turn.
     setImmediate(() => setImmediate(this.#continue));
   }
 
@@ -148,7 +148,7 @@ export class DatagramReceiver<Info> {
     if (count < 0 && count !== -EAGAIN) this.#failed = count;
   }
 
-  // Whether all of it is handed over.
+  // Whether everything is delivered.
   #handOver(): boolean {
     if (this.#arrivals.length > 0) {
       this.#next = this.#resource.runInAsyncScope(this.#deliver, this);
@@ -187,8 +187,8 @@ export class DatagramReceiver<Info> {
   }
 }
 
-/** Datagrams that wait for the loop before the socket stops receiving: about four batches. What
- * comes meanwhile waits in the kernel's buffer, which drops and counts what does not fit. */
+/** Datagrams that may wait for the loop before the socket stops receiving: about four batches. Later ones wait in
+ * the kernel's buffer, which drops and counts what does not fit. */
 const MOST_WAITING = 256;
 
 interface Taker<Item> {
@@ -197,14 +197,14 @@ interface Taker<Item> {
 }
 
 /**
- * Datagrams for `for await`: a bounded queue between a socket that receives and a loop that takes. As with
- * on() of node:events the loop hears of the socket's 'error', and ends with it.
+ * Datagrams for `for await`: a bounded queue between the socket and the loop. As with events.on(), the loop rejects
+ * with the socket's 'error'.
  */
 export class DatagramIterator<Item> implements AsyncIterableIterator<Item> {
   readonly #items = new Fifo<Item>();
   #takers: Taker<Item>[] = [];
   #ended = false;
-  /** What the loop rejects with once nothing waits. */
+  /** The error that the loop rejects with once the queue is empty. */
   #error: Error | undefined;
   readonly #socket: EventEmitter;
   readonly #changed: () => void;
@@ -213,7 +213,7 @@ export class DatagramIterator<Item> implements AsyncIterableIterator<Item> {
   /**
    * @param socket whose 'error' the loop rejects with
    * @param changed called when isFull may have changed
-   * @param left called when the loop is left
+   * @param left called when the loop ends
    */
   constructor(
     socket: EventEmitter,
@@ -236,7 +236,7 @@ export class DatagramIterator<Item> implements AsyncIterableIterator<Item> {
     else taker.resolve({ done: false, value: item });
   }
 
-  /** The socket is closed: what waits is still delivered. */
+  /** The socket is closed. Delivers what waits. */
   end(): void {
     this.#ended = true;
     this.#socket.off('error', this.#fail);
@@ -280,7 +280,7 @@ export class DatagramIterator<Item> implements AsyncIterableIterator<Item> {
   }
 }
 
-/** The names of peers in received datagrams, decoded once for as long as they repeat. */
+/** Decodes the peers of received datagrams, once for as long as they repeat. */
 export class PeerNames<Name> {
   readonly #words: DatagramWords;
   readonly #decode: (name: Buffer) => Name | undefined;
@@ -292,7 +292,7 @@ export class PeerNames<Name> {
     this.#decode = decode;
   }
 
-  /** Who sent datagram `slot`; undefined where the kernel did not say. */
+  /** The sender of datagram `slot`; undefined if the kernel did not say. */
   of(slot: number): Name | undefined {
     if (this.#lastWords !== undefined && this.#words.sameName(slot, this.#lastWords)) {
       return this.#last;
@@ -303,7 +303,7 @@ export class PeerNames<Name> {
   }
 }
 
-/** What a received IP datagram tells beside its sender, where the socket asked for it. */
+/** What to report of a received IP datagram, besides its sender. */
 export interface PacketInfoOptions {
   /** Fills `rinfo.destination` and `rinfo.interfaceIndex` (IP_PKTINFO). Default false. */
   packetInfo?: boolean;
@@ -314,7 +314,7 @@ export interface PacketInfoOptions {
 export interface PacketInfo {
   /** The local address that it was sent to. */
   destination?: string;
-  /** The interface that it came in by. */
+  /** Index of the interface that received it. */
   interfaceIndex?: number;
   /** DSCP << 2 | ECN. */
   tos?: number;

@@ -1,4 +1,4 @@
-// Who takes the jobs of a datagram socket: what its engines have in common, and the signals that cancel jobs.
+// The interface of a datagram socket's engines, and the abort signals that cancel jobs.
 import type { DatagramCounters } from '../observe/counters.js';
 import type { SegmentationRoutes } from '../policy/segmentation.js';
 import type { Reactor } from '../native/reactor.js';
@@ -7,7 +7,7 @@ import type { DatagramJob } from './job.js';
 import type { DatagramWords } from './metadata.js';
 import type { DatagramZeroCopy } from './zero-copy.js';
 
-/** What an engine works with: what it shares with its socket. */
+/** What an engine shares with its socket. */
 export interface SenderContext {
   readonly socket: object;
   readonly reactor: Reactor;
@@ -15,7 +15,7 @@ export interface SenderContext {
   readonly counters: DatagramCounters;
   readonly zeroCopy: DatagramZeroCopy;
   readonly routes: SegmentationRoutes;
-  /** Bytes that may wait for space. */
+  /** Bytes that may wait for space in the send buffer. */
   readonly maxQueuedBytes: number;
   /** Datagrams, or the socket's error, wait to be received. */
   readonly receive: () => void;
@@ -32,13 +32,13 @@ export interface DatagramSender {
   readonly pendingBytes: number;
   readonly pendingSends: number;
   /**
-   * Takes a job. With a callback it may wait for others until the end of the turn; without one its
-   * bytes are sent or copied when this returns. No user code runs.
+   * Takes a job. With a callback it may wait until the end of the turn, to leave with others; without one its bytes are
+   * sent or copied when this returns. Runs no user code.
    */
   submit(job: DatagramJob): void;
-  /** Hands what is queued to the kernel now. */
+  /** Sends what is queued now. */
   flush(): void;
-  /** Drops `job` if nothing of it went out. Whether it did. */
+  /** Drops `job` if nothing of it went out. @returns whether it did */
   cancel(job: DatagramJob, error: Error): boolean;
   /** Calls `callback` when all that was submitted so far is sent and released. */
   whenReleased(callback: () => void): void;

@@ -1,4 +1,4 @@
-// Filters in the kernel: what a raw or packet socket receives at all.
+// Kernel filters: which datagrams a raw or packet socket receives.
 import { endianness } from 'node:os';
 import type { Native } from '../native/binding.js';
 import { integer } from '../send/arguments.js';

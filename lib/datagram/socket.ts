@@ -1,4 +1,4 @@
-// The surface that UDP, raw and packet sockets share: as types, and as a class.
+// The public methods that UDP, raw and packet sockets share: as types, and as a class.
 import { EventEmitter } from 'node:events';
 import type { ZeroCopyControl } from '../observe/control.js';
 import type { DatagramCore, DatagramStats } from './core.js';
@@ -9,7 +9,7 @@ export interface DatagramControl extends ZeroCopyControl {
   readonly stats: DatagramStats;
 }
 
-/** Told once: the memory is yours again, also when it carries an error. */
+/** Called once, when the memory is yours again, also if it carries an error. */
 export type DatagramSendCallback = (error: Error | null, bytes: number) => void;
 
 /** One datagram, in one piece or several. */
@@ -25,7 +25,7 @@ export interface DatagramSurface<Info> extends EventEmitter, AsyncIterable<Arriv
   setRecvBufferSize(bytes: number): void;
   getSendBufferSize(): number;
   setSendBufferSize(bytes: number): void;
-  /** Bytes, and sends, that wait for space in the socket. */
+  /** Bytes, and sends, that wait for space in the send buffer. */
   getSendQueueSize(): number;
   getSendQueueCount(): number;
   ref(): this;
@@ -47,8 +47,8 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
   }
 
   /**
-   * Closes the socket. What was sent still goes out, as far as the socket takes it at once; the rest
-   * fails with ECANCELED. 'close' comes when the kernel holds none of its memory any more.
+   * Closes the socket. Queued sends still go out if the send buffer takes them at once; the rest fails with
+   * ECANCELED. 'close' comes when the kernel holds none of the socket's memory.
    * Throws: ERR_SOCKET_DGRAM_NOT_RUNNING when it is closed.
    */
   close(callback?: () => void): this {
@@ -68,7 +68,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
     return this;
   }
 
-  /** The socket does not keep the event loop alive any more. */
+  /** Lets the event loop end although the socket is open. */
   unref(): this {
     this.core.setReferenced(false);
     return this;
@@ -88,18 +88,18 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
     this.core.bufferSize('send', checkBufferSize(size));
   }
 
-  /** Bytes that wait for space in the socket. */
+  /** Bytes that wait for space in the send buffer. */
   getSendQueueSize(): number {
     return this.core.queuedBytes;
   }
-  /** Sends that wait for space in the socket. */
+  /** Sends that wait for space in the send buffer. */
   getSendQueueCount(): number {
     return this.core.queuedSends;
   }
 
   /**
-   * Datagrams as they come; ends when the socket closes, and rejects with its 'error', which needs no
-   * other listener then. A slow loop makes the kernel drop, counted.
+   * Datagrams as they arrive. Ends when the socket closes, and rejects with its 'error', which then needs no other
+   * listener. If the loop is slow, the kernel drops datagrams and counts them.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>> {
     return this.core.receiver.iterate();

@@ -1,4 +1,4 @@
-// Whether the datagrams of one socket go zero-copy at present, and why not.
+// Whether the datagrams of one socket go zero-copy now, and if not, why.
 import { asked } from '../memory/allowed-memory.js';
 import { nowMs } from '../node/clock.js';
 import type { Thresholds } from '../observe/control.js';
@@ -23,7 +23,7 @@ export class DatagramZeroCopy {
   readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
-  /** A refusal of the kernel's that was not told: it is news when a send would have gone zero-copy. */
+  /** A refusal of the kernel's that was not published yet. It is, once a send would have gone zero-copy. */
   #untold: Reason | undefined;
 
   /**
@@ -73,10 +73,10 @@ export class DatagramZeroCopy {
   }
 
   /**
-   * Payloads are handed over that somebody waits for, and may go to an engine in a later turn. Asks
-   * options.source about what is large enough; remembers who sends, where options.detectMutation asks.
-   * @param kind as of a job; `part`: of a corked datagram, whose size nobody knows yet
-   * @returns what to send in their stead
+   * A send with a callback or promise passes these payloads; an engine may get them in a later turn. Asks
+   * options.source about large ones, and remembers the caller for options.detectMutation.
+   * @param kind as of a job; `part`: of a corked datagram, whose size is not known yet
+   * @returns the payloads to send instead
    * Throws: what options.source throws.
    */
   handedOver(
@@ -106,16 +106,16 @@ export class DatagramZeroCopy {
     });
   }
 
-  /** A job is about to be submitted: watches what may go zero-copy, where options.detectMutation asks. */
+  /** A job is about to be submitted: watches its buffers for options.detectMutation. */
   expect(job: DatagramJob, reactor: Reactor): void {
-    // A ring's frames move, and what is copied to it is free at once.
+    // Frames of a ring may move, and memory copied to it is free at once.
     if (this.#engine === 'tx_ring') return;
     const { detectMutation } = this.#options;
     if (detectMutation === undefined || this.#refused !== undefined) return;
     job.watch = watchPayloads(detectMutation, job, this.floor, this.#subject, reactor);
   }
 
-  // --- what an engine asks and tells ------------------------------------------------------------
+  // --- for the engine ---------------------------------------------------------------------------
 
   /** @param bytes at least the floor */
   copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
@@ -143,7 +143,7 @@ export class DatagramZeroCopy {
   }
 
   outOfBuffers(): void {
-    // What other processes of the user have pinned is not known here: it may pass.
+    // Other processes of the user may have pinned the memory, so this may pass.
     this.#adaptive.outOfBuffers('enobufs', nowMs());
     this.#announce('enobufs');
   }

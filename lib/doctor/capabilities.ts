@@ -1,4 +1,4 @@
-// What this machine and this process can do, found out by trying, not cached.
+// capabilities(): what this machine and this process can do, found by trying, not cached.
 import { constants } from 'node:os';
 import { loadNative, type Native } from '../native/binding.js';
 import { errnoName } from '../errors.js';
@@ -11,7 +11,7 @@ export type Support = 'yes' | 'no' | 'unknown';
 
 export interface Capability {
   readonly support: Support;
-  /** Why not, or why nobody can tell. */
+  /** Why not, or why it is unknown. */
   readonly reason?: string;
 }
 
@@ -63,8 +63,8 @@ const YES: Capability = Object.freeze({ support: 'yes' });
 
 /**
  * Tries what the kernel lets this process do, on throwaway sockets. Never cached: privileges and
- * sandboxes change. Takes some hundred microseconds; under a seccomp filter, which may kill who tries what Node
- * itself does not do, child processes try that.
+ * sandboxes change. Takes some hundred microseconds; under a seccomp filter, which may kill the
+ * process for calls that Node itself does not make, child processes try them.
  */
 export function capabilities(): Capabilities {
   const loaded = loadNative();
@@ -109,7 +109,7 @@ function tryOption(native: Native, trial: Trial): Capability {
     const reason = 'opening the socket kills who tries it (a child process did): a seccomp filter';
     return { support: 'no', reason };
   }
-  // Of a socket that anybody may open EPERM says something else, such as that a sandbox refuses.
+  // For a socket that anybody may open, EPERM has another cause, such as a sandbox.
   if (errno === EPERM && type === native.kernel.SOCK_RAW) {
     return { support: 'no', reason: 'EPERM: opening the socket needs CAP_NET_RAW' };
   }
@@ -132,7 +132,7 @@ function ipCapabilities(native: Native): Pick<Capabilities, 'tcp' | 'udp'> {
     const { AF_INET: domain, SOCK_DGRAM: type, IPPROTO_UDP: protocol, SOL_UDP: level } = kernel;
     return tryOption(native, { domain, type, protocol, level, name, what });
   };
-  // Before Linux 5.13 it is taken and cannot be read back, which looks as if it were not there.
+  // Before Linux 5.13 it can be set but not read back, which looks like a missing option.
   const gro = udpOption(kernel.UDP_GRO, 'UDP_GRO');
   const both = (type: number, protocol: number) => ({
     ipv4: zeroCopy(4, type, protocol),
@@ -169,7 +169,7 @@ function privilegedCapabilities(native: Native): Pick<Capabilities, 'raw' | 'pac
     name: kernel.SO_ZEROCOPY,
     what: 'SO_ZEROCOPY',
   };
-  // An option that every socket has: whether it can be opened at all.
+  // Every socket has this option, so this shows whether the socket can be opened.
   const open = { level: kernel.SOL_SOCKET, name: kernel.SO_REUSEADDR, what: 'socket' };
   const ring = { level: kernel.SOL_PACKET, name: kernel.PACKET_VERSION, what: 'TPACKET_V2' };
   const rawOpen = tryOption(native, { ...raw, ...open });

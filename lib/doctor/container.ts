@@ -1,11 +1,11 @@
-// Whether this process seems to live in a container, and which: remedies are given to whoever starts
-// it, then. Only hints: nothing says it for certain.
+// Whether this process seems to run in a container, and in which kind: remedies then address whoever starts it. These
+// are hints; nothing says it for certain.
 import { existsSync } from 'node:fs';
 import { readText } from '../node/proc.js';
 import type { Finding, Remedy } from './finding.js';
 
 export interface ContainerFacts {
-  /** /.dockerenv, which image builders leave on virtual machines, too. */
+  /** /.dockerenv, which image builders leave on virtual machines as well. */
   readonly dockerenv: boolean;
   /** /run/.containerenv, of podman. */
   readonly containerenv: boolean;
@@ -77,8 +77,7 @@ export function containerFinding(facts: ContainerFacts): Finding {
 }
 
 /**
- * How to set a sysctl of the network namespace: here where that can be done, else where the container
- * is started.
+ * How to set a sysctl of the network namespace: here if possible, else where the container is started.
  * @param value without spaces
  */
 export function sysctlRemedy(

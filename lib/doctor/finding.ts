@@ -1,15 +1,15 @@
-// What a diagnosis consists of, and the words that its parts share.
+// The parts of a diagnosis, and helpers for their texts.
 
 /**
- * `ok`: as it should be; `note`: worth knowing, nothing is lost by leaving it; `limited`: zero copy works, but less of
+ * `ok`: as it should be; `note`: good to know, no need to act; `limited`: zero copy works, but less of
  * it, for fewer sockets, or not on every path; `blocked`: because of this everything is copied.
  */
 export type Verdict = 'ok' | 'note' | 'limited' | 'blocked';
 
 export interface Remedy {
-  /** What to type, as root where it changes the machine. Capitals stand for what cannot be known here. */
+  /** A command, to run as root if it changes the machine. Replace the words in capitals. */
   readonly command: string;
-  /** What is given up by it; absent where nothing is. */
+  /** What the remedy costs, such as security; absent if nothing. */
   readonly weakensSecurity?: string;
 }
 
@@ -20,7 +20,7 @@ export interface Finding {
   readonly verdict: Verdict;
   /** What was found and what follows from it. */
   readonly detail: string;
-  /** Absent where there is nothing to do, or nothing that helps. */
+  /** Absent if there is nothing to do, or nothing that helps. */
   readonly remedy?: Remedy;
 }
 

@@ -1,4 +1,5 @@
-// The doctor: what this machine allows (capabilities()), and what it does with a zero-copy send to a given address (diagnose()).
+// The doctor: what this machine allows (capabilities()), and what happens to a zero-copy send to a given address
+// (diagnose()).
 // May import every other room; no room imports it.
 export { capabilities } from './capabilities.js';
 export type { Capabilities, Capability, Support } from './capabilities.js';

@@ -1,4 +1,4 @@
-// Whether io_uring may be used, and who refuses it: the kernel's age, a sysctl, a seccomp filter.
+// Whether io_uring may be used, and what refuses it: an old kernel, a sysctl, a seccomp filter.
 import { constants } from 'node:os';
 import type { Native, NativeRingTrial } from '../native/binding.js';
 import { errnoName } from '../errors.js';
@@ -10,7 +10,7 @@ import type { Finding, Remedy } from './finding.js';
 const { EACCES, ENOSYS, EPERM } = constants.errno;
 
 export interface RingFacts {
-  /** Or why there was none. */
+  /** Why there is none. */
   readonly trial: NativeRingTrial | string;
   /** kernel.io_uring_disabled (Linux 6.6): 0 for all, 1 for a group and CAP_SYS_ADMIN, 2 for nobody. */
   readonly disabled?: number;
@@ -78,7 +78,7 @@ function refusal(facts: RingFacts, error: number, reason: string): Finding {
   return { ...SAME, verdict: 'limited', detail: `${reason}. ${REST}` };
 }
 
-// To one group where the sysctl has that stage: narrower than to everybody.
+// Allow it to one group if the sysctl supports that, which is narrower than to everybody.
 function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Remedy {
   const where = container === undefined ? '' : '   # on the host';
   if (disabled === 1 && group !== undefined) {
@@ -93,7 +93,7 @@ function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Reme
   };
 }
 
-// examples/deploy/seccomp.json, by its name in the package.
+// The path of examples/deploy/seccomp.json in the package.
 const WRITE_PROFILE = 'npx msg-zerocopy doctor --write-seccomp';
 
 function seccompRemedy(container: ContainerKind | undefined): Remedy {

@@ -1,4 +1,4 @@
-// What bounds how much may be sent without copying at a time: optmem_max, RLIMIT_MEMLOCK, send buffers.
+// Limits on how much may be in flight without copying: optmem_max, RLIMIT_MEMLOCK, send buffers.
 import os from 'node:os';
 import type { Native } from '../native/binding.js';
 import {
@@ -17,7 +17,7 @@ const USUAL_PAGE_BYTES = 4096;
 const OPTMEM = '/proc/sys/net/core/optmem_max';
 
 export interface LimitFacts {
-  /** Undefined where this namespace does not show it. */
+  /** Undefined if this namespace does not show it. */
   readonly optmemBytes?: number;
   readonly optmemWritable: boolean;
   /** The third number of tcp_wmem. */
@@ -67,7 +67,7 @@ export function limitFindings(facts: LimitFacts): Finding[] {
   return findings;
 }
 
-/** What a notification that nobody read yet takes of optmem_max: measured on Linux 6.18. */
+/** What an unread notification takes of optmem_max, measured on Linux 6.18. */
 const NOTIFICATION_BYTES = 835;
 /** Default since Linux 6.8 (commit 4944566706b2); 20480 before. */
 const GOOD_OPTMEM_BYTES = 131_072;
@@ -138,7 +138,7 @@ function memlockFinding({ pins, pageBytes, container }: LimitFacts & { pins: Pin
 
 const WISHED_MEMLOCK_BYTES = 256 * 1024 * 1024;
 
-// Not CAP_IPC_LOCK: that is no limit at all, of all that can be locked.
+// Not CAP_IPC_LOCK as a remedy: it removes the limit for everything that can be locked.
 function memlockRemedy(container: ContainerKind | undefined): Remedy {
   const bytes = WISHED_MEMLOCK_BYTES;
   if (container === 'docker' || container === 'podman') {
@@ -191,7 +191,7 @@ function bufferFinding(facts: LimitFacts): Finding {
   };
 }
 
-// Sizes of pages: what is pinned is pinned by the page, and huge pages cost less to pin.
+// Page sizes: memory is pinned by the page, and huge pages cost less to pin.
 
 export interface PageFacts {
   readonly pageBytes?: number;
@@ -202,7 +202,7 @@ export interface PageFacts {
 }
 
 export function readPageFacts(): PageFacts {
-  // Every mapping of ordinary memory says so; the first one is the program itself.
+  // Every mapping of ordinary memory shows it; the first one is the program itself.
   const page = /^KernelPageSize:\s*(\d+) kB$/m.exec(readText('/proc/self/smaps') ?? '')?.[1];
   const choices = readText('/sys/kernel/mm/transparent_hugepage/enabled');
   const transparent = /\[(\w+)\]/.exec(choices ?? '')?.[1];

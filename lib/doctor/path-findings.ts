@@ -9,7 +9,7 @@ export function pathFindings(path: Path | NoPath, container: ContainerKind | und
   const findings = [routeFinding(path)];
   if (path.cast !== undefined) findings.push(DESTINATIONS[path.cast]);
   findings.push(deviceFinding(path, container));
-  // Nothing of a packet to this machine is ever handed to hardware.
+  // A packet to this machine never reaches hardware.
   if (path.isLocal || device.isLoopback) return findings;
   const late = path.devices.find(({ freesLate }) => freesLate);
   if (late !== undefined) findings.push(lateFinding(late));
@@ -23,7 +23,7 @@ export function pathFindings(path: Path | NoPath, container: ContainerKind | und
   return [...findings, ...featureFindings(path, device)];
 }
 
-// The sender's own machine gets what it receives as a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
+// If the sender's own machine receives the packet as well, it gets a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
 // net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in just these cases.
 const DESTINATION = { id: 'destination', title: 'Destination' };
 const DESTINATIONS: Readonly<Record<NonNullable<Path['cast']>, Finding>> = {
@@ -43,7 +43,7 @@ const DESTINATIONS: Readonly<Record<NonNullable<Path['cast']>, Finding>> = {
   },
 };
 
-/** As texts of the kernel's and of net.isIP(): addresses that no gateway leads to. */
+/** Prefixes, as text, of addresses that no gateway leads to. */
 const LINK = /^(22[4-9]|23\d|255\.255\.255\.255$|ff)/i;
 /** The same of this machine. */
 const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
@@ -84,7 +84,7 @@ interface Judgement {
   readonly why: string;
 }
 
-// By the kind that rtnetlink tells. Kernel paths were read in 6.12; the verdicts on loopback, veth and
+// By the kind that rtnetlink reports. Kernel paths were read in 6.12; the verdicts on loopback, veth and
 // bridge are measured (test/rig/capture.test.ts and its neighbours).
 const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
   veth: {
@@ -133,7 +133,7 @@ function judge({ isLocal }: Path, device: PathDevice): Judgement {
     const why = 'It hands the pages to the host; whether that copies cannot be seen from here.';
     return { verdict: 'ok', what: 'virtio', why };
   }
-  // A tun or tap that was moved into a namespace may come without a kind; its driver says it.
+  // A tun or tap that was moved into a namespace may have no kind, but its driver shows it.
   if (device.driver === 'tun') return { ...(KINDS['tun'] as Judgement), what: 'tun' };
   const what = device.driver === '' ? 'network card' : `network card, driver ${device.driver}`;
   return { verdict: 'ok', what, why: 'Its driver sends from the memory that it is given.' };
@@ -188,7 +188,7 @@ function vethRemedy(container: ContainerKind | undefined): Remedy | undefined {
   return undefined;
 }
 
-/** Features by what they are for; names are those of `ethtool --show-features`. */
+/** Features by purpose; the names are those of `ethtool --show-features`. */
 const SCATTER_GATHER = 'tx-scatter-gather';
 const GENERIC_SEGMENTATION = 'tx-generic-segmentation';
 const UDP_SEGMENTATION = 'tx-udp-segmentation';

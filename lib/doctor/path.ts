@@ -1,4 +1,4 @@
-// A target as a user writes it, a name or an address with or without a port; and the path that packets take to it.
+// Parses a target as users write it, a name or an address with or without a port, and finds the path to it.
 import dns from 'node:dns/promises';
 import net from 'node:net';
 import { invalidType, nodeError, outOfRange, errnoName } from '../errors.js';
@@ -38,7 +38,7 @@ export function parseTarget(target: unknown): Target {
   return { host, port: number };
 }
 
-/** The address that a connection to it would take first. Throws: the error of getaddrinfo(3). */
+/** The first address that a connection to it would use. Throws: the error of getaddrinfo(3). */
 export async function resolveTarget(target: Target): Promise<ResolvedTarget> {
   const version = net.isIP(target.host);
   if (version !== 0) return { ...target, address: target.host, family: version === 4 ? 4 : 6 };
@@ -62,13 +62,13 @@ export async function resolveTarget(target: Target): Promise<ResolvedTarget> {
 
 const { EHOSTUNREACH, ENETUNREACH } = constants.errno;
 
-/** A device by what decides about copies. */
+/** A device: what decides about copies. */
 export interface PathDevice extends Pick<
   NativeDevice,
   'index' | 'name' | 'kind' | 'driver' | 'mtu'
 > {
   readonly isLoopback: boolean;
-  /** It frees what it sent with its next transmission, not when it is sent. */
+  /** It frees a packet with its next transmission, not when it was sent. */
   readonly freesLate: boolean;
 }
 
@@ -81,9 +81,9 @@ export interface Path {
   readonly cast?: 'broadcast' | 'multicast';
   readonly source?: string;
   readonly gateway?: string;
-  /** The one that packets leave through, and those that it lies on. */
+  /** The device that packets leave through, and those it is built on. */
   readonly devices: readonly [PathDevice, ...PathDevice[]];
-  /** Of the first device; undefined where it does not say. */
+  /** Of the first device; undefined if it does not report them. */
   readonly features?: NativeFeatures;
 }
 
@@ -91,7 +91,7 @@ export interface Path {
 export interface NoPath {
   readonly address: string;
   readonly error: string;
-  /** Whether the kernel said so, of the route; else it could not be asked. */
+  /** Whether the kernel reported this for the route; otherwise it could not be asked. */
   readonly unreachable: boolean;
 }
 
@@ -101,7 +101,7 @@ const MAPPED_PREFIX = Buffer.from('00000000000000000000ffff', 'hex');
 export const VIRTIO = 'virtio_net';
 const VIRTIO_NAPI = '/sys/module/virtio_net/parameters/napi_tx';
 
-/** Devices lie on each other a few deep: a vlan on a bond on hardware. */
+/** Devices are stacked a few deep, such as a vlan on a bond on hardware. */
 const DEEPEST = 8;
 
 /** Asks the kernel. @param address an IP address, with a zone if it is link-local */

@@ -1,4 +1,4 @@
-// What each kind of socket can do here: capabilities(), which tries it, as findings.
+// The results of capabilities() for each kind of socket, as findings.
 import type { Capabilities, Capability } from './capabilities.js';
 import type { Finding } from './finding.js';
 
@@ -8,7 +8,7 @@ export interface SocketFacts {
   readonly kernel: string;
   /** MSG_ZEROCOPY_ENGINE in the environment. */
   readonly engine?: string;
-  /** What would bring the addon, where there is none. */
+  /** How to get the addon, if there is none. */
   readonly addonRemedy?: string | undefined;
 }
 
@@ -75,7 +75,7 @@ function works({ ipv4, ipv6 }: Both): boolean {
   return ipv4.support === 'yes' || ipv6.support === 'yes';
 }
 
-/** 'IPv4 and IPv6', or what is missing and why. */
+/** 'IPv4 and IPv6', or which is missing and why. */
 function familiesText({ ipv4, ipv6 }: Both): string {
   const yes = [ipv4.support === 'yes' ? 'IPv4' : '', ipv6.support === 'yes' ? 'IPv6' : ''];
   const no = [

@@ -1,6 +1,6 @@
 // Packet captures: a packet socket that sees all protocols gets a clone of whatever leaves through its
-// interface, and the kernel copies the payload for it (net/core/dev.c:dev_queue_xmit_nit), also when a
-// filter then drops it. Sockets of one protocol see received packets only.
+// interface, and the kernel copies the payload for it (net/core/dev.c:dev_queue_xmit_nit), even if a filter
+// then drops it. Sockets of one protocol see received packets only.
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Native } from '../native/binding.js';
 import { readText } from '../node/proc.js';
@@ -9,9 +9,9 @@ import type { Finding } from './finding.js';
 export interface Tap {
   /** Index of its interface; 0: all. */
   readonly device: number;
-  /** Name of the interface; absent for all, and where it is gone. */
+  /** Name of the interface; absent for all, or if it is gone. */
   readonly name?: string;
-  /** Who holds it, where this process may see that. */
+  /** The process that holds it, if this process may see that. */
   readonly owner?: { readonly pid: number; readonly command: string };
   /** A packet socket of this very process. */
   readonly isOurs: boolean;
@@ -38,10 +38,10 @@ export function copyingSockets(table: string, allProtocols: number): PacketSocke
   return sockets;
 }
 
-/** Those of this network namespace; undefined where nobody tells. */
+/** Those of this network namespace; undefined if they cannot be read. */
 export function readTaps(native: Native): Tap[] | undefined {
   const table = readText('/proc/net/packet');
-  // Without its heading it is another file, mounted there.
+  // Without this heading, another file is mounted there.
   if (table === undefined || table === '') return undefined;
   const sockets = copyingSockets(table, native.kernel.ETH_P_ALL);
   if (sockets.length === 0) return [];
@@ -132,12 +132,12 @@ export function tapFinding(
   return { ...same, verdict: 'limited', detail, ...tapRemedy(taps) };
 }
 
-// Ours is not to be killed: to close it is the program's affair.
+// Do not suggest to kill this process: the program can close its own socket.
 function tapRemedy(taps: readonly Tap[]): Pick<Finding, 'remedy'> {
   const others = taps.filter(({ isOurs }) => !isOurs);
   if (others.length === 0) return {};
   const pids = others.map(({ owner }) => owner?.pid).filter((pid) => pid !== undefined);
-  // Who nobody sees is the next question.
+  // Ask next who holds captures without a visible owner.
   if (pids.length === 0) {
     return { remedy: { command: 'ss --packet --processes   # as root: who captures' } };
   }

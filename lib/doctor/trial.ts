@@ -1,5 +1,5 @@
-// What really happens: a send without copying between two sockets of this process, and, where it was
-// asked for, one connection to the target, over which nothing is sent.
+// Trials: a zero-copy send between two sockets of this process, and, if a port was given, one connection to the target,
+// over which nothing is sent.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -17,15 +17,15 @@ export type Trial = { readonly engine: TrialEngine } & (
   | {
       readonly report: SendReport;
       readonly intact: boolean;
-      /** Why this environment has no ring, though the kernel made one for capabilities(). */
+      /** Why this environment has no ring, although the kernel made one for capabilities(). */
       readonly ringless?: string;
     }
-  /** Why nothing could be sent; `place`: already for want of a loopback. */
+  /** Why nothing could be sent; `place`: there is no loopback. */
   | { readonly error: string; readonly step: 'place' | 'send' }
 );
 
 const LOOPBACK = '127.0.0.1';
-/** The least that goes without copying by default, so that small limits are not what is tried. */
+/** The smallest default threshold, so that small limits do not fail the trial. */
 const TRIAL_BYTES = DEFAULT_THRESHOLD_BYTES;
 const PATIENCE_MS = 5000;
 
@@ -38,7 +38,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
     await withPatience(once(server, 'listening'), 'listening');
     const { port } = server.address() as net.AddressInfo;
     const arrived = receive(server);
-    // It is awaited below; until then a failure of the sender comes first.
+    // It is awaited below; a failure of the sender takes precedence.
     arrived.catch(() => undefined);
     const zeroCopy = { engine, threshold: 0 };
     const socket = connect({ port, host: LOOPBACK, zeroCopy });
@@ -48,7 +48,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
       const data = randomBytes(TRIAL_BYTES);
       const expected = Buffer.from(data);
       const report = await withPatience(socket.send(data), 'the notification of the kernel');
-      // It is ours again: what arrives must not change any more.
+      // The memory is released: changing it must not change what arrives.
       data.fill(0);
       socket.end();
       const intact = expected.equals(await withPatience(arrived, 'receiving'));
@@ -64,8 +64,8 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
   }
 }
 
-// The ring that is sent by is larger than the one for trials: RLIMIT_MEMLOCK, which the kernel charges
-// with its memory, may allow the one and not the other.
+// The real ring is larger than the one for trials. Its memory counts against RLIMIT_MEMLOCK, which may allow one but
+// not the other.
 function whyRingless(): string | undefined {
   const ring = getSubmitRing();
   return 'why' in ring ? ring.why : undefined;
@@ -91,13 +91,13 @@ async function withPatience<T>(wanted: Promise<T>, what: string): Promise<T> {
   }
 }
 
-/** Of every engine that could be tried, one after another. */
+/** Findings for every engine that was tried. */
 export function trialFindings(trials: readonly Trial[]): Finding[] {
   const good = trials.find(isGood)?.engine;
   return trials.map((trial) => trialFinding(trial, good));
 }
 
-/** The kernel let go of memory that was not copied here. */
+/** The kernel released memory that this package did not copy. */
 function isGood(trial: Trial): boolean {
   if (!('report' in trial) || trial.ringless !== undefined) return false;
   return trial.intact && trial.report.copiedBytes === 0;
@@ -105,14 +105,14 @@ function isGood(trial: Trial): boolean {
 
 function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
   const same = { id: `trial-${trial.engine}`, title: `Trial send by ${trial.engine}` };
-  // Where one engine works, the other is missed and no more.
+  // If one engine works, the other is only a limitation.
   const failed: Verdict = good === undefined ? 'blocked' : 'limited';
   if ('error' in trial) {
     if (trial.step === 'place') {
       const detail = `No connection could be made inside this process: ${trial.error}.`;
       return { ...same, verdict: 'note', detail, remedy: { command: 'ip link set lo up' } };
     }
-    // A platform that never says when it lets go of memory would keep callbacks waiting.
+    // A platform that never notifies would keep callbacks waiting.
     const remedy = { command: `export MSG_ZEROCOPY_ENGINE=${good ?? 'copy'}` };
     return { ...same, verdict: failed, detail: `It failed: ${trial.error}.`, remedy };
   }

@@ -1,5 +1,5 @@
-// What the program's own predicate, options.source, said about memory that is handed over. It is user code:
-// asked in the call that hands the memory over, and never again.
+// The answers of the program's own predicate, options.source. It is user code, so it is called once, within the
+// call that passes the memory.
 const denied = new WeakSet<Uint8Array>();
 
 /** Whether the memory may be sent without copying. */
@@ -23,7 +23,7 @@ export function asked<View extends Uint8Array>(
   return own;
 }
 
-/** A part of what was asked about: the answer holds for it, too. */
+/** A part of a view that was asked about; the answer holds for it, too. */
 export function partOf(view: Uint8Array, from: number, to: number): Uint8Array {
   const part = view.subarray(from, to);
   if (denied.has(view)) denied.add(part);

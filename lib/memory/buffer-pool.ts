@@ -1,6 +1,5 @@
-// Page-aligned memory for what is sent again and again: one slab, which the kernel knows beforehand
-// where it can (registered with io_uring), cut into pieces. When a piece may be used again is the
-// business of pool-pins.ts, which pages are free that of page-allocator.ts.
+// Page-aligned memory to send from: one slab, registered with io_uring where possible, cut into pieces.
+// pool-pins.ts decides when a piece may be used again, page-allocator.ts which pages are free.
 import { constants } from 'node:buffer';
 import { constants as system } from 'node:os';
 import { isUint8Array } from 'node:util/types';
@@ -29,19 +28,19 @@ export interface BufferPoolOptions {
   hugePages?: boolean | 'try';
 }
 
-/** What a pool holds at one moment. */
+/** The state of a pool at one moment. */
 export interface BufferPoolStats {
-  /** Size of the pool; 0 where there is none and all pieces are ordinary memory. */
+  /** Size of the pool; 0 if it has no slab and all pieces are ordinary memory. */
   readonly bytes: number;
-  /** Bytes of the pages that cannot be handed out now. */
+  /** Bytes of pages in use. */
   readonly usedBytes: number;
-  /** Pieces of the pool that take these pages. */
+  /** Pieces that use these pages. */
   readonly pieces: number;
-  /** Pieces that the kernel, or a write on its way to it, references. */
+  /** Pieces that the kernel, or a write that still waits, references. */
   readonly pinnedPieces: number;
-  /** Pieces that were freed while they were pinned, and go back at their release. */
+  /** Pieces freed while they were pinned; they return to the pool at their release. */
   readonly waitingFrees: number;
-  /** Pieces that were ordinary memory, since the pool was made: there was no room for them. */
+  /** Pieces, since the pool was made, that were ordinary memory because the pool had no room. */
   readonly fallbackAllocations: number;
   /** Pieces that were collected as garbage without free(); their pages are lost to the pool. */
   readonly leakedPieces: number;
@@ -105,7 +104,7 @@ function refuseTransfer(): never {
   throw new TypeError('The memory of a BufferPool cannot be transferred');
 }
 
-// A slab that changed hands would take every piece with it. Node marks memory from outside of V8 by
+// Transferring the slab would take every piece with it. Node marks memory from outside of V8 by
 // itself: structuredClone() and postMessage() do not transfer it (Node 20 copies, later ones throw).
 // Its markAsUntransferable() must not be called on top: from Node 24 on it sets a detach key, with
 // which the end of the environment aborts the process (CallbackInfo::CleanupHook of
@@ -175,7 +174,7 @@ export function readHugePageBytes(): number | undefined {
 /**
  * Page-aligned memory for sends. A piece is taken by alloc() or allocUnsafe() and is given back by
  * free() **and by nothing else**: a slice of a piece may outlive it, so the garbage collector cannot
- * tell. One that is forgotten is lost to its pool, counted, and warned of once (ZC_POOL_LEAK). The
+ * free it. A piece that you forget is lost to its pool, counted, and warned of once (ZC_POOL_LEAK). The
  * memory of the pool itself goes when neither the pool nor a view of it can be reached any more.
  *
  * Where io_uring works the memory is registered with it, and sending from it pins nothing. Where the
@@ -190,7 +189,7 @@ export function readHugePageBytes(): number | undefined {
 export class BufferPool {
   #slab: PoolSlab | undefined;
   #reason: string | undefined;
-  /** Of a pool that was disposed of: settles when it holds no memory any more. */
+  /** Of a disposed pool: settles when it holds no memory any more. */
   #ending: Promise<void> | undefined;
   // Of the objects that were handed out, and not freed.
   readonly #pieces = new WeakMap<Uint8Array, PoolPiece>();
@@ -251,7 +250,7 @@ export class BufferPool {
   }
 
   /**
-   * A piece that may hold bytes of one that was freed: for what is overwritten as a whole.
+   * A piece that may show bytes of an earlier one: for data that you overwrite as a whole.
    * @param size bytes, an integer; 0 answers an empty buffer
    * Memory: yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
    * and empty buffers.
@@ -264,8 +263,8 @@ export class BufferPool {
   /**
    * Gives a piece back. Neither it nor a slice of it may be used from then on. While a write or send that
    * an upgraded socket or a datagram socket was given references it, sent or still waiting, its memory is not
-   * handed out again before the release; nor while a response or request of node:http keeps it for later. What
-   * another library, or a stream of your own, keeps to itself is not seen: free it in the callback.
+   * handed out again before the release; nor while a response or request of node:http keeps it for later. The pool
+   * does not see what other libraries, or streams of your own, queue: free that in the callback.
    * @param buffer the very object that alloc() or allocUnsafe() answered, once
    * Throws: ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
    * ERR_INVALID_ARG_TYPE.
@@ -346,14 +345,14 @@ export class BufferPool {
     return this.#disposable(buffer);
   }
 
-  /** The same, of what the kernel let go of meanwhile. */
+  /** The same, after collecting what the kernel has released meanwhile. */
   #takeReleased(slab: PoolSlab, size: number): PoolPiece | undefined {
     if (slab.waitingFrees === 0) return undefined;
     poolRunsShort();
     return slab.take(size);
   }
 
-  /** False: the slab's ArrayBuffer was detached. What the kernel reads of it stays where it is. */
+  /** False: the slab's ArrayBuffer was detached. The kernel can still read its memory. */
   #hasMemory(slab: PoolSlab): boolean {
     if (slab.memory.byteLength > 0) return true;
     warnOnce(

@@ -1,4 +1,4 @@
-// Views whose ArrayBuffer was detached (transferred): plain Node would send nothing of them.
+// Detects views whose ArrayBuffer was detached (transferred). Plain Node would send none of their bytes.
 import { warnOnce } from '../observe/diagnostics.js';
 import { bufferDetached } from '../errors.js';
 
@@ -26,12 +26,12 @@ export function hasDetached(chunks: readonly { readonly chunk: Uint8Array | stri
   return false;
 }
 
-/** Whether another thread may make the view longer at any moment: it shows shared memory that grows. */
+/** Whether another thread can make the view longer at any moment: a view of growable shared memory. */
 export function mayGrow({ buffer }: Uint8Array): boolean {
   return (buffer as { growable?: boolean }).growable === true;
 }
 
-/** What plain Node would not notice at all. */
+/** Plain Node would not notice this. */
 export function warnDetachedInFlight(): void {
   warnOnce(
     'ZC_DETACHED_IN_FLIGHT',

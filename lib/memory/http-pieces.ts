@@ -1,6 +1,5 @@
-// Pieces of pools that http keeps to itself: what is written to a response that waits for an earlier one or is
-// corked, and to a request that has no connection yet, reaches no socket before its turn. It is pinned until
-// http calls back, or drops it. `write` and `end` of http's messages are wrapped for that with the first pool,
+// Pool pieces that http queues: writes to a response that is corked or waits for an earlier one, and to a request
+// without a connection, reach no socket before their turn. They stay pinned until http calls back or drops them. `write` and `end` of http's messages are wrapped for that with the first pool,
 // once for the process; nothing is set on a message.
 import http from 'node:http';
 import type net from 'node:net';
@@ -10,8 +9,8 @@ import { pinUntil } from './pool-pins.js';
 type Callback = (this: unknown, ...args: unknown[]) => void;
 type Send = (this: object, ...args: unknown[]) => unknown;
 
-// A message that is cut off before its turn calls nobody back: what it keeps goes with its connection, or with
-// itself.
+// A message that is cut off before its turn runs no callback: its pieces are unpinned with its connection, or when
+// the message is collected.
 const dropped = new FinalizationRegistry<() => void>((unpin) => unpin());
 const keptFor = new WeakMap<net.Socket, Set<() => void>>();
 let watches = false;
@@ -23,12 +22,12 @@ export function isNodesWrite(write: unknown): boolean {
   return write === nodeWrite || (watchedWrite !== undefined && write === watchedWrite);
 }
 
-/** Watches what is written to http messages from now on. */
+/** Watches writes to http messages from now on. */
 export function watchHttpPieces(): void {
   if (watches) return;
   watches = true;
   watch(http.OutgoingMessage.prototype, 'write');
-  // As tcp/http-end.ts does: other people's wraps may be anywhere.
+  // As tcp/http-end.ts does: other libraries may wrap these methods as well.
   watch(http.ServerResponse.prototype, 'end');
   watch(http.ClientRequest.prototype, 'end');
 }

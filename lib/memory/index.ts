@@ -1,5 +1,5 @@
-// Memory that is sent: pools, pages, pins, and the watch for buffers that change too
-// early. The rooms above import its files directly; this index has what users see of it.
+// Memory to send from: pools, pages, pins, and detectMutation. The rooms above import these files directly; this
+// index exports what is public.
 // May import native, observe, node and policy.
 export { BufferPool } from './buffer-pool.js';
 export type { BufferPoolOptions, BufferPoolStats, PoolBuffer } from './buffer-pool.js';

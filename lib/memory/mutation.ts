@@ -1,6 +1,6 @@
 // detectMutation: finds buffers that were changed, or detached, between their send and their release. A
-// hash of each is taken when an engine gets it, and compared when the kernel has let go of all of it,
-// just before that is told.
+// hash is taken when an engine gets the buffer, and compared once the kernel has released all of it, just before
+// the callback runs.
 import path from 'node:path';
 import { nextTick } from '../node/clock.js';
 import type { Native } from '../native/binding.js';
@@ -11,14 +11,14 @@ import { bufferMutated, type ZeroCopyError } from '../errors.js';
 import { pinPieces, unpinPieces, type PoolPiece } from './pool-pins.js';
 import type { Reactor } from '../native/reactor.js';
 
-/** What becomes of a finding beside the count and the message. */
+/** What a finding causes, besides the counter and the message. */
 export type MutationVerdict = 'warn' | 'throw';
 
-/** Whose buffers are watched. */
+/** The socket whose buffers are watched. */
 export interface MutationSubject {
   readonly socket: object;
   readonly counting: Counters;
-  /** Fails the socket. False: it is closed already, and nobody would hear of it. */
+  /** Fails the socket. False: it is closed already, so no listener would notice. */
   fail(error: ZeroCopyError): boolean;
 }
 
@@ -29,10 +29,10 @@ const STACK_FRAMES = 30;
 
 type Stack = { readonly stack: string };
 
-/** Calls that handed a buffer over, for what is sent in a later turn. */
+/** The calls that passed buffers that are sent in a later turn. */
 const callers = new WeakMap<object, Stack>();
 
-/** Remembers who hands these buffers over. */
+/** Remembers the call that passes these buffers. */
 export function rememberCaller(buffers: readonly object[]): void {
   const stack = capture();
   for (const buffer of buffers) callers.set(buffer, stack);
@@ -49,8 +49,8 @@ function capture(): Stack {
 }
 
 /**
- * Where our frames lie: compiled, and as a program that uses source maps sees them. In an ES module that a
- * bundler made they cannot be told from the program's.
+ * Where the frames of this package are, compiled and by source maps. In an ES module made by a bundler they
+ * cannot be distinguished from the program's.
  */
 const OURS =
   typeof __dirname === 'string' ? foldersOf(__dirname).map((folder) => folder + path.sep) : [];
@@ -61,14 +61,14 @@ function foldersOf(here: string): string[] {
   return [path.resolve(here, '..'), path.resolve(here, '../../../lib')];
 }
 
-// The frames of whoever called us.
+// The frames of the caller.
 function framesOf({ stack }: Stack): readonly string[] {
   const frames = String(stack).split('\n').slice(1);
   const theirs = frames.filter((frame) => !OURS.some((folder) => frame.includes(folder)));
   return theirs.length === 0 ? frames : theirs;
 }
 
-// The line of the program that sends: warnings come once for each.
+// The line of the program that sends: one warning for each.
 function siteOf(frames: readonly string[]): string {
   const isPlace = (frame: string): boolean =>
     /:\d+:\d+\)?$/.test(frame) && !frame.includes('node:');
@@ -157,7 +157,7 @@ export class MutationWatch {
       const kind = this.#compare(watched);
       if (kind === undefined) continue;
       this.subject.counting.mutatedBuffers++;
-      // Telling runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
+      // Reporting runs user code: subscribers, 'error' listeners, a program's Error.prepareStackTrace.
       nextTick(() => this.#tell(watched, kind));
     }
     if (this.#pinned !== undefined) unpinPieces(this.#pinned);
@@ -183,17 +183,17 @@ export class MutationWatch {
 }
 
 /**
- * Memory that the kernel let go of, perhaps in the very call that sent it (loopback), but that nobody was
- * told of yet: it is still not the program's.
+ * Memory that the kernel has released, perhaps within the call that sent it (loopback), whose callback has not run
+ * yet: the program must still not change it.
  */
 const due: MutationWatch[] = [];
 
-/** Compares what was released so far. To be called before memory is handed back; runs no user code. */
+/** Compares what was released so far. Call it before a callback returns memory. Runs no user code. */
 export function compareReleased(): void {
   if (due.length > 0) for (const watch of due.splice(0)) watch.compare();
 }
 
-/** Sites that were warned of: a program has few, one that makes code as it runs may have any number. */
+/** Sites that a warning was emitted for. A program has few, but one that generates code may have any number. */
 const MOST_SITES = 1_000;
 const warnedSites = new Set<string>();
 

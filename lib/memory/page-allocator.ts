@@ -7,9 +7,9 @@
 //   length   -3     -3  2  2 -1  4        4
 //             '--taken--' free t  '-free--'
 //
-// so that whoever comes back sees in a step what lies on both sides. Free runs of like length are in
-// one list, and a bitmap tells which lists hold any: taking and giving back cost the same however many
-// runs there are. Only a request that no list of longer runs can serve looks through its own list.
+// so giving a run back finds both neighbours in one step. Free runs of similar length are in one list, and a bitmap
+// says which lists have any: taking and giving back cost the same however many runs there are. Only a request that
+// no list of longer runs can serve searches its own list.
 
 /** Each power of two is cut into this many classes: what is taken is at most 1/16 from the best fit. */
 const CLASSES_PER_DOUBLING = 16;
@@ -90,7 +90,7 @@ export class PageRuns {
       length += after;
       this.#unlink(first + count, after);
     }
-    // What was the border of two runs says nothing any more, also not to a second giveBack().
+    // The old border of two runs must mean nothing, not even to a second giveBack().
     this.#mark(first, count, 0);
     this.#link(start, length);
     this.freePages += count;

@@ -1,6 +1,6 @@
-// Which pieces of pools the kernel still reads: whoever sends memory pins the pieces that it lies in,
-// and a piece that is freed meanwhile goes back to its slab at the last unpin. Knows slabs and pages,
-// and nothing of how a pool hands its pieces out.
+// Which pieces of pools the kernel still reads. Every sender pins the pieces that its memory lies in, and a piece
+// that is freed meanwhile returns to its slab at the last unpin. Knows slabs and pages, not how a pool allocates
+// pieces.
 import { isUint8Array } from 'node:util/types';
 import { PageRuns } from './page-allocator.js';
 
@@ -12,13 +12,12 @@ export interface PoolPiece {
   readonly endPage: number;
   /** Sends that reference it. */
   pins: number;
-  /** Its owner gave it back; the pins are what it waits for. */
+  /** Its owner freed it; only the pins keep it. */
   freed: boolean;
 }
 
-// By the slab's memory, which is what every view knows. The entry does not keep the memory: it goes
-// when the last view of it has gone. Made with the first slab, so that programs without a pool pay
-// for a comparison.
+// Slabs by their ArrayBuffer, which every view refers to. The entry does not keep the memory alive. Created with
+// the first slab, so that programs without a pool pay one comparison only.
 let slabs: WeakMap<ArrayBufferLike, PoolSlab> | undefined;
 
 /** The pages of one slab, and the pieces in them. */
@@ -141,17 +140,17 @@ export function unpinPieces(pieces: readonly PoolPiece[]): void {
 
 let lookForReleases = (): void => undefined;
 
-/** @param look drops what the kernel let go of, and nobody looked at since */
+/** @param look drops what the kernel has released since the last look */
 export function whenPoolsRunShort(look: () => void): void {
   lookForReleases = look;
 }
 
-/** A pool has no room, but pieces that wait for their release. */
+/** A pool is full, but has pieces that wait for their release. */
 export function poolRunsShort(): void {
   lookForReleases();
 }
 
-/** Whether any pool has memory of its own: a property, as every write asks. */
+/** Whether any pool has a slab. A property, because every write reads it. */
 export const pools = { any: false };
 
 /**

@@ -22,7 +22,7 @@ export interface NativeInterface {
   readonly address: Buffer;
 }
 
-/** The way to an address. */
+/** The route to an address. */
 export interface NativeRoute {
   /** Index of the interface. */
   readonly device: number;
@@ -65,7 +65,7 @@ export interface NativeDescription {
   readonly kernelRelease: string;
 }
 
-/** What became of a ring that was made for a trial. */
+/** The result of making a ring for a trial. */
 export interface NativeRingTrial {
   /** 0, or -errno of the step that failed. */
   readonly error: number;
@@ -82,7 +82,7 @@ export interface Native {
   readonly constants: NativeConstants;
   readonly kernel: KernelConstants;
   /**
-   * Creates the reactor of this environment, once. `graceMs`: how long its end waits for releases. `words`: room
+   * Creates the reactor of this environment, once. `graceMs`: how long its teardown waits for releases. `words`: room
    * for records, and one word that says whether some wait. `latency`, `log`: kernel/stream_sender.h.
    */
   start(
@@ -92,7 +92,7 @@ export interface Native {
     latency: Float64Array,
     log: Float64Array,
   ): number;
-  /** Puts waiting records into the shared words; how many. */
+  /** Puts waiting records into the shared words; returns how many. */
   takeRecords(): number;
   /**
    * Duplicates `fd` into a port; its index, or -errno. `ours`: we switched SO_ZEROCOPY on before; `firstId`: the
@@ -102,14 +102,14 @@ export interface Native {
   /** The words of the streams from PORTS_PER_CHUNK * chunk on: StreamWord of kernel/stream_sender.h. */
   streamWords(chunk: number): Float64Array;
   setLimits(port: number, mostPending: number, threshold: number, mostStaged: number): void;
-  /** Whether a range is told of each id. */
+  /** Whether the addon reports each id. */
   setReporting(port: number, reporting: boolean): void;
   /**
-   * Writes what lies behind the first `skip` bytes: 0 done; 1 waiting for space, to be told of, and the words
-   * say how much went; 2 to be called again at once; or -errno. `kind`: ChunkKind; `flags`: WRITE_*.
+   * Writes everything after the first `skip` bytes: 0 done; 1 waiting for space, which a record will report, and the
+   * words say how much was sent; 2 call again at once; or -errno. `kind`: ChunkKind; `flags`: WRITE_*.
    */
   writeOne(port: number, chunk: Uint8Array, kind: number, skip: number, flags: number): number;
-  /** The same of a header, at most MOST_TEXT characters of latin1, and a body. */
+  /** The same for a header, at most MOST_TEXT characters of latin1, and a body. */
   writeAnswer(
     port: number,
     text: string,
@@ -118,7 +118,7 @@ export interface Native {
     skip: number,
     flags: number,
   ): number;
-  /** The same of chunks, with a kind for each. */
+  /** The same for several chunks, with a kind for each. */
   writeMany(
     port: number,
     chunks: readonly Uint8Array[],
@@ -130,7 +130,7 @@ export interface Native {
   sendNow(fd: number, text: string, body: Uint8Array | undefined): number;
   /** Asks for one RECORD_WRITABLE. */
   arm(port: number): number;
-  /** Takes arm() back: nothing is waited for. */
+  /** Undoes arm(). */
   disarm(port: number): void;
   /** Reads the error queue now; how many records are in the shared words. */
   reap(port: number): number;
@@ -140,7 +140,7 @@ export interface Native {
   abort(port: number): number;
   /** Closes the duplicate. Only when nothing is pending. */
   detach(port: number): void;
-  /** Whether every range is reported at once. Answers how many are held already; reap() fetches them. */
+  /** Whether to report every range at once. Returns how many are held already; reap() fetches them. */
   setEager(port: number, eager: boolean): number;
   /**
    * Whether a datagram port that reads, or what a stream has pinned, keeps the loop. A stream's next
@@ -160,7 +160,7 @@ export interface Native {
   hashBytes(bytes: Uint8Array): bigint;
   /**
    * Switches a boolean option on, on a throwaway socket: support 0 no, 1 yes, 2 unknown, 3 a seccomp filter kills
-   * who tries.
+   * the process that tries.
    */
   probeOption(
     domain: number,
@@ -193,7 +193,7 @@ export interface Native {
   shareDatagramWords(metadata: Uint32Array, arrivals: Uint32Array): void;
   /** socket(2), non-blocking; a port, or -errno. */
   openDatagram(domain: number, type: number, protocol: number): number;
-  /** Takes a datagram socket's descriptor over; a port, or -errno. */
+  /** Takes over a datagram socket's descriptor; a port, or -errno. */
   adoptDatagram(fd: number): number;
   bind(port: number, name: Uint8Array): number;
   connect(port: number, name: Uint8Array): number;
@@ -205,8 +205,8 @@ export interface Native {
   /** SO_ATTACH_FILTER: 8 bytes for each instruction. */
   attachFilter(port: number, instructions: Uint8Array): number;
   /**
-   * Whether RECORD_READABLE is wanted; holds the event loop while it is. Each call with `true` also has
-   * it told what waits already.
+   * Whether to report RECORD_READABLE, which also holds the event loop. Each call with `true` reports what waits
+   * already.
    */
   setReading(port: number, reading: boolean): number;
   /**
@@ -320,7 +320,7 @@ function open(file: string): Native {
   return own.exports;
 }
 
-// Required where they are needed: a system without an addon does not pay for looking for one.
+// Required lazily: a system without an addon does not pay for them.
 /* eslint-disable @typescript-eslint/no-require-imports */
 function libc(): string | null {
   return (require('detect-libc') as typeof import('detect-libc')).familySync();
@@ -328,12 +328,12 @@ function libc(): string | null {
 
 function file(name: string): Native {
   const whole = path.resolve(name);
-  // A program in JavaScript stands in for the addon in tests.
+  // In tests a JavaScript module can replace the addon.
   return whole.endsWith('.js') ? (require(whole) as Native) : open(whole);
 }
 
 function localBuild(): Native {
-  // In words that programs which trace a deployment's files understand.
+  // Written so that tools which trace a deployment's files understand it.
   if (!existsSync(`${__dirname}/../../../build/Release/msg_zerocopy.node`)) throw new Error('none');
   const bindings = require('bindings') as (options: object) => string;
   const place = bindings({
@@ -371,7 +371,7 @@ function installed(platform: Platform): Native {
 }
 /* eslint-enable */
 
-/** Whether three folders up lies this package: a bundle has other files there, or does not know its place. */
+/** Whether this package lies three folders up. A bundle has other files there, or does not know its place. */
 function isInPackage(): boolean {
   if (typeof __dirname !== 'string') return false;
   try {

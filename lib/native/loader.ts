@@ -1,5 +1,4 @@
-// Where the addon may be, in order, and which one is taken. Knows no file and loads nothing: binding.ts
-// has the doors.
+// Where the addon may be, in order, and which one to take. Pure: binding.ts does the loading.
 import { VERSION } from '../version.js';
 
 /** Systems that a binary is published for: the names of their packages, less the scope. */
@@ -20,15 +19,15 @@ export function platformPackage(platform: Platform): string {
 export interface Host {
   readonly platform: string;
   readonly arch: string;
-  /** The family of the C library; null where nobody can tell. Asked late: it reads files. May throw. */
+  /** The family of the C library; null if unknown. Called late, because it reads files. May throw. */
   libc(): string | null;
-  /** Whether this code lies in its own package, not in a bundle. Asked late: it reads a file. */
+  /** Whether this code lies in its own package, not in a bundle. Called late, because it reads a file. */
   isInPackage(): boolean;
   /** Node's permission model is on. */
   readonly hasPermissions: boolean;
   /** MSG_ZEROCOPY_ADDON in the environment. */
   readonly override: string | undefined;
-  /** Whether the user who wrote the environment is another one than the process acts for. */
+  /** Whether the environment was set by another user than the process acts for (set-user-ID). */
   readonly isSetUid: boolean;
 }
 
@@ -45,7 +44,7 @@ export interface Missing {
   readonly reason: 'addon-unavailable' | 'runtime-unsupported';
   /** What was tried, and the remedy. */
   readonly why: string;
-  /** What to type or to set, where there is something. */
+  /** What to type or to set, if there is something. */
   readonly remedy?: string;
 }
 
@@ -57,7 +56,7 @@ interface Versioned {
 
 type Attempt<T> = { readonly native: T } | { readonly failure: string; readonly code: unknown };
 
-/** Of an attempt that found another version. */
+/** The reason of an attempt that found another version. */
 const OTHER_VERSION = 'ERR_OTHER_VERSION';
 
 const LOCAL = 'local build';
@@ -68,8 +67,8 @@ const UNBUNDLE =
   'beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE';
 
 /**
- * Runtimes that have Node's interfaces and not all of libuv's: an addon that calls what is missing aborts
- * the process, and nothing tells before.
+ * Runtimes with Node's interfaces but not all of libuv's. An addon that calls a missing function aborts the process
+ * without warning.
  */
 export function refuseRuntime(versions: Readonly<Record<string, unknown>>): Missing | undefined {
   const name = ['Bun', 'Deno'].find((known) => versions[known.toLowerCase()] !== undefined);
@@ -84,7 +83,7 @@ export function missing(why: string, remedy?: string): Missing {
 }
 
 /**
- * The first that loads and has this version: MSG_ZEROCOPY_ADDON (a path, and then nothing else is tried;
+ * The first addon that loads and has this version: MSG_ZEROCOPY_ADDON (a path, and then nothing else is tried;
  * or 'off'), the local build, the platform's package.
  */
 export function chooseAddon<T extends Versioned>(host: Host, doors: Doors<T>): Choice<T> {
@@ -117,7 +116,7 @@ export function chooseAddon<T extends Versioned>(host: Host, doors: Doors<T>): C
 
 /**
  * The package with the binary, which was left out (`--omit=optional`, a lock file of another platform), comes before a
- * compiler; where nobody can tell which it is, only that is left.
+ * compiler. If the right package is unknown, only the compiler is left.
  */
 function obtain(lacking: readonly string[]): string {
   const [name] = lacking;
@@ -125,7 +124,7 @@ function obtain(lacking: readonly string[]): string {
   return `npm install ${name}@${VERSION}, or compile it: ${BUILD}`;
 }
 
-/** What may be loaded, in order; `tried` is told where nothing is published. */
+/** What may be loaded, in order; `tried` collects platforms without a package. */
 function* candidates<T>(
   host: Host,
   doors: Doors<T>,
@@ -135,7 +134,7 @@ function* candidates<T>(
   // Elsewhere a build/Release three folders up is another package's.
   if (isInPackage) yield [LOCAL, () => doors.localBuild()];
   const system = `linux-${host.arch}-${libcOf(host)}`;
-  // Where nobody can tell the C library, npm still installed the right one, and the other does not load.
+  // If the C library is unknown, npm still installed the right one, and the other does not load.
   const platforms = PLATFORMS.filter((known) => known.startsWith(system));
   if (platforms.length === 0) tried.push(`no binary is published for ${system}`);
   for (const platform of platforms) {
@@ -143,7 +142,7 @@ function* candidates<T>(
   }
 }
 
-/** As in the names of platforms; empty where nobody can tell. */
+/** As in the names of platforms; empty if unknown. */
 function libcOf(host: Host): string {
   try {
     const family = host.libc();
@@ -172,7 +171,7 @@ function forbidden(host: Host, { code }: { readonly code: unknown }): string | u
   return host.hasPermissions ? 'start Node with --allow-addons' : 'start Node without --no-addons';
 }
 
-/** Whether a package of this version would do: what is installed and does not load is no better from the registry. */
+/** Whether installing the package would help: if it is installed and does not load, another copy will not either. */
 function isLacking(attempt: { readonly failure: string; readonly code: unknown }): boolean {
   return attempt.failure.endsWith(NOT_INSTALLED) || attempt.code === OTHER_VERSION;
 }

@@ -1,5 +1,5 @@
-// This environment's side of the native reactor: starts it on first use and hands each record to the
-// owner of its port. One call for each wake-up of the event loop.
+// The JavaScript side of this environment's reactor: starts it on first use and passes each record to the
+// owner of its port. The addon makes one call for each wake-up of the event loop.
 import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 import { nextTick, nowMs } from '../node/clock.js';
@@ -18,28 +18,28 @@ export interface PortOwner {
   onRange(lo: number, hi: number, copied: boolean, copiedFlagIsReliable: boolean): void;
   /** The socket takes bytes again, or is dead: the next send shows which. */
   onWritable(): void;
-  /** The connection is dead, and a send would say how. */
+  /** The connection is dead; a send would show the error. */
   onHangup(): void;
-  /** Data of the peer arrived after our side was destroyed. */
+  /** Data from the peer arrived after this side was destroyed. */
   onPeerData(): void;
-  /** Notifications were lost: what they named stays referenced. Must not run user code. */
+  /** Notifications were lost: the sends they named stay referenced. Must not run user code. */
   onLost?(entries: number): void;
-  /** The kernel let go of something that somebody waits for; all ranges of this wake-up are in. */
+  /** The kernel released something that a callback waits for; all ranges of this wake-up are booked. */
   onRangesDone(): void;
-  /** Of a stream: its words say how sends went. */
+  /** Streams only: the words say how sends went. */
   onNews?(): void;
   /** Datagrams, or the socket's error, wait to be received. */
   onReadable?(): void;
 }
 
-/** Owners that have more to do once all records of a wake-up are read, and which records they had. */
+/** Owners with callbacks to run once all records of a wake-up are read, and which records they had. */
 export type Calls = [PortOwner, number][];
 
 /** Records that the shared words hold: as many come at most at a time. */
 export const RECORDS = 1024;
 
-/** How long the end of the main environment waits for the kernel to release memory that was not given
- * up before. A worker's memory is freed at once, so its connections are aborted at once. */
+/** How long the teardown of the main environment waits for the kernel to release memory. A worker's memory is
+ * freed at once, so its connections are aborted at once. */
 const EXIT_GRACE_MS = LET_GO_MS;
 
 export class Reactor {
@@ -48,7 +48,7 @@ export class Reactor {
   readonly #owners: (PortOwner | undefined)[] = [];
   readonly #words: Uint32Array;
   readonly #streamWords: Float64Array[] = [];
-  /** What became of the parts of the last write that logs: the count, and pairs of bytes and fate. */
+  /** How the parts of the last logging write were sent: the count, and pairs of bytes and fate. */
   readonly log: Float64Array;
   #delivers = false;
   #readingMs: number | undefined;
@@ -86,18 +86,18 @@ export class Reactor {
     return budget.shrunk ? budget.bytes(nowMs()) : budget.most;
   }
 
-  /** Lets the budget of streams grow again, where it had to shrink. */
+  /** Lets the budget of streams grow again, if it had to shrink. */
   followBudget(): void {
     if (this.#budget.shrunk) this.native.setBudget(this.processBudget);
   }
 
-  /** The kernel refused to pin more, although completions were read. */
+  /** The kernel refused to pin more, even after completions were read. */
   outOfBuffers(): void {
     this.#budget.refused(this.processPinned, nowMs());
     this.native.setBudget(this.processBudget);
   }
 
-  /** As performance.now(), but looked at once for all records that are read together. */
+  /** As performance.now(), but read once for all records of a wake-up. */
   get nowMs(): number {
     return this.#readingMs ?? nowMs();
   }
@@ -142,8 +142,8 @@ export class Reactor {
   }
 
   /**
-   * Reads a port's notifications now. Runs no user code: a datagram socket's onRangesDone() is left to the
-   * caller, streams hear of it in the next tick.
+   * Reads a port's notifications now. Runs no user code: the caller must call a datagram socket's onRangesDone();
+   * streams get theirs in the next tick.
    */
   reap(port: number): void {
     let count: number;
@@ -159,8 +159,8 @@ export class Reactor {
   }
 
   /**
-   * Reads the first `count` records of the shared words. Runs no user code: what may is left to
-   * run(calls), because it may send, destroy or reap in turn and so overwrite the words.
+   * Reads the first `count` records of the shared words. Runs no user code: run(calls) does that later, because user
+   * code may send, destroy or reap, and so overwrite the words.
    */
   read(count: number, calls: Calls): void {
     if (count === 0) return;
@@ -195,7 +195,7 @@ export class Reactor {
     }
   }
 
-  /** Tells owners what read() found for them. Runs user code. */
+  /** Calls the owners for what read() found. Runs user code. */
   run(calls: Calls): void {
     const { RECORD_RANGE, RECORD_WRITABLE, RECORD_PEER_DATA, RECORD_HANGUP } = this.constants;
     const { RECORD_READABLE, RECORD_RELEASED, RECORD_NEWS } = this.constants;
@@ -222,7 +222,7 @@ export class Reactor {
 
 let reactor: Reactor | undefined;
 
-/** This environment's reactor, if anybody asked for it yet. */
+/** This environment's reactor, if it was started. */
 export function startedReactor(): Reactor | undefined {
   return reactor;
 }
@@ -236,7 +236,7 @@ export function getReactor(): Reactor | Missing {
     reactor = new Reactor(loaded.native);
     return reactor;
   } catch (error) {
-    // Not remembered: a process that is out of descriptors now may have some later.
+    // Not cached: a process that is out of descriptors now may have some later.
     return missing(error instanceof Error ? error.message : String(error));
   }
 }

@@ -7,13 +7,13 @@ export const NEXT_ID = 0;
 export const RELEASED_BELOW = 1;
 export const PENDING_BYTES = 2;
 export const PENDING_SENDS = 3;
-/** Bytes of the present write that the kernel took. */
+/** Bytes of the present write that the kernel accepted. */
 export const ACCEPTED = 4;
-/** What is to be heard of the last write. */
+/** Events of the last write. */
 export const EVENTS = 5;
 /** With EVENT_UNPINNABLE: which chunk. */
 export const SUSPECT = 6;
-/** Sends of which the kernel said reliably how they went, and those of them that it copied. */
+/** Sends whose copied flag is reliable, and those of them that the kernel copied. */
 export const TOLD_SENDS = 7;
 export const TOLD_COPIES = 8;
 /** How the last probe went: 0 no answer yet, 1 not copied, 2 copied. */
@@ -42,11 +42,11 @@ const COUNTER_NAMES = [
 export const EVENT_ENOBUFS = 1;
 /** No room for one send, with nothing in flight. */
 export const EVENT_LIMIT = 2;
-/** The kernel does not send this connection's bytes that way. */
+/** The kernel does not send this connection's bytes without copying. */
 export const EVENT_REFUSED = 4;
 /** A chunk's memory can be read and not pinned. */
 export const EVENT_UNPINNABLE = 8;
-/** The process changed its user: the ring is not used any more. */
+/** The process changed its user, so it no longer uses the ring. */
 export const EVENT_RING_LOST = 16;
 
 /** Characters of a header that writeAnswer() takes: MOST_TEXT of the addon (test/unit/stream-words.test.ts). */
@@ -56,7 +56,7 @@ export const MOST_HEADER = 4096;
 export const DONE = 0;
 /** It waits for space in the send buffer. */
 export const WAITING = 1;
-/** It is to be called again at once. */
+/** The caller must call again at once. */
 export const AGAIN = 2;
 
 /** Adds the counters of a stream that the addon keeps. @param at where its words begin */

@@ -23,7 +23,7 @@ const RING_LOST_WARNING =
   'with MSG_ZEROCOPY. Remedy: change the user before the first large write';
 
 export class SubmitRing {
-  /** Why the ring is not used any more. */
+  /** Why the ring is no longer used. */
   #lost: string | undefined;
 
   constructor(readonly reactor: Reactor) {}
@@ -32,7 +32,7 @@ export class SubmitRing {
     return this.#lost;
   }
 
-  /** The process changed its user: what the ring may do was decided for the first. */
+  /** The process changed its user, but the ring keeps the privileges of the first. */
   lose(): void {
     this.#lost = 'the process changed its user';
     warnOnce('ZC_RING_LOST', RING_LOST_WARNING);
@@ -56,12 +56,12 @@ export function getSubmitRing(): SubmitRing | { readonly why: string } {
   return made;
 }
 
-/** What the ring may do was decided for another user than the process is now: it is not used any more. */
+/** The process has another user than the one that made the ring, so the ring is no longer used. */
 export function loseRing(): void {
   ring?.lose();
 }
 
-/** The same for those who only look: undefined while nobody has used one. */
+/** The same without making one: undefined while none was used. */
 export function seenSubmitRing(): SubmitRing | { readonly why: string } | undefined {
   return ring === undefined && refusal === undefined ? undefined : getSubmitRing();
 }
@@ -87,7 +87,7 @@ function openRing(reactor: Reactor): SubmitRing | string {
   return opened;
 }
 
-// For tests: a small ring is full soon.
+// For tests: a small ring fills up quickly.
 function ringEntries(): Entries {
   const given = /^(\d+),(\d+)$/.exec(process.env['MSG_ZEROCOPY_RING_ENTRIES'] ?? '');
   if (given === null) return DEFAULT_ENTRIES;
@@ -95,7 +95,7 @@ function ringEntries(): Entries {
 }
 
 /**
- * Why nobody may try a ring who was not told to: the environment names another engine. Undefined: it does not.
+ * Why a ring must not even be tried: the environment names another engine. Undefined: it does not.
  */
 export function whyUntried(): string | undefined {
   const engine = process.env['MSG_ZEROCOPY_ENGINE'];
@@ -103,7 +103,7 @@ export function whyUntried(): string | undefined {
   return `not tried: MSG_ZEROCOPY_ENGINE=${engine}`;
 }
 
-/** Why a ring cannot be had, in words. @param errno negative, as the native layer answers it */
+/** Why there is no ring, in words. @param errno negative, as the native layer returns it */
 export function describeRefusal(errno: number, step: string): string {
   if (step === 'filter')
     return 'io_uring kills who tries it (a child process did): a seccomp filter';

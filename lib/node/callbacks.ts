@@ -1,4 +1,4 @@
-// Calls of the program's functions, from where an exception would lose what waits behind them.
+// Calls the program's functions so that an exception does not lose the callbacks behind them.
 import type { AsyncResource } from 'node:async_hooks';
 import { nextTick } from './clock.js';
 
@@ -10,8 +10,8 @@ export function rethrowLater(thrown: unknown): void {
 }
 
 /**
- * Calls `callback` in the async context of `resource`, or in the present one where there is none. An exception of its is the process's
- * 'uncaughtException', as it is in Node, and comes once the present batch is done.
+ * Calls `callback` in the async context of `resource`, or else in the present one. If it throws, that is the process's
+ * 'uncaughtException', as in Node, once the present batch is done.
  */
 export function runInContext<This, Args extends unknown[]>(
   resource: AsyncResource | undefined,

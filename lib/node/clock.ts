@@ -1,6 +1,6 @@
-// Timers, ticks and the time as Node has them, taken when this package is loaded: what a test replaces
-// later (jest, sinon, vitest and node:test fake globals, exports of node:timers and process.nextTick) must
-// not hold up sends, and a window's timers (jsdom, Electron) are numbers. All of lib/ uses these.
+// Node's timers, ticks and clock, captured when this package is loaded. Fake timers that tests install later (jest,
+// sinon, vitest, node:test) must not hold up sends, and the timers of a window (jsdom, Electron) are numbers. All of
+// lib/ uses these.
 import timers from 'node:timers';
 import { performance } from 'node:perf_hooks';
 
@@ -8,5 +8,5 @@ export const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediat
 
 export const { nextTick } = process;
 
-/** Milliseconds since some moment: never set back. */
+/** Milliseconds of a monotonic clock. */
 export const nowMs: () => number = performance.now.bind(performance);

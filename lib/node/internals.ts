@@ -1,11 +1,11 @@
-// Every use of what Node does not document, each with a guard: where the internals are gone, the
-// caller gets `undefined` or a weaker public way, never an exception.
+// Every use of Node's undocumented internals, each with a guard: if an internal is gone, the caller gets
+// `undefined` or a weaker public substitute, never an exception.
 import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
 import { Writable } from 'node:stream';
 
-/** libuv's handle behind a socket, as far as it is used here. */
+/** libuv's handle of a socket, as far as this file uses it. */
 export interface Handle {
   readonly fd?: number;
   hasRef?(): boolean;
@@ -35,7 +35,7 @@ export function handleOf(socket: net.Socket): Handle | undefined {
   return privateOf(socket)._handle ?? undefined;
 }
 
-/** The descriptor number of a handle; undefined where Node or the platform does not tell. */
+/** The descriptor number of a handle; undefined if Node or the platform does not expose it. */
 export function descriptorOf(handle: Handle): number | undefined {
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }
@@ -100,7 +100,7 @@ export function holdReads(handle: Handle): (present: Handle | undefined) => void
   };
 }
 
-/** Bytes that libuv took from the socket; where Node does not tell, those that wait are among them. */
+/** Bytes that libuv took from the socket. If Node does not expose the queue, bytes that wait are included. */
 export function bytesDispatched(socket: net.Socket): number {
   return privateOf(socket)._bytesDispatched ?? socket.bytesWritten ?? 0;
 }
@@ -188,12 +188,12 @@ function learnHttpCallbacks(): void {
   } catch {
     return;
   }
-  // What comes with both responses is neither's own.
+  // What appears on both responses belongs to neither.
   nothing = callbacks.find((callback, at) => callbacks.indexOf(callback, at + 1) > 0);
   finishName = callbacks.find((callback) => callback !== nothing && callback.name !== '')?.name;
 }
 
-/** Functions of ours that take the place of `nothing`. */
+/** Functions of this package that stand for http's empty callback. */
 const nothings = new WeakSet<object>();
 
 /** Has `callback`, which is passed to http with data, stand for no callback of a user. */

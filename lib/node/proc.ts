@@ -1,5 +1,5 @@
-// Files of /proc and /sys as text. Whatever cannot be read (another system, a container that masks it)
-// is simply not known.
+// Files of /proc and /sys as text. What cannot be read (another system, a
+// container that masks it) is undefined.
 import { accessSync, constants, readFileSync } from 'node:fs';
 
 /** Undefined where it cannot be read. */

@@ -1,5 +1,5 @@
-// What this environment counts over all of its sockets. Sockets count for themselves, which costs no
-// send anything more; a sum is made when somebody asks, and of each socket once more at its end.
+// Sums over all sockets of this environment. Each socket counts for itself, so a send adds to no total. metrics()
+// makes the sum, and each socket adds its counts once more when it ends.
 import { zeroDatagramCounters, type Counters, type DatagramCounters } from './counters.js';
 import type { Reason } from '../names.js';
 import { LatencyHistogram } from './histogram.js';
@@ -11,19 +11,19 @@ export type AbortReason =
   | 'reset' // resetAndDestroy()
   | 'handle-taken'; // its handle went to another process in the middle of a write
 
-/** One socket, as its sums are made. */
+/** What a socket offers to the sums. */
 export interface SocketAccount {
-  /** Its counts; absent while it has none. */
+  /** Its counters; undefined while it has none. */
   readonly counters: Readonly<Counters> | undefined;
-  /** Bytes that Node's own write sent, and no counter has. Default 0. */
+  /** Bytes that Node's own write sent, and that no counter includes. Default 0. */
   readonly bytesByNode?: number;
-  /** Brings its counters up to date, where something must be asked for that. */
+  /** Brings its counters up to date, if that takes a call. */
   refresh?(): void;
   readonly pendingBytes: number;
   readonly pendingSends: number;
-  /** It has no descriptor any more, and the kernel nothing of its memory. Absent: it always tells. */
+  /** It has no descriptor left, and the kernel none of its memory. Absent: it always calls end(). */
   readonly isOver?: boolean;
-  /** What of these the sums of ended sockets hold: it may have been connected again since. */
+  /** What the sums of ended sockets already include of it: it may have been connected again since. */
   counted?: Readonly<Counters> | undefined;
   countedByNode?: number;
 }
@@ -31,7 +31,7 @@ export interface SocketAccount {
 type Sums = DatagramCounters;
 const KEYS = Object.keys(zeroDatagramCounters()) as (keyof Sums)[];
 
-/** Accounts beyond which those are looked for that ended without a word. */
+/** From so many accounts on, look for those that ended without calling end(). */
 const FEWEST_BEFORE_SWEEP = 1024;
 
 class Accounts {
@@ -44,17 +44,17 @@ class Accounts {
     this.#open.add(account);
   }
 
-  /** Adds an account to the sums of those that ended; what was added before is not added twice. */
+  /** Adds an account to the sums of ended sockets, without what was added before. */
   end(account: SocketAccount): void {
     this.#open.delete(account);
     const { counters, bytesByNode = 0 } = account;
     addTo(this.#ended, account);
-    // Most connections send nothing large: they have no counters to be copied.
+    // Most connections send nothing large and have no counters to copy.
     if (counters !== undefined) account.counted = { ...counters };
     account.countedByNode = bytesByNode;
   }
 
-  // A socket that was handed to another process loses its handle, and nobody tells
+  // A socket that was passed to another process loses its handle without an event
   // (lib/internal/child_process.js: handleConversion 'net.Socket').
   sweep(): void {
     for (const account of this.#open) if (account.isOver === true) this.end(account);
@@ -81,7 +81,7 @@ class Accounts {
   }
 }
 
-// What an account counted and the sums do not hold yet.
+// What an account counted that the sums do not include yet.
 function addTo(sums: Sums, account: SocketAccount): void {
   account.refresh?.();
   sums.copiedBytes += (account.bytesByNode ?? 0) - (account.countedByNode ?? 0);

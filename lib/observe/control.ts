@@ -1,21 +1,21 @@
-// What a user sees of one upgraded socket: `socket.zeroCopy`.
+// `socket.zeroCopy`: the control object of one upgraded socket.
 import { inspect } from 'node:util';
 import type { Counters } from './counters.js';
 import type { EngineName, Reason, State } from '../names.js';
 
-/** Counts of one socket since it was upgraded. A snapshot: read it again for newer numbers. */
+/** Counters of one socket since it was upgraded. A snapshot: read it again for newer numbers. */
 export type ZeroCopyStats = Readonly<Counters>;
 
-/** Bytes from which writes go zero-copy at present; undefined where none does. */
+/** Bytes from which writes go zero-copy now; undefined if none does. */
 export interface Thresholds {
   /** Of writes that follow each other, and of datagrams that are cut into segments. */
   readonly stream: number | undefined;
-  /** Of the first write after data of the peer, and of datagrams that go as they are. */
+  /** Of the first write after data from the peer, and of datagrams that are not cut. */
   readonly response: number | undefined;
 }
 
 export interface ZeroCopyControl {
-  /** Who sends large writes at present. */
+  /** The engine that sends large writes now. */
   readonly engine: EngineName;
   readonly state: State;
   /**
@@ -28,9 +28,9 @@ export interface ZeroCopyControl {
   /** Sends that the kernel has not released. */
   readonly pendingSends: number;
   readonly stats: ZeroCopyStats;
-  /** From how many bytes on writes go zero-copy. */
+  /** The sizes in bytes from which writes go zero-copy. */
   readonly thresholds: Thresholds;
-  /** Resolves when all that was written so far is sent and released; works after close, too. */
+  /** Resolves when everything written so far is sent and released. Works after close, too. */
   flush(): Promise<void>;
 }
 

@@ -1,9 +1,9 @@
-// The counts that every socket of this package keeps.
+// The counters that every socket of this package keeps.
 
 /**
- * Where counts of bytes start. V8 keeps a field that starts as a small integer as such until it outgrows 2^31;
- * then the objects get another map, and all optimized code that knows them is thrown away: at 4 GB/s that was
- * within the first second of every connection's life. Minus zero is a double from the start.
+ * The initial value of byte counters. V8 stores a field that starts as a small integer as one until it exceeds
+ * 2^31. Then the object gets another map, and V8 discards all code optimized for it: at 4 GB/s that happened
+ * in the first second of every connection. Minus zero is a double from the start.
  */
 export const NO_BYTES = -0;
 
@@ -11,11 +11,11 @@ export interface Counters {
   /** Sends with MSG_ZEROCOPY that the kernel accepted, and their bytes. */
   zeroCopySends: number;
   zeroCopyBytes: number;
-  /** Of those sends: from a pool that is registered with io_uring, whose memory need not be pinned. */
+  /** Of those sends: from a pool registered with io_uring, whose memory need not be pinned. */
   registeredSends: number;
   /** Of zeroCopySends: the kernel said that it copied after all. */
   kernelCopiedSends: number;
-  /** Of zeroCopySends: reported together with an earlier send, so that nobody can tell. */
+  /** Of zeroCopySends: reported together with an earlier send, so it is unknown whether it was copied. */
   unknownSends: number;
   /** Bytes copied by choice. */
   copiedBytes: number;
@@ -34,9 +34,9 @@ export interface Counters {
   /** Files, or ranges of them, that sendfile(2) sent to their end, and the bytes it moved. */
   files: number;
   fileBytes: number;
-  /** Files that were left to Node's own stream, or copied; `metrics().files.left` says why. */
+  /** Files that Node's own stream sent, or that were copied; `metrics().files.left` says why. */
   filesLeft: number;
-  /** Notifications for ids that were not pending: somebody else sends on this socket. */
+  /** Notifications for ids that were not pending: another sender uses this socket. */
   strayNotifications: number;
   /** Notifications that may have been lost (MSG_CTRUNC): what they named stays referenced for ever. */
   lostNotifications: number;
@@ -70,10 +70,10 @@ export function zeroCounters(): Counters {
   };
 }
 
-/** What a user sees of counts. */
+/** The counters as users see them. */
 export function snapshotOf<T extends Counters>(counters: T): Readonly<T> {
   const { zeroCopyBytes, copiedBytes, fileBytes } = counters;
-  // Zero as users know it.
+  // Users expect 0, not -0.
   return Object.freeze({
     ...counters,
     zeroCopyBytes: zeroCopyBytes + 0,
@@ -88,9 +88,9 @@ export interface DatagramCounters extends Counters {
   receivedDatagrams: number;
   /** Datagrams that the kernel dropped because they were not received fast enough. */
   receiveDrops: number;
-  /** Sends that failed while nobody waited for them. */
+  /** Sends without a callback that failed. */
   failedSends: number;
-  /** Datagrams that were cut here, because the route refused UDP_SEGMENT. */
+  /** Datagrams that this package cut, because the route refused UDP_SEGMENT. */
   softwareSegments: number;
 }
 

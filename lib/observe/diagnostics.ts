@@ -1,5 +1,5 @@
-// The diagnostics channels, which cost a property read while nobody listens. Each message is a plain
-// object; what it holds is written beside its publisher.
+// The diagnostics channels, which cost one property read while nobody listens. Each message is a plain
+// object, described beside its channel.
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { nextTick } from '../node/clock.js';
 import type { Reason } from '../names.js';
@@ -18,7 +18,7 @@ export const channels = {
   ring: channel('msg-zerocopy:io_uring'),
   /** `{ socket, reason, pendingBytes }` a connection was reset to get its memory back. */
   abort: channel('msg-zerocopy:abort'),
-  /** `{ socket, bytes }` a file went by the kernel; `{ socket, bytes: 0, reason }` it did not. */
+  /** `{ socket, bytes }` the kernel sent a file; `{ socket, bytes: 0, reason }` it did not. */
   file: channel('msg-zerocopy:file'),
   /** `{ socket, stack, bytes, kind }` detectMutation found a buffer 'changed' or 'detached'. */
   mutation: channel('msg-zerocopy:mutation'),
@@ -32,7 +32,7 @@ export function publish(to: Channel, message: object): void {
   if (to.hasSubscribers) nextTick(() => to.publish(message));
 }
 
-// Where nobody listens no message is made.
+// Without a subscriber these create no message.
 
 /** Counts and publishes that zero copy is paused or refused. */
 export function publishFallback(socket: object, reason: Reason): void {

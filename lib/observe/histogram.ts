@@ -1,6 +1,6 @@
 // How long the kernel held memory: a histogram with fixed buckets. Pure: no socket, no clock.
 
-/** One bucket, as Prometheus counts: it holds the smaller ones, too. */
+/** One bucket, cumulative as in Prometheus: it includes the smaller ones. */
 export interface HistogramBucket {
   /** Seconds, inclusive; Infinity in the last bucket. */
   readonly le: number;
@@ -23,7 +23,7 @@ const UPPER_BOUNDS_SECONDS = [
   0.5, 1, 2.5, 5, 10,
 ] as const;
 
-/** Its words are counted in by the addon, too (native/kernel/stream_sender.h:LatencyWords). */
+/** The addon writes to the same words (native/kernel/stream_sender.h:LatencyWords). */
 export class LatencyHistogram {
   /** The bounds in milliseconds, a count for each and one more (not cumulative), and the sum. */
   readonly words: Float64Array;

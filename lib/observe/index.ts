@@ -1,5 +1,5 @@
-// What is counted and published: counters, sums over all sockets, diagnostics channels, the report of a send, and
-// what users see of a socket. The rooms above import its files directly; this index has what users see of it.
+// Counters, sums over all sockets, diagnostics channels, send reports, and `socket.zeroCopy`. The rooms above import
+// these files directly; this index exports the public types.
 // May import node.
 export type { AbortReason } from './aggregate.js';
 export type { ZeroCopyControl, ZeroCopyStats } from './control.js';

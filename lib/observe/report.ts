@@ -1,19 +1,19 @@
-// What is known of how the bytes of one send() travelled.
+// How the bytes of one send() travelled, as far as is known.
 import type { EngineName, Reason } from '../names.js';
 
 export interface SendReport {
   /** Bytes of this send; the sum of the four below. */
   readonly bytes: number;
-  /** Not copied, as the kernel says; of a file: moved by sendfile(2). */
+  /** Not copied, according to the kernel; of a file: moved by sendfile(2). */
   readonly zeroCopyBytes: number;
   /** Copied by choice: Node's own write, or staged beside a larger chunk. */
   readonly copiedBytes: number;
-  /** Sent without copying, and copied by the kernel after all: it said so. */
+  /** Sent with the zero-copy flag, and copied by the kernel after all, as it reported. */
   readonly kernelCopiedBytes: number;
-  /** Sent without copying; the notification was merged with an earlier one and cannot tell. */
+  /** Sent with the zero-copy flag; the notification was merged with an earlier one, so the kernel's copy is unknown. */
   readonly unknownBytes: number;
   readonly engine: EngineName;
-  /** Why bytes were copied by choice, where any were. */
+  /** Why bytes were copied by choice, if any were. */
   readonly reason?: Reason;
 }
 
@@ -26,9 +26,9 @@ export class SendTracker {
   #unknown = 0;
   #reason: Reason | undefined;
   #engine: EngineName = 'copy';
-  /** Set by an abort signal while nothing of it was accepted: its chunks are skipped. */
+  /** An abort signal sets it while nothing was accepted: the chunks are skipped. */
   cancelled = false;
-  /** Something of it went to an engine: a signal no longer cancels. */
+  /** An engine has part of it: a signal no longer cancels it. */
   started = false;
 
   constructor(bytes: number) {
@@ -37,7 +37,7 @@ export class SendTracker {
 
   copied(bytes: number, reason: Reason | undefined): void {
     this.#copied += bytes;
-    // A small header beside a large body is always copied: any other reason says more.
+    // A small header beside a large body is always copied, so any other reason is more informative.
     if (this.#reason === undefined || this.#reason === 'below-threshold') this.#reason = reason;
   }
 

@@ -1,5 +1,5 @@
-// What the kernel tells beside a frame: struct virtio_net_hdr, which PACKET_VNET_HDR puts before it and which says
-// what a device is to do to it, and the VLAN tag that was in it.
+// Data that the kernel keeps beside a frame: struct virtio_net_hdr, which PACKET_VNET_HDR puts in front and which says
+// what a device has to do to the frame, and its VLAN tag.
 // Source: include/uapi/linux/virtio_net.h; in the machine's byte order (net/packet/af_packet.c:vio_le).
 import { endianness } from 'node:os';
 import type { KernelConstants } from '../native/binding-constants.js';
@@ -46,7 +46,7 @@ function checkOffload(given: unknown, frameBytes: number): Offload {
   return offload;
 }
 
-/** Encodes headers. The last is kept: frames that are alike follow each other. */
+/** Encodes headers. Caches the last one, because similar frames follow each other. */
 export class VirtioHeaders {
   readonly #numbers: Numbers;
   readonly #empty: Uint8Array = new Uint8Array(VIRTIO_HEADER_BYTES);
@@ -58,7 +58,7 @@ export class VirtioHeaders {
   }
 
   /**
-   * The header of a frame; without an offload nothing is asked of the device. Not to be changed.
+   * The header of a frame; without an offload it asks nothing of the device. Do not change it.
    * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
    */
   of(offload: Offload | undefined, frameBytes: number): Uint8Array {
@@ -102,7 +102,7 @@ function isSame(a: Offload, b: Offload): boolean {
   );
 }
 
-/** What came with a received frame; undefined when nothing is left to do to it. */
+/** The offload of a received frame; undefined if nothing is left to do to it. */
 export function readVirtioHeader(from: Buffer, numbers: Numbers): Offload | undefined {
   const kind = (from[1] as number) & 0x7f;
   const needsChecksum = ((from[0] as number) & numbers.VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0;
@@ -119,15 +119,15 @@ export function readVirtioHeader(from: Buffer, numbers: Numbers): Offload | unde
   };
 }
 
-// The VLAN tag of a received frame, which the kernel tells beside it (PACKET_AUXDATA) and does not leave in
-// it (net/core/dev.c:__netif_receive_skb_core): it goes back to where it was, as libpcap does.
+// The VLAN tag of a received frame. The kernel takes it out (net/core/dev.c:__netif_receive_skb_core) and reports it
+// in PACKET_AUXDATA; this puts it back, as libpcap does.
 
 export const VLAN_TAG_BYTES = 4;
-/** Both link addresses, behind which the tag stands. */
+/** Length of both link addresses; the tag comes after them. */
 const ADDRESS_BYTES = 12;
 
 /**
- * A copy of `frame` with its tag; the frame itself where a filter cut it off before the place of the tag.
+ * A copy of `frame` with its tag; the frame itself if a filter cut it off before the tag's place.
  * @param tag its ethertype << 16 | TCI
  */
 export function withTag(frame: Buffer, tag: number): Buffer {
@@ -139,7 +139,7 @@ export function withTag(frame: Buffer, tag: number): Buffer {
   return tagged;
 }
 
-/** An offload of a frame into which a tag was put: everything that it speaks of stands behind that. */
+/** The offload of a frame after a tag was inserted: everything it refers to moves back. */
 export function behindTag(offload: Offload): Offload {
   const { headerLength, checksumStart } = offload;
   return {

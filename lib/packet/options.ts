@@ -1,4 +1,4 @@
-// Options of packet sockets, checked before a descriptor is opened, and the shape of their ring.
+// Options of packet sockets, checked before a descriptor is opened, and the geometry of their ring.
 import type { Native, NativeInterface } from '../native/binding.js';
 import { flag, integer, optionsObject, oneOf } from '../send/arguments.js';
 import { invalidType, outOfRange, systemError } from '../errors.js';
@@ -16,7 +16,7 @@ const DEFAULT_FRAMES = 256;
 const MOST_RING_FRAMES = 65_536;
 const LEAST_SLOT_BYTES = 128;
 const MOST_SLOT_BYTES = 131_072;
-/** A block is contiguous memory of the kernel's: small enough to be found, a page or more. */
+/** A block is contiguous kernel memory: at least a page, and small enough to be available. */
 const LEAST_BLOCK_BYTES = 32_768;
 
 export interface CheckedPacketOptions {
@@ -69,7 +69,7 @@ function ringOptions(value: unknown): PacketRingOptions | undefined {
   return value as PacketRingOptions;
 }
 
-/** Throws: ENODEV where there is no such interface. */
+/** Throws: ENODEV if there is no such interface. */
 export function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
   const found = native.findInterface(nameOrIndex);
   if (typeof found !== 'number') return found;
@@ -89,9 +89,9 @@ function powerOfTwo(least: number): number {
 }
 
 /**
- * The shape of a ring: slots of a power of two, so that they follow each other without gaps across
- * blocks, and a power of two of them.
- * @param overhead bytes of a slot before its frame
+ * The geometry of a ring: slot size and slot count are powers of two, so that slots follow each other without gaps
+ * across blocks.
+ * @param overhead bytes of a slot in front of its frame
  * @param pageBytes bytes of a page, of which a block is a whole number
  */
 export function ringShape(
@@ -127,7 +127,7 @@ export function openRing<Info>(
   const buffer = native.openRing(port, frameBytes, frames, blockBytes);
   if (typeof buffer === 'number') throw systemError(buffer, 'setsockopt PACKET_TX_RING');
   if (options.sendBufferSize === 0) {
-    // Frames in flight are charged to the send buffer, with their administration: room for all.
+    // Frames in flight are charged to the send buffer, with their overhead: make room for all.
     const bytes = Math.min(2 * frames * frameBytes, 2 ** 30);
     const { SOL_SOCKET, SO_SNDBUF, SO_SNDBUFFORCE } = native.kernel;
     if (native.setOption(port, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) {

@@ -1,21 +1,20 @@
-// Which slots of a transmit ring are whose. Pure: no socket, no memory, no clock.
+// Who owns which slot of a transmit ring. Pure: no socket, no memory, no clock.
 //
 //   released            handed                     next
 //      |--- kernel's ------|-- reserved, committed, --|---- free ----
 //                              discarded
 //
-// The kernel takes slots in order and none behind one that is not committed. A slot that is discarded
-// in the middle is filled by the next committed frame, so that it holds nothing up. Slots are counted
-// on across the wrap.
+// The kernel takes slots in order, up to the first that is not committed. The next committed frame moves into a slot
+// that was discarded, so that it holds nothing up. Slot numbers keep growing across the wrap.
 import type { DatagramJob } from '../datagram/job.js';
 
 export interface RingFrame {
   state: 'reserved' | 'committed' | 'discarded';
   /** Bytes of its content, a virtio header included. */
   length: number;
-  /** Produced in the ring, or copied to it. */
+  /** Produced in the ring, or copied into it. */
   origin: 'in-place' | 'copied';
-  /** Where it goes, as sockaddr_ll; undefined: as the socket is bound. */
+  /** Destination as sockaddr_ll; undefined: where the socket is bound. */
   name: Uint8Array | undefined;
   job: DatagramJob | undefined;
   /** When the kernel took it. */
@@ -39,7 +38,7 @@ export class RingSlots {
   /** @param size slots of the ring: a power of two */
   constructor(readonly size: number) {
     this.#mask = size - 1;
-    // One for each slot, used again: frames come by the million.
+    // One object for each slot, reused: there are millions of frames.
     this.#frames = Array.from({ length: size }, () => ({
       state: 'discarded',
       length: 0,
@@ -65,7 +64,7 @@ export class RingSlots {
     return this.#released & this.#mask;
   }
 
-  /** Reserves the next slot, which must be free; answers its place in the ring. */
+  /** Reserves the next slot, which must be free. @returns its index in the ring */
   reserve(): number {
     const slot = this.#next++ & this.#mask;
     const frame = this.#frames[slot] as RingFrame;
@@ -74,20 +73,20 @@ export class RingSlots {
     return slot;
   }
 
-  /** Whether the slot is reserved, and neither committed nor the kernel's. */
+  /** Whether the slot is reserved, and not yet committed. */
   isReserved(slot: number): boolean {
     const distance = (slot - this.#handed) & this.#mask;
     if (distance >= this.#next - this.#handed) return false;
     return this.frame(slot).state === 'reserved';
   }
 
-  /** What is in a slot. */
+  /** The frame in a slot. */
   frame(slot: number): RingFrame {
     return this.#frames[slot & this.#mask] as RingFrame;
   }
 
   /**
-   * The next frames for the kernel; undefined when the next slot is reserved still, or none is.
+   * The next frames for the kernel; undefined if the next slot is still reserved, or there is none.
    * @param move called to move a frame's content to a slot that was discarded
    */
   nextRun(move: (from: number, to: number, frame: RingFrame) => void): RingRun | undefined {
@@ -104,7 +103,7 @@ export class RingSlots {
     return frame.state === 'committed' && frame.name === name;
   }
 
-  // Makes the next slot a committed frame. False: there is none yet.
+  // Moves the next committed frame into the next slot. False: there is none yet.
   #fillHoles(move: (from: number, to: number, frame: RingFrame) => void): boolean {
     if (this.#handed === this.#next) return false;
     const hole = this.frame(this.#handed);
@@ -112,7 +111,7 @@ export class RingSlots {
     let from = this.#handed + 1;
     while (from < this.#next && this.frame(from).state === 'discarded') from++;
     if (from === this.#next) {
-      // Nothing behind: the slots are free again.
+      // Nothing follows: the slots are free again.
       this.#next = this.#handed;
       return false;
     }
@@ -124,12 +123,12 @@ export class RingSlots {
     return true;
   }
 
-  /** The kernel took the next `count` slots; `visit` sees their frames. */
+  /** The kernel took the next `count` slots; calls `visit` with their frames. */
   taken(count: number, visit: (frame: RingFrame) => void): void {
     for (let i = 0; i < count; i++) visit(this.frame(this.#handed++));
   }
 
-  /** The frame `ahead` slots behind the next one is not sent: its slot becomes a hole. */
+  /** The frame `ahead` slots after the next one is not sent: its slot becomes a hole. */
   drop(ahead: number, visit: (frame: RingFrame) => void): void {
     const frame = this.frame(this.#handed + ahead);
     visit(frame);
@@ -137,7 +136,7 @@ export class RingSlots {
     frame.job = undefined;
   }
 
-  /** The kernel gave the oldest `count` slots back; `visit` sees their frames. */
+  /** The kernel gave the oldest `count` slots back; calls `visit` with their frames. */
   gaveBack(count: number, visit: (frame: RingFrame) => void): void {
     for (let i = 0; i < count; i++) {
       const frame = this.frame(this.#released++);
@@ -146,7 +145,7 @@ export class RingSlots {
     }
   }
 
-  /** Adds the sends whose frames the kernel has, or is to have. */
+  /** Adds the sends whose frames the kernel has or will get. */
   addJobs(to: Set<DatagramJob>): void {
     for (let place = this.#released; place < this.#next; place++) {
       const { job } = this.frame(place);
@@ -154,7 +153,7 @@ export class RingSlots {
     }
   }
 
-  /** Discards every slot that the kernel does not have; `visit` sees their frames. */
+  /** Discards every slot that the kernel does not have; calls `visit` with their frames. */
   abandon(visit: (frame: RingFrame) => void): void {
     for (let place = this.#handed; place < this.#next; place++) visit(this.frame(place));
     this.#next = this.#handed;

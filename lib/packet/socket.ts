@@ -1,5 +1,4 @@
-// Packet sockets: frames of one interface, past all of IP, and the transmit ring from which they go
-// without being copied.
+// Packet sockets: frames of one interface, below IP, and the transmit ring from which they go without a copy.
 import { constants } from 'node:os';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
@@ -56,10 +55,10 @@ import {
 } from './offload.js';
 
 const { EMSGSIZE, EPERM } = constants.errno;
-/** What a device can be given to cut up. */
+/** Largest frame that a device can segment. */
 const MOST_OFFLOADED_BYTES = 65_535 + ETHERNET_HEADER_BYTES + VLAN_TAG_BYTES;
 
-/** Frames that go alike, while they are gathered. */
+/** Frames with the same metadata, while they are gathered. */
 export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   #interface: PacketInterface;
   readonly #virtio: VirtioHeaders;
@@ -103,7 +102,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { core } = this;
     const { kernel } = core.native;
     const type = this.#checked.type === 'raw' ? kernel.SOCK_RAW : kernel.SOCK_DGRAM;
-    // Protocol 0: nothing is received before bind() says from where.
+    // Protocol 0: receives nothing until bind() names the interface.
     const port = core.native.openDatagram(kernel.AF_PACKET, type, 0);
     if (port === -EPERM) throw notPermitted('packet sockets');
     if (port < 0) throw systemError(port, 'socket');
@@ -128,7 +127,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const set = (level: number, name: number, value: number | Uint8Array): void =>
       check(native.setOption(port, level, name, value), 'setsockopt');
     const { SOL_PACKET, SOL_SOCKET } = kernel;
-    // Before the ring: none can be changed while there is one.
+    // Before the ring, because these cannot change while there is one.
     if (virtioHeader) set(SOL_PACKET, kernel.PACKET_VNET_HDR, 1);
     if (qdiscBypass) set(SOL_PACKET, kernel.PACKET_QDISC_BYPASS, 1);
     set(SOL_PACKET, kernel.PACKET_AUXDATA, 1);
@@ -187,7 +186,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
   }
 
-  // Frames that go behind the same virtio header.
+  // Frames with the same virtio header.
   #runFor(
     frame: Uint8Array,
     run: (JobGroup & Run) | undefined,
@@ -207,7 +206,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return { payloads, bytes, lengths: undefined, metadata, prefix };
   }
 
-  // Checks a frame's length and offload; answers its virtio header, where the socket has them.
+  // Checks a frame's length and offload; returns its virtio header, if the socket uses them.
   #prefix(options: PacketSendOptions, bytes: number): Uint8Array | undefined {
     const { offload } = options;
     const { virtioHeader } = this.#checked;
@@ -218,7 +217,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return virtioHeader ? this.#virtio.of(offload, bytes) : undefined;
   }
 
-  // As the kernel checks (net/packet/af_packet.c:packet_snd), before anything is sent.
+  // The kernel's own check (net/packet/af_packet.c:packet_snd), before anything is sent.
   #checkLength(bytes: number, offloaded: boolean): void {
     const isRaw = this.#checked.type === 'raw';
     const header = isRaw ? ETHERNET_HEADER_BYTES : 0;
@@ -237,7 +236,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (bytes > inRing) throw outOfRange('frame.length', `<= ${inRing} (options.ring)`, bytes);
   }
 
-  // Its MTU may have changed since.
+  // The MTU may have changed since.
   #lookAtInterface(): void {
     const found = this.core.native.findInterface(this.#interface.index);
     if (typeof found !== 'number') this.#interface = describeInterface(found);
@@ -305,7 +304,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     });
   }
 
-  // Each frame once, and all of this ring.
+  // Each frame once, and all from this ring.
   #slotsOf(ring: TxRingEngine, frames: readonly unknown[]): number[] {
     const slots = new Array<number>(frames.length);
     let ascending = true;

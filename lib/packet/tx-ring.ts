@@ -1,5 +1,5 @@
-// Sends the frames of a packet socket from its transmit ring (PACKET_TX_RING): what is produced there
-// is never copied on its way to the device; what is not is copied to it once.
+// Sends the frames of a packet socket from its transmit ring (PACKET_TX_RING). Frames produced in the ring are not
+// copied on their way to the device; others are copied into it once.
 import { constants } from 'node:os';
 import { clearTimeout, nowMs, setTimeout } from '../node/clock.js';
 import { DatagramQueue, JobSettler, type DatagramJob } from '../datagram/job.js';
@@ -14,12 +14,12 @@ import type { DatagramSender, SenderContext } from '../datagram/sender.js';
 
 const { EAGAIN, ECANCELED, ENOBUFS } = constants.errno;
 
-/** A device's queue that is full says nothing when it has room again. */
+/** A full device queue gives no event when it has room again, so try after this long. */
 const RETRY_MS = 1;
-/** Frames that a full queue does not take for so long fail with ENOBUFS. */
+/** Frames that a full queue refuses for this long fail with ENOBUFS. */
 const STALL_MS = 1_000;
-/** The kernel wakes us for frames that it gives back, unless more than half of the send buffer is
- * taken (net/core/sock.c:sock_def_write_space). */
+/** The kernel reports frames that it gives back, unless more than half of the send buffer is in use
+ * (net/core/sock.c:sock_def_write_space). */
 const LOOK_AGAIN_MS = 20;
 
 /** The ring as it was opened. */
@@ -42,7 +42,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   readonly #slots: RingSlots;
   readonly #memory: Buffer;
   readonly #lengths: Uint32Array;
-  /** The view handed out last of each slot: the same length needs no new one. */
+  /** The last view of each slot, reused for a frame of the same length. */
   readonly #views: (Buffer | undefined)[];
   readonly #queue = new DatagramQueue();
   #pendingBytes = 0;
@@ -104,7 +104,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     return (this.#views[slot] = this.#memory.subarray(start, start + length));
   }
 
-  /** The slot of a reserved frame; undefined when `frame` is none. */
+  /** The slot of a reserved frame; undefined if `frame` is none. */
   slotOf(frame: Uint8Array): number | undefined {
     if (frame.buffer !== this.#ring.buffer) return undefined;
     const { frameBytes, dataOffset, headroom } = this.#ring;
@@ -145,7 +145,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     return new Promise((resolve, reject) => this.#whenFree.push({ resolve, reject }));
   }
 
-  // --- DatagramSender: frames that are copied to the ring -----------------------------------------
+  // --- DatagramSender: frames that are copied into the ring ---------------------------------------
 
   submit(job: DatagramJob): void {
     const most = this.#host.maxQueuedBytes;
@@ -167,7 +167,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       while (!job.isSent && this.freeFrames > 0) this.#copyToRing(job);
       if (!job.isSent) break;
       this.#queue.shift();
-      // A barrier has nothing to wait for but what was before it.
+      // A barrier waits only for what came before it.
       if (job.isDone) this.#settler.finish(job);
     }
     this.#hand();
@@ -179,7 +179,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     this.#queue.bytes -= bytes;
     let pieces = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
     if (pieces.some(mayGrow)) pieces = pieces.map((piece) => piece.subarray(0, piece.length));
-    // What grew since would overwrite the slots behind.
+    // A buffer that has grown since would overwrite the next slots.
     if (bytesOf(pieces) !== bytes) {
       job.skip(bufferDetached());
       if (job.callback === undefined) this.#host.counters.failedSends++;
@@ -227,7 +227,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   // --- the kernel's side ------------------------------------------------------------------------
 
-  // Hands over what is committed, in order.
+  // Passes committed frames to the kernel, in order.
   #hand(): void {
     const move = (from: number, to: number, frame: RingFrame): void => {
       const { frameBytes, dataOffset } = this.#ring;
@@ -240,7 +240,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       this.#handRun(run);
     }
     this.#collect();
-    // What was discarded is free without the kernel's doing.
+    // Discarded slots are free without the kernel.
     const isWanted = this.#whenFree.length > 0 || this.#queue.size > 0;
     if (isWanted && this.#slots.free > 0) this.#settler.schedule();
   }
@@ -283,7 +283,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     });
   }
 
-  // The next `count` frames fail; those behind them go on.
+  // The next `count` frames fail; later ones go on.
   #drop(count: number, errorOf: (bytes: number) => Error): void {
     for (let i = 0; i < count; i++) {
       this.#slots.drop(i, (frame) => {
@@ -304,7 +304,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     this.#lookLater(RETRY_MS);
   }
 
-  // Sees what the kernel gave back.
+  // Collects the frames that the kernel gave back.
   #collect(): void {
     const { pending, oldest } = this.#slots;
     if (pending === 0) return this.#closeIfReleased();
@@ -334,7 +334,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       this.#timer = undefined;
       this.onWritable();
     }, delayMs);
-    // The armed port holds the loop, unless the socket was unref'ed.
+    // The armed port holds the event loop, unless the socket was unref'ed.
     if (!this.#congested) this.#timer.unref();
   }
 
@@ -372,7 +372,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       releaseLatency.observe(this.#progressMs - frame.acceptedMs);
       this.#pendingBytes -= bytes;
       job.sent++;
-      // The ring does not tell whether a device or a tap made the kernel copy.
+      // The ring does not report whether a device or a tap made the kernel copy.
       job.tracker?.released(bytes, 'unknown', 'tx_ring');
     } else job.tracker?.copied(bytes, 'not-reserved');
     if (error !== undefined && job.callback === undefined) this.#host.counters.failedSends++;

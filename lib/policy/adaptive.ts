@@ -7,32 +7,32 @@
 //
 // COPIED is a rate and not a verdict: a few seconds of tcpdump flip it for a while.
 
-/** A probe finds out, after a pause, whether the kernel still copies. */
+/** A probe tests, after a pause, whether the kernel still copies. */
 export type SendKind = 'ordinary' | 'probe';
 
 export type AdaptiveState = 'active' | 'probing' | 'paused';
 export type PauseReason = 'kernel-copied' | Want;
 /**
- * What the kernel is short of. 'enobufs': room that sends in flight take, and give back. 'limit-too-low':
- * nothing is in flight, so that no waiting helps.
+ * What the kernel lacked. 'enobufs': sends in flight use up the limit, and will free it. 'limit-too-low':
+ * nothing is in flight, so waiting does not help.
  */
 export type Want = 'enobufs' | 'limit-too-low';
 
-/** Completions looked at before a pause: enough not to take one odd packet for a rule. */
+/** Completions in a sample: enough that one odd packet does not cause a pause. */
 const SAMPLE_SENDS = 8;
-/** Share of copied sends in a sample from which copying ourselves is cheaper: a send that the kernel
- * copies costs about twice a plain one (64 KiB on loopback), one that it does not about a third. */
+/** From this share of copied sends in a sample, an ordinary write is cheaper: a zero-copy send that the kernel
+ * copies costs about twice as much as an ordinary one (64 KiB on loopback), one that it does not about a third. */
 const COPIED_SHARE = 0.5;
 /** Back-off between probes; a probe that is copied costs one send. */
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 4_000;
-/** Congestion passes as soon as completions are read; a limit that is too low costs a failed call each. */
+/** Congestion ends as soon as completions are read; a limit that is too low costs a failed call each time. */
 const FIRST_PAUSE_OF_WANT_MS = { enobufs: 50, 'limit-too-low': LONGEST_PAUSE_MS } as const;
-/** A probe that is never answered (a peer that does not read) is given up after this long. */
+/** Give up a probe that gets no answer (the peer does not read) after this long. */
 const PROBE_TIMEOUT_MS = 8_000;
 
 export class Adaptive {
-  /** Set here only. A property: every write looks at it. */
+  /** Only this class sets it. A plain property, because every write reads it. */
   state: AdaptiveState = 'active';
   #reason: PauseReason | undefined;
   #seen = 0;
@@ -45,7 +45,7 @@ export class Adaptive {
     return this.#reason;
   }
 
-  /** Whether the next large write may go zero-copy. Ends a pause whose time is over. */
+  /** Whether the next large write may go zero-copy. Ends an expired pause. */
   mayZeroCopy(nowMs: number): boolean {
     if (this.state === 'active') return true;
     if (this.state === 'paused' && nowMs >= this.#untilMs) {
@@ -66,7 +66,7 @@ export class Adaptive {
   }
 
   /**
-   * A notification said how its first send travelled.
+   * A notification reported whether its first send was copied.
    * @returns the new state when this changed it
    */
   completed(copied: boolean, nowMs: number): AdaptiveState | undefined {
@@ -89,7 +89,7 @@ export class Adaptive {
   }
 
   #judgeProbe(copied: boolean, nowMs: number): AdaptiveState | undefined {
-    // Late notices of sends from before the pause arrive while no probe is out: no evidence.
+    // Notifications of sends from before the pause are no evidence.
     if (!this.#probeSent) return undefined;
     if (copied) return this.#pause('kernel-copied', FIRST_PAUSE_MS, nowMs);
     this.state = 'active';

@@ -15,8 +15,8 @@ export interface PinLimits {
 
 /**
  * Bytes that this process may pin: the least of 256 MiB, an eighth of memory, and RLIMIT_MEMLOCK
- * unless privileged. The kernel charges memlock to the user, so other processes may leave less:
- * that shows as ENOBUFS.
+ * unless privileged. The kernel charges memlock to the user, so other processes may leave less, and
+ * sends then fail with ENOBUFS.
  */
 export function processBudgetBytes(limits: PinLimits): number {
   const byMemory = Math.floor(limits.totalMemoryBytes / 8);
@@ -32,7 +32,7 @@ export function memlockOf({ ipcLock, memlockBytes }: PinLimits): 'charged' | 'fr
 /**
  * Room for one more zero-copy send, in bytes.
  * The kernel charges a send `bytes / pageBytes + 2` pages (net/core/skbuff.c:mm_account_pinned_pages), so
- * two pages are kept back.
+ * this keeps two pages back.
  * @param processRoom bytes that the process may pin beyond what it has
  */
 export function roomBytes(

@@ -1,4 +1,4 @@
-// Decisions as pure functions and classes: numbers and times come in, choices come out. Other rooms import its
-// files directly: nothing here is public.
+// Decisions as pure functions and classes: they take numbers and times, and return choices. Other rooms import
+// these files directly; nothing here is public.
 // May import nothing.
 export {};

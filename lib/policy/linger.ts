@@ -1,12 +1,12 @@
-// When a destroyed connection whose memory the kernel still references is given up. Pure: the clock
-// and the unacknowledged bytes are passed in.
+// When to abort a destroyed connection whose memory the kernel still references. Pure: callers pass the clock
+// and the unacknowledged bytes.
 
 /** Default of `lingerTimeoutMs`: as long as a client usually waits, far below TCP's own give-up. */
 export const DEFAULT_LINGER_TIMEOUT_MS = 30_000;
 
 /**
- * What is pinned keeps the process as long as this after destroy(), or after the last progress of an
- * unref'ed socket: plain Node would end, and leave the rest to the kernel. About the longest round trip.
+ * How long pinned memory keeps the process alive after destroy(), or after the last progress of an
+ * unref'ed socket. Plain Node would exit and leave the rest to the kernel. About the longest round trip.
  */
 export const LET_GO_MS = 500;
 

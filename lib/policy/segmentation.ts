@@ -1,5 +1,5 @@
-// Where segmentation by the kernel or a device (UDP_SEGMENT) is refused, and datagrams are cut here
-// instead. Pure but for the clock, which is passed in.
+// Remembers routes that refuse segmentation by the kernel or a device (UDP_SEGMENT), so that this package cuts
+// the datagrams. Pure: callers pass the clock.
 
 /** What identifies a route: the peer's address; absent on a connected socket. */
 export interface Routed {

@@ -1,15 +1,15 @@
-// Which writes are worth sending without copying. Pure.
+// From which size writes go without copying. Pure.
 
 /**
- * Default threshold in bytes for a stream, writes that follow each other without data of the peer in
- * between: they share notifications and wake-ups. And for datagrams, before segmentation: what a device
- * cuts up costs less from about 22 KB on (docs/performance.md).
+ * Default threshold in bytes for a stream: writes that follow each other without data from the peer in
+ * between, which share notifications and wake-ups. Also for datagrams, before segmentation: a send that a
+ * device cuts up costs less from about 22 KB on (docs/performance.md).
  */
 export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
 
 /**
- * Default thresholds in bytes for a response: the first write after data of the peer, by what it is sent
- * with. It pays for a notification alone, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that is more than
+ * Default thresholds in bytes for a response, the first write after data from the peer, by engine. A response
+ * pays for a notification of its own, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that costs more than
  * the copy (docs/performance.md).
  */
 export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
@@ -20,7 +20,7 @@ export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128
  */
 export const MINIMUM_CHUNK_BYTES = 8192;
 
-/** The chunk size from which a chunk counts towards `threshold`. */
+/** The size from which a chunk counts towards `threshold`. */
 export function minimumChunkBytes(threshold: number): number {
   return Math.min(MINIMUM_CHUNK_BYTES, Math.max(1, threshold));
 }

@@ -1,6 +1,6 @@
-// Whether the writer of one connection waits for its callbacks. A callback that is held until the release
-// costs such a writer a round trip for each write, where plain Node calls back when the kernel took the
-// bytes: it is better served by copying. Pure: times and the peer's bytes come in.
+// Whether the writer of one connection waits for its callbacks. A callback held until release costs such a
+// writer a round trip for each write, while plain Node calls back as soon as the kernel took the bytes. For
+// this writer copying is faster. Pure: callers pass times and the peer's bytes.
 //
 //   write .... accepted ............. handed back .. write
 //     |<------------------- cycle -------------------->|
@@ -11,43 +11,43 @@
 //   |                                                          +---(its cycle is a wait)---+
 //   +-------------(its cycle is something else, or writes go on without waiting)-----------+
 //
-// A write that comes a while after the release callback may have been caused by it, by what the peer has said
-// since, or by what was pending besides. After eight such cycles (three, where they are long) that mostly were
-// waits, half as many writes are copied for a trial: whoever writes them in half the time has waited.
+// A write that comes a while after the release callback may be caused by it, by data from the peer, or by other
+// pending sends. After eight such cycles that mostly were waits (three, if they are long), half as many writes are
+// copied on trial: a writer that takes half the time for them has waited.
 import type { AdaptiveState } from './adaptive.js';
 
-/** Cycles that tell a habit from a chance. */
+/** Cycles in a row that count as a habit. */
 const CYCLES = 3;
-/** From this share of its cycle on a wait is what slows the writer down. */
+/** From this share of its cycle, the wait is what slows the writer down. */
 const WAIT_SHARE = 0.25;
-/** Writes that follow each other without a wait, and so are a stream. */
+/** So many writes in a row without a wait are a stream. */
 const STREAM_WRITES = 8;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
-/** Cycles of which nobody knows whether they were waits, before copying is tried. */
+/** Cycles that may have been waits, before a trial of copying. */
 const DOUBTS = 8;
-/** Fewer do where they took as long as this. */
+/** If they took this long, CYCLES of them are enough. */
 const LONG_DOUBTS_MS = 50;
-/** A trial is so many of these cycles, and finds a writer that waits when it takes half their time. */
+/** Cycles of a trial. A writer that needs half the time for them waits. */
 const TRIED_CYCLES = 4;
-/** Release callbacks that pass unseen after a trial that found nothing: twice as many after each, up to the most. */
+/** Release callbacks to ignore after a trial that found nothing; doubles after each, up to the maximum. */
 const FIRST_REST = 32;
 const MOST_REST = 1_024;
-/** A probe costs its writer one wait: a pause is this many times as long, but no more than the most. */
+/** A probe costs its writer one wait. A pause lasts this many times as long, up to the maximum. */
 const PAUSE_FOR_WAIT = 50;
 const MOST_PAUSE_MS = 60_000;
 
-/** When the write comes that a release callback may have caused. */
+/** How soon a write must follow a release callback to count as caused by it. */
 export type Cause = 'within a while' | 'at once'; // before the event loop goes on: anything later has other causes
 
 export class WaitingWriter {
   /** Set here only. */
   state: AdaptiveState = 'active';
-  /** The next large write is to be told of, by wrote(). Set here only: every write looks at it. */
+  /** The next large write must be reported, by wrote(). Only this class sets it; every write reads it. */
   watches = false;
-  // All is released that callbacks waited for, and no large write came since.
+  // Everything that callbacks waited for is released, and no large write has come since.
   #handedBack = false;
-  // The event loop went on meanwhile, with something else that may have caused the write that comes.
+  // The event loop has run other work meanwhile, which may cause the next write.
   #late = false;
   #waitMs = 0.5;
   /** When the write came that the last release callback caused. */
@@ -60,9 +60,9 @@ export class WaitingWriter {
   #untilMs = 0.5;
   #doubts = 0;
   #doubtWrites = 0;
-  // When the first of them ended.
+  // When the first such cycle ended.
   #doubtMs = 0.5;
-  // Writes of a trial that are still to come, when it began, and the time in which they come from one who waited.
+  // Writes left in a trial, when it began, and the time below which the writer has waited.
   #tries = 0;
   #triedMs = NaN;
   #leastMs = 0.5;
@@ -70,7 +70,7 @@ export class WaitingWriter {
   #rest = 0;
 
   /**
-   * Callbacks are about to learn of the release of the last send or the last but one.
+   * Callbacks are about to run for the release of the last send or the one before it.
    * @param waitMs since the last send was accepted
    * @param heard bytes that the peer has sent
    * @param others sends that are still pending
@@ -81,11 +81,11 @@ export class WaitingWriter {
     this.#late = false;
     this.#waitMs = waitMs;
     this.#heard = heard;
-    // A write may as well answer the peer, or go on with what is pending.
+    // The next write may equally answer the peer, or follow what is pending.
     return answers || others > 0 ? 'at once' : 'within a while';
   }
 
-  /** The event loop went on: what comes now may have other causes than the release callback. */
+  /** The event loop has run other work: later writes may have other causes than the release callback. */
   forget(): void {
     if (!this.#handedBack) return;
     this.#late = true;
@@ -152,7 +152,7 @@ export class WaitingWriter {
     return this.#isFree();
   }
 
-  /** Whether a large write is copied. Ends a pause whose time is over. */
+  /** Whether to copy a large write. Ends an expired pause. */
   copies(nowMs: number): boolean {
     if (this.#tries > 0) return true;
     if (this.state !== 'paused') return false;
@@ -171,7 +171,7 @@ export class WaitingWriter {
       this.#handedBack || this.#tries > 0 || this.#doubts > 0 || this.state !== 'active';
   }
 
-  // What a writer does while its writes are copied says nothing.
+  // Behaviour while writes are copied proves nothing.
   #goesOn(): AdaptiveState | undefined {
     if (this.#doubts > 0) this.#doubtWrites++;
     if (this.state !== 'probing' || ++this.#streamed < STREAM_WRITES) return undefined;

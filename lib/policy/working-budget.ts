@@ -1,5 +1,5 @@
-// How much of the process budget may be used at present. RLIMIT_MEMLOCK is charged to the user, so other
-// processes (cluster workers) leave less than the limit says; the kernel tells by ENOBUFS. Pure.
+// How much of the process budget may be used now. RLIMIT_MEMLOCK is charged to the user, so other
+// processes (cluster workers) may leave less than the limit says; sends then fail with ENOBUFS. Pure.
 
 /** A budget that shrinks no further keeps zero copy going for a few sockets. */
 const LEAST_BYTES = 1024 * 1024;
@@ -22,7 +22,7 @@ export class WorkingBudget {
     this.#bytes = most;
   }
 
-  /** Less than the whole budget may be used, as far as is known. */
+  /** As far as is known, less than the whole budget is usable. */
   get shrunk(): boolean {
     return this.#bytes < this.most;
   }

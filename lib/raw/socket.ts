@@ -153,7 +153,7 @@ export class RawSocket extends IpSocket<RawRemoteInfo> {
     if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
   }
 
-  // The kernel queues from socket(2) on, and filters only from now on: what came meanwhile goes.
+  // The kernel queues from socket(2) on but filters only from now on, so drop what came meanwhile.
   #startFiltering(port: number, program: Buffer | undefined): void {
     const { native } = this.core;
     const { interface: device, filter, checksumOffset } = this.#options;

@@ -1,4 +1,4 @@
-// What UDP sockets are called with: node:dgram's signatures of send(), and the options of ours.
+// Arguments of UDP sockets: node:dgram's signatures of send(), and this package's options.
 import { fstatSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { isUint8Array } from 'node:util/types';
@@ -13,8 +13,8 @@ import type { UdpSendOptions } from './types.js';
 
 /** The largest payload of a UDP datagram over IPv4. */
 const MOST_PAYLOAD_BYTES = 65_507;
-/** UDP_MAX_SEGMENTS, include/linux/udp.h; 64 before Linux 6.6, where the kernel's refusal is met by
- * cutting here. */
+/** UDP_MAX_SEGMENTS, include/linux/udp.h; 64 before Linux 6.6: there the kernel refuses more,
+ * and this package cuts the message. */
 const MOST_SEGMENTS = 128;
 
 const BUFFER_TYPES = 'of type string or an instance of Buffer, TypedArray, or DataView';
@@ -87,7 +87,7 @@ function slice(buffer: unknown, offset: unknown, length: unknown): Uint8Array {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, count);
 }
 
-/** As Node's own for a send with a buffer and a range outside of it. */
+/** The error that Node throws for a range outside of the buffer. */
 function outOfBounds(name: string): Error {
   return Object.assign(new RangeError(`"${name}" is outside of buffer bounds`), {
     code: 'ERR_BUFFER_OUT_OF_BOUNDS',
@@ -137,8 +137,7 @@ export interface CheckedSendOptions extends CheckedIpOptions {
 }
 
 /**
- * Checks what send() and sendMany() are called with, but for the destination of a datagram that
- * another option gives. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT,
+ * Checks the options of send() and sendMany(), except a destination that another option gives. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT,
  * ERR_SOCKET_DGRAM_IS_CONNECTED.
  */
 export function checkSendOptions(
@@ -178,7 +177,7 @@ export function checkSegments(bytes: number, segmentSize: number): void {
   }
 }
 
-/** The datagrams that a message is sent as, where the kernel does not cut it. */
+/** The datagrams of a message, if the kernel does not cut it. */
 export function segmentsOf(message: {
   readonly payloads: readonly Uint8Array[];
   readonly bytes: number;
@@ -192,7 +191,7 @@ export function segmentsOf(message: {
   ]);
 }
 
-/** As node:dgram names what is no UDP socket. */
+/** The type that node:dgram reports for a descriptor that is no UDP socket. */
 export function invalidDescriptor(fd: number): Error {
   let type = 'UNKNOWN';
   try {

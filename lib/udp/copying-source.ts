@@ -1,4 +1,4 @@
-// What `socket.zeroCopy` shows, and metrics() sums, of a datagram socket that Node itself sends for.
+// The data behind `socket.zeroCopy` and metrics() for a datagram socket that sends by node:dgram.
 import type { ControlSource, Thresholds } from '../observe/control.js';
 import { snapshotOf, zeroDatagramCounters } from '../observe/counters.js';
 import type { DatagramStats } from '../datagram/core.js';

@@ -1,5 +1,5 @@
-// The datagram that sends make up between cork() and uncork(). Gathered here and sent as one: the
-// kernel's UDP_CORK would always copy, and a backlog would be glued to what is corked behind it.
+// The datagram that the sends between cork() and uncork() form. It is gathered here and sent as one: the kernel's
+// UDP_CORK would always copy, and would join a backlog with what is corked after it.
 import type { AsyncResource } from 'node:async_hooks';
 import type { SendCallback } from '../datagram/job.js';
 import { runInContext } from '../node/callbacks.js';
@@ -9,11 +9,11 @@ import type { SendReport } from '../observe/report.js';
 export interface CorkedPart {
   readonly payloads: readonly Uint8Array[];
   readonly bytes: number;
-  /** Told when the whole datagram is done. */
+  /** Called when the whole datagram is done. */
   readonly settle: ((error: Error | null, report: SendReport | undefined) => void) | undefined;
 }
 
-/** The part that a callback waits for. Without one the bytes are copied: they are the caller's again. */
+/** The part of a send with a callback. Without one, copies the bytes, so that they are the caller's again. */
 export function callbackPart(
   payloads: readonly Uint8Array[],
   bytes: number,
@@ -32,7 +32,7 @@ export function callbackPart(
   return { payloads, bytes, settle };
 }
 
-/** The part that a promise waits for. */
+/** The part of a send with a promise. */
 export function promisePart(
   payloads: readonly Uint8Array[],
   bytes: number,
@@ -47,7 +47,7 @@ export function promisePart(
   return { part: { payloads, bytes, settle }, promise };
 }
 
-// All of a datagram travels alike, unless it was cut into segments that did not.
+// All parts of a datagram travel alike, unless it was cut into segments.
 function shareOf(whole: SendReport, bytes: number): SendReport {
   const all = (part: number): number => (part === whole.bytes ? bytes : 0);
   const [zeroCopyBytes, copiedBytes, kernelCopiedBytes] = [

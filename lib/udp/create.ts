@@ -42,7 +42,7 @@ function badType(): Error {
   });
 }
 
-// Older Node ignores the option without a word; newer Node refuses what is no list.
+// Older versions of Node ignore the option silently; newer ones refuse what is not a list.
 function knowsBlockLists(): boolean {
   try {
     dgram.createSocket({ type: 'udp4', sendBlockList: {} } as dgram.SocketOptions).close();

@@ -1,5 +1,5 @@
-// UDP sockets where the addon cannot load: node:dgram's own, with the methods of ours on top. Methods,
-// events and errors of dgram are Node's; what dgram has no way to do is refused by name.
+// UDP sockets where the addon cannot load: node:dgram's own sockets, with the additional methods on top. Options that
+// node:dgram cannot carry out are refused by name.
 import dgram from 'node:dgram';
 import { isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
@@ -18,13 +18,13 @@ import { SendTracker, type SendReport } from '../observe/report.js';
 import * as udpArguments from './arguments.js';
 import type * as udp from './types.js';
 
-/** Options that dgram has no way to carry out. */
+/** Options that dgram cannot carry out. */
 const ONLY_OURS = ['tos', 'source', 'interface'] as const;
 
 type Payloads = readonly Uint8Array[];
 type OnSettled = (error: Error | null) => void;
 
-/** One message of the caller's: a datagram, or with a segment size several. No port: connected. */
+/** One message of the caller: a datagram, or several with a segment size. No port: connected. */
 type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segmentSize'> & {
   readonly payloads: Payloads;
   readonly bytes: number;
@@ -33,7 +33,7 @@ type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segme
 /** A message from the call until its memory is the caller's again. */
 interface Outgoing {
   readonly message: Message;
-  /** Absent when nobody waits for it. */
+  /** Absent if the send has no callback. */
   readonly onSettled: OnSettled | undefined;
   /** dgram is sending it: it cannot be cancelled any more. */
   isHanded: boolean;
@@ -87,7 +87,7 @@ export class FallbackUdpSocket extends NodesSocket {
     return new Promise((done) => this.#flushes.add({ left, done }));
   }
 
-  // All that happens to the socket, seen before its listeners and without being one of them.
+  // Sees every event of the socket before its listeners do, without being a listener.
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const [first, second] = given as [never, never];
     if (event === 'message' && !this.#arrives(first, second)) return false;
@@ -96,7 +96,7 @@ export class FallbackUdpSocket extends NodesSocket {
       this.#source.opened();
     }
     if (event === 'connect') this.#findConnected();
-    // dgram forgets the calls that wait for bind() when any error comes first.
+    // If an error comes first, dgram forgets the calls that wait for bind().
     if (event === 'error' && !this.#isListening) this.#settleLater(this.#outgoing, first);
     if (event === 'close') this.#end();
     return super.emit(event, ...given);
@@ -132,7 +132,7 @@ export class FallbackUdpSocket extends NodesSocket {
     }
   }
 
-  // --- what is called to send ---------------------------------------------------------------------
+  // --- sending ------------------------------------------------------------------------------------
 
   override send(...given: unknown[]): Promise<SendReport> | undefined {
     const [message, second, , fourth] = given;
@@ -240,12 +240,12 @@ export class FallbackUdpSocket extends NodesSocket {
         for (const outgoing of all) if (!outgoing.isHanded) this.#settle(outgoing, error);
       };
       for (const outgoing of all) this.#tryStart(outgoing);
-      // What is handed over is not cancelled, and needs no listener.
+      // Sends that dgram already has cannot be cancelled, and need no listener.
       if (all.some(({ isHanded }) => !isHanded)) signal?.addEventListener('abort', onAbort);
     });
   }
 
-  /** What is sent until uncork() makes up one datagram, which goes where the first of it goes. */
+  /** Sends until uncork() form one datagram, which goes to the destination of the first. */
   cork(): void {
     this.#checkRunning();
     this.#corked ??= [];
@@ -263,7 +263,7 @@ export class FallbackUdpSocket extends NodesSocket {
     this.#tryStart({ message, onSettled, isHanded: true, isSettled: false });
   }
 
-  /** The destination changes: what is corked goes to where it was sent. dgram could not send it there later. */
+  /** The destination changes: sends what is corked to the old one, which dgram could not do later. */
   #sendCorked(): void {
     if (this.#corked === undefined) return;
     this.uncork();
@@ -298,7 +298,7 @@ export class FallbackUdpSocket extends NodesSocket {
     const { port, address, bytes } = outgoing.message;
     const datagrams = udpArguments.segmentsOf(outgoing.message);
     if (datagrams.length > 1) this.#source.counters.softwareSegments += datagrams.length;
-    // Lookups of a name would sort datagrams anew: one after the other then.
+    // Host name lookups could reorder datagrams, so send one after the other.
     const atATime = isIP(address ?? '') === 0 && address ? 1 : datagrams.length;
     let next = 0;
     let done = 0;
@@ -319,7 +319,7 @@ export class FallbackUdpSocket extends NodesSocket {
         done = datagrams.length;
       }
       if (++done < datagrams.length) return;
-      // dgram sends nothing of a view that lost its memory, and says so by the count only.
+      // dgram sends nothing of a detached view, and only the byte count shows it.
       if (failure === null && sent !== bytes) failure = errors.bufferDetached();
       this.#settle(outgoing, failure);
     };
@@ -348,12 +348,12 @@ export class FallbackUdpSocket extends NodesSocket {
     else if (error !== null) this.#failUnheard(error);
   }
 
-  // In ticks of their own: a callback that throws loses no other.
+  // Each in its own tick, so that a callback that throws does not lose others.
   #settleLater(all: Iterable<Outgoing>, error: Error | null): void {
     for (const outgoing of all) nextTick(() => this.#settle(outgoing, error));
   }
 
-  // As dgram: a lookup that failed is the socket's 'error', a send that failed is nobody's.
+  // As dgram: a failed lookup is the socket's 'error', a failed send without callback is not reported.
   #failUnheard(error: NodeJS.ErrnoException): void {
     const isSend = error.syscall === 'send' || error.code === 'ERR_IP_BLOCKED';
     if (!isSend && this.#isListening && this.#source.state !== 'closed') this.emit('error', error);
@@ -365,7 +365,7 @@ export class FallbackUdpSocket extends NodesSocket {
     for (const iterator of this.#iterators) iterator.end();
     const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
     this.#settleLater(this.#corked ?? [], error);
-    // libuv cancels what it holds at the end of a turn; what waits for a lookup dgram forgets.
+    // libuv cancels its sends at the end of a turn; dgram forgets those that wait for a lookup.
     const settle = (): void => this.#settleLater(this.#outgoing, error);
     if (this.#outgoing.size > 0) setImmediate(() => setImmediate(settle));
   }
@@ -385,7 +385,7 @@ export class FallbackUdpSocket extends NodesSocket {
     return true;
   }
 
-  /** Datagrams as they come; ends when the socket closes. What a slow loop has no room for is lost. */
+  /** Datagrams as they arrive; ends when the socket closes. Drops what a slow loop has no room for. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<udp.UdpRemoteInfo>> {
     const iterator: DatagramIterator<Arrival<udp.UdpRemoteInfo>> = new DatagramIterator(
       this,

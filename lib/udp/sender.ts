@@ -1,5 +1,5 @@
-// What a UDP socket sends: from calls to jobs of its engine. Host names are resolved here; what waits
-// for bind() or a lookup keeps its place.
+// The send methods of a UDP socket: turns calls into jobs of its engine. Resolves host names; a send that waits for
+// bind() or a lookup keeps its place.
 import type { BlockList } from 'node:net';
 import { constants } from 'node:os';
 import type { AsyncResource } from 'node:async_hooks';
@@ -32,19 +32,19 @@ import type { UdpRemoteInfo, UdpSendOptions } from './types.js';
 
 const { EINVAL } = constants.errno;
 
-/** What the sender asks of its socket. */
+/** What the sender needs from its socket. */
 export interface UdpRouting {
   readonly isConnected: boolean;
   readonly isBound: boolean;
   /** The program resolves names itself, addresses too. */
   readonly hasLookup: boolean;
-  /** Runs `task` when the socket is bound, binding it where nobody did. */
+  /** Runs `task` when the socket is bound; binds it if necessary. */
   whenBound(task: () => void, failed: (error: Error) => void): void;
-  /** Resolves a host name; where nobody has to be asked, within the call. */
+  /** Resolves a host name; an address, within the call. */
   resolve(host: string, done: (error: Error | null, ip: string) => void): void;
 }
 
-/** Datagrams of one sendMany() that go the same way. */
+/** Datagrams of one sendMany() with the same options. */
 interface Plan {
   payloads: Uint8Array[];
   bytes: number;
@@ -71,7 +71,7 @@ const NO_OPTIONS: CheckedSendOptions = {
 
 export class UdpSender {
   #corked: Corked[] | undefined;
-  /** What bind() failed with, which it has told already. */
+  /** The error of bind(), which was already emitted. */
   #bindError: Error | undefined;
   readonly #core: DatagramCore<UdpRemoteInfo>;
   readonly #version: 4 | 6;
@@ -138,7 +138,7 @@ export class UdpSender {
     }
   }
 
-  // Where the last datagram went, for one that needs no look-up and no check of its address.
+  // The metadata of the last datagram, if this one goes to the same place and needs no lookup or check.
   #known(host: string | undefined, port: number): DatagramMetadata | undefined {
     const { isBound, hasLookup } = this.#routing;
     if (!isBound || hasLookup || this.#blockList !== undefined) return undefined;
@@ -175,12 +175,12 @@ export class UdpSender {
     return pinnedWhile(promise, payloads);
   }
 
-  /** What is sent until uncork() makes up one datagram, to where its first send goes. */
+  /** Sends until uncork() form one datagram, which goes to the destination of the first. */
   cork(): void {
     this.#corked ??= [];
   }
 
-  /** The destination changes: what is corked goes to where it was sent. */
+  /** The destination changes: sends what is corked to the old one. */
   sendCorked(): void {
     if (this.#corked === undefined) return;
     this.uncork();
@@ -205,7 +205,7 @@ export class UdpSender {
     if (this.#core.isClosed) return nextTick(settle, notRunning());
     const payloads = joinExcess(corked.flatMap(({ part }) => part.payloads));
     const options = { ...NO_OPTIONS, ...first.to, signal: undefined };
-    // As they were when they were sent: what was detached since is noticed.
+    // Their sizes when they were sent, so that a buffer detached since is noticed.
     const bytes = corked.reduce((sum, { part }) => sum + part.bytes, 0);
     const plan: Plan = { payloads: [...payloads], bytes, lengths: undefined, options };
     this.#report([plan], undefined).then((report) => settle(null, report), settle);
@@ -242,7 +242,7 @@ export class UdpSender {
     common: CheckedSendOptions,
     given: UdpSendOptions,
   ): Plan[] {
-    // What is segmented stands alone.
+    // Datagrams with a segment size stand alone.
     const isCut = common.segmentSize > 0;
     const items = isCut
       ? datagrams.map((item) => (isUint8Array(item) ? { data: item } : item))
@@ -261,7 +261,7 @@ export class UdpSender {
   }
 
   #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
-    // What was corked before connect() has a destination of its own.
+    // What was corked before connect() has its own destination.
     const isPlain = plans.every(({ options }) => options.port === undefined);
     if (isPlain && this.#routing.isConnected && this.#routing.isBound) {
       const connected = this.#destinations.connected();
@@ -296,7 +296,7 @@ export class UdpSender {
     );
   }
 
-  // Some cannot be routed: the others are sent, and it is told how many.
+  // Some have no route: sends the others, and the error says how many went out.
   async #sendRest(
     groups: readonly JobGroup[],
     signal: AbortSignal | undefined,
@@ -304,7 +304,7 @@ export class UdpSender {
   ): Promise<never> {
     const routed = groups.filter((group) => group !== undefined);
     const count = ({ lengths }: JobGroup): number => lengths?.length ?? 1;
-    // Rejects with what the kernel says, where it says something.
+    // Rejects with the kernel's error, if there is one.
     await this.#core.report(routed, signal);
     const sentDatagrams = routed.reduce((sum, group) => sum + count(group), 0);
     throw Object.assign(failure, { sentDatagrams });
@@ -315,7 +315,7 @@ export class UdpSender {
     return { payloads, bytes, lengths, metadata, prefix: undefined };
   }
 
-  // Finds the metadata of a destination, when the socket is bound and the host name resolved.
+  // Finds the metadata of a destination, once the socket is bound and the host name resolved.
   #route(
     host: string | undefined,
     port: number,
@@ -366,7 +366,7 @@ export class UdpSender {
     });
   }
 
-  // As node:dgram: a lookup that failed is the callback's, or the socket's 'error'.
+  // As node:dgram: a failed lookup goes to the callback, or is the socket's 'error'.
   #fail(
     error: Error,
     callback: SendCallback | undefined,
@@ -374,9 +374,9 @@ export class UdpSender {
   ): void {
     nextTick(() => {
       if (callback === undefined || resource === undefined) {
-        const isTold = error === this.#bindError;
+        const isReported = error === this.#bindError;
         const isSends = (error as NodeJS.ErrnoException).syscall === 'send';
-        if (isTold || isSends) this.#core.counters.failedSends++;
+        if (isReported || isSends) this.#core.counters.failedSends++;
         else this.#core.receiver.emitError(error);
         return;
       }
@@ -385,7 +385,7 @@ export class UdpSender {
   }
 }
 
-// What waits for bind(), a lookup or uncork() is no engine's yet.
+// No engine has what waits for bind(), a lookup or uncork(), so pin it until then.
 function pinnedWhile<T>(promise: Promise<T>, payloads: readonly Uint8Array[]): Promise<T> {
   const unpin = pinAllUntil(payloads);
   return unpin === undefined ? promise : promise.finally(unpin);

@@ -1,5 +1,5 @@
-// What a UDP socket can be asked and told beside datagrams: names, hops, multicast. Errors are those of node:dgram,
-// which come from libuv (src/unix/udp.c).
+// Settings of a UDP socket: addresses, TTL, broadcast, multicast. Errors are those of node:dgram, which come from libuv
+// (src/unix/udp.c).
 import { isIP, type AddressInfo } from 'node:net';
 import { constants } from 'node:os';
 import { IpSocket } from '../datagram/ip-socket.js';
@@ -23,7 +23,7 @@ type Change = 'add' | 'drop';
 
 export abstract class UdpSettings extends IpSocket<UdpRemoteInfo> {
   protected abstract readonly isConnected: boolean;
-  /** Binds a socket that is not bound, as joining a group does. */
+  /** Binds an unbound socket, as joining a group does. */
   protected abstract bindForMembership(): void;
 
   address(): AddressInfo {
@@ -196,7 +196,7 @@ function changeSourceMembership(
   return native.setOption(port, kernel.SOL_IPV6, name, groupSource(scope, groupName, sourceName));
 }
 
-/** Chooses the interface that multicast goes out by. @returns 0, or -errno */
+/** Chooses the interface for outgoing multicast. @returns 0, or -errno */
 function chooseInterface(native: Native, port: number, version: 4 | 6, through: string): number {
   const { kernel } = native;
   if (version === 4) {

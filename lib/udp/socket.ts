@@ -19,10 +19,10 @@ import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './type
 
 const { EINVAL } = constants.errno;
 
-/** node:dgram's own channel, which monitors listen to. */
+/** node:dgram's own diagnostics channel. */
 const created = channel('udp.socket');
 
-/** With UDP_GRO a message may be 64 KiB: fewer of them make up a batch. */
+/** With UDP_GRO a message may have 64 KiB, so a batch has fewer of them. */
 const GRO_BATCH = 16;
 
 type BindState = 'unbound' | 'binding' | 'bound';
@@ -36,7 +36,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   readonly #sender: UdpSender;
   #bindState: BindState = 'unbound';
   #connectState: ConnectState = 'disconnected';
-  /** What waits for bind() to be done. */
+  /** Calls that wait for bind(). */
   #afterBind: { run: () => void; failed: (error: Error) => void }[] = [];
   /** addMembership() bound an unbound socket. */
   #boundByMembership = false;
@@ -151,7 +151,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
     if (packetInfo) set(level, info);
     if (receiveTos) set(level, tos);
-    // What IPv4 peers send to an IPv6 socket tells its TOS by IPv4.
+    // Datagrams of IPv4 peers to an IPv6 socket report their TOS at the IPv4 level.
     if (receiveTos && this.version === 6) set(kernel.SOL_IP, kernel.IP_RECVTOS);
   }
 
@@ -265,7 +265,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     lookup(name, family as unknown as dns.LookupOneOptions, (error, ip) => done(error, ip));
   }
 
-  // Events follow from these, and must not come before their listeners.
+  // These cause events, which must not come before their listeners.
   #resolveLater(host: string, done: (error: Error | null, ip: string) => void): void {
     let returned = false;
     this.resolve(host, (error, ip) => {
@@ -319,11 +319,11 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   override close(callback?: () => void): this {
     if (this.#afterBind.length === 0) {
       super.close(callback);
-      // What was corked is told that it is not sent.
+      // The callbacks of what was corked get an error.
       this.#sender.uncork();
       return this;
     }
-    // As node:dgram: what waits for bind() goes first.
+    // As node:dgram: calls that wait for bind() go first.
     this.core.checkRunning();
     if (typeof callback === 'function') this.on('close', callback);
     const close = (): void => void (this.core.isClosed || this.close());
