@@ -95,7 +95,7 @@ async function runAll(options: BenchOptions, places: Places): Promise<Report[]> 
     reports.push(report);
     console.log(formatReport(report));
     // After every workload: a later failure must not take the earlier results with it.
-    save(options, facts, reports);
+    await save(options, facts, reports);
   }
   return reports;
 }
@@ -116,7 +116,11 @@ function placeOf({ workloads }: BenchOptions, places: Places): Place {
   return places.preferred();
 }
 
-function save(options: BenchOptions, facts: Facts, reports: readonly Report[]): void {
+async function save(
+  options: BenchOptions,
+  facts: Facts,
+  reports: readonly Report[],
+): Promise<void> {
   const date = new Date().toISOString();
   const last = reports.at(-1);
   if (!last) return;
@@ -125,14 +129,14 @@ function save(options: BenchOptions, facts: Facts, reports: readonly Report[]): 
   write(file, `${JSON.stringify({ date, host: facts, reports: content }, undefined, 2)}\n`);
   if (options.svg === undefined) return;
   if (!last.timelines) {
-    write(path.join(options.svg, `${last.plan.workload}.svg`), chartOf(last, facts));
+    write(path.join(options.svg, `${last.plan.workload}.svg`), await chartOf(last, facts));
   }
   for (const one of last.timelines ?? []) {
     const name = `${last.plan.workload}-${one.label}-${one.contestant}`.replace(
       /[^a-z0-9_+]+/gi,
       '-',
     );
-    write(path.join(options.svg, `${name}.svg`), timelineChart(one, facts));
+    write(path.join(options.svg, `${name}.svg`), await timelineChart(one, facts));
   }
 }
 

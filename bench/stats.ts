@@ -1,4 +1,5 @@
-// Medians and spreads. Pure.
+// Medians and spreads of what was measured.
+import * as statistics from 'simple-statistics';
 
 export interface Spread {
   median: number;
@@ -6,12 +7,9 @@ export interface Spread {
   max: number;
 }
 
+/** NaN of nothing. */
 export function median(values: readonly number[]): number {
-  if (values.length === 0) return NaN;
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+  return values.length === 0 ? NaN : statistics.median([...values]);
 }
 
 export function spread(values: readonly number[]): Spread {
@@ -20,14 +18,5 @@ export function spread(values: readonly number[]): Spread {
 
 /** Least squares; the change of y per unit of x. */
 export function slope(points: readonly (readonly [number, number])[]): number {
-  const count = points.length;
-  const meanX = points.reduce((sum, [x]) => sum + x, 0) / count;
-  const meanY = points.reduce((sum, [, y]) => sum + y, 0) / count;
-  let products = 0;
-  let squares = 0;
-  for (const [x, y] of points) {
-    products += (x - meanX) * (y - meanY);
-    squares += (x - meanX) ** 2;
-  }
-  return squares === 0 ? 0 : products / squares;
+  return statistics.linearRegression(points.map(([x, y]) => [x, y])).m;
 }

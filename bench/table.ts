@@ -1,4 +1,5 @@
 // A report as text for a terminal.
+import { linesOf } from '../scripts/table';
 import { median, type Spread } from './stats';
 import { changeRows } from './timeline';
 import { nameOf, type CaseReport, type ContestantSummary, type Figure } from './trials';
@@ -82,21 +83,14 @@ function formatTarget({ verdict, target }: ContestantSummary): string {
   return `${bound} ${verdict === 'met' ? 'met' : 'MISSED'}`;
 }
 
+// A column nobody filled is left out.
 function align(rows: readonly string[][]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  const shown = (rows[0] ?? []).map(
+    (_, column) => column === 0 || rows.slice(1).some((row) => row[column] !== ''),
   );
-  // A column nobody filled is left out.
-  const shown = widths.map(
-    (_, column) => rows.slice(1).some((row) => row[column] !== '') || column === 0,
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) =>
-        column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
-      )
-      .filter((_, column) => shown[column])
-      .join('  ')
-      .trimEnd(),
+  const texts = shown[1] === true ? 2 : 1;
+  return linesOf(
+    rows.map((row) => row.filter((_, column) => shown[column])),
+    texts,
   );
 }

@@ -1,123 +1,197 @@
 // One timeline as an SVG drawing: CPU per GB, the thresholds as steps, the state as a band.
-import {
-  drawn,
-  escape,
-  filled,
-  frame,
-  opening,
-  plot,
-  round,
-  rule,
-  scaleOf,
-  stroke,
-  text,
-} from './chart';
+import type { Axis, GroupMark, Mark, Spec } from 'vega' with { 'resolution-mode': 'import' };
+import { quantile } from 'simple-statistics';
+import { colours, draw, faint, field, ink, legend, textOf, width } from './drawing';
 import type { Facts } from './host';
 import { formatSize } from './options';
-import type { Moment } from './protocol';
 import { costsOf, stretchesOf, type Stretch, type Timeline } from './timeline';
 
 const costHeight = 190;
-const steps = { top: frame.top + costHeight + 44, height: 170 };
-const band = { top: steps.top + steps.height + 40, height: 22 };
-const height = band.top + band.height + 64;
+const stepsHeight = 170;
+const bandHeight = 22;
 
 /** Sizes of the thresholds' axis, by powers of two; above it: never. */
 const smallest = 13;
 const largest = 21;
+const powers = Array.from({ length: largest - smallest + 1 }, (_, index) => smallest + index);
+const never = largest + 1;
 
-const thresholds = [
-  { name: 'stream', colour: 1, of: (moment: Moment) => moment.streamThreshold },
-  { name: 'response', colour: 2, of: (moment: Moment) => moment.responseThreshold },
-] as const;
-const colourOfState: Readonly<Record<string, number>> = { active: 3, probing: 5, paused: 7 };
+const [streamWords, responseWords] = ['threshold of streams', 'threshold of responses'];
+const costWords = 'CPU of the process';
+const stateColours: Readonly<Record<string, string | undefined>> = {
+  active: colours[3],
+  probing: colours[5],
+  paused: colours[7],
+};
 /** Of a letter, to know whether a label has room. */
 const letterWidth = 7;
 
-type Across = (seconds: number) => number;
-
-export function timelineChart(timeline: Timeline, facts: Facts): string {
+export function timelineChart(timeline: Timeline, facts: Facts): Promise<string> {
   const { label, contestant, moments, marks } = timeline;
   const seconds = (moments.at(-1)?.ms ?? 1000) / 1000;
-  const x: Across = (value) => frame.left + (value / seconds) * plot.width;
   const stretches = stretchesOf(moments);
+  const said = stretches.some(({ moment }) => moment.state !== undefined);
+  const panels = [
+    costPanel(timeline),
+    ...(said ? [stepsPanel(stretches), stateBand(stretches, seconds)] : []),
+  ];
   const title = `${label}: state, thresholds and cost over time, ${contestant}`;
-  const below = band.top + band.height;
-  return [
-    opening(height, title),
-    ...costPanel(timeline, x),
-    ...(stretches.some(({ moment }) => moment.state !== undefined)
-      ? [...stepsPanel(stretches, x), ...stateBand(stretches, x)]
-      : []),
-    ...marks.flatMap((mark) => [
-      stroke('target', x(mark.seconds), frame.top, x(mark.seconds), below),
-      text(x(mark.seconds) + 4, frame.top + 10, mark.label, 'axis'),
-    ]),
-    ...[0, 0.25, 0.5, 0.75, 1].map((part) =>
-      text(x(part * seconds), below + 20, `${(part * seconds).toFixed(1)} s`, 'axis group'),
-    ),
-    text(frame.left, height - 12, `Linux ${facts['kernel']}, Node ${facts['node']}`, 'note'),
-    '</svg>',
-    '',
-  ].join('\n');
+  return draw(title, [`Linux ${facts['kernel']}, Node ${facts['node']}`], {
+    width,
+    layout: { columns: 1, padding: { row: 30 } },
+    data: [{ name: 'done', values: marks }],
+    scales: [
+      { name: 'x', type: 'linear', domain: [0, seconds], range: [0, width] },
+      {
+        name: 'colour',
+        type: 'ordinal',
+        domain: [costWords, ...(said ? [streamWords, responseWords] : [])],
+        range: [...colours],
+      },
+    ],
+    legends: [legend('colour', 3)],
+    marks: panels,
+  } as Spec);
 }
 
-function costPanel({ moments }: Timeline, x: Across): string[] {
+function panel(height: number, parts: Partial<GroupMark>, seconds: Partial<Axis> = {}): GroupMark {
+  const { axes = [], marks = [], ...others } = parts;
+  return {
+    type: 'group',
+    encode: { enter: { width: { value: width }, height: { value: height } } },
+    axes: [...axes, { orient: 'bottom', scale: 'x', ...seconds }],
+    marks: [...marks, ...doneMarks(height)],
+    ...others,
+  };
+}
+
+/** What was done to the socket meanwhile. */
+function doneMarks(height: number): Mark[] {
+  const rule: Mark = {
+    type: 'rule',
+    from: { data: 'done' },
+    encode: {
+      enter: {
+        x: field('seconds', 'x'),
+        y: { value: 0 },
+        y2: { value: height },
+        stroke: { value: ink },
+        strokeDash: { value: [4, 3] },
+      },
+    },
+  };
+  if (height !== costHeight) return [rule];
+  const label = {
+    x: { scale: 'x', field: 'seconds', offset: 5 },
+    y: { value: 10 },
+    text: field('label'),
+    fill: { value: faint },
+    fontSize: { value: 12 },
+  };
+  return [rule, ...textOf('done', label)];
+}
+
+function line(data: string, encode: object, colour: string, step: boolean): Mark {
+  const enter = {
+    ...encode,
+    strokeWidth: { value: 2 },
+    stroke: { scale: 'colour', value: colour },
+  };
+  const interpolate = step ? { interpolate: { value: 'step-after' } } : {};
+  return { type: 'line', from: { data }, encode: { enter: { ...enter, ...interpolate } } } as Mark;
+}
+
+function costPanel({ moments }: Timeline): GroupMark {
   const costs = costsOf(moments);
-  const sorted = costs.map(([, cost]) => cost).sort((one, other) => one - other);
   // A single stretch in which hardly anything was sent must not flatten all others.
-  const most = (sorted[Math.floor(sorted.length * 0.98)] ?? 1) * 1.15;
-  const axis = scaleOf(0, most, costHeight);
-  const points = costs.map(
-    ([at, cost]) => `${round(x(at))},${round(axis.y(Math.min(cost, most)))}`,
+  const all = costs.map(([, cost]) => cost);
+  const most = (all.length > 0 ? quantile(all, 0.98) : 1) * 1.15;
+  const values = costs.map(([at, cost]) => ({ at, cost: Math.min(cost, most) }));
+  const encode = { x: field('at', 'x'), y: field('cost', 'y') };
+  return panel(costHeight, {
+    data: [{ name: 'costs', values }],
+    scales: [{ name: 'y', type: 'linear', domain: [0, most], range: [costHeight, 0] }],
+    axes: [
+      { orient: 'left', scale: 'y', grid: true, tickCount: 5, title: 'CPU of the process, s/GB' },
+    ],
+    marks: [line('costs', encode, costWords, false)],
+  });
+}
+
+function stepsPanel(stretches: readonly Stretch[]): GroupMark {
+  const power = (bytes: number | undefined): number =>
+    bytes === undefined ? never : Math.log2(bytes);
+  const last = stretches.at(-1);
+  const values = [...stretches, ...(last ? [{ ...last, from: last.to }] : [])].map(
+    ({ from, moment }) => ({
+      at: from,
+      stream: power(moment.streamThreshold),
+      response: power(moment.responseThreshold),
+    }),
   );
-  return [
-    text(frame.left, frame.top - 12, 'CPU of the process, s/GB', 'axis'),
-    ...axis.ticks.map((tick) => rule(axis.y(tick), String(tick))),
-    `<polyline ${drawn(0)} points="${points.join(' ')}"/>`,
-  ];
+  // The second one is moved a little, so that both can be seen where they agree.
+  const of = (name: string, offset: number) => ({
+    x: field('at', 'x'),
+    y: { scale: 'y', field: name, offset },
+  });
+  const labels = powers.map((exponent) => `${exponent}: '${formatSize(2 ** exponent)}'`);
+  const text = `{${labels.join(', ')}, ${never}: 'never'}[datum.value]`;
+  return panel(stepsHeight, {
+    data: [{ name: 'steps', values }],
+    scales: [
+      {
+        name: 'y',
+        type: 'linear',
+        domain: [smallest, never],
+        zero: false,
+        range: [stepsHeight, 0],
+      },
+    ],
+    axes: [
+      {
+        orient: 'left',
+        scale: 'y',
+        grid: true,
+        values: [...powers.filter((_, index) => index % 2 === 0), never],
+        title: 'zero-copy from',
+        encode: { labels: { update: { text: { signal: text } } } },
+      },
+    ],
+    marks: [
+      line('steps', of('stream', 0), streamWords, true),
+      line('steps', of('response', 3), responseWords, true),
+    ],
+  });
 }
 
-function stepsPanel(stretches: readonly Stretch[], x: Across): string[] {
-  const rows = largest - smallest + 1;
-  const y = (bytes: number | undefined): number =>
-    steps.top +
-    steps.height * (1 - (bytes === undefined ? rows : Math.log2(bytes) - smallest) / rows);
-  const powers = Array.from({ length: rows }, (_, index) => 2 ** (smallest + index));
-  return [
-    text(frame.left, steps.top - 12, 'zero copy from this size on:', 'axis'),
-    ...thresholds.map(({ name, colour }, index) => {
-      const at = frame.left + 180 + index * 90;
-      return `<rect x="${at}" y="${steps.top - 22}" width="12" height="12" rx="2" ${filled(colour)}/>${text(at + 18, steps.top - 12, name, 'axis')}`;
-    }),
-    ...powers
-      .filter((_, index) => index % 2 === 0)
-      .map((bytes) => rule(y(bytes), formatSize(bytes))),
-    rule(y(undefined), 'never'),
-    // The second one is moved a little, so that both can be seen where they agree.
-    ...thresholds.map(({ colour, of }, index) => {
-      const path = stretches.map(
-        ({ from, to, moment }, at) =>
-          `${at === 0 ? 'M' : 'L'}${round(x(from))} ${round(y(of(moment)) + index * 2)}H${round(x(to))}`,
-      );
-      return `<path ${drawn(colour)} d="${path.join('')}"/>`;
-    }),
-  ];
-}
-
-function stateBand(stretches: readonly Stretch[], x: Across): string[] {
-  return [
-    text(frame.left, band.top - 8, 'state', 'axis'),
-    ...stretches.flatMap(({ from, to, moment }) => {
-      const { state = '', reason, engine } = moment;
-      const room = x(to) - x(from);
-      const name = reason === undefined ? state : `${state}: ${reason}`;
-      const told = `${from.toFixed(2)} s: ${name}, engine ${engine}`;
-      const colour = colourOfState[state] ?? 0;
-      return [
-        `<rect x="${round(x(from))}" y="${band.top}" width="${round(Math.max(1, room))}" height="${band.height}" ${filled(colour)} fill-opacity=".55"><title>${escape(told)}</title></rect>`,
-        room > name.length * letterWidth ? text(x(from) + 4, band.top + 15, name, 'label') : '',
-      ];
-    }),
-  ];
+function stateBand(stretches: readonly Stretch[], seconds: number): GroupMark {
+  const values = stretches.map(({ from, to, moment }) => {
+    const { state = '', reason } = moment;
+    const name = reason === undefined ? state : `${state}: ${reason}`;
+    const room = ((to - from) / seconds) * width;
+    const fill = stateColours[state] ?? colours[0];
+    return { from, to, fill, name: room > name.length * letterWidth ? name : '' };
+  });
+  const across = { x: field('from', 'x'), x2: field('to', 'x') };
+  const upright = { y: { value: 0 }, y2: { value: bandHeight } };
+  const label = {
+    x: { scale: 'x', field: 'from', offset: 4 },
+    y: { value: bandHeight / 2 },
+    baseline: { value: 'middle' },
+    text: field('name'),
+    fontSize: { value: 12 },
+  };
+  const enter = { ...across, ...upright, fill: field('fill'), fillOpacity: { value: 0.55 } };
+  return panel(
+    bandHeight,
+    {
+      title: { text: 'state of the socket', anchor: 'start', fontSize: 12, fontWeight: 'normal' },
+      data: [{ name: 'states', values }],
+      marks: [
+        { type: 'rect', from: { data: 'states' }, encode: { enter } },
+        { type: 'text', from: { data: 'states' }, encode: { enter: label } },
+      ] as Mark[],
+    },
+    { title: 'seconds' },
+  );
 }

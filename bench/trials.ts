@@ -1,4 +1,5 @@
 // Trials and what is made of them: interleaving, medians, ratios within a round. Knows no workload.
+import { Progress } from '../scripts/progress';
 import type { Contestant } from './options';
 import { spread, type Spread } from './stats';
 import type { Timeline } from './timeline';
@@ -121,60 +122,43 @@ export async function runCase(
   one: Case,
   runTrial: (contestant: Contestant, round: number) => Promise<Measured>,
 ): Promise<CaseReport> {
-  const trials: Trial[] = [];
-  for (let round = 0; round < plan.rounds; round++) {
-    trials.push(...(await runRound(plan, one, round, runTrial)));
-  }
-  progress('', '');
-  return { ...one, contestants: summarise(plan, one, trials) };
+  const [report] = await runCases(plan, [one], (_one, contestant, round) =>
+    runTrial(contestant, round),
+  );
+  return report as CaseReport;
 }
 
 /** The same for cases that are to be compared with each other: every round has all of them. */
 export async function runCases<C extends Case>(
   plan: Plan,
   cases: readonly C[],
-  runTrial: (one: C, contestant: Contestant) => Promise<Measured>,
+  runTrial: (one: C, contestant: Contestant, round: number) => Promise<Measured>,
 ): Promise<CaseReport[]> {
   const trials = cases.map((): Trial[] => []);
-  for (let round = 0; round < plan.rounds; round++) {
-    for (const [index, one] of cases.entries()) {
-      const measured = await runRound(plan, one, round, (contestant) => runTrial(one, contestant));
-      trials[index]?.push(...measured);
+  const active = plan.contestants.filter(({ missing }) => missing === undefined);
+  const progress = new Progress(plan.rounds * cases.length * active.length);
+  let done = 0;
+  try {
+    for (let round = 0; round < plan.rounds; round++) {
+      const order = round % 2 === 0 ? active : [...active].reverse();
+      for (const [index, one] of cases.entries()) {
+        const title = `${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds}`;
+        // A log shows that it goes on, too.
+        if (!process.stderr.isTTY) progress.say(title);
+        for (const contestant of order) {
+          progress.at(done++, `${title} ${contestant.name}`);
+          const measured = await runTrial(one, contestant, round);
+          trials[index]?.push({ contestant: contestant.name, round, ...measured });
+        }
+      }
     }
+  } finally {
+    progress.stop();
   }
-  progress('', '');
   return cases.map((one, index) => ({
     ...one,
     contestants: summarise(plan, one, trials[index] ?? []),
   }));
-}
-
-async function runRound(
-  plan: Plan,
-  one: Case,
-  round: number,
-  runTrial: (contestant: Contestant, round: number) => Promise<Measured>,
-): Promise<Trial[]> {
-  const trials: Trial[] = [];
-  const order = round % 2 === 0 ? plan.contestants : [...plan.contestants].reverse();
-  for (const contestant of order) {
-    if (contestant.missing !== undefined) continue;
-    progress(`${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds}`, contestant.name);
-    trials.push({ contestant: contestant.name, round, ...(await runTrial(contestant, round)) });
-  }
-  return trials;
-}
-
-// Rewritten on a terminal; elsewhere a line for each round, so that a log shows that it goes on.
-let lastRound = '';
-
-function progress(round: string, trial: string): void {
-  if (process.stderr.isTTY) {
-    process.stderr.write(`\r\x1b[K${round === '' ? '' : `${round} ${trial}`}`);
-  } else if (round !== '' && round !== lastRound) {
-    console.error(round);
-  }
-  lastRound = round;
 }
 
 export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): ContestantSummary[] {

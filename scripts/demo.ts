@@ -7,7 +7,9 @@ import type { ClientTask, ClientTotals } from './demo/client.js';
 import { explain, type Pair, rows, type Trial } from './demo/report.js';
 import type { ServerRequest, ServerTotals } from './demo/server.js';
 import { Place } from './place.js';
+import { Progress } from './progress.js';
 import { rigUnavailable } from './rig.js';
+import { linesOf } from './table.js';
 
 const CONNECTIONS = 4;
 /** Before anything counts, each server runs so long and answers so often: its code is compiled then. */
@@ -22,11 +24,6 @@ function choosePlace(): Place {
   if (obstacle === undefined) return Place.open('rig');
   console.log(`No rig here: ${obstacle.reason}. ${obstacle.remedy}. Using loopback.`);
   return Place.open('loopback');
-}
-
-/** One line that is written over and over, on a terminal only. */
-function showProgress(text: string): void {
-  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}`);
 }
 
 /** One program of the demo: every message to it has one answer. */
@@ -88,22 +85,20 @@ class Demo {
     };
   }
 
-  async run(): Promise<Pair[]> {
+  async run(progress: Progress): Promise<Pair[]> {
+    let done = 0;
     for (const kind of ['plain', 'upgraded'] as const) {
       this.#ports[kind] = (await this.#servers[kind].answer<{ port: number }>()).port;
     }
     for (const kind of ['plain', 'upgraded'] as const) {
-      showProgress(`warming up: the ${kind} server answers until it is up to speed`);
+      progress.at(done++, `warming up: the ${kind} server answers until it is up to speed`);
       await this.#client.ask<ClientTotals>({ ...WARM_UP, port: this.#ports[kind] });
     }
     const pairs: Pair[] = [];
     while (pairs.length < PAIRS) {
-      showProgress(
-        `measuring: pair ${pairs.length + 1} of ${PAIRS}, first one server, then the other`,
-      );
+      progress.at(done++, 'measuring: first one server, then the other');
       pairs.push(await this.#pair(pairs.length % 2 === 0));
     }
-    showProgress('');
     return pairs;
   }
 
@@ -126,13 +121,6 @@ class Demo {
   }
 }
 
-function print(table: readonly (readonly [string, string, string])[]): void {
-  const width = Math.max(...table.map(([name]) => name.length));
-  for (const [name, plain, upgraded] of table) {
-    console.log(`${name.padEnd(width)}  ${plain.padStart(12)}  ${upgraded.padStart(12)}`);
-  }
-}
-
 async function main(): Promise<void> {
   const place = choosePlace();
   console.log(
@@ -140,13 +128,15 @@ async function main(): Promise<void> {
       'Node, the other is the same with `enableZeroCopy(server)`. About half a minute.\n',
   );
   const demo = new Demo(place);
+  const progress = new Progress(2 + PAIRS, process.stdout);
   let pairs: Pair[];
   try {
-    pairs = await demo.run();
+    pairs = await demo.run(progress);
   } finally {
+    progress.stop();
     demo.close();
   }
-  print([['', 'plain Node', 'upgraded'], ...rows(pairs)]);
+  console.log(linesOf([['', 'plain Node', 'upgraded'], ...rows(pairs)], 1).join('\n'));
   console.log(`\n${explain(place, pairs)}`);
   const wrong = pairs.some(({ plain, upgraded }) => plain.wrong + upgraded.wrong > 0);
   if (wrong) process.exitCode = 1;

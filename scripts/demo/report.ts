@@ -1,5 +1,6 @@
 // What the demo prints: a table, and what it means in words.
 import type { Reason } from '../../lib/index.js';
+import { max, median, min } from 'simple-statistics';
 import type { Place } from '../place.js';
 import type { ClientTotals } from './client.js';
 import type { ServerTotals } from './server.js';
@@ -23,20 +24,10 @@ export interface Comparison {
 
 const MIB = 2 ** 20;
 
-function sorted(values: readonly number[]): number[] {
-  return [...values].sort((a, b) => a - b);
-}
-
-function median(values: readonly number[]): number {
-  const all = sorted(values);
-  const [low, high] = [all[(all.length - 1) >> 1], all[all.length >> 1]];
-  return ((low as number) + (high as number)) / 2;
-}
-
 export function compare(pairs: readonly Pair[]): Comparison {
   const cost = (trial: Trial): number => trial.cpuSeconds / trial.bytes;
-  const ratios = sorted(pairs.map((pair) => cost(pair.upgraded) / cost(pair.plain)));
-  return { median: median(ratios), least: ratios[0] as number, most: ratios.at(-1) as number };
+  const ratios = pairs.map((pair) => cost(pair.upgraded) / cost(pair.plain));
+  return { median: median(ratios), least: min(ratios), most: max(ratios) };
 }
 
 function percent(share: number): string {

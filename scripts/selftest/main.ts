@@ -4,7 +4,7 @@ import { type Arguments, parse, USAGE, UsageError } from './arguments';
 import { Place } from '../place';
 import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
-import { misfit, type Mode, type Trial, trialsOf } from './trial';
+import { misfit, titleOf, type Mode, type Trial, trialsOf } from './trial';
 import { Unavailable } from '../rig/availability';
 import { nothingZeroCopy, receiverProblems } from './verdict';
 
@@ -63,8 +63,9 @@ async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const mtu = place.name === 'remote' ? undefined : place.mtu;
   const trials = trialsOf(given, place.mtu);
-  if (trials.length > 1) console.log(titleOf(trials, place));
-  for (const trial of trials) {
+  if (trials.length > 1) console.log(introductionOf(trials, place));
+  for (const [index, trial] of trials.entries()) {
+    showRunning(`${index + 1} of ${trials.length}: ${titleOf(trial)}`);
     const problem = misfit(trial, mtu);
     if (problem !== undefined && given.mode !== 'all') throw new UsageError(`-s: ${problem}`);
     const port = given.port ?? (place.name === 'remote' ? DEFAULT_PORT : 0);
@@ -72,6 +73,7 @@ async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
       problem !== undefined
         ? { trial, result: 'skipped', problems: [problem], remedy: 'a smaller -s' }
         : await (place.name === 'remote' ? runSender : runTrial)(place, trial, port);
+    showRunning('');
     console.log(lineOf(outcome));
     if (given.verbose) for (const line of detailsOf(outcome)) console.log(line);
     outcomes.push(outcome);
@@ -79,8 +81,13 @@ async function runAll(place: Place, given: Arguments): Promise<Outcome[]> {
   return outcomes;
 }
 
+/** On a terminal: which run it is just now. The package has no dependency for a bar. */
+function showRunning(text: string): void {
+  if (process.stdout.isTTY) process.stdout.write(`\r\x1b[K${text}`);
+}
+
 /** What is about to run. */
-function titleOf(trials: readonly Trial[], place: Place): string {
+function introductionOf(trials: readonly Trial[], place: Place): string {
   const modes = [...new Set(trials.map(({ mode }) => mode))].join(', ');
   return `${trials.length} runs, ${place.name}: ${modes}`;
 }

@@ -1,4 +1,5 @@
 // What a soak came to: as JSON, and as a table for people.
+import { linesOf } from '../table';
 import type { Counts, Sample } from './protocol';
 import { slopePerMinute } from './samples';
 
@@ -65,11 +66,10 @@ function mib(bytes: number): string {
 /** The report for people. */
 export function render(report: Report): string {
   const { counts, growth, failures, absent, samples } = report;
-  const width = Math.max(0, ...Object.keys(counts).map((name) => name.length));
   const rows = Object.entries(counts)
     .filter(([, count]) => count !== 0)
     .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([name, count]) => `${name.padEnd(width)}  ${count.toLocaleString('en').padStart(18)}`);
+    .map(([name, count]) => [name, count.toLocaleString('en')]);
   const [before] = samples;
   const after = samples.at(-1);
   const held = (name: keyof Sample): string => `${name} ${before?.[name]} -> ${after?.[name]}`;
@@ -78,7 +78,7 @@ export function render(report: Report): string {
     `soak over ${report.place}, ${report.seconds.toFixed(0)} s, seed ${report.seed}`,
     ...absent.map((what) => `not run: ${what}`),
     '',
-    ...rows,
+    ...linesOf(rows, 1),
     '',
     `the sender before and after: ${kept.map(held).join(', ')}`,
     `its heap ${mib(growth.heapBytes)} MiB, ${mib(growth.heapPerMinute)} MiB a minute; ` +

@@ -6,6 +6,7 @@ import { Children } from './children';
 import { Deliveries } from './deliveries';
 import { ACTORS, type ActorName, describeToken } from './names';
 import { Place } from '../place';
+import { Progress } from '../progress';
 import { SoakProcess } from './processes';
 import type {
   Counts,
@@ -42,6 +43,7 @@ export class Soak {
   readonly #weather: Weather;
   readonly #children: Children;
   readonly #startedMs = performance.now();
+  readonly #progress: Progress;
   #wrong: Wrong | undefined;
   #isSenderOver = false;
   #isFarOver = false;
@@ -60,6 +62,7 @@ export class Soak {
     this.#absent = impossible.map((name) => `${name} (needs root, and the program ip)`);
     this.#absent.push(...Children.absent(names));
     if (given.place === 'loopback') this.#absent.push('faults of the network (need the rig)');
+    this.#progress = new Progress(Math.ceil(given.minutes * 60));
     this.#place = Place.open(given.place);
     this.#place.growSendBuffers();
     this.#far = new SoakProcess(this.#place, 'receiver', 'receiver', (m) => this.#onFar(m));
@@ -85,12 +88,15 @@ export class Soak {
     try {
       await this.#begin();
       const timer = setTimeout(() => this.#stop(), this.#arguments.minutes * 60_000);
+      const clock = setInterval(() => this.#showProgress(), 1000);
       await this.#stopped;
       clearTimeout(timer);
+      clearInterval(clock);
       const seconds = (performance.now() - this.#startedMs) / 1000;
       const result = this.#wrong === undefined ? await this.#end() : undefined;
       return this.#report(seconds, result);
     } finally {
+      this.#progress.stop();
       this.#isSenderOver = true;
       this.#isFarOver = true;
       this.#sender.kill();
@@ -187,6 +193,13 @@ export class Soak {
     this.#stop();
   }
 
+  #showProgress(): void {
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const failures = this.#failures.length;
+    const state = failures === 0 ? 'all right' : `${failures} failures`;
+    this.#progress.at(Math.floor(seconds), `sending by ${this.#actors.join(', ')}: ${state}`);
+  }
+
   #diedEarly(which: string): void {
     this.#fail(`the ${which} ended in the middle of the run`);
     this.#stop();
@@ -195,7 +208,7 @@ export class Soak {
   #fail(reason: string): void {
     if (this.#failures.length >= MOST_FAILURES) return;
     this.#failures.push(reason);
-    console.error(`soak: ${reason}`);
+    this.#progress.say(`soak: ${reason}`);
   }
 
   #addAll(counts: Counts, prefix = ''): void {

@@ -1,4 +1,5 @@
 // What a process holds at one moment, and whether it grows.
+import { linearRegression } from 'simple-statistics';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { metrics } from '../../lib/index';
 import type { Memory } from './memory';
@@ -50,15 +51,6 @@ export function slopePerMinute(
   samples: readonly Sample[],
   value: (sample: Sample) => number,
 ): number {
-  const count = samples.length;
-  if (count < 2) return 0;
-  const meanX = samples.reduce((sum, { seconds }) => sum + seconds, 0) / count;
-  const meanY = samples.reduce((sum, sample) => sum + value(sample), 0) / count;
-  let over = 0;
-  let under = 0;
-  for (const sample of samples) {
-    over += (sample.seconds - meanX) * (value(sample) - meanY);
-    under += (sample.seconds - meanX) ** 2;
-  }
-  return under === 0 ? 0 : (over / under) * 60;
+  if (samples.length < 2) return 0;
+  return linearRegression(samples.map((sample) => [sample.seconds, value(sample)])).m * 60;
 }

@@ -149,7 +149,3 @@ export function zeroCopySends(sockets: readonly net.Socket[]): number {
 export async function someTurns(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
 }
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-}

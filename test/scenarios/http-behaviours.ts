@@ -10,7 +10,6 @@ import {
   ask,
   type Flavour,
   FORCED,
-  median,
   portOf,
   RawClient,
   readAnswer,
@@ -19,6 +18,7 @@ import {
   withServer,
   zeroCopySends,
 } from '../helpers/http-kit';
+import { median } from 'simple-statistics';
 import { OVERWRITTEN, streamBytes } from '../../scripts/pattern';
 import { until } from '../../scripts/until';
 

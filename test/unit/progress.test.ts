@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { Progress } from '../../scripts/progress';
+
+/** What a whole run writes to a stream that is a terminal, or is none. */
+function written(kind: 'terminal' | 'file'): string {
+  const stream = new PassThrough() as unknown as NodeJS.WriteStream;
+  stream.isTTY = kind === 'terminal';
+  stream.columns = 80;
+  for (const name of ['cursorTo', 'moveCursor', 'clearLine', 'clearScreenDown'] as const) {
+    Object.assign(stream, { [name]: () => true });
+  }
+  const progress = new Progress(4, stream);
+  progress.at(2, 'the third trial');
+  progress.say('a line that stays');
+  progress.stop();
+  progress.stop();
+  return String((stream as unknown as PassThrough).read() ?? '');
+}
+
+describe('the progress of a long run', () => {
+  it('is a bar on a terminal, with what is done now', () => {
+    const text = written('terminal');
+    assert.match(text, /50 %.*the third trial/s);
+    assert.match(text, /a line that stays/);
+  });
+
+  it('is silent in a file, but for the lines that stay', () => {
+    assert.equal(written('file'), 'a line that stays\n');
+  });
+});
