@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { nextTick, nowMs } from '../node/clock.js';
 import type { Native } from '../native/binding.js';
 import { accounts, type SocketAccount } from '../observe/aggregate.js';
+import { limitRate, rateLimit } from '../send/pacing.js';
 import { SocketControl, type ControlSource, type Thresholds } from '../observe/control.js';
 import { snapshotOf, zeroDatagramCounters, type DatagramCounters } from '../observe/counters.js';
 import type { MutationSubject } from '../memory/mutation.js';
@@ -122,6 +123,9 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     if (!this.#referenced) this.native.setReferenced(port, false);
     accounts.open(this);
     this.zeroCopy.opened(() => this.#enableZeroCopy());
+    const { maxPacingRate } = this.options.zeroCopy;
+    if (maxPacingRate !== undefined)
+      limitRate((native) => native.setPortPacingRate(port, maxPacingRate));
   }
 
   get native(): Native {
@@ -266,6 +270,9 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   stats(): DatagramStats {
     this.refresh();
     return snapshotOf(this.counters);
+  }
+  get maxPacingRate(): number | undefined {
+    return rateLimit(() => this.withPort((native, port) => native.portPacingRate(port)));
   }
   thresholds(): Thresholds {
     return this.zeroCopy.thresholds();

@@ -26,6 +26,14 @@ export interface DatagramZeroCopyOptions {
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
   maxPendingBytes?: number;
   /**
+   * Bytes per second that the kernel sends of this socket at most: SO_MAX_PACING_RATE. It is a limit of the
+   * kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default: what the
+   * socket has. Set when the socket gets its
+   * descriptor. `zeroCopy.maxPacingRate` shows it. Kernel: the route's device needs the qdisc `fq` for it, which drops
+   * what would be too far ahead; rates of 4 GiB/s and more Linux 4.20.
+   */
+  maxPacingRate?: number;
+  /**
    * For tests and staging: finds buffers of large sends that are changed, or detached, before their
    * callback, and says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each
    * place that sends; `'throw'`: 'error' with ERR_ZC_BUFFER_MUTATED. Default `false`.

@@ -188,6 +188,13 @@ export interface Native {
    */
   closeSlab(slab: ArrayBuffer, contents: 0 | 1): number;
 
+  /** SO_MAX_PACING_RATE in bytes per second, Infinity for no limit. 0 or -errno. */
+  setPacingRate(fd: number, rate: number): number;
+  /** The same as it is, or -errno. */
+  pacingRate(fd: number): number;
+  setPortPacingRate(port: number, rate: number): number;
+  portPacingRate(port: number): number;
+
   // Sockets that this package owns. Names are sockaddr structures.
   /** The memory through which datagrams are described; see datagram/metadata.ts. */
   shareDatagramWords(metadata: Uint32Array, arrivals: Uint32Array): void;

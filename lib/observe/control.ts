@@ -30,6 +30,11 @@ export interface ZeroCopyControl {
   readonly stats: ZeroCopyStats;
   /** The sizes in bytes from which writes go zero-copy. */
   readonly thresholds: Thresholds;
+  /**
+   * Bytes per second that the kernel sends at most (SO_MAX_PACING_RATE); Infinity: no limit. Undefined while there is
+   * no connection, and where nobody can tell.
+   */
+  readonly maxPacingRate: number | undefined;
   /** Resolves when everything written so far is sent and released. Works after close, too. */
   flush(): Promise<void>;
 }
@@ -41,6 +46,7 @@ export interface ControlSource {
   readonly reason: Reason | undefined;
   readonly pendingBytes: number;
   readonly pendingSends: number;
+  readonly maxPacingRate: number | undefined;
   stats(): ZeroCopyStats;
   thresholds(): Thresholds;
   flush(): Promise<void>;
@@ -73,6 +79,9 @@ export class SocketControl implements ZeroCopyControl {
   }
   get thresholds(): Thresholds {
     return this.#source.thresholds();
+  }
+  get maxPacingRate(): number | undefined {
+    return this.#source.maxPacingRate;
   }
   flush(): Promise<void> {
     return this.#source.flush();

@@ -29,6 +29,11 @@ const bytes = {
   takes: 'a whole number of bytes',
 };
 
+const bytesPerSecond = {
+  read: (value: string) => (/^[1-9]\d{0,14}$/.test(value) ? Number(value) : undefined),
+  takes: 'a whole number of bytes per second > 0',
+};
+
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 const milliseconds = {
@@ -42,6 +47,7 @@ const OPTIONS = {
   MSG_ZEROCOPY_SOURCE: { option: 'source', ...oneOf('any', 'pool') },
   MSG_ZEROCOPY_CALLBACK_AT: { option: 'callbackAt', ...oneOf('release', 'accept') },
   MSG_ZEROCOPY_MAX_PENDING_BYTES: { option: 'maxPendingBytes', ...bytes },
+  MSG_ZEROCOPY_MAX_PACING_RATE: { option: 'maxPacingRate', ...bytesPerSecond },
   MSG_ZEROCOPY_MAX_STAGED_BYTES: { option: 'maxStagedBytes', ...bytes },
   MSG_ZEROCOPY_LINGER_TIMEOUT_MS: { option: 'lingerTimeoutMs', ...milliseconds },
   MSG_ZEROCOPY_DETECT_MUTATION: { option: 'detectMutation', ...oneOf('warn', 'throw') },

@@ -42,6 +42,10 @@ export class TlsPassthrough implements ControlSource, SocketAccount {
     return snapshotOf({ ...zeroCounters(), copiedBytes: this.bytesByNode });
   }
 
+  get maxPacingRate(): undefined {
+    return undefined;
+  }
+
   thresholds(): Thresholds {
     return { stream: undefined, response: undefined };
   }

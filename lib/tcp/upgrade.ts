@@ -21,6 +21,8 @@ import { leastAnswerBytes } from '../send/decide.js';
 import { runReleaseCallback } from '../send/release-callbacks.js';
 import { HeldCallbacks } from '../send/held-callbacks.js';
 import { Kept } from '../send/kept.js';
+import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
+import { limitRate, rateLimit } from '../send/pacing.js';
 import type { ResolvedOptions } from '../send/options.js';
 import type { StreamPort } from '../send/port.js';
 import { isUnpinnable } from '../send/unpinnable.js';
@@ -78,6 +80,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     }
   });
   #control: SocketControl | undefined;
+  #limitsRateLater = false;
 
   constructor(
     readonly socket: net.Socket,
@@ -100,6 +103,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     const { engine, minimumChunk, source, detectMutation, pool } = options;
     this.options = options;
     this.largeFrom = engine === 'copy' ? Infinity : minimumChunk;
+    this.#limitRate();
     this.isUnwatched = source === undefined && detectMutation === undefined && pool === undefined;
   }
 
@@ -267,11 +271,42 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     this.connection.share();
   }
 
+  // Now, or once the socket is connected: before what waits for that is written.
+  #limitRate(): void {
+    const { maxPacingRate } = this.options;
+    if (maxPacingRate === undefined) return;
+    const descriptor = this.#descriptor;
+    if (descriptor !== undefined) {
+      limitRate((native) => native.setPacingRate(descriptor, maxPacingRate));
+    } else if (!this.#limitsRateLater) {
+      this.#limitsRateLater = true;
+      this.socket.prependOnceListener('connect', () => {
+        this.#limitsRateLater = false;
+        this.#limitRate();
+      });
+    }
+  }
+
+  /** As the kernel has it. */
+  get maxPacingRate(): number | undefined {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return undefined;
+    return rateLimit((native) => native.pacingRate(descriptor));
+  }
+
+  /** Of a connection over TCP. */
+  get #descriptor(): number | undefined {
+    const handle = handleOf(this.socket);
+    if (handle === undefined || this.socket.connecting || isPipe(handle)) return undefined;
+    return descriptorOf(handle);
+  }
+
   /** The socket got another handle: core counts from 0 again, and had `bytesBefore` by the last one. */
   handleReplaced(bytesBefore: number): void {
     this.account.connected(bytesBefore);
     this.dispatched = NO_BYTES;
     this.connection.handleReplaced();
+    this.#limitRate();
   }
 }
 

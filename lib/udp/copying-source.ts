@@ -23,6 +23,10 @@ export class CopyingSource implements ControlSource, SocketAccount {
     return snapshotOf(this.counters);
   }
 
+  get maxPacingRate(): undefined {
+    return undefined;
+  }
+
   thresholds(): Thresholds {
     return { stream: undefined, response: undefined };
   }

@@ -2,6 +2,7 @@
 import dgram from 'node:dgram';
 import { invalidType, unavailable } from '../errors.js';
 import { getReactor, Reactor } from '../native/reactor.js';
+import { limitRate } from '../send/pacing.js';
 import { checkBlockList } from './arguments.js';
 import { FallbackUdpSocket } from './fallback.js';
 import { UdpSocket } from './socket.js';
@@ -33,7 +34,9 @@ export function createUdpSocket(
   if (given.sendBlockList !== undefined && !knowsBlockLists()) {
     throw unavailable("UDP sockets with the option 'sendBlockList'", reactor.why);
   }
-  return new FallbackUdpSocket(given, reactor, onMessage) as unknown as ZeroCopyUdpSocket;
+  const socket = new FallbackUdpSocket(given, reactor, onMessage);
+  if (given.zeroCopy?.maxPacingRate !== undefined) limitRate(() => 0);
+  return socket as unknown as ZeroCopyUdpSocket;
 }
 
 function badType(): Error {

@@ -136,6 +136,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_datagrams(env, exports);
   export_files(env, exports);
   export_hash(env, exports);
+  export_pacing(env, exports);
   export_ring(env, exports);
   export_routes(env, exports);
   export_streams(env, exports);

@@ -38,6 +38,7 @@ void export_constants(Napi::Env env, Napi::Object exports);
 void export_datagrams(Napi::Env env, Napi::Object exports);
 void export_files(Napi::Env env, Napi::Object exports);
 void export_hash(Napi::Env env, Napi::Object exports);
+void export_pacing(Napi::Env env, Napi::Object exports);
 void export_ring(Napi::Env env, Napi::Object exports);
 void export_routes(Napi::Env env, Napi::Object exports);
 void export_streams(Napi::Env env, Napi::Object exports);

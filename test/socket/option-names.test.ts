@@ -40,6 +40,7 @@ const ZERO_COPY: Table = {
     ['heap', ''],
   ],
   maxPendingBytes: BYTES,
+  maxPacingRate: [BYTES[0], [0, -1, 1.5, NaN]],
   detectMutation: [
     [1, null],
     ['log', ''],

@@ -82,6 +82,7 @@ describe('options', () => {
           holdCallbacks: true,
           insists: false,
           maxPendingBytes: 16 * 1024 * 1024,
+          maxPacingRate: undefined,
           lingerTimeoutMs: 30_000,
           takesFiles: true,
           detectMutation: undefined,
@@ -109,6 +110,7 @@ describe('options', () => {
       source,
       callbackAt: 'accept',
       maxPendingBytes: 0,
+      maxPacingRate: 1_000_000,
       lingerTimeoutMs: 0,
       detectMutation: 'throw',
       maxStagedBytes: 5,
@@ -125,6 +127,7 @@ describe('options', () => {
       holdCallbacks: false,
       insists: true,
       maxPendingBytes: 0,
+      maxPacingRate: 1_000_000,
       lingerTimeoutMs: 0,
       takesFiles: true,
       detectMutation: 'throw',
@@ -147,6 +150,7 @@ describe('options', () => {
     'source',
     'callbackAt',
     'maxPendingBytes',
+    'maxPacingRate',
     'lingerTimeoutMs',
     'maxStagedBytes',
   ];
@@ -172,6 +176,17 @@ describe('options', () => {
       assert.throws(() => resolve({ [name]: '5' }), { code: TYPE });
     });
   }
+
+  it('maxPacingRate: takes whole bytes per second, more than none, or no limit', () => {
+    for (const rate of [1, 2 ** 32 - 1, 2 ** 53 - 1, Infinity]) {
+      assert.equal(resolve({ maxPacingRate: rate }).maxPacingRate, rate);
+    }
+    for (const rate of [0, -1, 0.5, NaN, -Infinity, 2 ** 53]) {
+      const message = /options\.maxPacingRate.*bytes per second > 0, or Infinity/;
+      assert.throws(() => resolve({ maxPacingRate: rate }), { code: RANGE, message });
+    }
+    assert.throws(() => resolve({ maxPacingRate: '5' }), { code: TYPE });
+  });
 
   it('lingerTimeoutMs: fits a timer', () => {
     assert.equal(resolve({ lingerTimeoutMs: 2 ** 31 - 1 }).lingerTimeoutMs, 2 ** 31 - 1);
