@@ -17,16 +17,19 @@ export class DatagramBatch {
   #used = 0;
   readonly #words: DatagramWords;
   readonly #mostPieces: number;
+  readonly #floor: number;
   readonly #whyCopied: AskWhy;
 
-  constructor(words: DatagramWords, mostPieces: number, whyCopied: AskWhy) {
+  /** @param floor datagrams of fewer bytes are copied without asking `whyCopied` */
+  constructor(words: DatagramWords, mostPieces: number, floor: number, whyCopied: AskWhy) {
     this.#words = words;
+    this.#floor = floor;
     this.#mostPieces = mostPieces;
     this.#whyCopied = whyCopied;
   }
 
   /** Describes datagrams up to the first that goes differently. @returns how many */
-  describe(queue: DatagramQueue, way: 'copied' | 'zero-copy'): number {
+  describe(queue: DatagramQueue, kind: 'copied' | 'zero-copy'): number {
     const words = this.#words;
     const { pieces } = this;
     let slots = 0;
@@ -34,18 +37,20 @@ export class DatagramBatch {
     let bytes = 0;
     for (let i = 0; i < queue.size && slots < words.batch; i++) {
       const job = queue.at(i);
-      const { payloads, metadata, gathered, count, prefix } = job;
-      for (let index = job.next; index < count && slots < words.batch; index++) {
-        const parts = (gathered ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
+      const { payloads, metadata, lengths, next, count, prefix } = job;
+      for (let index = next; index < count && slots < words.batch; index++) {
+        const parts =
+          (lengths === undefined ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
         if (used + parts > this.#mostPieces) return slots;
-        const reason = this.#whyCopied(job, index, bytes);
+        const size = lengths === undefined ? job.bytes : (lengths[index] as number);
+        const isSmall = size < this.#floor && (index > next || job.copyNext === undefined);
+        const reason = isSmall ? 'below-threshold' : this.#whyCopied(job, index, bytes);
         // The first was decided by the caller.
-        if (slots > 0 && (reason !== undefined) !== (way === 'copied')) return slots;
-        if (index === job.next) job.copyNext = reason;
+        if (slots > 0 && (reason !== undefined) !== (kind === 'copied')) return slots;
+        if (index === next) job.copyNext = reason;
         if (prefix !== undefined) pieces[used++] = prefix;
-        if (gathered) for (const piece of payloads) pieces[used++] = piece;
-        else pieces[used++] = payloads[index] as Uint8Array;
-        const size = job.bytesOf(index);
+        if (lengths !== undefined) pieces[used++] = payloads[index] as Uint8Array;
+        else for (const piece of payloads) pieces[used++] = piece;
         words.write(slots++, metadata, parts, size + (prefix?.length ?? 0));
         if (used > this.#used) this.#used = used;
         bytes += size;

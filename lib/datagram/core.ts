@@ -57,7 +57,8 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   countedByNode = 0;
   readonly #aborts = new AbortJobs();
   #engine: DatagramSender | undefined;
-  #closed = false;
+  /** close() was called. Only this class sets it. */
+  isClosed = false;
   #referenced = true;
 
   /**
@@ -99,10 +100,10 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   #closeOnAbort(signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
     const onAbort = (): void => {
-      if (!this.#closed) this.socket.close();
+      if (!this.isClosed) this.socket.close();
     };
     if (signal.aborted) {
-      this.#closed = true;
+      this.isClosed = true;
       this.receiver.close();
       this.#finished();
     } else {
@@ -132,10 +133,6 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return this.reactor.native;
   }
 
-  get isClosed(): boolean {
-    return this.#closed;
-  }
-
   get isAttached(): boolean {
     return this.#engine !== undefined;
   }
@@ -146,12 +143,12 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
   checkRunning(): void {
-    if (this.#closed) throw nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+    if (this.isClosed) throw nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
   }
 
   /** Runs `ask` with the native port. @returns its answer, or -EBADF before bind() and after close() */
   withPort<T>(ask: (native: Native, port: number) => T): T | number {
-    if (this.#engine === undefined || this.#closed) return -EBADF;
+    if (this.#engine === undefined || this.isClosed) return -EBADF;
     return ask(this.native, this.#engine.port);
   }
 
@@ -185,8 +182,8 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   submit(shape: JobShape): DatagramJob {
     const job = new DatagramJob(shape);
-    this.zeroCopy.expect(job, this.reactor);
-    this.engine.submit(job);
+    if (this.zeroCopy.looksAtChunks) this.zeroCopy.expect(job, this.reactor);
+    (this.#engine as DatagramSender).submit(job);
     return job;
   }
 
@@ -265,7 +262,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return this.#engine?.pendingSends ?? 0;
   }
   get isOver(): boolean {
-    return this.#closed && this.pendingSends === 0;
+    return this.isClosed && this.pendingSends === 0;
   }
   stats(): DatagramStats {
     this.refresh();
@@ -281,7 +278,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return this.counters;
   }
   fail(error: ZeroCopyError): boolean {
-    if (this.#closed) return false;
+    if (this.isClosed) return false;
     this.receiver.emitError(error);
     return true;
   }
@@ -316,7 +313,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     this.receiver.close();
     const engine = this.#engine;
     engine?.flush();
-    this.#closed = true;
+    this.isClosed = true;
     if (engine === undefined) this.#finished();
     else engine.close();
   }

@@ -50,7 +50,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     this.#reactor = reactor;
     this.#host = host;
     const { PIECES_PER_BATCH } = reactor.constants;
-    this.#batch = new DatagramBatch(words, PIECES_PER_BATCH, (job, index, described) =>
+    const { floor } = host.zeroCopy;
+    this.#batch = new DatagramBatch(words, PIECES_PER_BATCH, floor, (job, index, described) =>
       this.#copyReason(job, index, described),
     );
     this.#settler = new JobSettler(host.socket, () => {
@@ -74,7 +75,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     return this.#inflight.pendingSends;
   }
   submit(job: DatagramJob): void {
-    if (!this.#admits(job)) {
+    if (this.#queue.bytes + job.bytes > this.#host.maxQueuedBytes && !this.#admits(job)) {
       job.fail(queueFull(this.#host.maxQueuedBytes));
       if (job.callback === undefined) this.#host.counters.failedSends++;
       this.#settler.finish(job);
@@ -83,6 +84,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     const { segmentSize } = job.metadata;
     if (segmentSize > 0 && this.#host.routes.refuses(job.metadata, segmentSize)) this.#split(job);
     this.#queue.push(job);
+    this.#queue.bytes += job.bytes;
     this.#settler.expect(job);
     if (job.callback === undefined) {
       this.flush();
@@ -90,7 +92,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     } else if (!this.#waiting) {
       this.#deferred += job.count;
       if (this.#deferred >= this.#host.words.batch) this.flush();
-      else this.#settler.schedule();
+      else if (!this.#settler.isScheduled) this.#settler.schedule();
     }
   }
 
@@ -110,7 +112,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   flush(): void {
     this.#deferred = 0;
     if (this.#phase === 'closed') return;
-    while (!this.#waiting && this.queuedJobs > 0) {
+    while (!this.#waiting && this.#queue.size > 0) {
       if (this.#queue.head.isSent) this.#finishHead();
       else this.#sendBatch();
     }
@@ -253,8 +255,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     for (let left = sent; left > 0;) {
       const job = this.#queue.head;
       const first = job.copyNext ?? 'below-threshold';
-      for (; left > 0 && !job.isSent; left--) {
-        const bytes = job.bytesOf(job.next);
+      const { bytes: all, lengths, count } = job;
+      for (; left > 0 && job.next < count; left--) {
+        const bytes = lengths === undefined ? all : (lengths[job.next] as number);
         const reason = bytes < this.#host.zeroCopy.floor ? 'below-threshold' : first;
         counters.copiedBytes += bytes;
         if (reason === 'unpinnable-memory') copiedUnpinnable(this.#host, job);
@@ -262,7 +265,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
         job.tracker?.copied(bytes, reason);
         job.advance(this.#host.routes);
       }
-      if (!job.isSent) return;
+      if (job.next < count) return;
       this.#finishHead();
     }
   }
@@ -302,8 +305,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // All of the head went to the kernel; it is done unless the kernel still holds some of it.
   #finishHead(): void {
     const job = this.#queue.shift();
-    job.passed();
-    if (job.isDone) this.#settler.schedule();
+    if (job.count === 0) job.passed();
+    if (job.pending === 0 && !this.#settler.isScheduled) this.#settler.schedule();
   }
 
   #split(job: DatagramJob): void {

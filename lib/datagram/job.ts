@@ -7,8 +7,8 @@ import { partOf } from '../memory/allowed-memory.js';
 import { bytesOf } from './arguments.js';
 import { PLAIN, type DatagramMetadata } from './metadata.js';
 import type { Reason } from '../names.js';
-import { compareReleased, type MutationWatch } from '../memory/mutation.js';
-import { pinAllUntil } from '../memory/pool-pins.js';
+import { compareReleased, dueWatches, type MutationWatch } from '../memory/mutation.js';
+import { pinAllUntil, pools } from '../memory/pool-pins.js';
 import type { SegmentationRoutes } from '../policy/segmentation.js';
 import type { SendTracker } from '../observe/report.js';
 
@@ -38,6 +38,7 @@ export interface JobShape {
 /** Datagrams of one promise with the same metadata. */
 export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'metadata' | 'prefix'>;
 
+// What runs for every datagram reads properties: it calls as little as possible.
 export class DatagramJob {
   payloads: readonly Uint8Array[];
   metadata: DatagramMetadata;
@@ -46,40 +47,52 @@ export class DatagramJob {
   readonly callback: SendCallback | undefined;
   readonly resource: AsyncResource | undefined;
   readonly tracker: SendTracker | undefined;
-  #lengths: readonly number[] | undefined;
+  /** Bytes of each payload, where every payload is a datagram. Undefined: they make up one. */
+  lengths: readonly number[] | undefined;
   /** How many datagrams are handed to the kernel in all. */
   count: number;
   /** The next datagram to send. */
-  next = 0;
+  next: number;
   /** Datagrams that went out, as the caller counts them. */
-  sent = 0;
+  sent: number;
   /** Zero-copy sends that the kernel has not released. */
-  pending = 0;
+  pending: number;
   error: Error | undefined;
   /** Checks whether its payloads changed before its callback. */
   watch: MutationWatch | undefined;
   /** Its callback ran. */
-  isSettled = false;
+  isSettled: boolean;
   /** Its segmentation was refused. That says something about the route only if the same bytes then go without. */
   refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
   copyNext: Reason | undefined;
-  #segmentsOfOne = 0;
+  #segmentsOfOne: number;
 
   constructor(shape: JobShape) {
     this.payloads = shape.payloads;
     this.bytes = shape.bytes;
     this.prefix = shape.prefix;
     this.metadata = shape.metadata;
-    this.callback = shape.callback && pinning(shape.payloads, shape.callback);
+    const { callback } = shape;
+    this.callback =
+      callback !== undefined && pools.any ? pinning(shape.payloads, callback) : callback;
     this.resource = shape.resource;
     this.tracker = shape.tracker;
-    this.#lengths = shape.lengths;
+    this.lengths = shape.lengths;
     this.count = shape.lengths === undefined ? 1 : shape.lengths.length;
+    this.next = 0;
+    this.sent = 0;
+    this.pending = 0;
+    this.error = undefined;
+    this.watch = undefined;
+    this.isSettled = false;
+    this.refusal = undefined;
+    this.copyNext = undefined;
+    this.#segmentsOfOne = 0;
   }
 
   get gathered(): boolean {
-    return this.#lengths === undefined;
+    return this.lengths === undefined;
   }
 
   get isSent(): boolean {
@@ -104,7 +117,7 @@ export class DatagramJob {
 
   /** Bytes of the datagram `index`. */
   bytesOf(index: number): number {
-    return this.#lengths === undefined ? this.bytes : (this.#lengths[index] as number);
+    return this.lengths === undefined ? this.bytes : (this.lengths[index] as number);
   }
 
   /** The next datagram went out. @param routes learn that its route refuses segmentation, where it does */
@@ -138,11 +151,11 @@ export class DatagramJob {
    */
   stage(): void {
     if (this.isSent) return;
-    if (this.#lengths === undefined) this.payloads = [Buffer.concat(this.payloads)];
+    if (this.lengths === undefined) this.payloads = [Buffer.concat(this.payloads)];
     else {
       this.payloads = this.payloads.slice(this.next).map((payload) => Buffer.from(payload));
-      this.#lengths = this.#lengths.slice(this.next);
-      this.count = this.#lengths.length;
+      this.lengths = this.lengths.slice(this.next);
+      this.count = this.lengths.length;
     }
     this.next = 0;
   }
@@ -168,7 +181,7 @@ export class DatagramJob {
     this.#segmentsOfOne = whole.length === 1 ? segments.length : 0;
     this.payloads = segments;
     this.next = 0;
-    this.#lengths = lengths;
+    this.lengths = lengths;
     this.count = lengths.length;
     this.metadata = Object.freeze({ ...metadata, segmentSize: 0 });
     return segments.length;
@@ -203,13 +216,8 @@ export function barrier(callback: () => void): DatagramJob {
 
 /** Jobs that wait for space in the send buffer. */
 export class DatagramQueue extends Fifo<DatagramJob> {
-  /** Bytes that the kernel does not have yet; the engine keeps the count. */
+  /** Bytes that the kernel does not have yet; the engine keeps the count, from push() on. */
   bytes = 0;
-
-  override push(job: DatagramJob): void {
-    super.push(job);
-    this.bytes += job.bytes;
-  }
 
   /** Removes a job of which nothing was sent. @returns whether it was here */
   override remove(job: DatagramJob): boolean {
@@ -238,7 +246,8 @@ export class JobSettler {
   #finished: DatagramJob[] = [];
   /** Callbacks that wait for several jobs, and which of these are not done. */
   #waits: { readonly jobs: Set<DatagramJob>; readonly callback: () => void }[] = [];
-  #isScheduled = false;
+  /** The tick will come. Only this class sets it. */
+  isScheduled = false;
   readonly #receiver: object;
   readonly #onTick: () => void;
 
@@ -276,10 +285,10 @@ export class JobSettler {
   }
 
   schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
+    if (this.isScheduled) return;
+    this.isScheduled = true;
     nextTick(() => {
-      this.#isScheduled = false;
+      this.isScheduled = false;
       this.#onTick();
     });
   }
@@ -295,8 +304,11 @@ export class JobSettler {
 
   #runCallbacks(): void {
     for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
-    while (this.#expected.size > 0 && this.#expected.head.isDone) {
-      settleJob(this.#expected.shift(), this.#receiver);
+    const expected = this.#expected;
+    while (expected.size > 0) {
+      const { pending, next, count } = expected.head;
+      if (pending > 0 || next < count) return;
+      settleJob(expected.shift(), this.#receiver);
     }
   }
 }
@@ -306,7 +318,7 @@ function settleJob(job: DatagramJob, receiver: object): void {
   if (callback === undefined || isSettled) return;
   job.isSettled = true;
   job.watch?.release();
-  compareReleased();
+  if (dueWatches.length > 0) compareReleased();
   if (error === undefined || resource === undefined) {
     runInContext(resource, callback, receiver, error ?? null, bytes);
   } else {

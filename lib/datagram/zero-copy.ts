@@ -17,6 +17,11 @@ import type { Reactor } from '../native/reactor.js';
 import { isUnpinnable } from '../send/unpinnable.js';
 
 export class DatagramZeroCopy {
+  /** Bytes from which a datagram may go zero-copy. */
+  readonly floor: number;
+  readonly maxPendingBytes: number;
+  /** handedOver() and expect() have something to do. */
+  readonly looksAtChunks: boolean;
   readonly #options: ResolvedOptions;
   readonly #subject: MutationSubject;
   readonly #counters: DatagramCounters;
@@ -39,16 +44,12 @@ export class DatagramZeroCopy {
   ) {
     this.#engine = engine;
     this.#options = options;
+    this.floor = options.threshold;
+    this.maxPendingBytes = options.maxPendingBytes;
+    this.looksAtChunks = options.looksAtChunks;
     this.#subject = subject;
     this.#counters = counters;
     this.#refused = options.engine === 'copy' && engine !== 'tx_ring' ? 'disabled' : refused;
-  }
-
-  get floor(): number {
-    return this.#options.threshold;
-  }
-  get maxPendingBytes(): number {
-    return this.#options.maxPendingBytes;
   }
 
   get engineName(): EngineName {
@@ -83,7 +84,7 @@ export class DatagramZeroCopy {
     payloads: readonly Uint8Array[],
     kind: 'gathered' | 'each' | 'part',
   ): readonly Uint8Array[] {
-    if (!this.#options.looksAtChunks) return payloads;
+    if (!this.looksAtChunks) return payloads;
     const { ask, detectMutation } = this.#options;
     let views = payloads;
     // What a ring sends is never the program's memory.
@@ -99,7 +100,7 @@ export class DatagramZeroCopy {
 
   /** The same for groups of datagrams. */
   allHandedOver(groups: readonly JobGroup[]): readonly JobGroup[] {
-    if (!this.#options.looksAtChunks) return groups;
+    if (!this.looksAtChunks) return groups;
     return groups.map((group) => {
       const kind = group.lengths === undefined ? 'gathered' : 'each';
       return { ...group, payloads: this.handedOver(group.payloads, kind) };

@@ -148,7 +148,7 @@ export class MutationWatch {
   /** A send was released, or the job ended; behind the last of them it is due to be compared. */
   release(): void {
     if (--this.#holders > 0) return;
-    if (due.push(this) === 1) nextTick(compareReleased);
+    if (dueWatches.push(this) === 1) nextTick(compareReleased);
   }
 
   /** Compares, and counts what changed. Runs no user code. */
@@ -186,11 +186,11 @@ export class MutationWatch {
  * Memory that the kernel has released, perhaps within the call that sent it (loopback), whose callback has not run
  * yet: the program must still not change it.
  */
-const due: MutationWatch[] = [];
+export const dueWatches: MutationWatch[] = [];
 
 /** Compares what was released so far. Call it before a callback returns memory. Runs no user code. */
 export function compareReleased(): void {
-  if (due.length > 0) for (const watch of due.splice(0)) watch.compare();
+  if (dueWatches.length > 0) for (const watch of dueWatches.splice(0)) watch.compare();
 }
 
 /** Sites that a warning was emitted for. A program has few, but one that generates code may have any number. */

@@ -156,6 +156,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       return;
     }
     this.#queue.push(job);
+    this.#queue.bytes += job.bytes;
     this.flush();
     if (job.callback === undefined) job.stage();
   }

@@ -1,20 +1,16 @@
-// First in, first out, without the cost of an array's shift(). Pure.
+// First in, first out, without the cost of an array's shift(). `size` and `head` are plain properties, because
+// queues are read several times for each send. Pure.
 
 /** Beyond this many items taken the array is cut. */
 const CUT_AFTER = 1024;
 
 export class Fifo<Item> {
+  /** How many items there are. Only this class sets it. */
+  size = 0;
+  /** The oldest item. Do not read it while there is none. Only this class sets it. */
+  head = undefined as Item;
   #items: (Item | undefined)[] = [];
   #first = 0;
-
-  get size(): number {
-    return this.#items.length - this.#first;
-  }
-
-  /** The oldest. Not to be asked of an empty one. */
-  get head(): Item {
-    return this.#items[this.#first] as Item;
-  }
 
   /** The item `ahead` places behind the head. */
   at(ahead: number): Item {
@@ -22,29 +18,33 @@ export class Fifo<Item> {
   }
 
   push(item: Item): void {
+    if (this.size++ === 0) this.head = item;
     this.#items.push(item);
   }
 
-  /** Takes the head out. Not to be asked of an empty one. */
+  /** Takes the head out. Do not call it while there is none. */
   shift(): Item {
-    const item = this.head;
-    // What was taken must not live on behind what was not.
+    const { head } = this;
+    // Later items must not keep those that were taken alive.
     this.#items[this.#first++] = undefined;
-    if (this.#first === this.#items.length) {
+    if (--this.size === 0) {
       this.#items.length = 0;
       this.#first = 0;
     } else if (this.#first >= CUT_AFTER) {
       this.#items.splice(0, this.#first);
       this.#first = 0;
     }
-    return item;
+    this.head = this.#items[this.#first] as Item;
+    return head;
   }
 
-  /** Takes an item out, wherever it stands. Whether it was here. */
+  /** Takes an item out, wherever it stands. @returns whether it was here */
   remove(item: Item): boolean {
     const at = this.#items.indexOf(item, this.#first);
     if (at < 0) return false;
     this.#items.splice(at, 1);
+    this.size--;
+    this.head = this.#items[this.#first] as Item;
     return true;
   }
 
@@ -53,6 +53,8 @@ export class Fifo<Item> {
     const items = this.#items.slice(this.#first) as Item[];
     this.#items = [];
     this.#first = 0;
+    this.size = 0;
+    this.head = undefined as Item;
     return items;
   }
 }

@@ -37,6 +37,8 @@ export function isPort(value: unknown, least: 0 | 1): boolean {
 
 /** Throws: ERR_SOCKET_BAD_PORT. @returns the port as a number */
 export function checkPort(value: unknown, least: 0 | 1): number {
+  if (typeof value === 'number' && value >= least && value <= 0xffff && value === value >>> 0)
+    return value;
   if (isPort(value, least)) return Number(value);
   const sign = least === 0 ? '>=' : '>';
   const what = typeof value === 'string' ? `type string ('${value}')` : describePort(value);
@@ -62,6 +64,7 @@ function view(value: unknown): Uint8Array | undefined {
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. */
 export function payloadsOf(message: unknown): readonly Uint8Array[] {
+  if (isUint8Array(message) && message.length > 0) return [message];
   if (!Array.isArray(message)) {
     const single = view(message);
     if (single === undefined) throw invalidType('buffer', BUFFER_TYPES, message);

@@ -28,16 +28,12 @@ import {
   type CheckedSendOptions,
 } from './arguments.js';
 import { callbackPart, promisePart, type CorkedPart } from './cork.js';
-import type { UdpRemoteInfo, UdpSendOptions } from './types.js';
+import type { UdpRemoteInfo, UdpSendOptions, UdpSocketOptions } from './types.js';
 
 const { EINVAL } = constants.errno;
 
 /** What the sender needs from its socket. */
 export interface UdpRouting {
-  readonly isConnected: boolean;
-  readonly isBound: boolean;
-  /** The program resolves names itself, addresses too. */
-  readonly hasLookup: boolean;
   /** Runs `task` when the socket is bound; binds it if necessary. */
   whenBound(task: () => void, failed: (error: Error) => void): void;
   /** Resolves a host name; an address, within the call. */
@@ -70,12 +66,17 @@ const NO_OPTIONS: CheckedSendOptions = {
 };
 
 export class UdpSender {
+  /** The socket is bound, and connected. The socket sets them; every send reads them. */
+  isBound = false;
+  isConnected = false;
   #corked: Corked[] | undefined;
   /** The error of bind(), which was already emitted. */
   #bindError: Error | undefined;
   readonly #core: DatagramCore<UdpRemoteInfo>;
   readonly #version: 4 | 6;
   readonly #routing: UdpRouting;
+  // The last destination is known without a lookup and without a check.
+  readonly #remembers: boolean;
   readonly #destinations: Destinations;
   readonly #blockList: BlockList | undefined;
 
@@ -83,13 +84,14 @@ export class UdpSender {
     core: DatagramCore<UdpRemoteInfo>,
     version: 4 | 6,
     routing: UdpRouting,
-    blockList: BlockList | undefined,
+    { lookup, sendBlockList: blockList }: Pick<UdpSocketOptions, 'lookup' | 'sendBlockList'>,
   ) {
     this.#core = core;
     this.#version = version;
     this.#routing = routing;
     this.#destinations = new Destinations(version, core.native);
     this.#blockList = blockList;
+    this.#remembers = lookup === undefined && blockList === undefined;
   }
 
   /** The socket was connected to the sockaddr `name`. */
@@ -99,15 +101,21 @@ export class UdpSender {
 
   /** node:dgram's signatures. Throws: as node:dgram does. */
   send(args: readonly unknown[]): void {
-    const connected = this.#routing.isConnected;
+    const core = this.#core;
+    const connected = this.isConnected;
     const given = sendArguments(connected, args);
     const { port, address } = given;
-    this.#core.checkRunning();
+    if (core.isClosed) throw notRunning();
     const waits = given.callback !== undefined;
-    const payloads = waits ? this.#handedOver(given.payloads, 'gathered') : given.payloads;
+    const payloads =
+      waits && core.zeroCopy.looksAtChunks
+        ? this.#handedOver(given.payloads, 'gathered')
+        : given.payloads;
     const resource = waits ? sendContext() : undefined;
     const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
-    const known = connected ? this.#destinations.connected() : this.#known(address, port);
+    let known: DatagramMetadata | undefined;
+    if (connected) known = this.#destinations.connected();
+    else if (this.isBound && this.#remembers) known = this.#destinations.last(address, port);
     if (known !== undefined && this.#corked === undefined) {
       this.#submit(payloads, bytes, known, given.callback, resource);
       return;
@@ -136,13 +144,6 @@ export class UdpSender {
     if (callback === undefined && !isRouted) {
       kept = payloads.map((payload) => Buffer.from(payload));
     }
-  }
-
-  // The metadata of the last datagram, if this one goes to the same place and needs no lookup or check.
-  #known(host: string | undefined, port: number): DatagramMetadata | undefined {
-    const { isBound, hasLookup } = this.#routing;
-    if (!isBound || hasLookup || this.#blockList !== undefined) return undefined;
-    return this.#destinations.last(host, port);
   }
 
   /** The signatures that answer a promise. Throws: on bad arguments. */
@@ -230,11 +231,11 @@ export class UdpSender {
   }
 
   #checkOptions(given: unknown): CheckedSendOptions {
-    return checkSendOptions(given, this.#version, this.#routing.isConnected);
+    return checkSendOptions(given, this.#version, this.isConnected);
   }
 
   #checkDestination(options: CheckedSendOptions): void {
-    if (!this.#routing.isConnected) checkPort(options.port, 1);
+    if (!this.isConnected) checkPort(options.port, 1);
   }
 
   #plan(
@@ -263,7 +264,7 @@ export class UdpSender {
   #report(plans: readonly Plan[], signal: AbortSignal | undefined): Promise<SendReport> {
     // What was corked before connect() has its own destination.
     const isPlain = plans.every(({ options }) => options.port === undefined);
-    if (isPlain && this.#routing.isConnected && this.#routing.isBound) {
+    if (isPlain && this.isConnected && this.isBound) {
       const connected = this.#destinations.connected();
       return this.#core.report(
         plans.map((plan) => this.#group(plan, connected)),
@@ -323,7 +324,7 @@ export class UdpSender {
   ): void {
     const routing = this.#routing;
     const find = (): void => {
-      if (port === 0 && routing.isConnected) return done(undefined, this.#destinations.connected());
+      if (port === 0 && this.isConnected) return done(undefined, this.#destinations.connected());
       routing.resolve(host ?? '', (error, ip) => {
         if (error !== null) return done(error);
         if (this.#blockList?.check(ip, this.#version === 4 ? 'ipv4' : 'ipv6') === true) {
@@ -334,7 +335,7 @@ export class UdpSender {
         else done(undefined, metadata);
       });
     };
-    if (routing.isBound) find();
+    if (this.isBound) find();
     else {
       routing.whenBound(find, (error) => {
         this.#bindError = error;

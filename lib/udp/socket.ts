@@ -48,7 +48,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     this.type = options.type;
     this.#options = options;
     this.#lookup = options.lookup;
-    this.#sender = new UdpSender(this.core, version, this, options.sendBlockList);
+    this.#sender = new UdpSender(this.core, version, this, options);
     if (typeof onMessage === 'function') this.on('message', onMessage);
     if (created.hasSubscribers) created.publish({ socket: this });
   }
@@ -158,6 +158,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   #startListening(): void {
     const { core } = this;
     this.#bindState = 'bound';
+    this.#sender.isBound = true;
     core.receiver.start();
     const { recvBufferSize, sendBufferSize } = core.options;
     if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
@@ -166,19 +167,8 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     for (const { run } of this.#afterBind.splice(0)) run();
   }
 
-  /** @internal */
-  get isBound(): boolean {
-    return this.#bindState === 'bound';
-  }
-
-  /** @internal */
-  get hasLookup(): boolean {
-    return this.#lookup !== undefined;
-  }
-
-  /** @internal */
-  get isConnected(): boolean {
-    return this.#connectState === 'connected';
+  protected get isConnected(): boolean {
+    return this.#sender.isConnected;
   }
 
   /** @internal */
@@ -234,6 +224,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     }
     if (error === null) {
       this.#connectState = 'connected';
+      this.#sender.isConnected = true;
       this.core.routes.forget();
       nextTick(() => this.emit('connect'));
       return;
@@ -253,6 +244,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     this.#sender.sendCorked();
     this.dissolve();
     this.#connectState = 'disconnected';
+    this.#sender.isConnected = false;
     this.core.routes.forget();
   }
 

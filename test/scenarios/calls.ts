@@ -1,14 +1,17 @@
-// Counts, in a process of its own, what runs for a large write: functions of this package, the files that they stand in, and calls of the
+// Counts, in a process of its own, what runs for a large write and for datagrams: functions of this package, the files that they stand in, and calls of the
 // addon, counted by V8. What a write costs in a process's first second is above all how much runs for it.
 import { once } from 'node:events';
 import http from 'node:http';
 import inspector from 'node:inspector';
 import net from 'node:net';
 import { promisify } from 'node:util';
-import { enableZeroCopy } from '../../lib/index';
+import { createUdpSocket, enableZeroCopy } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 
 const BODY = Buffer.alloc(256 * 1024, 'b');
+const DATAGRAM = Buffer.alloc(1_400, 'd');
+/** Sent in one turn: as many as one sendmmsg takes. */
+const DATAGRAMS = 64;
 const WARM_UP = 20;
 const WRITES = 40;
 const LOCAL = '127.0.0.1';
@@ -18,6 +21,13 @@ export interface Counted {
   readonly functions: number;
   readonly files: number;
   readonly nativeCalls: number;
+}
+
+export interface Calls {
+  readonly stream: Counted;
+  readonly responses: Counted;
+  /** Of 64 datagrams. */
+  readonly datagrams: Counted;
 }
 
 // What ran in lib/ since counts were taken last.
@@ -49,7 +59,15 @@ async function countCalls(write: () => Promise<void>): Promise<Counted> {
   ) => Promise<unknown>;
   const real = { ...native };
   let calls = 0;
-  for (const name of ['writeOne', 'writeAnswer', 'writeMany', 'sendNow', 'arm', 'reap'] as const) {
+  for (const name of [
+    'writeOne',
+    'writeAnswer',
+    'writeMany',
+    'sendNow',
+    'sendDatagrams',
+    'arm',
+    'reap',
+  ] as const) {
     const call = real[name] as (...args: unknown[]) => unknown;
     const counting = (...args: unknown[]): unknown => {
       calls++;
@@ -123,6 +141,31 @@ async function responses(): Promise<Counted> {
   return counted;
 }
 
+/** `send(buffer, port, address, callback)`, as many times in one turn as one system call takes. */
+async function datagrams(): Promise<Counted> {
+  const receiver = createUdpSocket('udp4');
+  receiver.bind(0, LOCAL);
+  await once(receiver, 'listening');
+  const { port } = receiver.address();
+  const socket = createUdpSocket('udp4');
+  const counted = await countCalls(
+    () =>
+      new Promise((resolve) => {
+        let left = DATAGRAMS;
+        for (let i = 0; i < DATAGRAMS; i++)
+          socket.send(DATAGRAM, port, LOCAL, () => --left === 0 && resolve());
+      }),
+  );
+  socket.close();
+  receiver.close();
+  return counted;
+}
+
 void (async () => {
-  process.stdout.write(JSON.stringify({ stream: await stream(), responses: await responses() }));
+  const counted: Calls = {
+    stream: await stream(),
+    responses: await responses(),
+    datagrams: await datagrams(),
+  };
+  process.stdout.write(JSON.stringify(counted));
 })();

@@ -1,19 +1,19 @@
-// How little runs for a large write: functions of this package, the files that they stand in, and calls of the
+// How little runs for a large write and for datagrams: functions of this package, the files that they stand in, and calls of the
 // addon, counted by V8. What a write costs in a process's first second is above all how much runs for it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import type { Counted } from '../scenarios/calls';
+import type { Calls } from '../scenarios/calls';
 
-describe('what runs for a large write', () => {
-  let counted: { readonly stream: Counted; readonly responses: Counted };
+describe('what runs for a send', () => {
+  let counted: Calls;
   // In a process of its own: pools that others made are asked for by every write.
   before(() => {
     const program = path.join(__dirname, '../scenarios/calls.js');
     counted = JSON.parse(execFileSync(process.execPath, [program], { encoding: 'utf8' })) as never;
   });
 
-  it('is at most 12 functions in 5 files and one call of the addon, where nobody waits', () => {
+  it('is at most 12 functions in 5 files and one call of the addon for a large write without a callback', () => {
     const { functions, files, nativeCalls } = counted.stream;
     assert.ok(functions <= 12, `${functions} functions`);
     assert.ok(files <= 5, `${files} files`);
@@ -24,6 +24,13 @@ describe('what runs for a large write', () => {
   it('is at most 60 functions and one call of the addon for a response', () => {
     const { functions, nativeCalls } = counted.responses;
     assert.ok(functions <= 60, `${functions} functions`);
+    assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
+  });
+
+  it('is at most 25 functions for each of 64 datagrams with a callback, and one call of the addon for all', () => {
+    const { functions, files, nativeCalls } = counted.datagrams;
+    assert.ok(functions <= 25 * 64, `${functions / 64} functions`);
+    assert.ok(files <= 12, `${files} files`);
     assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
   });
 });
