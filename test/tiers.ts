@@ -22,6 +22,7 @@ export const REST: Reasons = {
   'process/io-uring-exit':
     'starts a process or five workers for each test, and three hundred workers',
   'process/worker': 'starts many workers for each test',
+  'process/cold-files': 'writes 1 GiB of files, and reads them three times from the disk',
   'process/exit': 'waits for processes that wait for stalled peers',
   'process/unref': 'writes 30 MiB in a process of its own for each test',
   'process/sharing': 'starts a parent and a child for each test',
@@ -57,6 +58,7 @@ export const REST: Reasons = {
 
 /** Run after all others, one at a time. */
 export const ALONE: Reasons = {
+  'process/cold-files': 'compares how late timers are',
   'process/loop': 'measures the CPU that an idle event loop uses',
   'rig/capture': 'zero copy pauses and resumes within seconds',
   'rig/io-uring-latency': 'bounds what a stream has pinned at any moment',

@@ -9,6 +9,7 @@ import type { Native } from '../native/binding.js';
 import { fileShrunk, streamDestroyed, systemError } from '../errors.js';
 import { descriptorOf, handleOf, isPlain, refreshTimeout } from '../node/internals.js';
 import { CHUNK_BYTES, type FileWrite } from './file-write.js';
+import { hasTurn, useTurn, waitForTurn } from './turns.js';
 
 const { EAGAIN, EBADF, EINVAL, EIO, ENOBUFS, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE } =
   osConstants.errno;
@@ -20,9 +21,8 @@ const REFUSALS: ReadonlySet<number> = new Set(
 /** Libuv's wait for space will tell. */
 const FULL: ReadonlySet<number> = new Set([EAGAIN, ENOBUFS, ENOMEM].map((errno) => -errno));
 
-/** Bytes for one call, and for one turn of the event loop: other connections have theirs. */
+/** Bytes for one call. */
 const WINDOW_BYTES = 1024 * 1024;
-const TURN_BYTES = 8 * WINDOW_BYTES;
 /** Bytes that go by libuv where the socket is full. */
 const PIECE_BYTES = 4096;
 /** Bytes of a copy, as streams read them. */
@@ -34,7 +34,6 @@ export interface StepHost {
   readonly socket: net.Socket;
   readonly native: Native | undefined;
   movedBytes(bytes: number, fromFile: number): void;
-  later(step: () => void): void;
 }
 
 /** Filled in by each call of moveFile() and describeFile(). */
@@ -46,8 +45,6 @@ export class FileSteps {
   readonly #host: StepHost;
   readonly #file: FileWrite;
   readonly #done: (error?: Error) => void;
-  /** Left of this turn. */
-  #turn = TURN_BYTES;
   /** The kernel does not move this file; its sender wants it sent all the same. */
   #copies = false;
 
@@ -82,6 +79,7 @@ export class FileSteps {
     if (native === undefined || descriptor === undefined) return this.#refused(-ENOSYS);
     const most = file.chunkEnd ?? file.end;
     const count = Math.min(most - file.offset, WINDOW_BYTES);
+    if (!hasTurn(count)) return this.#waitForTurn();
     const text = file.owed;
     const stop = native.moveFile(descriptor, text, file.file, file.offset, count, moved);
     const [textMoved = 0, fileMoved = 0] = moved;
@@ -95,7 +93,7 @@ export class FileSteps {
     refreshTimeout(socket);
     this.#host.movedBytes(textMoved + fileMoved, fileMoved);
     if (textMoved > 0) file.owed = textMoved === text.length ? '' : text.slice(textMoved);
-    this.#turn -= fileMoved;
+    useTurn(fileMoved);
     file.bytesByKernel += fileMoved;
     if (fileMoved > 0) file.advance(fileMoved);
     if (file.offset === file.chunkEnd) file.chunkEnd = undefined;
@@ -104,13 +102,7 @@ export class FileSteps {
   #next(native: Native, stop: number): boolean {
     const file = this.#file;
     const { FILE_DONE, FILE_END, FILE_COLD } = native.constants;
-    if (stop === FILE_DONE) {
-      if (this.#turn > 0) return true;
-      this.#turn = TURN_BYTES;
-      file.sender.waits();
-      this.#host.later(this.step);
-      return false;
-    }
+    if (stop === FILE_DONE) return true;
     if (stop === FILE_END) return this.#ended();
     if (stop === FILE_COLD) return this.#warm(native);
     // A header goes as it would without a file.
@@ -120,6 +112,12 @@ export class FileSteps {
   }
 
   // --- waiting ------------------------------------------------------------------------------------
+
+  #waitForTurn(): boolean {
+    this.#file.sender.waits();
+    waitForTurn(this.step);
+    return false;
+  }
 
   #waitForSpace(native: Native): boolean {
     const file = this.#file;
@@ -177,7 +175,6 @@ export class FileSteps {
     });
     isNow = false;
     if (!again && this.#file.state !== 'over') this.#file.sender.waits();
-    this.#turn = TURN_BYTES;
     return again;
   }
 

@@ -3,7 +3,6 @@
 // is with the kernel by then, and what is written behind it waits: the stream itself keeps the order.
 import type net from 'node:net';
 import { loadNative, type Native } from '../native/binding.js';
-import { setImmediate } from '../node/clock.js';
 import { streamDestroyed } from '../errors.js';
 import { FileSteps, type StepHost } from './file-steps.js';
 import type { FileWrite } from './file-write.js';
@@ -91,10 +90,6 @@ export class Lane implements StepHost {
     const { host } = this;
     if (host === undefined) this.#uncounted += bytes;
     else host.movedBytes(bytes, fromFile);
-  }
-
-  later(step: () => void): void {
-    setImmediate(step);
   }
 
   // --- the stream's writes ------------------------------------------------------------------------

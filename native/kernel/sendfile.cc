@@ -103,6 +103,17 @@ bool is_resident(int file, uint64_t offset, uint64_t count) {
   return true;
 }
 
+// Waits until one page in `step` bytes is there. 0 or -errno.
+int wait_for_pages(int file, uint64_t offset, uint64_t count, uint64_t step) {
+  for (uint64_t at = offset; at < offset + count; at = (at / step + 1) * step) {
+    char byte;
+    const ssize_t read = pread(file, &byte, 1, static_cast<off_t>(at));
+    if (read < 0) return -errno;
+    if (read == 0) return 0;
+  }
+  return 0;
+}
+
 int send_text(int socket, const char* text, size_t bytes, uint64_t* sent) {
   ssize_t accepted;
   do {
@@ -150,13 +161,15 @@ int peek_file(int file, uint64_t offset, void* bytes, size_t count) {
 }
 
 int warm_file(int file, uint64_t offset, uint64_t count) {
-  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   readahead(file, static_cast<off_t>(offset), 2 * count);
-  for (uint64_t at = offset; at < offset + count; at = (at / page + 1) * page) {
-    char byte;
-    const ssize_t read = pread(file, &byte, 1, static_cast<off_t>(at));
-    if (read < 0) return -errno;
-    if (read == 0) return 0;
+  const int failed = wait_for_pages(file, offset, count, kSample);
+  if (failed < 0) return failed;
+  // The kernel may have read less than it was asked for. Each page on its own, then.
+  for (uint64_t at = offset; at < offset + count; at += kStretch) {
+    const uint64_t bytes = std::min(kStretch, offset + count - at);
+    if (is_resident(file, at, bytes)) continue;
+    const int missing = wait_for_pages(file, at, bytes, static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
+    if (missing < 0) return missing;
   }
   return 0;
 }
