@@ -63,7 +63,9 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
   const first = chunks[0];
   const second = chunks[1];
   if (first === undefined) return callback();
-  if (second === undefined) return copyOne(host, first.chunk, first.encoding, callback);
+  // The empty text is what send() learns of the release by.
+  if (second === undefined || (chunks.length === 2 && second.chunk === ''))
+    return copyOne(host, first.chunk, first.encoding, callback);
   if (!isAnswer(first, second, chunks[2])) return writeByNode(host, chunks, callback);
   const text = first.chunk as string;
   const body = second.chunk as Uint8Array;
