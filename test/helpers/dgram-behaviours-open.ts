@@ -3,15 +3,10 @@
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { createUdpSocket, type UdpSocketOptions, type ZeroCopyUdpSocket } from '../../lib/index';
+import { ownedSockets } from './owned-sockets';
 
 export class OpenSockets {
-  readonly #open = new Set<dgram.Socket>();
-
-  own<S extends dgram.Socket>(socket: S): S {
-    this.#open.add(socket);
-    socket.once('close', () => this.#open.delete(socket));
-    return socket;
-  }
+  readonly own = ownedSockets();
 
   create(options: Partial<UdpSocketOptions> = {}): ZeroCopyUdpSocket {
     return this.own(createUdpSocket({ type: 'udp4', ...options }));
@@ -41,14 +36,6 @@ export class OpenSockets {
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
     return new Sink(socket);
-  }
-
-  async close(): Promise<void> {
-    const closed = [...this.#open].map((socket) => {
-      socket.on('error', () => undefined);
-      return new Promise<void>((resolve) => socket.close(() => resolve()));
-    });
-    await Promise.all(closed);
   }
 }
 
@@ -106,7 +93,5 @@ export class Sink {
 
 /** For use in a suite: sockets that end with their test. */
 export function openSockets(): OpenSockets {
-  const sockets = new OpenSockets();
-  afterEach(() => sockets.close());
-  return sockets;
+  return new OpenSockets();
 }

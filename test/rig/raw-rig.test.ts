@@ -26,6 +26,8 @@ interface Tools {
   /** A new datagram: the mark, its number, and `size` random bytes. */
   datagram(mark: string, number: number, size: number): Buffer;
   sha256(data: Uint8Array): string;
+  /** What the device takes from now on, in bits a second as tc(8) spells it. */
+  setRate(device: string, rate: string): void;
   /** Opens `sockets[name]` and gathers the datagrams with the mark, their hashes by number. */
   gather(name: string, mark: string, host: string, options: RawSocketOptions): Promise<void>;
   /** What `gather` has; settles when the datagram `last` has arrived, or none does for 5 s. */
@@ -45,6 +47,11 @@ const tools = {
     head.write(mark, 'hex');
     head.writeUInt32BE(number, 8);
     return Buffer.concat([head, crypto.randomBytes(size)]);
+  },
+  setRate(device, rate) {
+    const shape = ['tbf', 'rate', rate, 'burst', '512kb', 'limit', '64mb'];
+    const argv = ['qdisc', 'change', 'dev', device, 'root', ...shape];
+    require('node:child_process').execFileSync('tc', argv);
   },
   async gather(name, mark, host, options) {
     known = [];
@@ -113,6 +120,7 @@ class Side {
 }
 
 interface Ends {
+  readonly rig: Rig;
   readonly sender: Side;
   readonly receiver: Side;
   /** Address of the side; both of one family. */
@@ -124,6 +132,9 @@ interface Ends {
 function withEnds(getRig: () => Rig, body: (ends: Ends) => void): void {
   const sides: Partial<Record<RigSideName, Side>> = {};
   const ends: Ends = {
+    get rig() {
+      return getRig();
+    },
     get sender() {
       return sides.sender as Side;
     },
@@ -195,6 +206,8 @@ async function sendEach(tools: Tools, params: SendParams): Promise<Known[]> {
 interface CrowdParams extends SendParams {
   /** Source address, for headers of our own. */
   readonly source: string;
+  /** The one that sends. */
+  readonly device: string;
   /** What is to happen behind the sends, in the same turn. */
   readonly then: 'wait' | 'close' | 'abort';
 }
@@ -210,7 +223,7 @@ interface Crowd {
 
 /** Sends all datagrams in one turn of the loop; each is overwritten when it comes back. */
 async function sendCrowd(tools: Tools, params: CrowdParams): Promise<Crowd> {
-  const { address, mark, sizes, source, options } = params;
+  const { address, mark, sizes, source, options, device } = params;
   const { createRawSocket, headers } = tools.zc;
   const socket = (tools.sockets['sender'] = createRawSocket(options));
   const header = (payloadLength: number): Buffer[] => {
@@ -222,8 +235,10 @@ async function sendCrowd(tools: Tools, params: CrowdParams): Promise<Crowd> {
   const sent: Known[] = [];
   const accepted: number[] = [];
   const failed: [number, string][] = [];
-  const told = sizes.map((size, number) => {
-    const data = tools.datagram(mark, number, size);
+  const all = sizes.map((size, number) => tools.datagram(mark, number, size));
+  // Hardly anything leaves before all is sent, however long that takes.
+  tools.setRate(device, '200kbit');
+  const told = all.map((data, number) => {
     sent.push([number, tools.sha256(data)]);
     const message = [...header(data.length), data];
     const settled = (error: NodeJS.ErrnoException | null): void => {
@@ -243,6 +258,7 @@ async function sendCrowd(tools: Tools, params: CrowdParams): Promise<Crowd> {
   });
   await new Promise((resolve) => setImmediate(resolve));
   const mostQueued = { bytes: socket.getSendQueueSize(), count: socket.getSendQueueCount() };
+  tools.setRate(device, '20mbit');
   if (params.then === 'close') socket.close();
   if (params.then === 'abort') controller.abort();
   await Promise.all(told);
@@ -411,6 +427,7 @@ function slowDevice(ends: Ends, headerIncluded: boolean): void {
     const result = await ends.sender.run(sendCrowd, {
       mark,
       source: ends.address('sender', 4),
+      device: ends.rig.sender.device,
       address: ends.address('receiver', 4),
       sizes: new Array<number>(COUNT).fill(SIZE),
       options: { ...base, ...options },

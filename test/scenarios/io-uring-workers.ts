@@ -2,11 +2,19 @@
 // memory comes from the main thread, which uses it again as soon as the worker is gone: what is still
 // sent from it then is wrong. Writes {ended: exit codes} when they are gone.
 import { once } from 'node:events';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { connect, type ZeroCopySocket } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import type { ZeroCopySocket } from '../../lib/index';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { until } from '../../scripts/until';
+import {
+  keepToTheEnd,
+  MAIN_EXIT_CODE,
+  makeChunks,
+  open,
+  startWorker,
+  WORKER_EXIT_CODE,
+} from './worker-memory';
 
 export interface WorkersArgument {
   readonly port: number;
@@ -17,25 +25,11 @@ export interface WorkersArgument {
   readonly ending: 'terminate' | 'process.exit' | 'process.exit later' | 'with main';
 }
 
-/** Below malloc's threshold for mapping a block of its own, which would not be used again. */
-const CHUNK_BYTES = 96 * 1024;
 const CHUNKS: Record<WorkersArgument['state'], number> = {
   queued: 8,
   'in flight': 8,
   stalled: 160,
 };
-/** Kept between the chunks, so that they do not merge and go back to the system. */
-const SPACER_BYTES = 8 * 1024;
-const MAIN_EXIT_CODE = 5;
-const WORKER_EXIT_CODE = 7;
-
-async function open({ port, address: host }: WorkersArgument): Promise<ZeroCopySocket> {
-  const socket = connect({ port, host, zeroCopy: { engine: 'io_uring' } });
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
-
 function inState(
   { zeroCopy, writableLength }: ZeroCopySocket,
   { state }: WorkersArgument,
@@ -53,7 +47,7 @@ function standStill(): void {
 async function work(given: WorkersArgument): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('not in a worker');
-  const socket = await open(given);
+  const socket = await open(given, 'io_uring');
   port.postMessage({ stream: socket.localPort });
   const [chunks] = (await once(port, 'message')) as [ArrayBuffer[]];
   for (const chunk of chunks) socket.write(new Uint8Array(chunk));
@@ -67,33 +61,13 @@ async function work(given: WorkersArgument): Promise<void> {
 
 // --- in the main thread ----------------------------------------------------------------------------
 
-const spacers: ArrayBuffer[] = [];
-
-function makeChunks(stream: number, count: number): ArrayBuffer[] {
-  return Array.from({ length: count }, (_, i) => {
-    const chunk = new ArrayBuffer(CHUNK_BYTES);
-    spacers.push(new ArrayBuffer(SPACER_BYTES));
-    fillFrom(Buffer.from(chunk), stream, i * CHUNK_BYTES);
-    return chunk;
-  });
-}
-
-async function startWorker(
-  given: WorkersArgument,
-): Promise<{ worker: Worker; exit: Promise<number> }> {
-  const worker = new Worker(__filename, { workerData: given });
-  const exit = once(worker, 'exit').then(([code]) => code as number);
-  const [{ stream }] = (await once(worker, 'message')) as [{ stream: number }];
-  const chunks = makeChunks(stream, CHUNKS[given.state]);
-  worker.postMessage(chunks, chunks);
-  // A message that is posted right before process.exit() does not always arrive.
-  await Promise.race([once(worker, 'message'), exit]);
-  return { worker, exit };
-}
-
 async function main(given: WorkersArgument): Promise<void> {
-  const own = await open(given);
-  const all = await Promise.all(Array.from({ length: given.workers }, () => startWorker(given)));
+  const own = await open(given, 'io_uring');
+  const all = await Promise.all(
+    Array.from({ length: given.workers }, () =>
+      startWorker(__filename, given, CHUNKS[given.state]),
+    ),
+  );
   for (const chunk of makeChunks(own.localPort as number, CHUNKS.queued)) {
     own.write(new Uint8Array(chunk));
   }
@@ -104,8 +78,7 @@ async function main(given: WorkersArgument): Promise<void> {
   for (const chunk of refilled) Buffer.from(chunk).fill(OVERWRITTEN);
   print({ ended: codes });
   own.end();
-  // Referenced to the end, or it would be collected before the peer reads.
-  process.once('exit', () => refilled.length + spacers.length);
+  keepToTheEnd(refilled);
 }
 
 if (isMainThread) void main(argument<WorkersArgument>());

@@ -4,11 +4,20 @@
 // references would be sent with what is in it then.
 // Writes {ended: exit codes} when the workers are gone, {refilled} after their memory was used again.
 import { once } from 'node:events';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { connect, type ZeroCopySocket } from '../../lib/index';
-import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
+import { isMainThread, parentPort, workerData } from 'node:worker_threads';
+import type { ZeroCopySocket } from '../../lib/index';
+import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { until } from '../../scripts/until';
+import {
+  CHUNK_BYTES,
+  keepToTheEnd,
+  MAIN_EXIT_CODE,
+  makeChunks,
+  open,
+  startWorker,
+  WORKER_EXIT_CODE,
+} from './worker-memory';
 
 export interface WorkersArgument {
   readonly port: number;
@@ -18,22 +27,8 @@ export interface WorkersArgument {
   readonly ending: 'terminate' | 'process.exit' | 'naturally' | 'with main';
 }
 
-/** Below malloc's threshold for mapping a block of its own, which would not be used again. */
-const CHUNK_BYTES = 96 * 1024;
 const CHUNKS = 32;
-/** Kept between the chunks, so that they do not merge and go back to the system. */
-const SPACER_BYTES = 8 * 1024;
 const ENOUGH_BYTES = 1024 * 1024;
-const MAIN_EXIT_CODE = 5;
-const WORKER_EXIT_CODE = 7;
-
-async function open(given: WorkersArgument): Promise<ZeroCopySocket> {
-  const { port, address: host } = given;
-  const socket = connect({ port, host, zeroCopy: { engine: 'msg_zerocopy' } });
-  socket.on('error', () => undefined);
-  await once(socket, 'connect');
-  return socket;
-}
 
 async function pinned(socket: ZeroCopySocket): Promise<void> {
   await until('memory is pinned', () => socket.zeroCopy.pendingBytes >= ENOUGH_BYTES);
@@ -44,7 +39,7 @@ async function pinned(socket: ZeroCopySocket): Promise<void> {
 async function work(given: WorkersArgument): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('not in a worker');
-  const socket = await open(given);
+  const socket = await open(given, 'msg_zerocopy');
   port.postMessage({ stream: socket.localPort });
   const [chunks] = (await once(port, 'message')) as [ArrayBuffer[]];
   for (const chunk of chunks) socket.write(new Uint8Array(chunk));
@@ -59,29 +54,6 @@ async function work(given: WorkersArgument): Promise<void> {
 
 // --- in the main thread ----------------------------------------------------------------------------
 
-const spacers: ArrayBuffer[] = [];
-
-function makeChunks(stream: number): ArrayBuffer[] {
-  return Array.from({ length: CHUNKS }, (_, i) => {
-    const chunk = new ArrayBuffer(CHUNK_BYTES);
-    spacers.push(new ArrayBuffer(SPACER_BYTES));
-    fillFrom(Buffer.from(chunk), stream, i * CHUNK_BYTES);
-    return chunk;
-  });
-}
-
-async function startWorker(
-  given: WorkersArgument,
-): Promise<{ worker: Worker; exit: Promise<number> }> {
-  const worker = new Worker(__filename, { workerData: given });
-  const exit = once(worker, 'exit').then(([code]) => code as number);
-  const [{ stream }] = (await once(worker, 'message')) as [{ stream: number }];
-  const chunks = makeChunks(stream);
-  worker.postMessage(chunks, chunks);
-  await once(worker, 'message');
-  return { worker, exit };
-}
-
 function useMemoryAgain(workers: number): ArrayBuffer[] {
   return Array.from({ length: 2 * workers * CHUNKS }, () => {
     const fresh = new ArrayBuffer(CHUNK_BYTES);
@@ -91,10 +63,12 @@ function useMemoryAgain(workers: number): ArrayBuffer[] {
 }
 
 async function main(given: WorkersArgument): Promise<void> {
-  const own = await open(given);
-  for (const chunk of makeChunks(own.localPort as number)) own.write(new Uint8Array(chunk));
+  const own = await open(given, 'msg_zerocopy');
+  for (const chunk of makeChunks(own.localPort as number, CHUNKS)) own.write(new Uint8Array(chunk));
   await pinned(own);
-  const all = await Promise.all(Array.from({ length: given.workers }, () => startWorker(given)));
+  const all = await Promise.all(
+    Array.from({ length: given.workers }, () => startWorker(__filename, given, CHUNKS)),
+  );
   if (given.ending === 'with main') process.exit(MAIN_EXIT_CODE);
   if (given.ending === 'terminate') for (const { worker } of all) void worker.terminate();
   if (given.ending === 'naturally') print({ ending: true });
@@ -102,8 +76,7 @@ async function main(given: WorkersArgument): Promise<void> {
   const kept = useMemoryAgain(given.workers);
   print({ ended: codes, refilled: kept.length });
   own.end();
-  // Referenced to the end, or it would be collected before the peer reads.
-  process.once('exit', () => kept.length);
+  keepToTheEnd(kept);
 }
 
 if (isMainThread) void main(argument<WorkersArgument>());

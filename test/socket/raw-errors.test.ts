@@ -6,6 +6,7 @@ import { isolated } from '../helpers/isolated';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { countDescriptors } from '../helpers/remains';
 import { uncaughtDuring } from '../helpers/uncaught';
+import { mayOpenRawSockets, ownedSockets } from '../helpers/owned-sockets';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
 const RANGE = 'ERR_OUT_OF_RANGE';
@@ -50,23 +51,12 @@ describe('raw sockets without privileges', () => {
 });
 
 describe('raw sockets and bad arguments', () => {
-  if (process.geteuid?.() !== 0) {
-    it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
-    return;
-  }
+  if (!mayOpenRawSockets()) return;
 
-  const sockets: ZeroCopyRawSocket[] = [];
-  afterEach(async () => {
-    const closing = sockets.splice(0).map((socket) => {
-      return new Promise<void>((resolve) => socket.close(() => resolve()));
-    });
-    await Promise.all(closing);
-  });
+  const own = ownedSockets();
 
   function open(options: Partial<RawSocketOptions> = {}): ZeroCopyRawSocket {
-    const socket = createRawSocket({ family: 4, protocol: EXPERIMENTAL, ...options });
-    sockets.push(socket);
-    return socket;
+    return own(createRawSocket({ family: 4, protocol: EXPERIMENTAL, ...options }));
   }
 
   it('refuse options that are none, and leave no descriptor behind', () => {
@@ -254,7 +244,6 @@ describe('raw sockets and bad arguments', () => {
   it('say that a closed socket is closed', async () => {
     const socket = open();
     await new Promise<void>((resolve) => socket.close(resolve));
-    sockets.length = 0;
     const notRunning = { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' };
     const data = Buffer.alloc(8);
     const failure = await failureOf(() => socket.send(data, { address: '127.0.0.1' }));

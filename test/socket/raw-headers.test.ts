@@ -13,28 +13,18 @@ import {
 } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { sha256 } from '../helpers/loopback';
+import { mayOpenRawSockets, ownedSockets } from '../helpers/owned-sockets';
 
 const MARK_BYTES = 8;
 const MTU_OF_LOOPBACK = 65_536;
 
 describe('raw sockets and headers', () => {
-  if (process.geteuid?.() !== 0) {
-    it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
-    return;
-  }
+  if (!mayOpenRawSockets()) return;
 
-  const sockets: (ZeroCopyRawSocket | dgram.Socket)[] = [];
-  afterEach(async () => {
-    const closing = sockets.splice(0).map((socket) => {
-      return new Promise<void>((resolve) => socket.close(() => resolve()));
-    });
-    await Promise.all(closing);
-  });
+  const own = ownedSockets();
 
   function open(options: RawSocketOptions): ZeroCopyRawSocket {
-    const socket = createRawSocket(options);
-    sockets.push(socket);
-    return socket;
+    return own(createRawSocket(options));
   }
 
   /** A socket that receives; answers what yields the next datagram that ends with the mark. */
@@ -56,8 +46,7 @@ describe('raw sockets and headers', () => {
 
   /** An UDP socket of Node's own; answers its port, and what yields the next datagram. */
   async function plainReceiver(type: 'udp4' | 'udp6', host: string) {
-    const socket = dgram.createSocket({ type, recvBufferSize: 400_000 });
-    sockets.push(socket);
+    const socket = own(dgram.createSocket({ type, recvBufferSize: 400_000 }));
     const messages = on(socket, 'message');
     socket.bind(0, host);
     await once(socket, 'listening');

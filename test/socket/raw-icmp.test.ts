@@ -12,6 +12,7 @@ import {
   type ZeroCopyRawSocket,
 } from '../../lib/index';
 import { sha256 } from '../helpers/loopback';
+import { mayOpenRawSockets, ownedSockets } from '../helpers/owned-sockets';
 
 const IPV4_HEADER_BYTES = 20;
 const MARK_BYTES = 4;
@@ -32,23 +33,12 @@ function takesWord(offset: number, word: number, most = 0xffffffff): BpfInstruct
 }
 
 describe('raw sockets and what the kernel answers and filters', () => {
-  if (process.geteuid?.() !== 0) {
-    it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
-    return;
-  }
+  if (!mayOpenRawSockets()) return;
 
-  const sockets: ZeroCopyRawSocket[] = [];
-  afterEach(async () => {
-    const closing = sockets.splice(0).map((socket) => {
-      return new Promise<void>((resolve) => socket.close(() => resolve()));
-    });
-    await Promise.all(closing);
-  });
+  const own = ownedSockets();
 
   function open(options: RawSocketOptions): ZeroCopyRawSocket {
-    const socket = createRawSocket(options);
-    sockets.push(socket);
-    return socket;
+    return own(createRawSocket(options));
   }
 
   /** Yields what a socket hears, without IP headers. */

@@ -16,35 +16,24 @@ import { OVERWRITTEN } from '../../scripts/pattern';
 import { sha256 } from '../helpers/loopback';
 import { countDescriptors, descriptorsBackTo, openPorts } from '../helpers/remains';
 import { until } from '../../scripts/until';
+import { mayOpenRawSockets, ownedSockets } from '../helpers/owned-sockets';
 
 const IPV4_HEADER_BYTES = 20;
 
 describe('the lives of raw sockets', () => {
-  if (process.geteuid?.() !== 0) {
-    it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
-    return;
-  }
+  if (!mayOpenRawSockets()) return;
 
   let host: string;
   let protocol: number;
-  const sockets = new Set<ZeroCopyRawSocket>();
+  const own = ownedSockets();
   beforeEach(() => {
     // An address and a protocol of each test's own: raw sockets hear the whole machine.
     host = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(1, 255)}`;
     protocol = randomInt(146, 253); // unassigned
   });
-  afterEach(async () => {
-    const closing = [...sockets].map((socket) => {
-      return new Promise<void>((resolve) => socket.close(() => resolve()));
-    });
-    await Promise.all(closing);
-  });
 
   function open(options: Partial<RawSocketOptions> = {}): ZeroCopyRawSocket {
-    const socket = createRawSocket({ family: 4, protocol, ...options });
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    return socket;
+    return own(createRawSocket({ family: 4, protocol, ...options }));
   }
 
   async function bound(options: Partial<RawSocketOptions> = {}): Promise<ZeroCopyRawSocket> {

@@ -75,12 +75,12 @@ export class PooledMessages {
 
   /**
    * Fills a buffer and passes it, piece by piece, to `send`, whose promise hands the piece back.
-   * @param around called with the function that sends them all, to cork and uncork
+   * @param corked the socket, where the pieces become one message
    */
   async transmit(
     fill: Fill,
     send: (piece: Buffer) => Promise<SendReport>,
-    around: (sendAll: () => void) => void = (sendAll) => sendAll(),
+    corked?: { cork(): void; uncork(): void },
   ): Promise<readonly SendReport[]> {
     const buffer = this.#pool.take();
     this.#turns.set(buffer.buffer, ++this.#turn);
@@ -93,9 +93,9 @@ export class PooledMessages {
         piece.fill(OVERWRITTEN);
       }
     };
-    around(() => {
-      for (const piece of this.#plan.cut(buffer)) sent.push(overwriteAfter(piece));
-    });
+    corked?.cork();
+    for (const piece of this.#plan.cut(buffer)) sent.push(overwriteAfter(piece));
+    corked?.uncork();
     try {
       return await Promise.all(sent);
     } finally {

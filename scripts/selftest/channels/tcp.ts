@@ -18,21 +18,12 @@ export const openTcpChannel: OpenChannel = async (order): Promise<Channel> => {
   await once(socket, 'connect');
   // The sends fail with it, and tell.
   socket.on('error', () => undefined);
-  const corked = (sendAll: () => void): void => {
-    socket.cork();
-    sendAll();
-    socket.uncork();
-  };
+  const corked = trial.cork === undefined ? undefined : socket;
   return {
     control: socket.zeroCopy,
     headerBytes: 0,
     room: () => messages.room(),
-    transmit: (fill) =>
-      messages.transmit(
-        fill,
-        (piece) => socket.send(piece),
-        trial.cork === undefined ? undefined : corked,
-      ),
+    transmit: (fill) => messages.transmit(fill, (piece) => socket.send(piece), corked),
     close: async () => {
       if (socket.closed) return;
       const closed = once(socket, 'close');

@@ -25,21 +25,12 @@ export const openUdpChannel: OpenChannel = async (order): Promise<Channel> => {
   await once(socket, 'connect');
   // What a peer that is gone makes of it shows in what does not arrive.
   socket.on('error', () => undefined);
-  const corked = (sendAll: () => void): void => {
-    socket.cork();
-    sendAll();
-    socket.uncork();
-  };
+  const corked = trial.cork === undefined ? undefined : socket;
   return {
     control: socket.zeroCopy,
     headerBytes: 0,
     room: () => messages.room(),
-    transmit: (fill) =>
-      messages.transmit(
-        fill,
-        (piece) => socket.send(piece, {}),
-        trial.cork === undefined ? undefined : corked,
-      ),
+    transmit: (fill) => messages.transmit(fill, (piece) => socket.send(piece, {}), corked),
     close: async () => {
       const closed = once(socket, 'close');
       socket.close();
