@@ -155,12 +155,12 @@ describe('diagnose()', () => {
   });
 
   if (ROOT) {
-    it('says that nobody knows of captures where /proc/net cannot be read', async () => {
+    it('says that captures are unknown where /proc/net cannot be read', async () => {
       const hiding = 'mount -t proc -o subset=pid proc /proc && exec "$@"';
       const diagnosis = await underPrefix(['unshare', '--mount', 'sh', '-c', hiding, 'sh']);
       const found = finding(diagnosis, 'taps');
       assert.equal(found.verdict, 'note');
-      assert.match(found.detail, /^Nobody knows/);
+      assert.match(found.detail, /^Unknown: \/proc\/net\/packet cannot be read here/);
     });
 
     it("finds a capture of the process's own, and does not advise to kill it", async () => {

@@ -11,19 +11,19 @@ rigPlaceSuite("mode 'auto'", (getPlace) => {
       to: getPlace().to(),
     };
     await runner.run('capture', 'begin', place);
-    const first = await runner.run('capture', 'streamUntil', { state: 'active', withinMs: 1000 });
+    const first = await runner.run('capture', 'streamUntil', { state: 'active', withinMs: 5000 });
     assert.deepEqual([first.reason, first.stats.kernelCopiedSends], [undefined, 0]);
     assert.ok(first.stats.zeroCopySends > 0);
 
     const capture = await rig.capture('sender');
-    const during = await runner.run('capture', 'streamUntil', { state: 'paused', withinMs: 2000 });
+    const during = await runner.run('capture', 'streamUntil', { state: 'paused', withinMs: 5000 });
     assert.equal(during.reason, 'kernel-copied');
     assert.ok(during.stats.kernelCopiedSends > 0);
     await capture.stop();
 
     const after = await runner.run('capture', 'streamUntil', { state: 'active', withinMs: 6000 });
     assert.equal(after.reason, undefined);
-    const more = await runner.run('capture', 'streamUntil', { state: 'active', withinMs: 1000 });
+    const more = await runner.run('capture', 'streamUntil', { state: 'active', withinMs: 5000 });
     assert.equal(more.stats.kernelCopiedSends, more.before.kernelCopiedSends);
     assert.ok(more.stats.zeroCopySends > more.before.zeroCopySends);
 
