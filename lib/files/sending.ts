@@ -5,6 +5,7 @@ import type net from 'node:net';
 import { fileShrunk } from '../errors.js';
 import type { FileReason } from '../names.js';
 import { loadNative } from '../native/binding.js';
+import { nextTick } from '../node/clock.js';
 import { handleOf, isPlain } from '../node/internals.js';
 import type { SendReport } from '../observe/report.js';
 import { abortError } from '../send/arguments.js';
@@ -165,6 +166,13 @@ export class Sending implements FileSender {
       return this.failed(error);
     }
     this.#settle();
+    // Http may be in the middle of handing over what the response has kept while it waited, which end() hands over, too.
+    if (this.#target instanceof http.ServerResponse) nextTick(() => this.#sent());
+    else this.#sent();
+  }
+
+  #sent(): void {
+    const { file } = this;
     if (this.#target instanceof http.ServerResponse) this.#target.end();
     const { bytesByKernel, bytesMoved } = file;
     if (this.#reason === undefined) sentFile(this.#socket, bytesByKernel);

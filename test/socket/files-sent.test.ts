@@ -135,6 +135,36 @@ describe('sendFile()', () => {
           assert.ok(answersOf(arrived)[0]?.body.equals(data));
         }));
 
+      it('an answer that waits for the one before it is sent when its turn comes', () =>
+        withFiles(async (folder) => {
+          const { path: name, data } = folder.file(1000);
+          // Open, so that it waits in the response when the first one ends.
+          const file = fs.openSync(name, 'r');
+          let first: http.ServerResponse | undefined;
+          const reports: SendReport[] = [];
+          await withServer(
+            flavour,
+            (_, response) => {
+              if (first === undefined) {
+                first = response;
+                return;
+              }
+              void sendFile(response, file).then((report) => reports.push(report));
+              setImmediate(() => void (first as http.ServerResponse).end('first'));
+            },
+            async ({ port }) => {
+              const keep = 'GET / HTTP/1.1\r\nHost: files\r\n\r\n';
+              const answers = answersOf(await exchange(port, keep + GET), ['GET', 'GET']);
+              assert.equal(answers[0]?.body.toString(), 'first');
+              assert.ok(answers[1]?.body.equals(data));
+              await until('the promise is settled', () => reports.length === 1);
+              assert.equal(reports[0]?.zeroCopyBytes, 1000);
+              fs.closeSync(file);
+            },
+            {},
+          );
+        }));
+
       it('HEAD is answered by the header alone', () =>
         withFiles(async (folder) => {
           const { path: name } = folder.file(MiB);

@@ -9,9 +9,12 @@ import { type Description, fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { anyKind, type Piece } from '../memory';
 import { codeOf, isWant, type World } from '../world';
+import { FILE_WAYS, FileAnswers } from './files';
 
+/** Manners of answering from memory; those from files come behind them. */
+const MEMORY_MANNERS = 4;
 /** How many manners of answering there are. */
-export const HTTP_MANNERS = 4;
+export const HTTP_MANNERS = MEMORY_MANNERS + FILE_WAYS;
 
 const OPTIONS_EVERY_MS = 500;
 const MOST_PIECES = 12;
@@ -125,10 +128,12 @@ export class HttpActor {
   readonly #chance: Chance;
   readonly #server: http.Server;
   readonly #timer: NodeJS.Timeout;
+  readonly #files: FileAnswers;
 
   constructor(world: World, chance: Chance) {
     this.#world = world;
     this.#chance = chance;
+    this.#files = new FileAnswers(world, chance);
     this.#server = http.createServer((request, response) => this.#answer(request, response));
     this.#server.on('clientError', (_error, socket) => socket.destroy());
     this.#enable();
@@ -148,6 +153,7 @@ export class HttpActor {
     this.#server.close();
     this.#server.closeIdleConnections();
     await closed;
+    this.#files.close();
   }
 
   /** Later connections get other options. */
@@ -170,6 +176,10 @@ export class HttpActor {
       ledger.add(`http error ${codeOf(error)}`);
       if (!isWant(this.#world, error)) ledger.fail(`http: ${error.stack}`);
     });
+    if (manner >= MEMORY_MANNERS) {
+      void this.#files.answer(response, message, manner - MEMORY_MANNERS);
+      return;
+    }
     const answer = new Answer(this.#world, this.#chance, response, message);
     if (manner === 0) answer.whole();
     else if (manner === 1) answer.wholeWithoutCallback();
