@@ -139,6 +139,13 @@ export const instruments: readonly Instrument[] = [
     help: 'Pools that io_uring refused to register, by errno',
     read: ({ refusedRegistrations }) => byLabel('error', refusedRegistrations),
   },
+  {
+    kind: 'counter',
+    name: 'shared_copies',
+    unit: '{write}',
+    help: 'Small responses that shared a system call with others',
+    read: (now) => [{ value: now.sharedCopies, labels: NO_LABELS }],
+  },
   ...LEVELS.map(([name, unit, help, value]): Instrument => ({
     ...{ kind: 'level', name, unit, help },
     read: (now) => [{ value: value(now), labels: NO_LABELS }],

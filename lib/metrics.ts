@@ -9,6 +9,7 @@ import {
   aborts,
   fallbacks,
   refusedRegistrations,
+  sharedCopies,
   releaseLatency,
   type AbortReason,
 } from './observe/aggregate.js';
@@ -33,6 +34,11 @@ export interface ProcessMetrics {
    * is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 pools are registered.
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
+  /**
+   * Small responses that went together with those of other connections, by one system call for all: at the end
+   * of the turn of the event loop, and within a fraction of a millisecond.
+   */
+  readonly sharedCopies: number;
   /** Bytes that the process may pin; beyond it, writes are copied. 0 before the first socket. */
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
@@ -66,6 +72,7 @@ export function metrics(): ProcessMetrics {
     pinnedBytes: reactor?.processPinned ?? 0,
     registeredBytes: reactor?.native.describe().registeredBytes ?? 0,
     refusedRegistrations: refusedRegistrations.snapshot(),
+    sharedCopies: sharedCopies.count,
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,
     files: fileTotals(),

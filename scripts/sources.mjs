@@ -15,6 +15,7 @@ const kernel = [
   'probe',
   'route',
   'route_answer',
+  'send_batch',
   'sendfile',
   'staging',
   'stream_sender',
@@ -26,6 +27,7 @@ const kernel = [
 const node = [
   'addon',
   'arguments',
+  'batch',
   'constants',
   'datagram',
   'env',

@@ -21,6 +21,9 @@ export interface NativeConstants {
   readonly STREAM_WORDS: number;
   readonly LOG_ENTRIES: number;
   readonly MOST_TEXT: number;
+  /** Copying sends that share a call: how many of a turn, and bytes of one. */
+  readonly MOST_BATCH: number;
+  readonly MOST_BATCH_BYTES: number;
   /** Why moveFile() stopped: all is sent, the file is at its end, or what follows is not in memory. */
   readonly FILE_DONE: number;
   readonly FILE_END: number;

@@ -3,6 +3,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { KernelConstants, NativeConstants } from './binding-constants.js';
+import type {
+  NativeInterface,
+  NativeRoute,
+  NativeDevice,
+  NativeFeatures,
+  NativeDescription,
+} from './described.js';
 import {
   type Choice,
   chooseAddon,
@@ -12,58 +19,13 @@ import {
   refuseRuntime,
 } from './loader.js';
 
-/** A network interface. */
-export interface NativeInterface {
-  readonly index: number;
-  readonly name: string;
-  readonly mtu: number;
-  /** ARPHRD_… */
-  readonly type: number;
-  readonly address: Buffer;
-}
-
-/** The route to an address. */
-export interface NativeRoute {
-  /** Index of the interface. */
-  readonly device: number;
-  /** RTN_… */
-  readonly type: number;
-  readonly source?: Buffer;
-  readonly gateway?: Buffer;
-}
-
-/** What a network interface is. */
-export interface NativeDevice {
-  readonly index: number;
-  readonly name: string;
-  /** ARPHRD_… */
-  readonly type: number;
-  readonly mtu: number;
-  readonly isUp: boolean;
-  /** As `ip -d link` names it: 'veth', 'bridge' …; empty for hardware and for loopback. */
-  readonly kind: string;
-  /** Empty where the device does not say. */
-  readonly driver: string;
-  /** Index of the interface that this one lies on; 0: none in this namespace. */
-  readonly lower: number;
-}
-
-/** Features by the names of `ethtool --show-features`. */
-export type NativeFeatures = Readonly<
-  Record<string, { readonly active: boolean; readonly changeable: boolean }>
->;
-
-export interface NativeDescription {
-  /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
-  readonly memlockBytes: number;
-  readonly ipcLock: boolean;
-  /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
-  readonly pageBytes: number;
-  readonly openPorts: number;
-  /** Of this environment's pools. */
-  readonly registeredBytes: number;
-  readonly kernelRelease: string;
-}
+export type {
+  NativeInterface,
+  NativeRoute,
+  NativeDevice,
+  NativeFeatures,
+  NativeDescription,
+} from './described.js';
 
 /** The result of making a ring for a trial. */
 export interface NativeRingTrial {
@@ -75,6 +37,9 @@ export interface NativeRingTrial {
   /** A message of several pieces may name registered memory. Linux 6.15. */
   readonly vectoredSlots: boolean;
 }
+
+/** latin1, UTF-8 */
+export type TextEncoding = 0 | 1;
 
 export interface Native {
   /** Of the package that the addon was compiled from. */
@@ -126,8 +91,22 @@ export interface Native {
     skip: number,
     flags: number,
   ): number;
-  /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters of latin1, then `body`; bytes, or -errno. */
-  sendNow(fd: number, text: string, body: Uint8Array | undefined): number;
+  /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters, then `body`; bytes, or -errno. */
+  sendNow(fd: number, text: string, body: Uint8Array | undefined, encoding: TextEncoding): number;
+  /**
+   * The same for what may share a call with other sends of this turn, at most MOST_BATCH_BYTES. The number of its
+   * result in the words, or -1: there is no room, nothing is queued. `fd` must stay open until then.
+   */
+  queueSend(fd: number, text: string, body: Uint8Array | undefined, encoding: TextEncoding): number;
+  /** Sends what is queued now: its results are in the words. */
+  submitBatch(): void;
+  /**
+   * `words`: MOST_BATCH results, bytes or -errno; and one word that is 1 while so many sends come in each turn that
+   * sharing a call pays.
+   */
+  shareBatchWords(words: Int32Array): void;
+  /** Makes queueSend() work, which needs the ring. `onBatch`: the first `count` results are there. 0 or -errno. */
+  openBatch(onBatch: (count: number) => void): number;
   /** Asks for one RECORD_WRITABLE. */
   arm(port: number): number;
   /** Undoes arm(). */

@@ -119,6 +119,17 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
   internal._pendingEncoding = encoding;
 }
 
+/**
+ * Calls the callback of a write as if it were called within the socket's `_write`: what follows from it runs in the
+ * next tick (lib/internal/streams/writable.js:onwrite).
+ */
+export function calledWithinWrite(socket: net.Socket, call: () => void): void {
+  const state = (socket as unknown as { readonly _writableState?: { sync: boolean } })
+    ._writableState;
+  if (state !== undefined) state.sync = true;
+  call();
+}
+
 /** The http message that a socket sends at present (lib/_http_outgoing.js). */
 export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;

@@ -108,5 +108,8 @@ export const fallbacks = new CountsByName<Reason>();
 export const aborts = new CountsByName<AbortReason>();
 /** By the name of the errno. */
 export const refusedRegistrations = new CountsByName<string>();
+
+/** Small responses that shared a system call with those of other connections. */
+export const sharedCopies = { count: 0 };
 /** Time from a zero-copy send's acceptance to its release. */
 export const releaseLatency = new LatencyHistogram();

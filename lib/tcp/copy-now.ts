@@ -1,11 +1,13 @@
 // A write that is copied, by one system call of ours on the socket's own descriptor, within the write: what
 // libuv's uv_try_write() does, without the request, the list and the memory for text that Node makes for
-// it (src/stream_base.cc:StreamBase::Writev). What the socket does not take at once is Node's to send.
+// it (src/stream_base.cc:StreamBase::Writev). What the socket does not take at once is Node's to send. Where many
+// connections are answered in each turn, responses share a call (send/copy-batch.ts).
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
-import { loadNative, type Native } from '../native/binding.js';
+import { loadNative, type Native, type TextEncoding } from '../native/binding.js';
 import { systemError } from '../errors.js';
-import { descriptorOf, handleOf, refreshTimeout } from '../node/internals.js';
+import { descriptorOf, handleOf, httpMessageOf, refreshTimeout } from '../node/internals.js';
+import { CopyBatch, type QueueHost } from '../send/copy-batch.js';
 import type { Chunk } from './chunks.js';
 
 const { EAGAIN, EBADF, EINVAL, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP } = osConstants.errno;
@@ -17,20 +19,24 @@ const NODES_BUSINESS: ReadonlySet<number> = new Set(
 
 type WriteCallback = (error?: Error | null) => void;
 
+const [LATIN1, UTF8] = [0, 1] as const;
+
 /** Whose writes are copied. */
-export interface CopyHost {
-  readonly socket: net.Socket;
+export interface CopyHost extends QueueHost {
   readonly base: {
     readonly _write: net.Socket['_write'];
     readonly _writev: NonNullable<net.Socket['_writev']>;
   };
   /** Node's write is to be used for all: the program wants it, or this is no TCP socket. */
   readonly leavesCopiesToNode: boolean;
-  /** The kernel took bytes that Node does not count. */
+  /** Its writes may share a call with those of other connections. */
+  readonly mayQueue: boolean;
+  /** The kernel took, or gave back, bytes that Node does not count. */
   copiedNow(bytes: number): void;
 }
 
 let native: Native | undefined;
+let batch: CopyBatch | undefined;
 let mostText = 0;
 let looked = false;
 
@@ -39,6 +45,7 @@ function addon(): Native | undefined {
   looked = true;
   native = loadNative().native;
   mostText = native?.constants.MOST_TEXT ?? 0;
+  if (native !== undefined) batch = new CopyBatch(native);
   return native;
 }
 
@@ -49,12 +56,15 @@ export function copyOne(
   encoding: BufferEncoding,
   callback: WriteCallback,
 ): void {
-  let accepted = 0;
-  if (typeof chunk !== 'string') accepted = send(host, '', chunk);
-  else if (encoding === 'latin1') accepted = send(host, chunk, undefined);
-  if (accepted > 0 && accepted === chunk.length) callback();
-  else if (accepted < 0) callback(systemError(accepted, 'write'));
-  else host.base._write.call(host.socket, restOf(chunk, accepted), encoding, callback);
+  const finish = (accepted: number, bytes: number): void => {
+    if (accepted === bytes) callback();
+    else if (accepted < 0) callback(systemError(accepted, 'write'));
+    else host.base._write.call(host.socket, restOf(chunk, encoding, accepted), encoding, callback);
+  };
+  if (typeof chunk !== 'string') return copy(host, '', chunk, LATIN1, chunk.length, finish);
+  if (encoding === 'latin1') return copy(host, chunk, undefined, LATIN1, chunk.length, finish);
+  if (encoding !== 'utf8') return finish(0, -1);
+  copy(host, chunk, undefined, UTF8, Buffer.byteLength(chunk), finish);
 }
 
 /** Copies the chunks of one write to the kernel, or has Node do so. */
@@ -63,16 +73,18 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
   const first = chunks[0];
   const second = chunks[1];
   if (first === undefined) return callback();
-  // The empty text is what send() learns of the release by.
-  if (second === undefined || (chunks.length === 2 && second.chunk === ''))
+  // The empty text is what send() learns of the release by, or what http ends a text with.
+  if (second === undefined || (chunks.length === 2 && second.chunk === '')) {
     return copyOne(host, first.chunk, first.encoding, callback);
+  }
   if (!isAnswer(first, second, chunks[2])) return writeByNode(host, chunks, callback);
   const text = first.chunk as string;
   const body = second.chunk as Uint8Array;
-  const accepted = send(host, text, body);
-  if (accepted > 0 && accepted === text.length + body.length) callback();
-  else if (accepted < 0) callback(systemError(accepted, 'write'));
-  else writeByNode(host, restOfAnswer(first, second, accepted), callback);
+  copy(host, text, body, LATIN1, text.length + body.length, (accepted, bytes) => {
+    if (accepted === bytes) callback();
+    else if (accepted < 0) callback(systemError(accepted, 'write'));
+    else writeByNode(host, restOfAnswer(first, second, accepted), callback);
+  });
 }
 
 // What http writes for most responses: a header, a body, and on Node 20 and 22 an empty chunk.
@@ -83,13 +95,21 @@ function isAnswer(head: Chunk, body: Chunk, end: Chunk | undefined): boolean {
 
 function restOfAnswer(head: Chunk, body: Chunk, accepted: number): Chunk[] {
   const { length } = head.chunk;
-  if (accepted < length) return [{ ...head, chunk: restOf(head.chunk, accepted) }, body];
-  return [{ ...body, chunk: restOf(body.chunk, accepted - length) }];
+  if (accepted < length) return [{ ...head, chunk: restOf(head.chunk, 'latin1', accepted) }, body];
+  return [{ ...body, chunk: restOf(body.chunk, 'latin1', accepted - length) }];
 }
 
-function restOf<T extends Uint8Array | string>(chunk: T, accepted: number): T {
+function restOf(
+  chunk: Uint8Array | string,
+  encoding: BufferEncoding,
+  accepted: number,
+): Uint8Array | string {
   if (accepted === 0) return chunk;
-  return (typeof chunk === 'string' ? chunk.slice(accepted) : chunk.subarray(accepted)) as T;
+  if (typeof chunk !== 'string') return chunk.subarray(accepted);
+  // Bytes that are not latin1 may have gone in part.
+  return encoding === 'latin1'
+    ? chunk.slice(accepted)
+    : Buffer.from(chunk, encoding).subarray(accepted);
 }
 
 function writeByNode(host: CopyHost, chunks: readonly Chunk[], callback: WriteCallback): void {
@@ -100,19 +120,54 @@ function writeByNode(host: CopyHost, chunks: readonly Chunk[], callback: WriteCa
     base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
 }
 
-// The bytes that the kernel took, 0 where Node is to send all of them, which may be none: an empty write waits
-// for the connection, too; or the error of the connection.
-function send(host: CopyHost, text: string, body: Uint8Array | undefined): number {
-  if (host.leavesCopiesToNode) return 0;
+type Finish = (accepted: number, bytes: number) => void;
+
+// Tells `finish` the bytes that the kernel took, 0 where Node is to send all of them, which may be none: an empty
+// write waits for the connection, too; or the error of the connection.
+function copy(
+  host: CopyHost,
+  text: string,
+  body: Uint8Array | undefined,
+  encoding: TextEncoding,
+  bytes: number,
+  finish: Finish,
+): void {
   const { socket } = host;
-  const handle = handleOf(socket);
-  if (handle === undefined || socket.connecting) return 0;
+  const handle = host.leavesCopiesToNode || socket.connecting ? undefined : handleOf(socket);
   // Asked for each time: the number of a closed handle may be another connection's by now.
-  const descriptor = descriptorOf(handle);
+  const descriptor = handle && descriptorOf(handle);
   const calls = addon();
-  if (descriptor === undefined || calls === undefined || text.length > mostText) return 0;
+  if (descriptor === undefined || calls === undefined || bytes === 0 || text.length > mostText) {
+    return finish(0, -1);
+  }
   refreshTimeout(socket);
-  const accepted = calls.sendNow(descriptor, text, body);
+  if (mayQueue(host, bytes)) {
+    const done = (result: number): void => {
+      const accepted = NODES_BUSINESS.has(result) ? 0 : result;
+      if (accepted !== bytes) host.copiedNow(Math.max(accepted, 0) - bytes);
+      finish(accepted, bytes);
+    };
+    if (batch?.queue(host, descriptor, text, body, encoding, done) === true) {
+      return host.copiedNow(bytes);
+    }
+  }
+  const accepted = calls.sendNow(descriptor, text, body, encoding);
   if (accepted > 0) host.copiedNow(accepted);
-  return NODES_BUSINESS.has(accepted) ? 0 : accepted;
+  finish(NODES_BUSINESS.has(accepted) ? 0 : accepted, bytes);
+}
+
+// Only messages of http: what else is written may be followed by somebody who takes the connection over from
+// below, as TLS and HTTP/2 do.
+function mayQueue(host: CopyHost, bytes: number): boolean {
+  return (
+    batch?.pays === true &&
+    bytes <= batch.mostBytes &&
+    host.mayQueue &&
+    httpMessageOf(host.socket) !== undefined
+  );
+}
+
+/** Hands a queued write of the socket over: something else is about to happen to it. */
+export function settleQueued(host: CopyHost): void {
+  if (host.queued !== undefined) batch?.settle(host.queued);
 }

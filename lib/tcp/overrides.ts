@@ -21,6 +21,7 @@ import {
   writeChunks,
   type WriteCallback,
 } from './writes.js';
+import { settleQueued } from './copy-now.js';
 import { TlsPassthrough } from './tls-passthrough.js';
 import { TcpFiles } from './files.js';
 import { TcpUpgrade, upgradeOf, type Base, type Upgraded } from './upgrade.js';
@@ -104,6 +105,7 @@ function send(
 
 function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendReport> {
   const up = upgrade(socket);
+  settleQueued(up);
   const { signal } = wanted;
   const tracker = new SendTracker(wanted.bytes);
   // Views of our own: a chunk is told apart by its identity.
@@ -150,6 +152,7 @@ function _destroy(
   callback: (error?: Error | null) => void,
 ): void {
   const up = upgrade(this);
+  settleQueued(up);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
   up.connection.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   up.base._destroy.call(this, error, callback);
@@ -169,7 +172,10 @@ function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): 
   const result = up.base.setTimeout.call(this, ms, callback);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
-  if (ms === 0) up.connection.handleMayBeGone();
+  if (ms === 0) {
+    if (up.queued !== undefined) settleQueued(up);
+    up.connection.handleMayBeGone();
+  }
   return result;
 }
 

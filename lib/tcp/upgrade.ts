@@ -20,6 +20,7 @@ import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
 import { runReleaseCallback } from '../send/release-callbacks.js';
 import { HeldCallbacks } from '../send/held-callbacks.js';
+import type { QueuedCopy } from '../send/copy-batch.js';
 import { Kept } from '../send/kept.js';
 import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
 import { limitRate, rateLimit } from '../send/pacing.js';
@@ -30,7 +31,7 @@ import { writeOfMany, type WriteCallback } from '../send/write.js';
 import { TcpAccount } from './account.js';
 import { afterConnect } from './after-connect.js';
 import type { Chunk } from './chunks.js';
-import { copyAll, type CopyHost } from './copy-now.js';
+import { copyAll, settleQueued, type CopyHost } from './copy-now.js';
 import type { TcpFiles } from './files.js';
 import type { EndHost } from './http-end.js';
 import { Trackers } from './trackers.js';
@@ -63,6 +64,8 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   files: TcpFiles | undefined;
   /** The http message whose end() runs at present. */
   ending: object | undefined;
+  /** A write that shares a call with those of other connections, at the end of the turn. */
+  queued: QueuedCopy | undefined;
   /** Bytes that were sent past libuv. */
   dispatched = NO_BYTES;
   /** A chunk of so many bytes may go without copying. */
@@ -178,6 +181,11 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     return this.options.engine === 'copy' || this.connection.health.refused !== undefined;
   }
 
+  get mayQueue(): boolean {
+    const { engine } = this.options;
+    return engine === 'auto' || engine === 'io_uring';
+  }
+
   copiedNow(bytes: number): void {
     this.dispatched += bytes;
     this.account.copiedNow(bytes);
@@ -268,6 +276,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
 
   /** Another process is about to get the descriptor, too. */
   share(): void {
+    settleQueued(this);
     this.connection.share();
   }
 

@@ -12,7 +12,7 @@ import { rejectDetached } from '../memory/detached.js';
 import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
 import { unpinnable } from '../send/unpinnable.js';
 import type { Chunk } from './chunks.js';
-import { copyAll, copyOne } from './copy-now.js';
+import { copyAll, copyOne, settleQueued } from './copy-now.js';
 import { upgradeOf, type TcpUpgrade, type Upgraded } from './upgrade.js';
 
 export type WriteCallback = (error?: Error | null) => void;
@@ -26,6 +26,7 @@ export function write(
   callback?: unknown,
 ): boolean {
   const up = (this as Upgraded)[upgradeOf];
+  if (up.queued !== undefined) settleQueued(up);
   // Only a view without bytes can be a detached one; a DataView has no length.
   if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
   if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
@@ -37,6 +38,7 @@ export function write(
 
 export function end(this: net.Socket, ...args: unknown[]): net.Socket {
   const up = (this as Upgraded)[upgradeOf];
+  if (up.queued !== undefined) settleQueued(up);
   rejectDetached(args[0]);
   if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
   return passEnd(up, args);
@@ -81,17 +83,18 @@ export function writeChunks(
   callback: WriteCallback,
 ): void {
   const up = (this as Upgraded)[upgradeOf];
-  const { minimumChunk, maxStagedBytes, threshold } = up.options;
+  const { minimumChunk, maxStagedBytes, threshold, floor } = up.options;
   let bytes = 0;
-  let isSmall = !up.trackers.any;
+  let large = 0;
+  let looksDetached = false;
   for (const { chunk } of chunks) {
     const { length } = chunk;
     bytes += length;
-    // A view without bytes may be a detached one.
-    if (length >= minimumChunk || (length === 0 && typeof chunk !== 'string')) isSmall = false;
+    if (length >= minimumChunk) large += length;
+    else if (length === 0 && typeof chunk !== 'string') looksDetached = true;
   }
   const isOwn = up.own.arrives(chunks[chunks.length - 1]?.chunk, bytes, this.writableLength);
-  if (isSmall) return copyAll(up, chunks, callback);
+  if (large < floor && !looksDetached && !up.trackers.any) return copyAll(up, chunks, callback);
   const text = chunks[0]?.chunk;
   const body = chunks[1]?.chunk;
   // What http writes for most responses: a header, a body, and on Node 20 and 22 nothing behind them.

@@ -37,14 +37,14 @@ IoUring::~IoUring() {
   if (sqes_ != nullptr) munmap(sqes_, sqes_bytes_);
 }
 
-int IoUring::open(RingEntries wanted) {
+int IoUring::open(RingEntries wanted, RingIssuer issuer) {
   uring::Params params;
   std::memset(&params, 0, sizeof params);
-  // Completions are posted inside enter() only: nothing interrupts JavaScript, and a notification that
-  // nobody waits for wakes nobody. One bad request does not hold up those behind it.
-  params.flags = uring::kSetupCqsize | uring::kSetupClamp | uring::kSetupSubmitAll |
-                 uring::kSetupTaskrunFlag | uring::kSetupSingleIssuer | uring::kSetupDeferTaskrun |
-                 uring::kSetupRDisabled;
+  // One bad request does not hold up those behind it.
+  params.flags = uring::kSetupCqsize | uring::kSetupClamp | uring::kSetupSubmitAll | uring::kSetupRDisabled;
+  if (issuer == RingIssuer::kOneThread) {
+    params.flags |= uring::kSetupTaskrunFlag | uring::kSetupSingleIssuer | uring::kSetupDeferTaskrun;
+  }
   params.cq_entries = wanted.completions;
   const long ring = syscall(SYS_io_uring_setup, wanted.submissions, &params);
   if (ring < 0) return -errno;

@@ -1,7 +1,6 @@
 // One io_uring: its rings mapped, requests put in, completions taken out. By raw system calls: what
 // is used is three of them and two rings, liburing of Debian 12 lacks the newer constants, and no npm
 // package carries a maintained one. Knows nothing of sockets' ids, of Node or of libuv.
-// The thread that opens it is the only one that may use it (IORING_SETUP_SINGLE_ISSUER).
 #pragma once
 
 #include <cstddef>
@@ -17,6 +16,15 @@ struct RingEntries {
   uint32_t completions;
 };
 
+// Who uses a ring.
+enum class RingIssuer {
+  // The thread that opens it (IORING_SETUP_SINGLE_ISSUER). Completions are posted inside enter() only: nothing
+  // interrupts JavaScript, and a notification that nobody waits for wakes nobody.
+  kOneThread,
+  // Any thread, one at a time.
+  kAnyThread,
+};
+
 class IoUring {
  public:
   IoUring() = default;
@@ -26,7 +34,7 @@ class IoUring {
 
   // 0 or -errno. For as long as the ring lives the kernel refuses with EACCES what this class and
   // io_uring_send.cc do not use: other operations, flags of requests, other registrations.
-  int open(RingEntries wanted);
+  int open(RingEntries wanted, RingIssuer issuer);
   // 1 when the kernel knows the operation, 0 when not, or -errno.
   int supports(uint8_t opcode);
   // Has `eventfd` signalled when completions wait and wake-ups are on.

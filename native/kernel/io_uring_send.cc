@@ -113,7 +113,7 @@ RingTrial try_here() {
   RingTrial trial = {0, "setup", 0, false};
   const TrialMemory memory;
   IoUring ring;
-  trial.error = memory.failed() < 0 ? memory.failed() : ring.open({4, 16});
+  trial.error = memory.failed() < 0 ? memory.failed() : ring.open({4, 16}, RingIssuer::kOneThread);
   if (trial.error < 0) return trial;
   trial.step = "opcode";
   for (const uint8_t opcode : {uring::kOpSendZc, uring::kOpSendmsgZc}) {

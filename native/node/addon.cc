@@ -132,6 +132,7 @@ Napi::Value describe(const Napi::CallbackInfo& info) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData<Env>(new Env(env));
+  export_batch(env, exports);
   export_constants(env, exports);
   export_datagrams(env, exports);
   export_files(env, exports);

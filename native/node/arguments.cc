@@ -36,4 +36,28 @@ Bytes bytes_of(napi_env env, napi_value view) {
   return {static_cast<uint8_t*>(data), size};
 }
 
+napi_value int_value(napi_env env, int value) {
+  napi_value result = nullptr;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+uint32_t uint_of(napi_env env, napi_value value) {
+  uint32_t number = 0;
+  napi_get_value_uint32(env, value, &number);
+  return number;
+}
+
+double double_of(napi_env env, napi_value value) {
+  double number = 0;
+  napi_get_value_double(env, value, &number);
+  return number;
+}
+
+void export_raw(napi_env env, napi_value exports, const char* name, napi_callback function) {
+  napi_value value = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
 }  // namespace msg_zerocopy

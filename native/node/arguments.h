@@ -33,7 +33,14 @@ struct Bytes {
 // The memory of a Uint8Array or Buffer, valid until JavaScript runs again.
 Bytes bytes_of(napi_env env, napi_value view);
 
+// By raw Node-API, for what every write passes.
+napi_value int_value(napi_env env, int value);
+uint32_t uint_of(napi_env env, napi_value value);
+double double_of(napi_env env, napi_value value);
+void export_raw(napi_env env, napi_value exports, const char* name, napi_callback function);
+
 // Lists of exports, one for each file.
+void export_batch(Napi::Env env, Napi::Object exports);
 void export_constants(Napi::Env env, Napi::Object exports);
 void export_datagrams(Napi::Env env, Napi::Object exports);
 void export_files(Napi::Env env, Napi::Object exports);

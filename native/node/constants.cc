@@ -52,6 +52,8 @@ constexpr Constant kOwn[] = {
     {"STREAM_WORDS", kStreamWords},
     {"LOG_ENTRIES", SendLog::kEntries},
     {"MOST_TEXT", kMostText},
+    {"MOST_BATCH", SendBatch::kMostSends},
+    {"MOST_BATCH_BYTES", SendBatch::kMostBytes},
     {"FILE_DONE", kFileDone},
     {"FILE_END", kFileEnd},
     {"FILE_COLD", kFileCold},

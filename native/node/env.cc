@@ -1,11 +1,16 @@
 #include "node/env.h"
 
-#include <atomic>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
 namespace msg_zerocopy {
 namespace {
+
+// Sends that have a turn of the event loop count as busy; and how many such turns, beyond those that were not,
+// have sends share a call. One connection that is answered in each turn never waits for others.
+constexpr uint32_t kBusySends = 4;
+constexpr uint32_t kBusyTurns = 8;
 
 }  // namespace
 
@@ -36,6 +41,27 @@ void Env::share_datagram_words(Napi::Uint32Array metadata, Napi::Uint32Array arr
   arrival_words_ = Napi::Persistent(arrivals);
   metadata_ = reinterpret_cast<const DatagramMetadata*>(metadata.Data());
   arrivals_ = reinterpret_cast<Arrival*>(arrivals.Data());
+}
+
+void Env::share_batch_words(Napi::Int32Array words) {
+  batch_reference_ = Napi::Persistent(words);
+  batch_words_ = words.Data();
+  napi_get_uv_event_loop(env_, &loop_);
+}
+
+void Env::sent() {
+  if (batch_words_ == nullptr) return;
+  uv_metrics_t metrics;
+  uv_metrics_info(loop_, &metrics);
+  sends_++;
+  if (metrics.loop_count == turn_) return;
+  if (sends_ > kBusySends) busy_turns_ = std::min(busy_turns_ + 1, 2 * kBusyTurns);
+  else if (busy_turns_ > 0) busy_turns_--;
+  turn_ = metrics.loop_count;
+  sends_ = 0;
+  int32_t* const pays = &batch_words_[SendBatch::kMostSends];
+  if (busy_turns_ >= kBusyTurns) *pays = 1;
+  else if (busy_turns_ == 0) *pays = 0;
 }
 
 // Runs before the environment's memory is freed, and not at all in process.exit() of the main thread

@@ -32,10 +32,17 @@ class Env {
   const DatagramMetadata* metadata() const { return metadata_; }
   Arrival* arrivals() const { return arrivals_; }
 
+  // Memory of JavaScript's for the results of copying sends that share a call, and behind them one word that says
+  // whether sends come so close together that it pays.
+  void share_batch_words(Napi::Int32Array words);
+  // A copying send, in the present turn of the event loop.
+  void sent();
+
   // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.
   const std::shared_ptr<Slabs>& slabs() { return slabs_; }
 
   Pins* pins() { return &pins_; }
+  int32_t* batch_words() { return batch_words_; }
 
  private:
   static void cleanup(napi_async_cleanup_hook_handle handle, void* data);
@@ -50,6 +57,13 @@ class Env {
   // Not make_shared: without RTTI it needs a libstdc++ that is newer than Node does (GLIBCXX_3.4.26).
   std::shared_ptr<Slabs> slabs_{new Slabs};
   std::unique_ptr<Reactor> reactor_;
+  // Of sent(): the turn that is counted, its sends, and how many of the last turns had several.
+  uv_loop_t* loop_ = nullptr;
+  uint64_t turn_ = 0;
+  uint32_t sends_ = 0;
+  uint32_t busy_turns_ = 0;
+  Napi::Reference<Napi::Int32Array> batch_reference_;
+  int32_t* batch_words_ = nullptr;
   Napi::Reference<Napi::Uint32Array> metadata_words_;
   Napi::Reference<Napi::Uint32Array> arrival_words_;
   const DatagramMetadata* metadata_ = nullptr;

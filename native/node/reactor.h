@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernel/send_batch.h"
 #include "kernel/sys.h"
 #include "node/port.h"
 #include "node/records.h"
@@ -66,6 +67,13 @@ class Reactor final : private Ports {
   int open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<Slabs> slabs);
   SubmitRing* submit_ring() { return ring_.get(); }
 
+  // Makes what copying sends share a call by; only with a ring. `on_batch(count)` is called when the results of so
+  // many are in `results`. 0 or -errno.
+  int open_batch(int32_t* results, Napi::Function on_batch);
+  // As SendBatch::queue(); -1 where there is none.
+  int queue(int fd, const iovec* pieces, size_t count);
+  void submit_batch();
+
   StreamShared* shared() { return &shared_; }
 
   // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
@@ -93,6 +101,7 @@ class Reactor final : private Ports {
   void call_back(const Napi::FunctionReference& function, size_t argument);
 
   // Of the ring, in reactor_ring.cc.
+  void finish_batch();
   void on_prepare();
   void on_check();
   void on_ring_timer();
@@ -134,6 +143,8 @@ class Reactor final : private Ports {
   std::vector<Napi::Reference<Napi::Float64Array>> stream_words_;
 
   std::unique_ptr<SubmitRing> ring_;
+  std::unique_ptr<SendBatch> batch_;
+  Napi::FunctionReference on_batch_;
   bool ring_timer_runs_ = false;
   bool sent_since_timer_ = false;
   bool quiet_ = false;     // nothing was sent for a while: notifications wake the loop again

@@ -1,6 +1,8 @@
 // The reactor's part of the ring: when its notifications are read.
 #include "node/reactor.h"
 
+#include <cerrno>
+
 namespace msg_zerocopy {
 namespace {
 
@@ -38,10 +40,47 @@ int Reactor::open_ring(RingEntries wanted, bool vectored_slots, std::shared_ptr<
   return 0;
 }
 
+int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
+  if (ring_ == nullptr || batch_ != nullptr) return -EALREADY;
+  auto batch = std::make_unique<SendBatch>();
+  const int opened = batch->open(results);
+  if (opened < 0) return opened;
+  on_batch_ = Napi::Persistent(on_batch);
+  batch_ = std::move(batch);
+  return 0;
+}
+
+int Reactor::queue(int fd, const iovec* pieces, size_t count) {
+  if (batch_ == nullptr || handles_ == nullptr) return -1;
+  const int queued = batch_->queue(fd, pieces, count);
+  // Its callback is to come, also where nothing else keeps the event loop.
+  if (queued == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
+  return queued;
+}
+
+void Reactor::submit_batch() {
+  if (batch_ != nullptr) batch_->submit();
+}
+
+// A turn's callbacks have run: what they queued goes out, and its callbacks run.
+void Reactor::finish_batch() {
+  if (batch_ == nullptr || batch_->count() == 0) return;
+  uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
+  const Napi::HandleScope scope(env_);
+  call_back(on_batch_, batch_->take());
+}
+
 // From here on completions wait until they are read, if nobody sleeps for them.
-void Reactor::on_check() { ring_->set_wakeups(false); }
+void Reactor::on_check() {
+  ring_->set_wakeups(false);
+  finish_batch();
+}
 
 void Reactor::on_prepare() {
+  for (int round = 0; round < kRoundsPerTurn; round++) finish_batch();
+  if (handles_ == nullptr) return;
+  // What callbacks go on queueing is the next turn's.
+  if (batch_ != nullptr && batch_->count() > 0) ring_->wake();
   if (urgent_ == 0 && !quiet_) return;
   // The loop may sleep now. Completions that came while wake-ups were off have raised none.
   for (int round = 0; round < kRoundsPerTurn; round++) {

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <vector>
 
-#include "kernel/sys.h"
 #include "node/arguments.h"
 #include "node/records.h"
 
@@ -13,24 +12,6 @@ namespace {
 
 // Chunks of one write that need no allocation.
 constexpr size_t kUsualChunks = 16;
-
-napi_value int_value(napi_env env, int value) {
-  napi_value result = nullptr;
-  napi_create_int32(env, value, &result);
-  return result;
-}
-
-uint32_t uint_of(napi_env env, napi_value value) {
-  uint32_t number = 0;
-  napi_get_value_uint32(env, value, &number);
-  return number;
-}
-
-double double_of(napi_env env, napi_value value) {
-  double number = 0;
-  napi_get_value_double(env, value, &number);
-  return number;
-}
 
 // The stream of a write, and its rules.
 struct Target {
@@ -127,24 +108,6 @@ napi_value write_many(napi_env env, napi_callback_info info) {
   return write(env, target, chunks, kinds.size, given[3], given[4]);
 }
 
-// sendNow(fd, text, body) -> bytes accepted, or -errno: one copying send on any descriptor. `text`: latin1, at
-// most kMostText characters, or empty; `body`: a view, or undefined.
-napi_value send_now(napi_env env, napi_callback_info info) {
-  size_t count = 3;
-  napi_value given[3];
-  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  char text[kMostText + 1];
-  iovec pieces[2];
-  size_t used = 0;
-  size_t length = 0;
-  napi_get_value_string_latin1(env, given[1], text, sizeof text, &length);
-  if (length > 0) pieces[used++] = {text, length};
-  const Bytes body = bytes_of(env, given[2]);
-  if (body.size > 0) pieces[used++] = {body.data, body.size};
-  const int fd = static_cast<int>(double_of(env, given[0]));
-  return int_value(env, used == 0 ? 0 : send_message(fd, pieces, used, 0));
-}
-
 // attach(fd, byRing, ours, firstId) -> port, or -errno
 Napi::Value attach(const Napi::CallbackInfo& info) {
   Reactor* reactor = reactor_of(info);
@@ -181,19 +144,12 @@ Napi::Value set_reporting(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-void export_raw(napi_env env, napi_value exports, const char* name, napi_callback function) {
-  napi_value value = nullptr;
-  napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
-  napi_set_named_property(env, exports, name, value);
-}
-
 }  // namespace
 
 void export_streams(Napi::Env env, Napi::Object exports) {
   export_raw(env, exports, "writeOne", write_one);
   export_raw(env, exports, "writeAnswer", write_answer);
   export_raw(env, exports, "writeMany", write_many);
-  export_raw(env, exports, "sendNow", send_now);
   exports["attach"] = Napi::Function::New(env, attach, "attach");
   exports["streamWords"] = Napi::Function::New(env, stream_words, "streamWords");
   exports["setLimits"] = Napi::Function::New(env, set_limits, "setLimits");

@@ -17,7 +17,7 @@ SubmitRing::~SubmitRing() { slabs_->set_ring(nullptr); }
 int SubmitRing::open(RingEntries wanted, bool vectored_slots) {
   vectored_slots_ = vectored_slots;
   owner_ = geteuid();
-  const int opened = ring_.open(wanted);
+  const int opened = ring_.open(wanted, RingIssuer::kOneThread);
   if (opened < 0) return opened;
   eventfd_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!eventfd_.valid()) return -errno;

@@ -6,10 +6,12 @@ import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
+import { loadNative } from '../../lib/native/binding';
 import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
-export type Deed = 'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'spawn' | 'send';
+export type Deed =
+  'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'exit' | 'exception' | 'spawn' | 'send';
 
 export interface AtOnceArgument {
   readonly engine: NonNullable<ZeroCopyOptions['engine']>;
@@ -17,6 +19,8 @@ export interface AtOnceArgument {
   readonly bytes: number;
   /** Requests, each with its answer, before the one that counts. */
   readonly answersBefore: number;
+  /** The answer that counts shares a system call with others; there are others. */
+  readonly isShared: boolean;
   /** What a child process writes. */
   readonly childsWord: string;
 }
@@ -26,7 +30,7 @@ const RECEIVING_CHILD = `process.on('message', (word, socket) => {
   else process.send('ready');
 })`;
 
-const { engine, deed, bytes, answersBefore, childsWord } = argument<AtOnceArgument>();
+const { engine, deed, bytes, answersBefore, isShared, childsWord } = argument<AtOnceArgument>();
 const body = Buffer.alloc(bytes);
 fillFrom(body, 1, 0);
 let receiver: ChildProcess | undefined;
@@ -41,6 +45,10 @@ const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
   sigkill: () => process.kill(process.pid, 'SIGKILL'),
   sigterm: () => process.kill(process.pid, 'SIGTERM'),
   abort: () => process.abort(),
+  exit: () => process.exit(),
+  exception() {
+    throw new Error('of this test');
+  },
   spawn(socket) {
     spawn('printf', [childsWord], { stdio: ['ignore', socket, 'inherit'] });
     standStill();
@@ -51,6 +59,18 @@ const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
   },
 };
 
+/** Calls `onShared` for each answer that is to share a system call with others. */
+function countShared(onShared: () => void): void {
+  const { native } = loadNative();
+  if (native === undefined) return;
+  const { queueSend } = native;
+  native.queueSend = (...args) => {
+    const queued = queueSend(...args);
+    if (queued >= 0) onShared();
+    return queued;
+  };
+}
+
 async function main(): Promise<void> {
   if (deed === 'send') {
     const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
@@ -59,11 +79,18 @@ async function main(): Promise<void> {
     await once(receiver, 'message');
   }
   let requests = 0;
+  let shared = 0;
+  countShared(() => shared++);
   const server = http.createServer((request, response) => {
-    const isLast = requests++ === answersBefore;
+    if (request.url === '/others') return response.end(body);
+    const isLast = ++requests > answersBefore && (!isShared || shared > 0);
+    shared = 0;
+    response.setHeader('X-Last', String(isLast));
     const { socket } = request;
     response.end(body);
-    if (isLast) deeds[deed](socket);
+    if (!isLast) return;
+    if ((shared === 1) !== isShared) throw new Error(`${shared} answers shared a call`);
+    deeds[deed](socket);
   });
   enableZeroCopy(server, { engine });
   server.listen(0, '127.0.0.1');

@@ -11,6 +11,8 @@ const DEEDS: Readonly<Record<Deed, string>> = {
   sigkill: 'a SIGKILL of its own',
   sigterm: 'a SIGTERM of its own',
   abort: 'abort()',
+  exit: 'process.exit()',
+  exception: 'an exception that nobody catches',
   spawn: 'a child process that writes to the same connection',
   send: 'a child process that is sent the same connection',
 };
@@ -19,8 +21,9 @@ const ANSWERS_BEFORE = 2;
 const DEADLINE_MS = 20_000;
 const CHILDS_WORD = 'child';
 
-const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
 const HEAD_END = '\r\n\r\n';
+const OTHERS = 16;
 
 interface Answer {
   readonly wrong: number;
@@ -31,9 +34,8 @@ interface Answer {
 /** Asks again and again over one connection; the last answer, and what came behind it. */
 function ask(port: number, bytes: number, behindBytes: number): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(REQUEST));
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(request('/')));
     let received = Buffer.alloc(0);
-    let answers = 0;
     const late = setTimeout(
       () => socket.destroy(new Error(`only ${received.length} bytes came`)),
       DEADLINE_MS,
@@ -42,10 +44,9 @@ function ask(port: number, bytes: number, behindBytes: number): Promise<Answer> 
       received = Buffer.concat([received, chunk]);
       const start = received.indexOf(HEAD_END) + HEAD_END.length;
       if (start < HEAD_END.length || received.length < start + bytes) return;
-      if (answers < ANSWERS_BEFORE) {
-        answers++;
+      if (!received.includes('X-Last: true')) {
         received = Buffer.alloc(0);
-        socket.write(REQUEST);
+        socket.write(request('/'));
         return;
       }
       const body = received.subarray(start, start + bytes);
@@ -62,6 +63,22 @@ function ask(port: number, bytes: number, behindBytes: number): Promise<Answer> 
   });
 }
 
+/** Connections that ask all the time. Ends them. */
+function askAllTheTime(port: number): () => void {
+  const sockets = Array.from({ length: OTHERS }, () => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(request('/others')));
+    socket.on('data', (chunk: Buffer) => {
+      if (chunk.includes(HEAD_END)) socket.write(request('/others'));
+    });
+    // The server's end is what is tested.
+    socket.on('error', () => undefined);
+    return socket;
+  });
+  return () => {
+    for (const socket of sockets) socket.destroy();
+  };
+}
+
 // The copying engine shows that nothing is asked for that plain Node does not do.
 for (const engine of ['auto', 'io_uring', 'copy'] as const) {
   describe(`an answer that is written in front of something else, engine '${engine}'`, () => {
@@ -70,19 +87,36 @@ for (const engine of ['auto', 'io_uring', 'copy'] as const) {
     for (const bytes of [1_000, 100_000, 1_000_000]) {
       for (const deed of Object.keys(DEEDS) as Deed[]) {
         it(`of ${bytes} bytes arrives first and at once: ${DEEDS[deed]}`, async () => {
-          const given: AtOnceArgument = {
-            engine,
-            deed,
-            bytes,
-            answersBefore: ANSWERS_BEFORE,
-            childsWord: CHILDS_WORD,
-          };
-          const program = startProgram('at-once', given);
-          const { port } = await program.next<{ port: number }>();
-          const childs = deed === 'spawn' || deed === 'send' ? CHILDS_WORD : '';
-          const { wrong, behind } = await ask(port, bytes, childs.length);
-          assert.deepEqual({ wrong, behind }, { wrong: 0, behind: childs });
-          program.tell({ seen: true });
+          await arrivesFirst({ engine, deed, bytes, isShared: false });
+        });
+      }
+    }
+  });
+}
+
+async function arrivesFirst(
+  given: Pick<AtOnceArgument, 'engine' | 'deed' | 'bytes' | 'isShared'>,
+): Promise<void> {
+  const { deed, bytes, isShared } = given;
+  const constants = { answersBefore: ANSWERS_BEFORE, childsWord: CHILDS_WORD };
+  const program = startProgram('at-once', { ...given, ...constants });
+  const { port } = await program.next<{ port: number }>();
+  const end = isShared ? askAllTheTime(port) : undefined;
+  const childs = deed === 'spawn' || deed === 'send' ? CHILDS_WORD : '';
+  const { wrong, behind } = await ask(port, bytes, childs.length);
+  assert.deepEqual({ wrong, behind }, { wrong: 0, behind: childs });
+  program.tell({ seen: true });
+  end?.();
+}
+
+for (const engine of ['auto', 'io_uring'] as const) {
+  describe(`an answer that shares a system call with others, engine '${engine}'`, () => {
+    afterEach(stopPrograms);
+
+    for (const bytes of [1_000, 20_000]) {
+      for (const deed of Object.keys(DEEDS) as Deed[]) {
+        it(`of ${bytes} bytes arrives first and at once: ${DEEDS[deed]}`, async () => {
+          await arrivesFirst({ engine, deed, bytes, isShared: true });
         });
       }
     }

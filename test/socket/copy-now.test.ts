@@ -91,9 +91,9 @@ for (const zeroCopy of ENGINES) {
     // In the header, at its end, in the body, and all but one byte.
     for (const taken of [1, HEAD.length - 1, HEAD.length, HEAD.length + 1, ANSWER_BYTES - 1]) {
       it(`of which the kernel takes ${taken} bytes goes on by Node`, async () => {
-        replace((real) => (fd, text, body) => {
+        replace((real) => (fd, text, body, encoding) => {
           const ofBody = body?.subarray(0, Math.max(0, taken - text.length));
-          return real(fd, text.slice(0, taken), ofBody);
+          return real(fd, text.slice(0, taken), ofBody, encoding);
         });
         await arrivesWhole(5);
       });

@@ -58,7 +58,7 @@ int next_descriptor() {
 int try_out() {
   IoUring ring;
   const int fd = next_descriptor();
-  const int opened = ring.open({4, 16});
+  const int opened = ring.open({4, 16}, msg_zerocopy::RingIssuer::kOneThread);
   tell("open", opened);
   if (opened < 0) return 1;
   int pair[2];

@@ -1,0 +1,54 @@
+// What the addon tells of the machine: interfaces, routes, devices, limits.
+
+/** A network interface. */
+export interface NativeInterface {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly address: Buffer;
+}
+
+/** The route to an address. */
+export interface NativeRoute {
+  /** Index of the interface. */
+  readonly device: number;
+  /** RTN_… */
+  readonly type: number;
+  readonly source?: Buffer;
+  readonly gateway?: Buffer;
+}
+
+/** What a network interface is. */
+export interface NativeDevice {
+  readonly index: number;
+  readonly name: string;
+  /** ARPHRD_… */
+  readonly type: number;
+  readonly mtu: number;
+  readonly isUp: boolean;
+  /** As `ip -d link` names it: 'veth', 'bridge' …; empty for hardware and for loopback. */
+  readonly kind: string;
+  /** Empty where the device does not say. */
+  readonly driver: string;
+  /** Index of the interface that this one lies on; 0: none in this namespace. */
+  readonly lower: number;
+}
+
+/** Features by the names of `ethtool --show-features`. */
+export type NativeFeatures = Readonly<
+  Record<string, { readonly active: boolean; readonly changeable: boolean }>
+>;
+
+export interface NativeDescription {
+  /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
+  readonly memlockBytes: number;
+  readonly ipcLock: boolean;
+  /** Bytes of a page of memory: 4 KiB, and 16 or 64 KiB on some ARM and POWER machines. */
+  readonly pageBytes: number;
+  readonly openPorts: number;
+  /** Of this environment's pools. */
+  readonly registeredBytes: number;
+  readonly kernelRelease: string;
+}

@@ -1,0 +1,172 @@
+#include "kernel/send_batch.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <new>
+
+namespace msg_zerocopy {
+namespace {
+
+constexpr int32_t kUnanswered = INT32_MIN;
+constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+// How often the thread looks while sends are queued, how long they lie by then where JavaScript does not come to
+// queue another, and after how many looks in vain the thread sleeps. Each look costs some microseconds.
+constexpr long kLookNs = 400'000;
+constexpr uint64_t kLateNs = 300'000;
+constexpr int kLooksInVain = 25;
+
+uint64_t now_ns() {
+  timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  return static_cast<uint64_t>(at.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(at.tv_nsec);
+}
+
+class Lock {
+ public:
+  explicit Lock(pthread_mutex_t* mutex) : mutex_(mutex) { pthread_mutex_lock(mutex_); }
+  ~Lock() { pthread_mutex_unlock(mutex_); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  pthread_mutex_t* const mutex_;
+};
+
+// The process's signals are its main thread's business.
+int start_thread(pthread_t* thread, void* (*run)(void*), void* argument) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int failed = pthread_create(thread, nullptr, run, argument);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (failed == 0) pthread_setname_np(*thread, "zc-batch");
+  return -failed;
+}
+
+}  // namespace
+
+int SendBatch::open(int32_t* results) {
+  results_ = results;
+  memory_.reset(new (std::nothrow) char[kMemory]);
+  if (memory_ == nullptr) return -ENOMEM;
+  const int opened = ring_.open({kRequests, 2 * kRequests}, RingIssuer::kAnyThread);
+  if (opened < 0) return opened;
+  if (ring_.entries().submissions < kRequests) return -ENOMEM;
+  const int started = start_thread(&thread_, run_thread, this);
+  has_thread_ = started == 0;
+  return started;
+}
+
+SendBatch::~SendBatch() {
+  submit();
+  if (!has_thread_) return;
+  pthread_mutex_lock(&mutex_);
+  ends_ = true;
+  pthread_cond_signal(&wanted_);
+  pthread_mutex_unlock(&mutex_);
+  pthread_join(thread_, nullptr);
+}
+
+int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
+  if (bytes > kMostBytes || count_ == kMostSends) return -1;
+  const Lock lock(&mutex_);
+  const uint64_t now = now_ns();
+  const bool is_full = queued_ == kRequests || used_ + bytes > kMemory;
+  if (is_full || (queued_ > 0 && now - first_at_ > kMostWaitNs)) hand_over();
+  if (queued_ == 0) first_at_ = now;
+  char* const base = &memory_[used_];
+  for (size_t i = 0; i < count; i++) {
+    std::memcpy(&memory_[used_], pieces[i].iov_base, pieces[i].iov_len);
+    used_ += pieces[i].iov_len;
+  }
+  uring::Sqe* sqe = ring_.prepare();
+  sqe->opcode = uring::kOpSend;
+  sqe->fd = fd;
+  sqe->addr = reinterpret_cast<uintptr_t>(base);
+  sqe->len = static_cast<uint32_t>(bytes);
+  sqe->msg_flags = kFlags;
+  sqe->user_data = count_;
+  results_[count_] = kUnanswered;
+  requests_[queued_++] = {fd, count_, base, bytes};
+  was_used_ = true;
+  if (sleeps_) {
+    sleeps_ = false;
+    pthread_cond_signal(&wanted_);
+  }
+  return static_cast<int>(count_++);
+}
+
+void SendBatch::submit() {
+  const Lock lock(&mutex_);
+  hand_over();
+}
+
+uint32_t SendBatch::take() {
+  submit();
+  const uint32_t count = count_;
+  count_ = 0;
+  return count;
+}
+
+void SendBatch::hand_over() {
+  if (queued_ == 0) return;
+  const int entered = ring_.submit();
+  read_results();
+  send_unanswered(entered);
+  queued_ = 0;
+  used_ = 0;
+}
+
+void SendBatch::read_results() {
+  uring::Cqe completion;
+  while (ring_.pop(&completion)) results_[completion.user_data] = completion.res;
+}
+
+// The kernel answers a send with MSG_DONTWAIT before enter() returns (io_uring/io_uring.c:io_queue_async). Where
+// it did not take all requests, the last ones are still ours.
+void SendBatch::send_unanswered(int entered) {
+  const uint32_t taken = queued_ - (entered < 0 ? ring_.revoke() : 0);
+  for (uint32_t i = 0; i < queued_; i++) {
+    const Request& request = requests_[i];
+    int32_t* const result = &results_[request.number];
+    while (i < taken && *result == kUnanswered) {
+      if (ring_.wait() < 0) *result = -EIO;
+      read_results();
+    }
+    if (i < taken) continue;
+    const ssize_t sent = ::send(request.fd, request.base, request.bytes, kFlags);
+    *result = sent < 0 ? -errno : static_cast<int32_t>(sent);
+  }
+}
+
+void* SendBatch::run_thread(void* self) {
+  static_cast<SendBatch*>(self)->watch();
+  return nullptr;
+}
+
+void SendBatch::watch() {
+  int in_vain = 0;
+  const timespec look = {0, kLookNs};
+  for (bool ends = false; !ends;) {
+    nanosleep(&look, nullptr);
+    // Who holds the lock at this moment is the loop's thread, which queues or hands over.
+    if (pthread_mutex_trylock(&mutex_) != 0) continue;
+    if (queued_ > 0 && now_ns() - first_at_ >= kLateNs) hand_over();
+    in_vain = was_used_ ? 0 : in_vain + 1;
+    was_used_ = false;
+    sleeps_ = in_vain > kLooksInVain && queued_ == 0;
+    while (sleeps_ && !ends_) pthread_cond_wait(&wanted_, &mutex_);
+    ends = ends_;
+    pthread_mutex_unlock(&mutex_);
+  }
+}
+
+}  // namespace msg_zerocopy

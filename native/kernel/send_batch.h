@@ -1,0 +1,75 @@
+// Copying sends of several connections by one system call: each is a request of a ring of its own, whose bytes
+// are copied into memory of ours first. What is queued is handed over at the end of the event loop's turn, and
+// earlier where it lies for kMostWaitNs: JavaScript that goes on computing keeps nobody's bytes. Where no
+// further send comes to look at the clock, a thread does.
+#pragma once
+
+#include <pthread.h>
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernel/io_uring.h"
+
+namespace msg_zerocopy {
+
+class SendBatch {
+ public:
+  static constexpr uint32_t kMostSends = 256;     // between two calls of take()
+  static constexpr size_t kMostBytes = 32 * 1024;  // of one send
+  static constexpr uint64_t kMostWaitNs = 200'000;
+
+  SendBatch() = default;
+  ~SendBatch();  // hands over what is queued
+  SendBatch(const SendBatch&) = delete;
+  SendBatch& operator=(const SendBatch&) = delete;
+
+  // `results`: room for kMostSends. 0 or -errno.
+  int open(int32_t* results);
+  // Queues a copy of the pieces for `fd`, which must stay open until it is handed over. The number of its
+  // result; or -1: there is no room, nothing is queued.
+  int queue(int fd, const iovec* pieces, size_t count);
+  // Hands over what is queued. Then the results of all that was queued since take() are there: bytes that the
+  // socket took, or -errno.
+  void submit();
+  // The same, and begins to number anew. How many there were.
+  uint32_t take();
+  // Sends queued since take().
+  uint32_t count() const { return count_; }
+
+ private:
+  struct Request {
+    int fd;
+    uint32_t number;
+    const char* base;
+    size_t bytes;
+  };
+  static constexpr uint32_t kRequests = 64;
+  static constexpr size_t kMemory = 512 * 1024;
+  static void* run_thread(void* self);
+  void watch();
+  void hand_over();
+  void read_results();
+  void send_unanswered(int entered);
+
+  // Of both threads, under mutex_. count_ is changed by the loop's thread alone.
+  pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+  pthread_cond_t wanted_ = PTHREAD_COND_INITIALIZER;
+  IoUring ring_;
+  std::unique_ptr<char[]> memory_;
+  size_t used_ = 0;
+  Request requests_[kRequests];
+  uint32_t queued_ = 0;
+  uint32_t count_ = 0;
+  uint64_t first_at_ = 0;  // when the oldest was queued
+  int32_t* results_ = nullptr;
+  bool was_used_ = false;  // since the thread looked last
+  bool sleeps_ = true;
+  bool ends_ = false;
+  bool has_thread_ = false;
+  pthread_t thread_ = {};
+};
+
+}  // namespace msg_zerocopy

@@ -1,0 +1,273 @@
+// Responses that share a system call: many connections are answered in each turn, in every way that a response
+// can be followed by something else, and the far end compares every byte.
+import assert from 'node:assert/strict';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { enableZeroCopy } from '../../lib/index';
+import { loadNative, type Native } from '../../lib/native/binding';
+import { countWrong, fillFrom } from '../../scripts/pattern';
+import { seededRandom } from '../../scripts/random';
+
+const CONNECTIONS = 24;
+const HEAD_END = '\r\n\r\n';
+
+type Handler = (request: http.IncomingMessage, response: http.ServerResponse, body: Buffer) => void;
+
+/** Counts responses that share a call, while a test runs. */
+function countingShared(): { shared: number } {
+  const { native } = loadNative() as { native: Native };
+  const counts = { shared: 0 };
+  let real: Native['queueSend'];
+  before(() => {
+    real = native.queueSend;
+    native.queueSend = (...args) => {
+      const queued = real(...args);
+      if (queued >= 0) counts.shared++;
+      return queued;
+    };
+  });
+  beforeEach(() => (counts.shared = 0));
+  after(() => (native.queueSend = real));
+  return counts;
+}
+
+/** A client on a plain socket that asks again and again, several requests at a time, and compares the bodies. */
+class Client {
+  readonly socket: net.Socket;
+  #received = Buffer.alloc(0);
+  #asked: number[] = [];
+  answers = 0;
+
+  constructor(
+    port: number,
+    readonly sizes: () => number,
+    readonly atOnce: number,
+    readonly most: number,
+  ) {
+    this.socket = net.connect(port, '127.0.0.1');
+    this.socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#ask();
+  }
+
+  #ask(): void {
+    let text = '';
+    while (this.#asked.length < this.atOnce && this.answers + this.#asked.length < this.most) {
+      const size = this.sizes();
+      this.#asked.push(size);
+      text += `GET /${size} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+    }
+    if (text.length > 0) this.socket.write(text);
+    else if (this.#asked.length === 0) this.socket.end();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    for (;;) {
+      const size = this.#asked[0];
+      const start = this.#received.indexOf(HEAD_END) + HEAD_END.length;
+      if (size === undefined || start < HEAD_END.length) break;
+      if (this.#received.length < start + size) break;
+      assert.match(this.#received.toString('latin1', 0, start), /^HTTP\/1\.1 200 OK\r\n/);
+      assert.equal(countWrong(this.#received.subarray(start, start + size), size, 0), 0);
+      this.#received = this.#received.subarray(start + size);
+      this.#asked.shift();
+      this.answers++;
+    }
+    if (this.#asked.length === 0) this.#ask();
+  }
+
+  async ended(): Promise<void> {
+    await once(this.socket, 'close');
+    assert.equal(this.#received.length, 0);
+  }
+}
+
+async function serve(handler: Handler): Promise<{ server: http.Server; port: number }> {
+  const server = http.createServer((request, response) => {
+    const body = Buffer.alloc(Number(request.url?.slice(1)));
+    fillFrom(body, body.length, 0);
+    handler(request, response, body);
+  });
+  enableZeroCopy(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as net.AddressInfo).port };
+}
+
+/** Has many clients ask `each` times; the number of answers. */
+async function askedByMany(
+  handler: Handler,
+  each: number,
+  { atOnce = 1, largest = 3_000, seed = 1 } = {},
+): Promise<number> {
+  const { server, port } = await serve(handler);
+  const random = seededRandom(seed);
+  const sizes = (): number => Math.floor(random() * largest);
+  const clients = Array.from({ length: CONNECTIONS }, () => new Client(port, sizes, atOnce, each));
+  await Promise.all(clients.map((client) => client.ended()));
+  server.close();
+  return clients.reduce((answers, client) => answers + client.answers, 0);
+}
+
+describe('responses that share a system call', () => {
+  const counts = countingShared();
+
+  it('arrive whole, of one body each', async () => {
+    const answers = await askedByMany((_request, response, body) => response.end(body), 200);
+    assert.equal(answers, CONNECTIONS * 200);
+    assert.ok(counts.shared > answers / 2, `${counts.shared} of ${answers} shared a call`);
+  });
+
+  for (const taken of [0, 1, 60, 100, 500, 1_000]) {
+    it(`of which the socket takes at most ${taken} bytes arrive whole, the rest by Node`, async () => {
+      const { native } = loadNative() as { native: Native };
+      const { queueSend } = native;
+      native.queueSend = (fd, text, body, encoding) =>
+        queueSend(
+          fd,
+          text.slice(0, taken),
+          body?.subarray(0, Math.max(0, taken - text.length)),
+          encoding,
+        );
+      try {
+        const options = { atOnce: 3, largest: 5_000 };
+        await askedByMany((_request, response, body) => response.end(body), 64, options);
+      } finally {
+        native.queueSend = queueSend;
+      }
+      assert.ok(counts.shared > 0);
+    });
+  }
+
+  it('arrive whole in every way that a response can be written', async () => {
+    const random = seededRandom(7);
+    const ways: Handler[] = [
+      (_request, response, body) => response.end(body),
+      (_request, response, body) => {
+        response.setHeader('Content-Length', body.length);
+        response.write(body.subarray(0, 10));
+        response.end(body.subarray(10));
+      },
+      (_request, response, body) => {
+        response.setHeader('Content-Length', body.length);
+        response.writeHead(200);
+        response.flushHeaders();
+        response.end(body);
+      },
+      (_request, response, body) => {
+        response.setHeader('Content-Length', body.length);
+        response.write(body.subarray(0, 10));
+        setImmediate(() => response.end(body.subarray(10)));
+      },
+      (_request, response, body) => response.end(body.toString('latin1'), 'latin1'),
+      (_request, response, body) => {
+        response.end(body);
+        // Something else of the socket, in the same turn.
+        response.socket?.setTimeout(0);
+        response.socket?.cork();
+        response.socket?.uncork();
+      },
+      (_request, response, body) => process.nextTick(() => response.end(body)),
+      (_request, response, body) => setImmediate(() => response.end(body)),
+    ];
+    for (let round = 0; round < 10; round++) {
+      const way: Handler = (...args) => ways[Math.floor(random() * ways.length)]?.(...args);
+      await askedByMany(way, 50, { atOnce: 1 + (round % 3), seed: round, largest: 20_000 });
+    }
+    assert.ok(counts.shared > 1_000, `${counts.shared} shared a call`);
+  });
+
+  it('in UTF-8 text are encoded as Node encodes them', async () => {
+    const text = 'ü€😀\ud800 '.repeat(50);
+    const { server, port } = await serve((_request, response) => response.end(text));
+    const wanted = Buffer.from(text).toString('latin1');
+    const ask = async (): Promise<void> => {
+      const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+      for (let i = 0; i < 100; i++) {
+        const [response] = (await once(http.get({ port, agent, path: '/0' }), 'response')) as [
+          http.IncomingMessage,
+        ];
+        response.setEncoding('latin1');
+        let body = '';
+        for await (const chunk of response) body += String(chunk);
+        assert.equal(body, wanted);
+      }
+      agent.destroy();
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, ask));
+    assert.ok(counts.shared > 0);
+    server.close();
+  });
+
+  it('reach the peer although the connection is destroyed behind them', async () => {
+    const { server, port } = await serve((request, response, body) => {
+      response.end(body);
+      if (response.req.headers['x-last'] === 'yes') request.socket.destroy();
+    });
+    let lasts = 0;
+    const ask = async (): Promise<void> => {
+      const socket = net.connect(port, '127.0.0.1');
+      for (let i = 0; i < 50; i++) {
+        const last = i === 49 ? 'yes' : 'no';
+        socket.write(`GET /500 HTTP/1.1\r\nHost: localhost\r\nX-Last: ${last}\r\n\r\n`);
+        let received = Buffer.alloc(0);
+        while (
+          received.indexOf(HEAD_END) < 0 ||
+          received.length < received.indexOf(HEAD_END) + 504
+        ) {
+          const [chunk] = (await once(socket, 'data')) as [Buffer];
+          received = Buffer.concat([received, chunk]);
+        }
+        assert.equal(countWrong(received.subarray(-500), 500, 0), 0);
+      }
+      lasts++;
+      await once(socket, 'close');
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, ask));
+    assert.equal(lasts, CONNECTIONS);
+    assert.ok(counts.shared > 0);
+    server.close();
+  });
+
+  it('keep their async context, and tell their callbacks in order', async () => {
+    const storage = new AsyncLocalStorage<number>();
+    const wrong: string[] = [];
+    let request = 0;
+    const answers = await askedByMany((_request, response, body) => {
+      storage.run(++request, () => {
+        const mine = request;
+        const heard: string[] = [];
+        const note = (what: string): void => {
+          if (storage.getStore() !== mine) wrong.push(`${what} in ${storage.getStore()}`);
+          heard.push(what);
+          if (what === 'close' && heard.join() !== 'finish,callback,close')
+            wrong.push(heard.join());
+        };
+        response.on('finish', () => note('finish')).on('close', () => note('close'));
+        response.end(body, () => note('callback'));
+      });
+    }, 100);
+    assert.deepEqual(wrong.slice(0, 5), []);
+    assert.ok(counts.shared > answers / 2, `${counts.shared} of ${answers} shared a call`);
+  });
+
+  it('are counted as what Node writes is', async () => {
+    const seen: string[] = [];
+    const written = new Map<net.Socket, number>();
+    await askedByMany((_request, response, body) => {
+      const { socket } = response;
+      assert.ok(socket);
+      response.setHeader('Date', 'today');
+      const head = `HTTP/1.1 200 OK\r\nDate: today\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\nContent-Length: ${body.length}${HEAD_END}`;
+      const before = written.get(socket) ?? 0;
+      response.end(body);
+      const expected = before + head.length + body.length;
+      written.set(socket, expected);
+      if (socket.bytesWritten !== expected) seen.push(`${socket.bytesWritten} for ${expected}`);
+    }, 50);
+    assert.deepEqual(seen.slice(0, 3), []);
+    assert.ok(counts.shared > 0);
+  });
+});
