@@ -1,6 +1,6 @@
 // The programs of examples/, run as their readers would.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { fillFrom } from '../../scripts/pattern';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 import { until } from '../../scripts/until';
-import type { FileServerArgument, Listening, Said } from '../scenarios/example-file-server';
+import type { FileServerArgument, Listening, Said } from '../scenarios/example-pooled-files';
 
 const KIB = 1024;
 const MIB = KIB * KIB;
@@ -63,7 +63,7 @@ const WAYS = [
   },
 ] as const;
 
-describe('examples/file-server', () => {
+describe('examples/pooled-files', () => {
   const hashes = new Map<Name, string>();
   let top = '';
   let folder = '';
@@ -106,7 +106,7 @@ describe('examples/file-server', () => {
 
   async function start(given: Partial<FileServerArgument>, env = {}): Promise<Started> {
     const all: FileServerArgument = { folder, poolBytes: 32 * MIB, options: {}, ...given };
-    const program = startProgram('example-file-server', all, { env });
+    const program = startProgram('example-pooled-files', all, { env });
     return { program, ...(await program.next<Listening>()) };
   }
 
@@ -255,6 +255,25 @@ const SELF_CHECKING = {
 } as const;
 const EXAMPLES = path.join(__dirname, '../../examples');
 
+describe('examples/file-server', () => {
+  it('serves the files of a folder', async () => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-files-'));
+    const content = Buffer.allocUnsafe(3 * MIB);
+    fillFrom(content, 1, 0);
+    writeFileSync(path.join(folder, 'file'), content);
+    const server = spawn(process.execPath, [path.join(EXAMPLES, 'file-server.js'), folder, '0']);
+    try {
+      const [line] = (await once(server.stdout, 'data')) as [Buffer];
+      const port = Number(/localhost:(\d+)/.exec(line.toString())?.[1]);
+      const answer = await fetch(`http://127.0.0.1:${port}/file`);
+      assert.ok(Buffer.from(await answer.arrayBuffer()).equals(content));
+    } finally {
+      server.kill();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
 describe('examples that check themselves', () => {
   const run = (node: string, name: string, env = {}): string =>
     execFileSync(node, [path.join(EXAMPLES, `${name}.js`)], {
@@ -265,7 +284,9 @@ describe('examples that check themselves', () => {
 
   it('are all of them', () => {
     const files = readdirSync(EXAMPLES).filter((file) => file.endsWith('.js'));
-    const known = ['file-server', ...Object.keys(SELF_CHECKING)].map((name) => `${name}.js`);
+    const known = ['file-server', 'pooled-files', ...Object.keys(SELF_CHECKING)].map(
+      (name) => `${name}.js`,
+    );
     assert.deepEqual(files.sort(), known.sort());
   });
 

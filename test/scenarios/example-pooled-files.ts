@@ -1,10 +1,10 @@
-// The example file-server.ts as a server of its own process, so that it can be run without the addon.
+// The example pooled-files.ts as a server of its own process, so that it can be run without the addon.
 // Writes {port}; is told {say} and writes {stats}, and ends when it is told {close}.
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
-import { createFileServer } from '../../examples/file-server';
+import { createFileServer } from '../../examples/pooled-files';
 import { BufferPool, type BufferPoolStats, type ZeroCopyOptions } from '../../lib/index';
 import { argument, print } from '../helpers/program-side';
 
