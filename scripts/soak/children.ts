@@ -168,7 +168,7 @@ export class Children {
         return { ...plain, prefix: ['prlimit', `--nofile=${limit}`], order };
       }
       case 'no-io-uring': {
-        const refuse = compiledFrom('test/helpers/refuse-io-uring.c');
+        const refuse = compiledFrom('test/scenarios/refuse-io-uring.c');
         return {
           ...plain,
           prefix: [refuse, this.#chance.pick(['EPERM', 'ENOSYS'])],

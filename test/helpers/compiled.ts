@@ -2,9 +2,9 @@
 import { compiledFrom } from '../../scripts/compiled';
 
 /**
- * The path of what `test/helpers/<name>.c` becomes. Throws: when `cc` refuses.
+ * The path of what `test/scenarios/<name>.c` becomes. Throws: when `cc` refuses.
  * @param flags beyond the usual ones, such as '-shared'
  */
 export function compiled(name: string, flags: readonly string[] = []): string {
-  return compiledFrom(`test/helpers/${name}.c`, flags);
+  return compiledFrom(`test/scenarios/${name}.c`, flags);
 }

@@ -103,7 +103,7 @@ describe('garbage collection', () => {
     });
   }
 
-  it('takes a socket that is closed', async () => {
+  it('frees a socket after it is closed', async () => {
     const ref = await (async () => {
       const { socket, far, close } = await open();
       far.resume();
@@ -116,7 +116,7 @@ describe('garbage collection', () => {
     await untilCollected('the socket is collected', () => ref.deref() === undefined);
   });
 
-  it('takes a socket that nobody closed but its peer, after a reset with memory pinned', async () => {
+  it('frees a socket that only its peer closed, after a reset with memory pinned', async () => {
     const ref = await (async () => {
       const { socket, far, close } = await open();
       writeChunks(socket);

@@ -11,7 +11,7 @@ const MEASURE_MS = 300;
  * ten thousand turns and uses all of the time. */
 const TURNS_AT_REST = 20;
 const CPU_AT_REST_MS = 50;
-const COUNTING_ADDON = path.join(__dirname, '../helpers/counting-addon.js');
+const COUNTING_ADDON = path.join(__dirname, '../scenarios/counting-addon.js');
 
 interface Run {
   readonly peer: Peer;

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { isolated } from '../helpers/isolated';
-import type { PortEvent } from '../helpers/one-record-addon';
+import type { PortEvent } from '../scenarios/one-record-addon';
 
-const ADDON = path.join(__dirname, '../helpers/one-record-addon.js');
+const ADDON = path.join(__dirname, '../scenarios/one-record-addon.js');
 
 describe('a port that is closed by a callback of a wake-up which names it, too', () => {
   it('gives its number to one that is opened after the wake-up, and to none before', async () => {

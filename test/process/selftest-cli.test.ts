@@ -148,7 +148,7 @@ describe('arguments of the self-test', () => {
     'udp -s': /argument missing/,
   };
   for (const [line, why] of Object.entries(refused)) {
-    it(`are not '${line}'`, () => {
+    it(`are refused with the reason: '${line}'`, () => {
       assert.throws(
         () => parse(words(line)),
         (error) => error instanceof UsageError && why.test(error.message),

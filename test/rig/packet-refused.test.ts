@@ -16,7 +16,7 @@ for (const [title, params] of ENGINES) {
     it('are longer than the MTU where the kernel writes the link header', () =>
       getPlace().runner.run('packet-refused', 'linklessLengths', params));
 
-    it('are not those that are longer by a VLAN tag', () =>
+    it('do not include frames that are longer by a VLAN tag', () =>
       getPlace().runner.run('packet-refused', 'tagged', params));
 
     it('spoil none of the others of their call', () =>

@@ -50,7 +50,7 @@ plainPacketSuite('the ring of a packet socket, its frames', (getPlace) => {
   it('run out with ERR_ZC_RING_FULL, and ready() tells when there are some again', () =>
     getPlace().runner.run('packet-ring', 'full'));
 
-  it('are not to be had after close(), which ready() says', () =>
+  it('cannot be reserved after close(), which ready() says', () =>
     getPlace().runner.run('packet-ring', 'readyAtClose'));
 
   it('are 256 and hold what the device sends, unless others are asked for', () =>

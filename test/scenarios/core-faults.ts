@@ -1,4 +1,4 @@
-// Answers of the kernel's that a preloaded library gives (test/helpers/kernel-faults.c): what becomes of
+// Answers of the kernel's that a preloaded library gives (test/scenarios/kernel-faults.c): what becomes of
 // the bytes, and what is said.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

@@ -8,7 +8,7 @@ import {
   loose,
   outcomeOf,
   someTurns,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 import { between, seededRandom } from '../../scripts/random';
 
 const NAMES = new Map<unknown, string>();

@@ -11,7 +11,7 @@ import {
   outcomeOf,
   someTurns,
   told,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 import { uncaughtDuring } from '../helpers/uncaught';
 
 /** Every way to ask for any free port. */

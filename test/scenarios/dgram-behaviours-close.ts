@@ -9,7 +9,7 @@ import {
   lookupOf,
   outcomeOf,
   someTurns,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 
 async function closedDuringLookup(kit: DgramKit): Promise<unknown> {
   const log: string[] = [];

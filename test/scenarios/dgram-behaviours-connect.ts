@@ -11,7 +11,7 @@ import {
   silentPort,
   someTurns,
   told,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 
 const BAD_PORTS = [
   undefined,

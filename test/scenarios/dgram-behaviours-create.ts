@@ -2,13 +2,7 @@
 import dgram from 'node:dgram';
 import { channel } from 'node:diagnostics_channel';
 import { EventEmitter, getEventListeners, once } from 'node:events';
-import {
-  codeOf,
-  type DgramScenario,
-  loose,
-  outcomeOf,
-  someTurns,
-} from '../helpers/dgram-behaviours-kit';
+import { codeOf, type DgramScenario, loose, outcomeOf, someTurns } from './dgram-behaviours-kit';
 
 const BAD_TYPES = [undefined, null, 'udp', 'UDP4', 'ip4', '', 4, true, {}, [], { type: 'udp5' }];
 const SIZES = ['x', -1, 1.5, 2 ** 32, {}, 0, null, undefined, 4096];

@@ -5,12 +5,7 @@ import dgram from 'node:dgram';
 import { on, once } from 'node:events';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import {
-  type DgramKit,
-  type DgramScenario,
-  silentPort,
-  someTurns,
-} from '../helpers/dgram-behaviours-kit';
+import { type DgramKit, type DgramScenario, silentPort, someTurns } from './dgram-behaviours-kit';
 import { uncaughtDuring } from '../helpers/uncaught';
 
 /** Which of the ways to hold and let go of the loop leave the process alive: it tells by a timer. */

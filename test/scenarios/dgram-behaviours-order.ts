@@ -1,12 +1,7 @@
 // Scenarios: the order of datagrams, callbacks and events, and what a listener may do meanwhile.
 import type dgram from 'node:dgram';
 import { once } from 'node:events';
-import {
-  type DgramKit,
-  type DgramScenario,
-  someTurns,
-  told,
-} from '../helpers/dgram-behaviours-kit';
+import { type DgramKit, type DgramScenario, someTurns, told } from './dgram-behaviours-kit';
 import { uncaughtDuring } from '../helpers/uncaught';
 
 /** Beyond the default threshold of zero copy. */

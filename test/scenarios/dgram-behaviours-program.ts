@@ -3,7 +3,7 @@
 // {version}.
 import assert from 'node:assert/strict';
 import { NODES_OWN, OURS, scenariosOf, story } from './dgram-behaviours';
-import { presentFamilies } from '../helpers/dgram-behaviours-kit';
+import { presentFamilies } from './dgram-behaviours-kit';
 
 /** A line of this program. */
 export interface ParityLine {

@@ -9,7 +9,7 @@ import {
   lookupOf,
   someTurns,
   told,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 import { uncaughtDuring } from '../helpers/uncaught';
 
 const BYTES = Buffer.from('0123456789abcdef');

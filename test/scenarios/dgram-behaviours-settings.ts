@@ -10,7 +10,7 @@ import {
   outcomeOf,
   someTurns,
   told,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 
 const TTLS = [1, 64, 255, 0, 256, 1000, -1, 1.5, 'x', '5', null, undefined, true, {}];
 const SIZES = [-1, 1.5, NaN, Infinity, 2 ** 32, 'x', '5', null, undefined, {}, true, 2 ** 31, 1];

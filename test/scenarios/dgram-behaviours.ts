@@ -14,7 +14,7 @@ import {
   type DgramScenario,
   type Family,
   type Flavour,
-} from '../helpers/dgram-behaviours-kit';
+} from './dgram-behaviours-kit';
 import { life } from './dgram-behaviours-life';
 import { ordering } from './dgram-behaviours-order';
 import { sending } from './dgram-behaviours-send';

@@ -2,7 +2,7 @@
 // wherever they lay.
 import assert from 'node:assert/strict';
 import type { ZeroCopyPacketSocket } from '../../lib/index';
-import type { FarUdp } from '../helpers/packet-far';
+import type { FarUdp } from './packet-far';
 import type { Outbox } from '../helpers/packet-frames';
 import {
   assertIdle,
@@ -12,7 +12,7 @@ import {
   reserveFor,
   ringOf,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { whileSlow } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';

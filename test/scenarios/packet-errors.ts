@@ -7,14 +7,7 @@ import {
   type PacketSocketOptions,
   type ZeroCopyPacketSocket,
 } from '../../lib/index';
-import {
-  assertCode,
-  closed,
-  failureOf,
-  ringOf,
-  scenario,
-  theWire,
-} from '../helpers/packet-scenario';
+import { assertCode, closed, failureOf, ringOf, scenario, theWire } from './packet-scenario';
 import { linkState } from '../helpers/packet-wire';
 import { countDescriptors } from '../helpers/remains';
 

@@ -3,14 +3,7 @@ import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { createRawSocket, metrics, type DatagramStats } from '../../lib/index';
 import { Heard } from '../helpers/heard';
-import {
-  assertSent,
-  closed,
-  handback,
-  reserveFor,
-  ringOf,
-  scenario,
-} from '../helpers/packet-scenario';
+import { assertSent, closed, handback, reserveFor, ringOf, scenario } from './packet-scenario';
 import { until } from '../../scripts/until';
 
 const FRAMES = 8;

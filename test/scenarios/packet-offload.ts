@@ -11,7 +11,7 @@ import {
   handback,
   reserveFor,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { whileWithout, type Wire } from '../helpers/packet-wire';
 
 /** Frames of up to 64 KiB and their headers, for GSO. */

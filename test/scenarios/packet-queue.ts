@@ -13,7 +13,7 @@ import {
   type Outcome,
   type Ring,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { whileSlow } from '../helpers/packet-wire';
 
 export interface QueueParams {

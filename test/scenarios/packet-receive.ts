@@ -7,7 +7,7 @@ import type { BpfInstruction, PacketRemoteInfo, ZeroCopyPacketSocket } from '../
 import { fillFrom } from '../../scripts/pattern';
 import { digest, etherFrame, EXPERIMENTAL } from '../helpers/packet-frames';
 import type { Digest, Family } from '../helpers/packet-receiver-protocol';
-import { closed, type Near, scenario } from '../helpers/packet-scenario';
+import { closed, type Near, scenario } from './packet-scenario';
 import { LINK_HEADER, linkState } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';

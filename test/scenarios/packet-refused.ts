@@ -2,7 +2,7 @@
 // so, nothing of them is sent, and those behind them are.
 import assert from 'node:assert/strict';
 import { headers, type ZeroCopyPacketSocket } from '../../lib/index';
-import type { FarUdp } from '../helpers/packet-far';
+import type { FarUdp } from './packet-far';
 import { EXPERIMENTAL, type Outbox } from '../helpers/packet-frames';
 import {
   assertIdle,
@@ -14,7 +14,7 @@ import {
   type Ring,
   ringOf,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { ip, LINK_HEADER, setMtu, tc } from '../helpers/packet-wire';
 import { until } from '../../scripts/until';
 

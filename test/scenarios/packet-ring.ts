@@ -15,7 +15,7 @@ import {
   reserveFor,
   ringOf,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { whileSlow } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { PacketFrame, ZeroCopyPacketSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
-import type { FarUdp } from '../helpers/packet-far';
+import type { FarUdp } from './packet-far';
 import type { LinkType, Outbox } from '../helpers/packet-frames';
 import type { Family } from '../helpers/packet-receiver-protocol';
 import {
@@ -14,7 +14,7 @@ import {
   reserveFor,
   type Ring,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { between, seededRandom } from '../../scripts/random';
 import { whileLossy, whileSlow } from '../helpers/packet-wire';
 

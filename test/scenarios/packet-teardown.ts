@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createPacketSocket, type ZeroCopyPacketSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
-import type { FarUdp } from '../helpers/packet-far';
+import type { FarUdp } from './packet-far';
 import { Outbox } from '../helpers/packet-frames';
 import type { Digest } from '../helpers/packet-receiver-protocol';
 import {
@@ -18,7 +18,7 @@ import {
   scenario,
   theFar,
   theWire,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 import { whileSlow, type Wire } from '../helpers/packet-wire';
 
 const FRAMES = 16;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type { Offload, PacketRemoteInfo, ZeroCopyPacketSocket } from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
 import { etherFrame, EXPERIMENTAL } from '../helpers/packet-frames';
-import { type Near, scenario } from '../helpers/packet-scenario';
+import { type Near, scenario } from './packet-scenario';
 import { LINK_HEADER } from '../helpers/packet-wire';
 import { until } from '../../scripts/until';
 

@@ -10,7 +10,7 @@ import {
   reserveFor,
   ringOf,
   scenario,
-} from '../helpers/packet-scenario';
+} from './packet-scenario';
 
 const FRAMES = 4;
 const RING = ringOf(FRAMES);

@@ -1,7 +1,7 @@
 // Sends that the machine's own configuration refuses: routes, early; netfilter, when the packet exists
 // and its id has been given.
 import assert from 'node:assert/strict';
-import { denyPort, refuseRoute } from '../helpers/udp-network';
+import { denyPort, refuseRoute } from './udp-network';
 import type { UdpParams } from '../helpers/udp-place';
 import type { Target } from '../helpers/udp-receiver';
 import { type Session, withSession } from '../helpers/udp-session';

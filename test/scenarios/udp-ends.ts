@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { Program } from '../helpers/program';
-import { SendQueue } from '../helpers/udp-network';
+import { SendQueue } from './udp-network';
 import type { UdpParams } from '../helpers/udp-place';
 import { type Target, UdpReceiver } from '../helpers/udp-receiver';
 import type { PinningArgument } from './udp-pinning';

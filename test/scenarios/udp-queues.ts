@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SendQueue } from '../helpers/udp-network';
+import { SendQueue } from './udp-network';
 import type { UdpParams } from '../helpers/udp-place';
 import { closeUdp, openUdp, type Session, withSession } from '../helpers/udp-session';
 

@@ -5,7 +5,11 @@ import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { NODES_OWN, OURS, scenariosOf, story } from '../scenarios/dgram-behaviours';
-import { type DgramScenario, type Family, presentFamilies } from '../helpers/dgram-behaviours-kit';
+import {
+  type DgramScenario,
+  type Family,
+  presentFamilies,
+} from '../scenarios/dgram-behaviours-kit';
 import type { ParityLine } from '../scenarios/dgram-behaviours-program';
 import { forEachTestNode } from '../helpers/test-nodes';
 

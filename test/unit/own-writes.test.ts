@@ -40,7 +40,7 @@ describe('own writes', () => {
     }
   });
 
-  it('are not an own end() together with what somebody else corked', () => {
+  it('do not include an own end() together with what somebody else corked', () => {
     const own = new OwnWrites();
     const last = Buffer.alloc(1929);
     own.begin(last, last.length, 23, true);
@@ -52,7 +52,7 @@ describe('own writes', () => {
     assert.equal(alone.arrives(last, 1932, 1932), true);
   });
 
-  it('are not what a wrapper added to', () => {
+  it('do not include what a wrapper added to', () => {
     const own = new OwnWrites();
     own.begin('abc', 'abc'.length, 10, false);
     own.end(4);

@@ -9,11 +9,11 @@ import {
 } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { Far, type FarUdp } from './packet-far';
-import { type LinkType, Outbox } from './packet-frames';
-import type { Family } from './packet-receiver-protocol';
-import type { Wire } from './packet-wire';
-import { argument } from './program-side';
-import { countDescriptors, descriptorsBackTo } from './remains';
+import { type LinkType, Outbox } from '../helpers/packet-frames';
+import type { Family } from '../helpers/packet-receiver-protocol';
+import type { Wire } from '../helpers/packet-wire';
+import { argument } from '../helpers/program-side';
+import { countDescriptors, descriptorsBackTo } from '../helpers/remains';
 import { until } from '../../scripts/until';
 
 export type OpenOptions = Omit<PacketSocketOptions, 'interface'> & { readonly interface?: string };

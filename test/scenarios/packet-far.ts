@@ -10,11 +10,11 @@ import type {
   FarRequest,
   Family,
   Said,
-} from './packet-receiver-protocol';
-import type { Wire } from './packet-wire';
-import { Program } from './program';
+} from '../helpers/packet-receiver-protocol';
+import type { Wire } from '../helpers/packet-wire';
+import { Program } from '../helpers/program';
 
-const PROGRAM = path.join(__dirname, '../scenarios/packet-receiver-program.js');
+const PROGRAM = path.join(__dirname, 'packet-receiver-program.js');
 
 export class Far {
   readonly #program: Program;

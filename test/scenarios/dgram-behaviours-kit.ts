@@ -4,7 +4,7 @@ import type dgram from 'node:dgram';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises';
-import { isolated, type Isolated, type Tools } from './isolated';
+import { isolated, type Isolated, type Tools } from '../helpers/isolated';
 
 export type DgramFactory = (
   type: dgram.SocketType | dgram.SocketOptions,

@@ -1,12 +1,12 @@
 // Runs the TCP part of the suite where io_uring is refused: what programs get in most containers.
-// Usage: node dist/test/helpers/refused.js [EPERM|ENOSYS] [file ...]; by default EPERM and every test
+// Usage: node dist/test/refused.js [EPERM|ENOSYS] [file ...]; by default EPERM and every test
 // that makes TCP connections. Exits as mocha does.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import { type Refusal, refusing } from './refuse-io-uring';
+import { type Refusal, refusing } from './helpers/refuse-io-uring';
 
-const TESTS = path.resolve(__dirname, '..');
+const TESTS = __dirname;
 const FOLDERS = ['socket', 'process', 'rig'];
 /** Other kinds of sockets, and what is about io_uring itself. */
 const NOT_TCP = /^(udp|raw|packet|io-uring)[-.]/;
