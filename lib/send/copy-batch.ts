@@ -20,6 +20,9 @@ export interface QueueHost {
 
 /** A write whose bytes the addon has. */
 export class QueuedCopy extends AsyncResource {
+  /** Bytes that the socket took, or -errno; once it is known. */
+  accepted: number | undefined;
+
   /** @param done is told the bytes that the socket took, or -errno */
   constructor(
     readonly host: QueueHost,
@@ -36,7 +39,7 @@ export class CopyBatch {
   readonly #results: Int32Array;
   readonly #busy: number;
   #opened: boolean | undefined;
-  #queued: (QueuedCopy | undefined)[] = [];
+  #queued: QueuedCopy[] = [];
 
   constructor(native: Native) {
     const { MOST_BATCH, MOST_BATCH_BYTES } = native.constants;
@@ -97,25 +100,28 @@ export class CopyBatch {
 
   /** Hands over what is queued, and tells `queued` how it went. */
   settle(queued: QueuedCopy): void {
-    this.#native.submitBatch();
-    this.#queued[queued.number] = undefined;
-    const accepted = this.#results[queued.number] as number;
-    calledWithinWrite(queued.host.socket, () => tell(queued, accepted));
+    if (queued.accepted === undefined) {
+      this.#native.submitBatch();
+      queued.accepted = this.#results[queued.number] as number;
+    }
+    calledWithinWrite(queued.host.socket, () => tell(queued));
   }
 
   #finish(count: number): void {
     const queued = this.#queued;
-    // Both are written to by those who are told.
-    const results = this.#results.slice(0, count);
     this.#queued = [];
+    // Numbers and results are used anew by those who are told; and they may settle others of these.
     for (let i = 0; i < count; i++) {
-      const one = queued[i];
-      if (one !== undefined) tell(one, results[i] as number);
+      (queued[i] as QueuedCopy).accepted = this.#results[i] as number;
     }
+    for (const one of queued) tell(one);
   }
 }
 
-function tell(queued: QueuedCopy, accepted: number): void {
-  queued.host.queued = undefined;
-  runInContext(queued, queued.done, undefined, accepted);
+function tell(queued: QueuedCopy): void {
+  const { host } = queued;
+  // It was settled before its turn ended.
+  if (host.queued !== queued) return;
+  host.queued = undefined;
+  runInContext(queued, queued.done, undefined, queued.accepted as number);
 }

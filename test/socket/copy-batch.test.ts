@@ -231,6 +231,34 @@ describe('responses that share a system call', () => {
     server.close();
   });
 
+  it('are told once each where the callback of one ends all others', async () => {
+    const sockets = new Set<net.Socket>();
+    const told = new Map<http.ServerResponse, number>();
+    let request = 0;
+    const { server, port } = await serve((_request, response, body) => {
+      if (response.socket) sockets.add(response.socket);
+      const isLast = ++request > 2_000;
+      response.end(body, () => {
+        told.set(response, (told.get(response) ?? 0) + 1);
+        // Others of the same turn, and new writes, have the numbers of these.
+        if (isLast) for (const socket of sockets) socket.destroy();
+      });
+    });
+    const clients = Array.from({ length: CONNECTIONS }, () => {
+      const client = new Client(port, () => 700, 1, Infinity);
+      client.socket.on('error', () => undefined);
+      return new Promise((resolve) => client.socket.once('close', resolve));
+    });
+    await Promise.all(clients);
+    assert.ok(counts.shared > 1_000, `${counts.shared} shared a call`);
+    assert.ok(told.size > 2_000);
+    assert.deepEqual(
+      [...told.values()].filter((times) => times !== 1),
+      [],
+    );
+    server.close();
+  });
+
   it('keep their async context, and tell their callbacks in order', async () => {
     const storage = new AsyncLocalStorage<number>();
     const wrong: string[] = [];
