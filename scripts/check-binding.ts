@@ -1,4 +1,4 @@
-// Fails when what lib/native/binding.ts and binding-constants.ts declare and what the addon exports are
+// Fails when what lib/native/ declares of the addon and what the addon exports are
 // not the same set of names.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -6,8 +6,8 @@ import ts from 'typescript';
 import { loadNative } from '../lib/native/binding.js';
 
 const root = path.resolve(__dirname, '../..');
-const sources = ['lib/native/binding.ts', 'lib/native/binding-constants.ts'].map((name) => {
-  const file = path.join(root, name);
+const sources = ['binding', 'binding-constants', 'described'].map((name) => {
+  const file = path.join(root, 'lib/native', `${name}.ts`);
   return ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.ES2022, true);
 });
 
