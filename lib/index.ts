@@ -9,6 +9,8 @@ export type { ZeroCopyOptions } from './send/index.js';
 export { createUdpSocket } from './udp/index.js';
 export type {
   UdpDatagram,
+  UdpMessage,
+  UdpMessageListener,
   UdpRemoteInfo,
   UdpSendOptions,
   UdpSocketOptions,
@@ -17,6 +19,7 @@ export type {
 export { createRawSocket } from './raw/index.js';
 export type {
   RawDatagram,
+  RawMessageListener,
   RawRemoteInfo,
   RawSendOptions,
   RawSocketOptions,
@@ -25,8 +28,16 @@ export type {
 export { createPacketSocket, headers } from './packet/index.js';
 export type {
   Offload,
+  EthernetHeader,
+  IcmpEchoHeader,
+  Ipv4Header,
+  Ipv6Header,
+  OffloadOptions,
+  UdpHeader,
   PacketFrame,
+  PacketHeaders,
   PacketInterface,
+  PacketMessageListener,
   PacketRemoteInfo,
   PacketRingOptions,
   PacketSendOptions,
@@ -35,8 +46,11 @@ export type {
   ZeroCopyPacketSocket,
 } from './packet/index.js';
 export type {
+  Arrival,
   BpfInstruction,
   DatagramControl,
+  DatagramMessage,
+  DatagramSendCallback,
   DatagramStats,
   DatagramZeroCopyOptions,
 } from './datagram/index.js';
@@ -56,9 +70,12 @@ export { metrics } from './metrics.js';
 export type { ProcessMetrics } from './metrics.js';
 export type {
   AbortReason,
+  Counters,
+  DatagramCounters,
   Histogram,
   HistogramBucket,
   SendReport,
+  Thresholds,
   ZeroCopyControl,
   ZeroCopyStats,
 } from './observe/index.js';
@@ -66,4 +83,4 @@ export type { EngineName as Engine, FileReason, Reason, State } from './names.js
 export { ZeroCopyError } from './errors.js';
 export type { ZeroCopyErrorCode } from './errors.js';
 export { sendFile } from './files/index.js';
-export type { FileTotals, SendFileOptions } from './files/index.js';
+export type { FileName, FileTotals, SendFileOptions } from './files/index.js';

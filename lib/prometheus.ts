@@ -69,7 +69,7 @@ function releaseValues({ releaseLatency: { buckets, count, sum } }: ProcessMetri
  * docs/observability.md lists them. Each read of the registry calls metrics() once.
  * @param register as `client.register`, or a Registry of your own; workers of node:cluster are summed up by an
  *   AggregatorRegistry. The counters are those of the calling thread.
- * Throws: prom-client's error when it is called twice for one registry.
+ * @throws prom-client's error when it is called twice for one registry.
  */
 export function collect(register: Registry): void {
   let snapshot: ProcessMetrics | undefined;

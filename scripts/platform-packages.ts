@@ -18,6 +18,8 @@ export interface MainManifest extends Manifest {
   readonly license: string;
   readonly engines: object;
   readonly bin: Readonly<Record<string, string>>;
+  readonly homepage?: string;
+  readonly bugs?: string;
   readonly repository?: object;
 }
 
@@ -25,11 +27,16 @@ export interface MainManifest extends Manifest {
 export function mainManifest(): MainManifest {
   const text = readFileSync(path.join(ROOT, 'package.json'), 'utf8');
   const manifest = JSON.parse(text) as MainManifest;
-  // npm takes a provenance statement only where both name the same repository.
+  // npm takes a provenance statement only where both name the same repository: a fork's release names the fork.
   const repository = process.env['GITHUB_REPOSITORY'];
-  if (manifest.repository !== undefined || repository === undefined) return manifest;
-  const url = `git+https://github.com/${repository}.git`;
-  return { ...manifest, repository: { type: 'git', url } };
+  if (repository === undefined) return manifest;
+  const page = `https://github.com/${repository}`;
+  return {
+    ...manifest,
+    homepage: `${page}#readme`,
+    bugs: `${page}/issues`,
+    repository: { type: 'git', url: `git+${page}.git` },
+  };
 }
 
 export function folderOf(platform: Platform): string {

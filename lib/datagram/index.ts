@@ -3,5 +3,6 @@
 // May import send, memory, native, observe, node and policy.
 export type { DatagramZeroCopyOptions } from './options.js';
 export type { BpfInstruction } from './socket-filter.js';
-export type { DatagramControl } from './socket.js';
+export type { DatagramControl, DatagramMessage, DatagramSendCallback } from './socket.js';
+export type { Arrival } from './receive.js';
 export type { DatagramStats } from './core.js';

@@ -49,7 +49,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter implements Datag
   /**
    * Closes the socket. Queued sends still go out if the send buffer takes them at once; the rest fails with
    * ECANCELED. 'close' comes when the kernel holds none of the socket's memory.
-   * Throws: ERR_SOCKET_DGRAM_NOT_RUNNING when it is closed.
+   * @throws ERR_SOCKET_DGRAM_NOT_RUNNING when it is closed.
    */
   close(callback?: () => void): this {
     if (typeof callback === 'function') this.on('close', callback);

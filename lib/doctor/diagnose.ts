@@ -53,10 +53,10 @@ export interface Diagnosis {
  * @param target a host name or an IP address: its route and the device there are looked at, and nothing
  *   is sent. With a port ('host:80', '[::1]:80') one TCP connection is opened and closed, over which
  *   nothing is sent either. Default: none, and nothing is said of any route.
- * Settles: after some 50 ms; up to 5 s for each trial that gets no answer.
- * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE (not a target); the error of getaddrinfo(3), such as
+ * @settles after some 50 ms; up to 5 s for each trial that gets no answer.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE (not a target); the error of getaddrinfo(3), such as
  *   ENOTFOUND, for a name that does not resolve. Whatever else goes wrong is a finding.
- * Kernel: any, and any other system, where the findings say what is missing.
+ * @kernel any, and any other system, where the findings say what is missing.
  */
 export async function diagnose(target?: string): Promise<Diagnosis> {
   const resolved = target === undefined ? undefined : await resolveTarget(parseTarget(target));

@@ -5,5 +5,6 @@ export { fileTotals, leftFile, sentFile, type FileTotals } from './file-totals.j
 export { setFileHosts, type FileHost } from './host.js';
 export { liftLane } from './lane.js';
 export type { SendFileOptions } from './arguments.js';
+export type { FileName } from './file-source.js';
 export { sendFile } from './send-file.js';
 export { watchFilePipes } from './take-over.js';

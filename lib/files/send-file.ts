@@ -24,17 +24,16 @@ import { leaveAlone } from './take-over.js';
  * one more write, behind what was written before and in front of what is written later; the socket stays open.
  * @param file a path, a file: URL, a FileHandle or a descriptor, which stay open and whose position is neither
  * used nor changed
- * @param options.start, options.end positions of the first and the last byte; beyond the end of the file there is
- * nothing to send
- * @param options.signal before the first byte: nothing is sent; later: the connection is closed, as pipeline()
- * does. Rejects with an AbortError
- * What the bytes are is decided when they leave: a file that is rewritten meanwhile is sent as it is then.
- * Settles: when the kernel took the last byte.
- * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. Rejects, and nothing was sent: as fs.open() does, with EISDIR,
+ * @param options `start`, `end`: positions of the first and the last byte; beyond the end of the file there is nothing
+ * to send. `signal`: before the first byte, nothing is sent; later the connection is closed, as pipeline() does;
+ * the promise rejects with an AbortError
+ * @memory The bytes are read when they leave: a file that is rewritten meanwhile is sent as it is then.
+ * @settles when the kernel took the last byte.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. Rejects, and nothing was sent: as fs.open() does, with EISDIR,
  * ERR_ZC_FILE_NOT_REGULAR, ERR_STREAM_WRITE_AFTER_END, ERR_STREAM_DESTROYED, ERR_HTTP_CONTENT_LENGTH_MISMATCH. Rejects
  * later, and the connection is closed: ERR_ZC_FILE_CHANGED when the file became shorter, and as writes do.
  * Where the kernel cannot (TLS, a file system without it, no addon) the bytes are copied, and `reason` says so.
- * Kernel: sendfile(2); opening without the thread pool Linux 5.12.
+ * @kernel sendfile(2); opening without the thread pool Linux 5.12.
  */
 export function sendFile(
   target: net.Socket | http.ServerResponse,

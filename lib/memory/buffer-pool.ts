@@ -204,9 +204,9 @@ export class BufferPool {
 
   /**
    * Reserves the memory.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; the system error of mmap(2), e.g. ENOMEM, also
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; the system error of mmap(2), e.g. ENOMEM, also
    * when huge pages were insisted on and the system has too few.
-   * Kernel: registered memory counts against RLIMIT_MEMLOCK; huge pages need vm.nr_hugepages.
+   * @kernel registered memory counts against RLIMIT_MEMLOCK; huge pages need vm.nr_hugepages.
    */
   constructor(options?: BufferPoolOptions) {
     const { slab, reason } = open(resolvePoolOptions(options));
@@ -239,9 +239,9 @@ export class BufferPool {
   /**
    * A piece that is filled with zeros.
    * @param size bytes, an integer; 0 answers an empty buffer
-   * Memory: yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
+   * @memory yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
    * and empty buffers.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
    */
   alloc(size: number): PoolBuffer {
     return (
@@ -252,9 +252,9 @@ export class BufferPool {
   /**
    * A piece that may show bytes of an earlier one: for data that you overwrite as a whole.
    * @param size bytes, an integer; 0 answers an empty buffer
-   * Memory: yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
+   * @memory yours until free(), or the end of the block of its `using`. Page-aligned, except for ordinary memory
    * and empty buffers.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_POOL_DISPOSED.
    */
   allocUnsafe(size: number): PoolBuffer {
     return this.#take(size) ?? this.#fallBack(Buffer.allocUnsafeSlow(size));
@@ -266,7 +266,7 @@ export class BufferPool {
    * handed out again before the release; nor while a response or request of node:http keeps it for later. The pool
    * does not see what other libraries, or streams of your own, queue: free that in the callback.
    * @param buffer the very object that alloc() or allocUnsafe() answered, once
-   * Throws: ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
+   * @throws ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
    * ERR_INVALID_ARG_TYPE.
    */
   free(buffer: Buffer): void {

@@ -2,10 +2,20 @@
 // May import datagram, send, memory, native, observe, node and policy; not tcp, udp or raw.
 export { createPacketSocket } from './socket.js';
 export { headers } from './headers.js';
-export type { Offload } from './headers.js';
+export type {
+  Headers as PacketHeaders,
+  Offload,
+  EthernetHeader,
+  IcmpEchoHeader,
+  Ipv4Header,
+  Ipv6Header,
+  OffloadOptions,
+  UdpHeader,
+} from './headers.js';
 export type {
   PacketFrame,
   PacketInterface,
+  PacketMessageListener,
   PacketRemoteInfo,
   PacketRingOptions,
   PacketSendOptions,

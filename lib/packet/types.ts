@@ -115,7 +115,7 @@ export interface ZeroCopyPacketSocket extends DatagramSurface<PacketRemoteInfo> 
   /**
    * Sends reserved frames from where they are. Frames go out in the order of reserve(): one that is
    * neither committed nor discarded holds up those behind it.
-   * Settles: when the kernel gave the frames back. They must not be touched after the call.
+   * @settles when the kernel gave the frames back. They must not be touched after the call.
    */
   commit(frames: Buffer | readonly Buffer[], options?: PacketSendOptions): Promise<SendReport>;
   /** Gives a reserved frame back unsent. */

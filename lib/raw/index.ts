@@ -3,6 +3,7 @@
 export { createRawSocket } from './socket.js';
 export type {
   RawDatagram,
+  RawMessageListener,
   RawRemoteInfo,
   RawSendOptions,
   RawSocketOptions,

@@ -15,11 +15,11 @@ import { enableOnSocket, type ZeroCopyMembers } from './overrides.js';
  * left untouched, with one process warning. Called again: new options for later connections, or, on a
  * socket, for later sends; `{ engine: 'copy' }` switches off.
  *
- * Memory: a buffer passed to write() or end() is the socket's until the callback passed with it
+ * @memory a buffer passed to write() or end() is the socket's until the callback passed with it
  * fires, also when that carries an error. 'drain', 'finish' and 'close' keep Node's time and hand
  * nothing back; `socket.zeroCopy.flush()` does.
- * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; nothing is changed then.
- * Kernel: Linux 4.14 or later; elsewhere everything works by Node's own copying writes, and
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; nothing is changed then.
+ * @kernel Linux 4.14 or later; elsewhere everything works by Node's own copying writes, and
  * `socket.zeroCopy.reason` says why. Source: Documentation/networking/msg_zerocopy.rst
  */
 export function enableZeroCopy<T extends net.Socket>(
@@ -60,8 +60,8 @@ export class ZeroCopySocket extends net.Socket implements ZeroCopyMembers {
 export type ZeroCopyConnectOptions = net.NetConnectOpts & { zeroCopy?: ZeroCopyOptions };
 
 /**
- * As net.connect(), with every overload; the socket is upgraded.
- * @param options.zeroCopy as for enableZeroCopy()
+ * As net.connect(), with every overload; the socket is upgraded. With options, `zeroCopy` has those of
+ * enableZeroCopy().
  */
 export function connect(
   options: ZeroCopyConnectOptions,
@@ -85,8 +85,8 @@ export function connect(...args: unknown[]): ZeroCopySocket {
 export type ZeroCopyConnectionListener = (socket: net.Socket & ZeroCopyMembers) => void;
 
 /**
- * As net.createServer(); every accepted socket is upgraded.
- * @param options.zeroCopy as for enableZeroCopy()
+ * As net.createServer(); every accepted socket is upgraded. With options, `zeroCopy` has those of
+ * enableZeroCopy().
  */
 export function createServer(connectionListener?: ZeroCopyConnectionListener): net.Server;
 export function createServer(

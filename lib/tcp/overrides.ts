@@ -34,11 +34,11 @@ export interface ZeroCopyMembers {
    * Sends `data` and tells how it travelled.
    * @param data one or more buffers, sent in order and as they are; empty ones are allowed
    * @param options.signal cancels while nothing of `data` was accepted; later it has no effect
-   * Memory: do not change `data` until the promise settles, also when it rejects.
-   * Settles: when the memory is yours again.
-   * Throws: ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. Rejects with the stream's error, or with an
+   * @memory do not change `data` until the promise settles, also when it rejects.
+   * @settles when the memory is yours again.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. Rejects with the stream's error, or with an
    * AbortError.
-   * Kernel: zero copy needs Linux 4.14 or later. Source: Documentation/networking/msg_zerocopy.rst
+   * @kernel zero copy needs Linux 4.14 or later. Source: Documentation/networking/msg_zerocopy.rst
    */
   send(
     data: Uint8Array | readonly Uint8Array[],

@@ -12,7 +12,7 @@ import type { UdpMessageListener, UdpSocketOptions, ZeroCopyUdpSocket } from './
  * node:dgram's createSocket(), with zero copy, segmentation, batches and more.
  * @param options the type, `'udp4'` or `'udp6'`, or options with it
  * @param onMessage a listener for 'message'
- * Throws: ERR_SOCKET_BAD_TYPE, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; without the addon
+ * @throws ERR_SOCKET_BAD_TYPE, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; without the addon
  * ERR_ZC_UNAVAILABLE for a sendBlockList, where node:dgram has none.
  */
 export function createUdpSocket(

@@ -2,7 +2,9 @@
 // May import datagram, send, memory, native, observe, node and policy; not tcp, raw or packet.
 export { createUdpSocket } from './create.js';
 export type {
+  SendData as UdpMessage,
   UdpDatagram,
+  UdpMessageListener,
   UdpRemoteInfo,
   UdpSendOptions,
   UdpSocketOptions,

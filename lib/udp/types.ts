@@ -58,7 +58,9 @@ export interface UdpRemoteInfo extends dgram.RemoteInfo, PacketInfo {
 
 export type UdpMessageListener = (message: Buffer, rinfo: UdpRemoteInfo) => void;
 
-type SendData = string | NodeJS.ArrayBufferView | readonly (string | NodeJS.ArrayBufferView)[];
+/** One datagram, in one piece or several; text is encoded as UTF-8. */
+export type SendData =
+  string | NodeJS.ArrayBufferView | readonly (string | NodeJS.ArrayBufferView)[];
 
 /**
  * node:dgram's Socket on a descriptor of its own. Differences: a callback of send() means that the
@@ -71,7 +73,7 @@ export interface ZeroCopyUdpSocket extends dgram.Socket, AsyncIterable<Arrival<U
     /**
      * Sends one datagram, or with `segmentSize` many. The memory belongs to the kernel until the
      * promise settles. Throws on bad arguments, and sends nothing then.
-     * Rejects: system errors as dgram's, ERR_ZC_QUEUE_FULL, ERR_ZC_BUFFER_DETACHED, AbortError.
+     * @rejects system errors as dgram's, ERR_ZC_QUEUE_FULL, ERR_ZC_BUFFER_DETACHED, AbortError.
      */
     (message: SendData, options: UdpSendOptions): Promise<SendReport>;
   };
