@@ -23,7 +23,59 @@ const TOOLS = [
   'jest@30.5.2',
   'vitest@4.1.12',
   'pm2@7.0.4',
+  'dd-trace@5',
+  'elastic-apm-node@4.18.0',
 ];
+
+/** Tracers that patch Node: the module that starts one, its settings, and whether it traces a request. */
+const TRACERS = {
+  'dd-trace': {
+    start: 'dd-trace/init',
+    env: {
+      DD_TRACE_AGENT_URL: 'http://127.0.0.1:9',
+      DD_INSTRUMENTATION_TELEMETRY_ENABLED: 'false',
+    },
+    traces: "require('dd-trace').scope().active() !== null",
+  },
+  'elastic-apm-node': {
+    start: 'elastic-apm-node/start',
+    env: { ELASTIC_APM_DISABLE_SEND: 'true', ELASTIC_APM_LOG_LEVEL: 'off' },
+    traces: "require('elastic-apm-node').currentTransaction !== null",
+  },
+} as const;
+
+// A server and its clients: an answer of http to a body, and what a bare socket wrote.
+const TRACED = `
+const http = require('node:http'), net = require('node:net'), { once } = require('node:events');
+const { metrics } = require('msg-zerocopy');
+const bodyOf = (value) => Buffer.alloc(1024 * 1024, value);
+const listening = async (server) => {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { port: server.address().port, host: '127.0.0.1' };
+};
+const traced = [];
+const echo = http.createServer(async (request, response) => {
+  traced.push(TRACES);
+  response.end(Buffer.concat(await request.toArray()));
+});
+const sink = net.createServer();
+(async () => {
+  const [to, other] = [await listening(echo), await listening(sink)];
+  const whole = [];
+  for (const value of ['first', 'second']) {
+    const request = http.request({ ...to, method: 'POST', agent: new http.Agent() });
+    request.end(bodyOf(value));
+    const [response] = await once(request, 'response');
+    whole.push(Buffer.concat(await response.toArray()).equals(bodyOf(value)));
+  }
+  const accepted = once(sink, 'connection');
+  net.connect(other).end(bodyOf('third'));
+  const [peer] = await accepted;
+  whole.push(Buffer.concat(await peer.toArray()).equals(bodyOf('third')));
+  console.log(JSON.stringify({ whole, traced, zeroCopyBytes: metrics().totals.zeroCopyBytes }));
+  process.exit();
+})();
+`;
 
 const LOADED: AppReport = { addon: 'yes', reason: '', diagnosed: true, copied: false };
 
@@ -195,6 +247,38 @@ describe('the package under the tools of others', function () {
 
   declareNode(process.execPath);
   forEachTestNode((binary, version) => describe(version, () => declareNode(binary)));
+
+  // --- tracers ------------------------------------------------------------------------------------
+
+  for (const [name, { start, env, traces }] of Object.entries(TRACERS)) {
+    const orders = {
+      first: ['--require', start, '--require', 'msg-zerocopy/register'],
+      last: ['--require', 'msg-zerocopy/register', '--require', start],
+      'before an --import': ['--require', start, '--import', 'msg-zerocopy/register'],
+    };
+    for (const [order, flags] of Object.entries(orders)) {
+      it(`${name}, loaded ${order}: requests are traced, sent without copying, and whole`, () => {
+        writeFileSync(path.join(project, 'traced.cjs'), TRACED.replace('TRACES', traces));
+        const options = { MSG_ZEROCOPY_ENGINE: 'msg_zerocopy', MSG_ZEROCOPY_THRESHOLD: '1' };
+        const said = run(node(...flags, 'traced.cjs'), { ...env, ...options });
+        const line = said.split('\n').find((each) => each.startsWith('{"whole"')) ?? said;
+        const { whole, traced, zeroCopyBytes } = JSON.parse(line) as {
+          whole: boolean[];
+          traced: boolean[];
+          zeroCopyBytes: number;
+        };
+        assert.deepEqual(
+          [whole, traced],
+          [
+            [true, true, true],
+            [true, true],
+          ],
+        );
+        // Two bodies, their answers, and what the bare socket wrote.
+        assert.ok(zeroCopyBytes >= 5 * 1024 * 1024, `${zeroCopyBytes} bytes`);
+      });
+    }
+  }
 
   // --- process managers ---------------------------------------------------------------------------
 
