@@ -59,19 +59,25 @@ export class CopyBatch {
   #open(): boolean {
     if (!(getSubmitRing() instanceof SubmitRing)) return false;
     if (this.#native.openBatch((count) => this.#finish(count)) < 0) return false;
-    if (isMainThread) this.#watchEnds();
+    this.#watchEnds();
     return true;
   }
 
   // What ends the process in the middle of a turn, and runs nothing else of ours.
   #watchEnds(): void {
     const submit = (): void => this.#native.submitBatch();
-    process.once('exit', submit);
+    process.once('exit', () => {
+      submit();
+      // What listeners behind this one write is sent at once.
+      this.#opened = false;
+    });
     const { kill, abort } = process;
     process.kill = (...args) => {
       submit();
       return Reflect.apply(kill, process, args);
     };
+    // Workers have none.
+    if (!isMainThread) return;
     process.abort = () => {
       submit();
       return Reflect.apply(abort, process, []);
