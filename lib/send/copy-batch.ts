@@ -50,9 +50,14 @@ export class CopyBatch {
     native.shareBatchWords(this.#results);
   }
 
-  /** Responses come so close together that it pays. */
-  get pays(): boolean {
-    return this.#results[this.#busy] === 1 && (this.#opened ??= this.#open());
+  /** Copies come so close together that sharing a call pays. */
+  get isBusy(): boolean {
+    return this.#results[this.#busy] === 1;
+  }
+
+  /** It can be had: it is made for the first response that may share a call, and not again after that. */
+  get isOpen(): boolean {
+    return (this.#opened ??= this.#open());
   }
 
   // The ring is tried as for large responses: where it cannot be had, capabilities() says why.

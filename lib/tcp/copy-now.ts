@@ -160,10 +160,11 @@ function copy(
 // below, as TLS and HTTP/2 do.
 function mayQueue(host: CopyHost, bytes: number): boolean {
   return (
-    batch?.pays === true &&
+    batch?.isBusy === true &&
     bytes <= batch.mostBytes &&
     host.mayQueue &&
-    httpMessageOf(host.socket) !== undefined
+    httpMessageOf(host.socket) !== undefined &&
+    batch.isOpen
   );
 }
 
