@@ -1,5 +1,6 @@
 // Every use of Node's undocumented internals, each with a guard: if an internal is gone, the caller gets
 // `undefined` or a weaker public substitute, never an exception.
+import { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
@@ -105,6 +106,13 @@ export function bytesDispatched(socket: net.Socket): number {
   return privateOf(socket)._bytesDispatched ?? socket.bytesWritten ?? 0;
 }
 
+/** Child processes that run, but for those that are unref'ed (src/node_process_methods.cc:GetActiveHandles). */
+export function runningChildren(): ChildProcess[] {
+  const { _getActiveHandles } = process as unknown as { _getActiveHandles?(): readonly unknown[] };
+  const handles = _getActiveHandles?.call(process) ?? [];
+  return handles.filter((handle) => handle instanceof ChildProcess);
+}
+
 /** Starts the socket's timeout anew, as core does on every write (lib/net.js:_writeGeneric). */
 export function refreshTimeout(socket: net.Socket): void {
   const internal = socket as unknown as PrivateSocket;
@@ -133,6 +141,16 @@ export function calledWithinWrite(socket: net.Socket, call: () => void): void {
 /** The http message that a socket sends at present (lib/_http_outgoing.js). */
 export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;
+}
+
+/** Whether another protocol may follow an http message on its connection: of CONNECT, or an interim response. */
+export function endsHttp(message: object): boolean {
+  const { statusCode, method, req } = message as {
+    readonly statusCode?: number;
+    readonly method?: string;
+    readonly req?: { readonly method?: string };
+  };
+  return (statusCode ?? 200) < 200 || method === 'CONNECT' || req?.method === 'CONNECT';
 }
 
 interface OutgoingMessage {

@@ -8,7 +8,7 @@ import { isMainThread } from 'node:worker_threads';
 import type { Native, TextEncoding } from '../native/binding.js';
 import { getSubmitRing, SubmitRing } from '../native/submit-ring.js';
 import { runInContext } from '../node/callbacks.js';
-import { sharedCopies } from '../observe/aggregate.js';
+import { fallbacks, sharedCopies } from '../observe/aggregate.js';
 import { calledWithinWrite } from '../node/internals.js';
 
 /** A socket one of whose writes may be queued. */
@@ -55,37 +55,46 @@ export class CopyBatch {
     return this.#results[this.#busy] === 1;
   }
 
-  /** It can be had: it is made for the first response that may share a call, and not again after that. */
-  get isOpen(): boolean {
-    return (this.#opened ??= this.#open());
+  /** Makes it for the first response that may share a call. Whether there is one. */
+  open(): boolean {
+    return (this.#opened ??= this.#make());
   }
 
   // The ring is tried as for large responses: where it cannot be had, capabilities() says why.
-  #open(): boolean {
+  #make(): boolean {
     if (!(getSubmitRing() instanceof SubmitRing)) return false;
-    if (this.#native.openBatch((count) => this.#finish(count)) < 0) return false;
+    if (this.#native.openBatch((count) => this.#finish(count)) < 0) {
+      fallbacks.add('io_uring-refused');
+      return false;
+    }
     this.#watchEnds();
     return true;
   }
 
   // What ends the process in the middle of a turn, and runs nothing else of ours.
   #watchEnds(): void {
-    const submit = (): void => this.#native.submitBatch();
     process.once('exit', () => {
-      submit();
+      this.#native.submitBatch();
       // What listeners behind this one write is sent at once.
       this.#opened = false;
     });
-    const { kill, abort } = process;
-    process.kill = (...args) => {
-      submit();
-      return Reflect.apply(kill, process, args);
-    };
-    // Workers have none.
+    this.#submitBefore('kill');
+    // Workers have neither.
     if (!isMainThread) return;
-    process.abort = () => {
-      submit();
-      return Reflect.apply(abort, process, []);
+    this.#submitBefore('abort');
+    this.#submitBefore('execve');
+  }
+
+  #submitBefore(name: 'kill' | 'abort' | 'execve'): void {
+    const ending = process as unknown as Partial<
+      Record<typeof name, (...args: unknown[]) => unknown>
+    >;
+    const original = ending[name];
+    // Node has execve() since 22.15.
+    if (original === undefined) return;
+    ending[name] = (...args) => {
+      this.#native.submitBatch();
+      return Reflect.apply(original, process, args);
     };
   }
 

@@ -6,7 +6,13 @@ import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { loadNative, type Native, type TextEncoding } from '../native/binding.js';
 import { systemError } from '../errors.js';
-import { descriptorOf, handleOf, httpMessageOf, refreshTimeout } from '../node/internals.js';
+import {
+  descriptorOf,
+  endsHttp,
+  handleOf,
+  httpMessageOf,
+  refreshTimeout,
+} from '../node/internals.js';
 import { CopyBatch, type QueueHost } from '../send/copy-batch.js';
 import type { Chunk } from './chunks.js';
 
@@ -159,13 +165,9 @@ function copy(
 // Only messages of http: what else is written may be followed by somebody who takes the connection over from
 // below, as TLS and HTTP/2 do.
 function mayQueue(host: CopyHost, bytes: number): boolean {
-  return (
-    batch?.isBusy === true &&
-    bytes <= batch.mostBytes &&
-    host.mayQueue &&
-    httpMessageOf(host.socket) !== undefined &&
-    batch.isOpen
-  );
+  if (batch?.isBusy !== true || bytes > batch.mostBytes || !host.mayQueue) return false;
+  const message = httpMessageOf(host.socket);
+  return message !== undefined && !endsHttp(message) && batch.open();
 }
 
 /** Hands a queued write of the socket over: something else is about to happen to it. */

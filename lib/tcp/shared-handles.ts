@@ -4,6 +4,7 @@
 // addon passes on is not seen (native/node/reactor.cc refuses a descriptor that somebody made blocking).
 import { ChildProcess } from 'node:child_process';
 import net from 'node:net';
+import { runningChildren } from '../node/internals.js';
 import { warmSocket } from '../send/idle-ports.js';
 
 interface Shared {
@@ -47,6 +48,7 @@ function watch(): void {
     return result;
   };
   wrapSend(process);
+  for (const child of runningChildren()) wrapSend(child);
 }
 
 function tellStreams(stdio: unknown): void {

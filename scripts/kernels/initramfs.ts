@@ -41,13 +41,13 @@ for module in /modules/*; do insmod "$module" || echo "guest: no $module"; done
 mount -t 9p -o trans=virtio,version=9p2000.L,ro,msize=262144,cache=loose root /lower || echo 'guest: no root'
 mount -t tmpfs none /upper
 mkdir /upper/files /upper/work
-mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work none /root
-for folder in proc sys dev; do mount -o bind /$folder /root/$folder; done
-mount -t tmpfs none /root/run
-mkdir -p /root/dev/shm
+mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work none /system
+for folder in proc sys dev; do mount -o bind /$folder /system/$folder; done
+mount -t tmpfs none /system/run
+mkdir -p /system/dev/shm
 hostname guest
 ip link set lo up
-chroot /root /bin/sh /tmp/msg-zerocopy-kernels/guest.sh
+chroot /system /bin/sh /tmp/msg-zerocopy-kernels/guest.sh
 echo "guest: ended with $?"
 poweroff -f
 `;
@@ -56,7 +56,7 @@ poweroff -f
 export function writeInitramfs(image: KernelImage, file: string): void {
   const folder = `${file}.d`;
   rmSync(folder, { recursive: true, force: true });
-  for (const name of ['bin', 'proc', 'sys', 'dev', 'lower', 'upper', 'root', 'modules']) {
+  for (const name of ['bin', 'proc', 'sys', 'dev', 'lower', 'upper', 'system', 'modules']) {
     mkdirSync(path.join(folder, name), { recursive: true });
   }
   cpSync('/bin/busybox', path.join(folder, 'bin/busybox'));

@@ -5,13 +5,23 @@ import { once } from 'node:events';
 import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import { isMainThread, Worker } from 'node:worker_threads';
 import { enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { loadNative } from '../../lib/native/binding';
 import { fillFrom } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 
 export type Deed =
-  'standStill' | 'sigkill' | 'sigterm' | 'abort' | 'exit' | 'exception' | 'spawn' | 'send';
+  | 'standStill'
+  | 'sigkill'
+  | 'sigterm'
+  | 'abort'
+  | 'execve'
+  | 'exit'
+  | 'exitListener'
+  | 'exception'
+  | 'spawn'
+  | 'send';
 
 export interface AtOnceArgument {
   readonly engine: NonNullable<ZeroCopyOptions['engine']>;
@@ -21,6 +31,8 @@ export interface AtOnceArgument {
   readonly answersBefore: number;
   /** The answer that counts shares a system call with others; there are others. */
   readonly isShared: boolean;
+  /** It is served by a worker. */
+  readonly isWorkers: boolean;
   /** What a child process writes. */
   readonly childsWord: string;
 }
@@ -30,7 +42,8 @@ const RECEIVING_CHILD = `process.on('message', (word, socket) => {
   else process.send('ready');
 })`;
 
-const { engine, deed, bytes, answersBefore, isShared, childsWord } = argument<AtOnceArgument>();
+const given = argument<AtOnceArgument>();
+const { engine, deed, bytes, answersBefore, childsWord } = given;
 const body = Buffer.alloc(bytes);
 fillFrom(body, 1, 0);
 let receiver: ChildProcess | undefined;
@@ -45,7 +58,12 @@ const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
   sigkill: () => process.kill(process.pid, 'SIGKILL'),
   sigterm: () => process.kill(process.pid, 'SIGTERM'),
   abort: () => process.abort(),
+  // Of Node since 22.15.
+  execve: () =>
+    (process as unknown as { execve(file: string, args: string[]): void }).execve('/bin/true', []),
   exit: () => process.exit(),
+  // What the others' listeners answer comes behind ours.
+  exitListener: () => process.exit(),
   exception() {
     throw new Error('of this test');
   },
@@ -83,14 +101,17 @@ async function main(): Promise<void> {
   countShared(() => shared++);
   const server = http.createServer((request, response) => {
     if (request.url === '/others') return response.end(body);
-    const isLast = ++requests > answersBefore && (!isShared || shared > 0);
+    const isLast = ++requests > answersBefore && (!given.isShared || shared > 0);
     shared = 0;
     response.setHeader('X-Last', String(isLast));
     const { socket } = request;
-    response.end(body);
-    if (!isLast) return;
-    if ((shared === 1) !== isShared) throw new Error(`${shared} answers shared a call`);
-    deeds[deed](socket);
+    const answer = (): void => {
+      response.end(body);
+      if (isLast) print({ shared });
+    };
+    if (isLast && deed === 'exitListener') process.on('exit', answer);
+    else answer();
+    if (isLast) deeds[deed](socket);
   });
   enableZeroCopy(server, { engine });
   server.listen(0, '127.0.0.1');
@@ -98,4 +119,5 @@ async function main(): Promise<void> {
   print({ port: (server.address() as net.AddressInfo).port });
 }
 
-void main();
+if (given.isWorkers && isMainThread) new Worker(__filename, { argv: process.argv.slice(2) });
+else void main();

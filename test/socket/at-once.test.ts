@@ -6,12 +6,14 @@ import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
 import type { AtOnceArgument, Deed } from '../scenarios/at-once';
 
-const DEEDS: Readonly<Record<Deed, string>> = {
+const DEEDS: Readonly<Partial<Record<Deed, string>>> = {
   standStill: 'a thread that stands still until it has arrived',
   sigkill: 'a SIGKILL of its own',
   sigterm: 'a SIGTERM of its own',
   abort: 'abort()',
   exit: 'process.exit()',
+  ...('execve' in process && { execve: 'process.execve()' }),
+  exitListener: "a listener of 'exit' that writes it",
   exception: 'an exception that nobody catches',
   spawn: 'a child process that writes to the same connection',
   send: 'a child process that is sent the same connection',
@@ -96,15 +98,19 @@ for (const engine of ['auto', 'io_uring', 'copy'] as const) {
 
 async function arrivesFirst(
   given: Pick<AtOnceArgument, 'engine' | 'deed' | 'bytes' | 'isShared'>,
+  isWorkers = false,
 ): Promise<void> {
   const { deed, bytes, isShared } = given;
   const constants = { answersBefore: ANSWERS_BEFORE, childsWord: CHILDS_WORD };
-  const program = startProgram('at-once', { ...given, ...constants });
+  const program = startProgram('at-once', { ...given, ...constants, isWorkers });
   const { port } = await program.next<{ port: number }>();
   const end = isShared ? askAllTheTime(port) : undefined;
   const childs = deed === 'spawn' || deed === 'send' ? CHILDS_WORD : '';
   const { wrong, behind } = await ask(port, bytes, childs.length);
   assert.deepEqual({ wrong, behind }, { wrong: 0, behind: childs });
+  // What a listener of 'exit' writes goes at once.
+  const shared = isShared && deed !== 'exitListener' ? 1 : 0;
+  assert.deepEqual(await program.next(), { shared });
   program.tell({ seen: true });
   end?.();
 }
@@ -122,3 +128,16 @@ for (const engine of ['auto', 'io_uring'] as const) {
     }
   });
 }
+
+describe('an answer of a worker that shares a system call with others', () => {
+  afterEach(stopPrograms);
+
+  // A thread hands over what lies for a moment: it must not win every time.
+  for (const round of [1, 2, 3]) {
+    for (const deed of ['sigkill', 'sigterm', 'exit', 'exitListener', 'exception'] as const) {
+      it(`arrives first and at once: ${DEEDS[deed]}, round ${round}`, async () => {
+        await arrivesFirst({ engine: 'auto', deed, bytes: 1_000, isShared: true }, true);
+      });
+    }
+  }
+});
