@@ -13,6 +13,7 @@ import { startProgram, stopPrograms } from '../helpers/program';
 import { forEachTestNode } from '../helpers/test-nodes';
 import type { SharingArgument, SharingEvent } from '../scenarios/sharing';
 
+const MANNERS = ['stdio', 'number', 'message', 'message to an earlier child'] as const;
 const PARTS = [1024 * 1024, 32 * 1024, 300_000] as const;
 
 type Manner = Pick<SharingArgument, 'engine' | 'manner' | 'start' | 'end'>;
@@ -36,7 +37,7 @@ describePlaces('a descriptor that is shared with a child', (getPlace) => {
   afterEach(stopPrograms);
 
   for (const engine of ['auto', 'msg_zerocopy', 'io_uring'] as const) {
-    for (const manner of ['stdio', 'number', 'message'] as const) {
+    for (const manner of MANNERS) {
       it(`${engine}, by ${manner}: the loop turns, and the child's bytes come behind ours`, () =>
         share(getPlace(), { engine, manner, start: 'at once', end: 'end' }));
     }

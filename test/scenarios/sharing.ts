@@ -14,8 +14,11 @@ export interface SharingArgument {
   readonly port: number;
   readonly address: string;
   readonly engine: NonNullable<ZeroCopyOptions['engine']>;
-  /** How the child gets the socket: as its standard output, by its number, or by a message. */
-  readonly manner: 'stdio' | 'number' | 'message';
+  /**
+   * How the child gets the socket: as its standard output, by its number, by a message, or by a message where it ran
+   * before anything was upgraded.
+   */
+  readonly manner: 'stdio' | 'number' | 'message' | 'message to an earlier child';
   /** Whether the child starts while what it was given is still to be handed to the kernel. */
   readonly start: 'at once' | 'when accepted';
   /** How the parent lets go of the socket, once the child's bytes are there, or before. */
@@ -44,26 +47,34 @@ function part(stream: number, number: 0 | 1 | 2): Buffer {
   return data;
 }
 
-function asChild(stream: string): void {
-  if (given.manner !== 'message') {
-    const data = part(Number(stream), 1);
+const isByMessage = given.manner.startsWith('message');
+
+function asChild(): void {
+  if (!isByMessage) {
+    const data = part(Number(process.env['STREAM']), 1);
     for (let at = 0; at < data.length;) at += writeSync(1, data, at);
     return;
   }
-  process.once('message', (_message, socket) => {
-    (socket as net.Socket).write(part(Number(stream), 1), () => process.disconnect());
+  process.once('message', (stream, socket) => {
+    (socket as net.Socket).write(part(stream as number, 1), () => process.disconnect());
     (socket as net.Socket).unref();
   });
 }
 
-function startChild(socket: net.Socket): ChildProcess {
-  const env = { ...process.env, STREAM: String(socket.localPort) };
-  const argv = [__filename, JSON.stringify(given)];
-  if (given.manner === 'message') {
-    const child = fork(argv[0] as string, argv.slice(1), { env, stdio: ['ignore', 2, 2, 'ipc'] });
-    child.send('socket', socket, { keepOpen: true });
+function forkChild(): ChildProcess {
+  const env = { ...process.env, STREAM: 'by message' };
+  return fork(__filename, [JSON.stringify(given)], { env, stdio: ['ignore', 2, 2, 'ipc'] });
+}
+
+function startChild(socket: net.Socket, earlier: ChildProcess | undefined): ChildProcess {
+  const stream = socket.localPort as number;
+  if (isByMessage) {
+    const child = earlier ?? forkChild();
+    child.send(stream, socket, { keepOpen: true });
     return child;
   }
+  const env = { ...process.env, STREAM: String(stream) };
+  const argv = [__filename, JSON.stringify(given)];
   const number = descriptorOf(handleOf(socket) as object) as number;
   const output = given.manner === 'number' ? number : socket;
   return spawn(process.execPath, argv, { env, stdio: ['ignore', output, 'inherit'] });
@@ -81,6 +92,7 @@ function turns(): Promise<void> {
 }
 
 async function asParent(): Promise<void> {
+  const earlier = given.manner === 'message to an earlier child' ? forkChild() : undefined;
   const zeroCopy = { engine: given.engine, threshold: 1 };
   const socket = connect({ port: given.port, host: given.address, zeroCopy });
   socket.on('data', () => undefined);
@@ -93,7 +105,7 @@ async function asParent(): Promise<void> {
   if (given.start === 'when accepted') {
     await until('the kernel holds it', () => socket.writableLength === 0);
   }
-  const child = startChild(socket);
+  const child = startChild(socket, earlier);
   const gone = new Promise((resolve) => child.once('exit', resolve));
   // Node stops the parent's reading; a program may go on with it.
   if (given.end === 'end') socket.resume();
@@ -109,6 +121,5 @@ async function asParent(): Promise<void> {
   if (given.end === 'end') socket.end(part(stream, 2));
 }
 
-const stream = process.env['STREAM'];
-if (stream === undefined) void asParent();
-else asChild(stream);
+if (process.env['STREAM'] === undefined) void asParent();
+else asChild();
