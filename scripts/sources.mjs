@@ -28,6 +28,7 @@ const node = [
   'addon',
   'arguments',
   'batch',
+  'batch_thread',
   'constants',
   'datagram',
   'env',

@@ -1,6 +1,5 @@
 #include "kernel/send_batch.h"
 
-#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -38,17 +37,6 @@ class Lock {
   pthread_mutex_t* const mutex_;
 };
 
-// The process's signals are its main thread's business.
-int start_thread(pthread_t* thread, void* (*run)(void*), void* argument) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int failed = pthread_create(thread, nullptr, run, argument);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (failed == 0) pthread_setname_np(*thread, "zc-batch");
-  return -failed;
-}
-
 }  // namespace
 
 int SendBatch::open(int32_t* results) {
@@ -58,20 +46,10 @@ int SendBatch::open(int32_t* results) {
   const int opened = ring_.open({kRequests, 2 * kRequests}, RingIssuer::kAnyThread);
   if (opened < 0) return opened;
   if (ring_.entries().submissions < kRequests) return -ENOMEM;
-  const int started = start_thread(&thread_, run_thread, this);
-  has_thread_ = started == 0;
-  return started;
+  return 0;
 }
 
-SendBatch::~SendBatch() {
-  submit();
-  if (!has_thread_) return;
-  pthread_mutex_lock(&mutex_);
-  ends_ = true;
-  pthread_cond_signal(&wanted_);
-  pthread_mutex_unlock(&mutex_);
-  pthread_join(thread_, nullptr);
-}
+SendBatch::~SendBatch() { submit(); }
 
 int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   size_t bytes = 0;
@@ -147,18 +125,12 @@ void SendBatch::send_unanswered(int entered) {
   }
 }
 
-void* SendBatch::run_thread(void* self) {
-  static_cast<SendBatch*>(self)->watch();
-  return nullptr;
-}
-
 void SendBatch::watch() {
   int in_vain = 0;
   const timespec look = {0, kLookNs};
   for (bool ends = false; !ends;) {
     nanosleep(&look, nullptr);
-    // Who holds the lock at this moment is the loop's thread, which queues or hands over.
-    if (pthread_mutex_trylock(&mutex_) != 0) continue;
+    pthread_mutex_lock(&mutex_);
     if (queued_ > 0 && now_ns() - first_at_ >= kLateNs) hand_over();
     in_vain = was_used_ ? 0 : in_vain + 1;
     was_used_ = false;
@@ -167,6 +139,12 @@ void SendBatch::watch() {
     ends = ends_;
     pthread_mutex_unlock(&mutex_);
   }
+}
+
+void SendBatch::stop_watching() {
+  const Lock lock(&mutex_);
+  ends_ = true;
+  pthread_cond_signal(&wanted_);
 }
 
 }  // namespace msg_zerocopy

@@ -1,7 +1,7 @@
 // Copying sends of several connections by one system call: each is a request of a ring of its own, whose bytes
 // are copied into memory of ours first. What is queued is handed over at the end of the event loop's turn, and
 // earlier where it lies for kMostWaitNs: JavaScript that goes on computing keeps nobody's bytes. Where no
-// further send comes to look at the clock, a thread does.
+// further send comes to look at the clock, a thread of the owner's does, in watch().
 #pragma once
 
 #include <pthread.h>
@@ -38,6 +38,9 @@ class SendBatch {
   uint32_t take();
   // Sends queued since take().
   uint32_t count() const { return count_; }
+  // For a thread of its own: hands over what lies too long, until stop_watching().
+  void watch();
+  void stop_watching();
 
  private:
   struct Request {
@@ -48,13 +51,12 @@ class SendBatch {
   };
   static constexpr uint32_t kRequests = 64;
   static constexpr size_t kMemory = 512 * 1024;
-  static void* run_thread(void* self);
-  void watch();
   void hand_over();
   void read_results();
   void send_unanswered(int entered);
 
-  // Of both threads, under mutex_. count_ is changed by the loop's thread alone.
+  // Of both threads, under mutex_. count_ is changed by the loop's thread alone. Of POSIX threads only what every
+  // glibc since 2.28 has by the same version (scripts/binary-needs.ts): neither trylock nor create.
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t wanted_ = PTHREAD_COND_INITIALIZER;
   IoUring ring_;
@@ -68,8 +70,6 @@ class SendBatch {
   bool was_used_ = false;  // since the thread looked last
   bool sleeps_ = true;
   bool ends_ = false;
-  bool has_thread_ = false;
-  pthread_t thread_ = {};
 };
 
 }  // namespace msg_zerocopy

@@ -320,6 +320,7 @@ uint32_t Reactor::release_all(int grace_ms) {
 
 void Reactor::close(void (*closed)(void*), void* data) {
   ports_.clear();
+  batch_thread_.reset();
   batch_.reset();
   const bool has_ring = ring_ != nullptr;
   ring_.reset();

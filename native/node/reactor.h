@@ -12,6 +12,7 @@
 
 #include "kernel/send_batch.h"
 #include "kernel/sys.h"
+#include "node/batch_thread.h"
 #include "node/port.h"
 #include "node/records.h"
 #include "node/submit_ring.h"
@@ -144,6 +145,7 @@ class Reactor final : private Ports {
 
   std::unique_ptr<SubmitRing> ring_;
   std::unique_ptr<SendBatch> batch_;
+  std::unique_ptr<BatchThread> batch_thread_;
   Napi::FunctionReference on_batch_;
   bool ring_timer_runs_ = false;
   bool sent_since_timer_ = false;

@@ -45,8 +45,12 @@ int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
   auto batch = std::make_unique<SendBatch>();
   const int opened = batch->open(results);
   if (opened < 0) return opened;
+  auto thread = std::make_unique<BatchThread>();
+  const int started = thread->start(batch.get());
+  if (started < 0) return started;
   on_batch_ = Napi::Persistent(on_batch);
   batch_ = std::move(batch);
+  batch_thread_ = std::move(thread);
   return 0;
 }
 
