@@ -119,6 +119,7 @@ export interface Sample {
   readonly descriptors: number;
   /** Of rings: of io_uring and of packet sockets. */
   readonly ringMappings: number;
+  readonly packetRings: number;
   readonly mappings: number;
   readonly openPorts: number;
   readonly pinnedBytes: number;

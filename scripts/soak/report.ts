@@ -73,7 +73,14 @@ export function render(report: Report): string {
   const [before] = samples;
   const after = samples.at(-1);
   const held = (name: keyof Sample): string => `${name} ${before?.[name]} -> ${after?.[name]}`;
-  const kept = ['sockets', 'descriptors', 'ringMappings', 'openPorts', 'pinnedBytes'] as const;
+  const kept = [
+    'sockets',
+    'descriptors',
+    'ringMappings',
+    'packetRings',
+    'openPorts',
+    'pinnedBytes',
+  ] as const;
   return [
     `soak over ${report.place}, ${report.seconds.toFixed(0)} s, seed ${report.seed}`,
     ...absent.map((what) => `not run: ${what}`),
