@@ -125,7 +125,7 @@ describe('the tarballs that are published', function () {
     for (const name of scripts) {
       assert.match(
         name,
-        /^dist\/scripts\/(cli|compiled|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/,
+        /^dist\/scripts\/(cli|compiled|pattern|place|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/,
       );
       closureOf(main, name);
     }

@@ -178,7 +178,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('finds no way to another network, nor past a route that forbids it', () => {
+  it('finds no route to another network, nor past a route that forbids it', () => {
     const rig = getRig();
     run(rig, 'sender', ['ip', 'route', 'add', 'prohibit', '203.0.113.0/24']);
     const errors = {
@@ -189,7 +189,10 @@ rigSuite('the doctor on the rig', (getRig) => {
     for (const [address, error] of Object.entries(errors)) {
       const diagnosis = doctor(rig, address);
       assert.deepEqual([diagnosis.status, blocking(diagnosis)], [1, ['route']]);
-      assert.equal(finding(diagnosis, 'route').detail, `There is no way to ${address}: ${error}.`);
+      assert.equal(
+        finding(diagnosis, 'route').detail,
+        `There is no route to ${address}: ${error}.`,
+      );
     }
   });
 
