@@ -8,7 +8,7 @@ import { canStart } from '../rig/commands';
 import type { Chance } from './chance';
 import { type ActorName, type ChildName, CHILDREN, type Name, PROCESSES } from './names';
 import type { Place } from '../place';
-import { SoakProcess } from './processes';
+import { describeEnd, SoakProcess } from './processes';
 import type { Counts, FromSender, SenderOrder, ToSender } from './protocol';
 
 const BARE = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'];
@@ -133,8 +133,7 @@ export class Children {
     }
     const end = await child.end();
     if (end?.code !== 0) {
-      const how = end === undefined ? 'did not end' : `ended with ${end.code}, ${end.signal}`;
-      this.#events.fail(`child ${kind} had closed everything, and ${how}`);
+      this.#events.fail(`child ${kind} had closed everything, and ${describeEnd(end)}`);
     }
   }
 

@@ -11,6 +11,11 @@ export interface ProcessEnd {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** In words, behind 'it had closed everything, and'. */
+export function describeEnd(end: ProcessEnd | undefined): string {
+  return end === undefined ? 'did not end by itself' : `ended with ${end.code}, ${end.signal}`;
+}
+
 export class SoakProcess<From extends { event: string }, To extends object> {
   readonly #child: ChildProcess;
   readonly ended: Promise<ProcessEnd>;

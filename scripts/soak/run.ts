@@ -7,7 +7,7 @@ import { Deliveries } from './deliveries';
 import { ACTORS, type ActorName, describeToken } from './names';
 import { Place } from '../place';
 import { Progress } from '../progress';
-import { SoakProcess } from './processes';
+import { describeEnd, SoakProcess } from './processes';
 import type {
   Counts,
   FarOrder,
@@ -143,7 +143,7 @@ export class Soak {
     const result = (await answer)?.result;
     if (result === undefined) this.#fail('the sender gave no result');
     const end = await this.#sender.end();
-    if (end?.code !== 0) this.#fail(`the sender had closed everything, and did not end by itself`);
+    if (end?.code !== 0) this.#fail(`the sender had closed everything, and ${describeEnd(end)}`);
     this.#isFarOver = true;
     const arrived = this.#far.next('result', ENDS_WITHIN_MS);
     this.#far.tell({ finish: true });

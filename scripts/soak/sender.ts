@@ -67,7 +67,7 @@ class Sender implements World {
 
   async run(): Promise<void> {
     const { order } = this;
-    // Rings and the reactor are made once; they are no leak.
+    // The reactor is made once; it is no leak.
     await Promise.all([this.#episode('tcp', 0), this.#episode('udp', 0)]);
     await this.#sample();
     const http = order.actors.includes('http') ? await this.#openHttp() : undefined;
@@ -201,7 +201,10 @@ class Sender implements World {
   }
 
   #report(): void {
-    const { totals, fallbacks, aborts } = metrics();
+    const { totals, fallbacks, aborts, files, sharedCopies } = metrics();
+    this.ledger.add('small responses that shared a call', sharedCopies);
+    for (const [reason, count] of Object.entries(files.left))
+      this.ledger.add(`files left: ${reason}`, count);
     for (const [name, value] of Object.entries(totals)) this.ledger.add(`stats ${name}`, value);
     for (const [name, value] of Object.entries(fallbacks))
       this.ledger.add(`paused: ${name}`, value);
