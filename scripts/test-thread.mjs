@@ -16,6 +16,7 @@ const TESTS = [
   'process/exit.test.js',
   'process/io-uring-exit.test.js',
   'process/metrics.test.js',
+  'socket/copy-batch.test.js',
   'socket/udp-memory.test.js',
 ].map((file) => path.join('dist/test', file));
 
