@@ -65,7 +65,7 @@ export function copyOne(
   const finish = (accepted: number, bytes: number): void => {
     if (accepted === bytes) callback();
     else if (accepted < 0) callback(systemError(accepted, 'write'));
-    else host.base._write.call(host.socket, restOf(chunk, encoding, accepted), encoding, callback);
+    else writeByNode(host, [restOf({ chunk, encoding }, accepted)], callback);
   };
   if (typeof chunk !== 'string') return copy(host, '', chunk, LATIN1, chunk.length, finish);
   if (encoding === 'latin1') return copy(host, chunk, undefined, LATIN1, chunk.length, finish);
@@ -101,21 +101,18 @@ function isAnswer(head: Chunk, body: Chunk, end: Chunk | undefined): boolean {
 
 function restOfAnswer(head: Chunk, body: Chunk, accepted: number): Chunk[] {
   const { length } = head.chunk;
-  if (accepted < length) return [{ ...head, chunk: restOf(head.chunk, 'latin1', accepted) }, body];
-  return [{ ...body, chunk: restOf(body.chunk, 'latin1', accepted - length) }];
+  if (accepted < length) return [restOf(head, accepted), body];
+  return [restOf(body, accepted - length)];
 }
 
-function restOf(
-  chunk: Uint8Array | string,
-  encoding: BufferEncoding,
-  accepted: number,
-): Uint8Array | string {
-  if (accepted === 0) return chunk;
-  if (typeof chunk !== 'string') return chunk.subarray(accepted);
-  // Bytes that are not latin1 may have gone in part.
-  return encoding === 'latin1'
-    ? chunk.slice(accepted)
-    : Buffer.from(chunk, encoding).subarray(accepted);
+function restOf(whole: Chunk, accepted: number): Chunk {
+  const { chunk, encoding } = whole;
+  if (accepted === 0) return whole;
+  if (typeof chunk !== 'string') return { chunk: chunk.subarray(accepted), encoding };
+  if (encoding === 'latin1') return { chunk: chunk.slice(accepted), encoding };
+  // A character may have gone in part. Node aborts the process where bytes are said to be text.
+  const bytes = Buffer.from(chunk, encoding);
+  return { chunk: bytes.subarray(accepted), encoding: 'buffer' as BufferEncoding };
 }
 
 function writeByNode(host: CopyHost, chunks: readonly Chunk[], callback: WriteCallback): void {

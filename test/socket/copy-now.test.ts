@@ -99,6 +99,27 @@ for (const zeroCopy of ENGINES) {
       });
     }
 
+    // Also in the middle of a character.
+    for (const taken of [1, 2, 9, 10, 11]) {
+      for (const encoding of ['utf8', 'latin1'] as const) {
+        it(`of ${encoding} text of which the kernel takes ${taken} bytes goes on by Node`, async () => {
+          const text = encoding === 'utf8' ? 'ü€😀 ASCII '.repeat(9) : 'ü ASCII '.repeat(9);
+          const bytes = Buffer.from(text, encoding);
+          replace((real) => (fd, given) => {
+            assert.equal(given, text);
+            return real(fd, '', bytes.subarray(0, taken), 0);
+          });
+          const { sender, receiver } = await connections.pair(zeroCopy);
+          const arrived = gather(receiver);
+          for (let i = 0; i < 3; i++)
+            await new Promise((resolve) => sender.write(text, encoding, resolve));
+          assert.equal(sender.bytesWritten, 3 * bytes.length);
+          sender.end();
+          assert.equal((await arrived).sha256, sha256(bytes, bytes, bytes));
+        });
+      }
+    }
+
     for (const name of ['EAGAIN', 'ENOBUFS', 'EBADF', 'ENOTSOCK', 'EINVAL'] as const) {
       it(`that fails with ${name} is Node's to send`, async () => {
         replace(() => () => -osConstants.errno[name]);
