@@ -1,0 +1,228 @@
+// UDP sockets without the addon: many datagrams at once, corked, queued, aborted, and read in a loop.
+import assert from 'node:assert/strict';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import { BlockList } from 'node:net';
+import { uncaughtDuring } from '../helpers/uncaught';
+import { HOST, TOO_MANY, type Failure, failureOf, fallbackKit } from '../helpers/udp-fallback';
+
+describe('UDP sockets without the addon', () => {
+  const { own, create, bound, receiver, heard } = fallbackKit();
+
+  describe('and many datagrams', () => {
+    it('try all, and say how many went', async () => {
+      const far = await receiver();
+      const sender = await bound();
+      const own = { data: [Buffer.from('t'), Buffer.from('wo')], address: 'localhost' };
+      const report = await sender.sendMany([Buffer.from('one'), own], { port: far.port });
+      assert.equal(report.copiedBytes, 6);
+      const datagrams = [Buffer.from('three'), Buffer.alloc(TOO_MANY), Buffer.from('four')];
+      const { code, sentDatagrams } = await failureOf(sender.sendMany(datagrams, far));
+      assert.deepEqual([code, sentDatagrams], ['EMSGSIZE', 2]);
+      assert.equal((await sender.sendMany([])).bytes, 0);
+      assert.deepEqual((await heard(far)).sort(), ['four', 'one', 'three', 'two']);
+    });
+
+    it('go to the peer of a connected socket, and check what they are given', async () => {
+      const far = await receiver();
+      const sender = create();
+      sender.connect(far.port, HOST);
+      await once(sender, 'connect');
+      await sender.sendMany([Buffer.from('one')]);
+      await sender.send('two', {});
+      const connected = { code: 'ERR_SOCKET_DGRAM_IS_CONNECTED' };
+      assert.throws(() => sender.send('x', { port: far.port }), connected);
+      assert.throws(() => sender.sendMany([{ data: Buffer.alloc(1), port: 1 }]), connected);
+      sender.disconnect();
+      assert.throws(() => sender.send('x', {}), { code: 'ERR_SOCKET_BAD_PORT' });
+      await sender.send('three', { port: far.port });
+      assert.deepEqual(await heard(far), ['one', 'two', 'three']);
+    });
+  });
+
+  describe('with a cork', () => {
+    it('gather one datagram, and tell of it when it is sent', async () => {
+      const far = await receiver();
+      const sender = await bound();
+      const order: string[] = [];
+      const message = Buffer.from('b');
+      sender.cork();
+      sender.send('a', far.port, HOST, () => order.push('a'));
+      sender.send(message, far.port, HOST);
+      message.fill('!');
+      const promised = sender.send('c', { port: far.port }).then(() => order.push('c'));
+      const many = sender.sendMany([Buffer.from('d'), Buffer.from('e')], { port: far.port });
+      assert.deepEqual(await heard(far), []);
+      assert.deepEqual(order, []);
+      sender.uncork();
+      await Promise.all([promised, many]);
+      sender.uncork();
+      assert.deepEqual(order, ['a', 'c']);
+      assert.deepEqual(await heard(far), ['abcde']);
+    });
+
+    it('tell every one of a failure, whatever the others do', async () => {
+      const far = await receiver();
+      const sender = await bound();
+      sender.cork();
+      const codes: unknown[] = [];
+      const thrown = await uncaughtDuring(async () => {
+        for (const size of [TOO_MANY / 2, TOO_MANY / 2, 1]) {
+          sender.send(Buffer.alloc(size), far.port, HOST, (error) => {
+            codes.push((error as Failure).code);
+            throw new Error('by the callback');
+          });
+        }
+        sender.uncork();
+        await sender.zeroCopy.flush();
+      });
+      assert.deepEqual(codes, ['EMSGSIZE', 'EMSGSIZE', 'EMSGSIZE']);
+      assert.equal(thrown.length, 3);
+    });
+
+    it('tell of what is still corked at the end', async () => {
+      const sender = await bound();
+      sender.cork();
+      const failure = failureOf(sender.send('x', { port: 9 }));
+      sender.close();
+      assert.equal((await failure).code, 'ERR_SOCKET_DGRAM_NOT_RUNNING');
+      assert.throws(() => sender.uncork(), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' });
+    });
+  });
+
+  describe('with a queue', () => {
+    it('refuse what does not fit, and send the rest', async () => {
+      const far = await receiver();
+      const sender = await bound({ maxQueuedBytes: 10 });
+      const first = sender.send('0123456789', { port: far.port });
+      const told = new Promise((resolve) => sender.send('told', far.port, HOST, resolve));
+      sender.send('unheard', far.port, HOST);
+      const { code, sentDatagrams } = await failureOf(sender.send('x', { port: far.port }));
+      assert.deepEqual([code, sentDatagrams], ['ERR_ZC_QUEUE_FULL', 0]);
+      assert.equal(((await told) as Failure).code, 'ERR_ZC_QUEUE_FULL');
+      await first;
+      await sender.send('a message of any size fits alone', { port: far.port });
+      assert.equal(sender.zeroCopy.stats.failedSends, 1);
+      assert.deepEqual(await heard(far), ['0123456789', 'a message of any size fits alone']);
+    });
+
+    it('take any number where they are told to wait', async () => {
+      const far = await receiver();
+      const sender = await bound({ maxQueuedBytes: 1, whenQueueFull: 'wait' });
+      await Promise.all(['one', 'two', 'three'].map((text) => sender.send(text, far)));
+      assert.deepEqual(await heard(far), ['one', 'two', 'three']);
+    });
+
+    it('flush what was sent so far, also nothing', async () => {
+      const far = await receiver();
+      const sender = create();
+      await sender.zeroCopy.flush();
+      const order: string[] = [];
+      for (const text of ['a', 'b']) {
+        sender.send(text, far.port, HOST, () => order.push(text));
+      }
+      await sender.zeroCopy.flush();
+      assert.deepEqual(order, ['a', 'b']);
+      assert.equal(sender.zeroCopy.stats.copiedBytes, 2);
+    });
+  });
+
+  describe('with an abort signal', () => {
+    it('send nothing of what was aborted before dgram sends it', async () => {
+      const far = await receiver();
+      const early = AbortSignal.abort(new Error('the reason'));
+      const sender = create();
+      const aborted = await failureOf(sender.send('x', { port: far.port, signal: early }));
+      assert.deepEqual([aborted.code, aborted.name], ['ABORT_ERR', 'AbortError']);
+      assert.equal((aborted.cause as Error).message, 'the reason');
+
+      // While it binds.
+      const first = new AbortController();
+      const message = Buffer.from('unbound');
+      const unbound = failureOf(sender.send(message, { port: far.port, signal: first.signal }));
+      const after = sender.send('after', { port: far.port });
+      first.abort();
+      message.fill('!');
+      assert.equal((await unbound).code, 'ABORT_ERR');
+      await after;
+
+      // While it is corked.
+      const second = new AbortController();
+      sender.cork();
+      const corked = failureOf(sender.send('corked', { port: far.port, signal: second.signal }));
+      const kept = sender.send('kept', { port: far.port });
+      second.abort();
+      assert.equal((await corked).code, 'ABORT_ERR');
+      sender.uncork();
+      await kept;
+      assert.deepEqual(await heard(far), ['after', 'kept']);
+    });
+
+    it('let go what dgram is sending', async () => {
+      const far = await receiver();
+      const sender = await bound();
+      const controller = new AbortController();
+      const sent = sender.send('x', { port: far.port, signal: controller.signal });
+      controller.abort();
+      assert.equal((await sent).bytes, 1);
+      assert.deepEqual(await heard(far), ['x']);
+    });
+  });
+
+  describe('as a source of datagrams', () => {
+    it('are a loop that ends when they close', async () => {
+      const socket = await bound();
+      const { port } = socket.address();
+      const sender = await bound();
+      const texts: string[] = [];
+      const loop = (async () => {
+        for await (const { data, rinfo } of socket) {
+          assert.equal(rinfo.port, sender.address().port);
+          if (texts.push(data.toString()) === 3) socket.close();
+        }
+      })();
+      for (const text of ['a', 'b', 'c']) await sender.send(text, { port });
+      await loop;
+      assert.deepEqual(texts, ['a', 'b', 'c']);
+      for await (const one of socket) assert.fail(one.data.toString());
+    });
+
+    it('drop and count what a loop has no room for', async () => {
+      const socket = await bound();
+      const { port } = socket.address();
+      const sender = await bound();
+      const iterator = socket[Symbol.asyncIterator]();
+      const sent = 300;
+      for (let i = 0; i < sent; i++) {
+        const arrived = once(socket, 'message');
+        await sender.send(String(i), { port });
+        await arrived;
+      }
+      const { receivedDatagrams, receiveDrops } = socket.zeroCopy.stats;
+      assert.equal(receivedDatagrams, sent);
+      assert.ok(receiveDrops > 0 && receiveDrops < sent);
+      for (let i = 0; i < sent - receiveDrops; i++) {
+        const { value } = await iterator.next();
+        assert.equal((value as { data: Buffer }).data.toString(), String(i));
+      }
+      await iterator.return?.();
+      assert.equal(socket.listenerCount('message'), 0);
+    });
+
+    it('hear nothing of blocked addresses', async () => {
+      const receiveBlockList = new BlockList();
+      receiveBlockList.addAddress(HOST);
+      const socket = await bound({ receiveBlockList });
+      const { port } = socket.address();
+      socket.on('message', () => assert.fail('it came'));
+      const other = own(dgram.createSocket('udp4'));
+      await new Promise<void>((resolve) => other.bind(0, HOST, resolve));
+      await new Promise((resolve) => other.send('x', port, HOST, resolve));
+      // What is sent to the sender itself comes behind it.
+      const echoed = once(other, 'message');
+      await socket.send('y', { port: other.address().port });
+      await echoed;
+      assert.equal(socket.zeroCopy.stats.receivedDatagrams, 0);
+    });
+  });
+});
