@@ -19,13 +19,7 @@ import {
   refuseRuntime,
 } from './loader.js';
 
-export type {
-  NativeInterface,
-  NativeRoute,
-  NativeDevice,
-  NativeFeatures,
-  NativeDescription,
-} from './described.js';
+export type * from './described.js';
 
 /** The result of making a ring for a trial. */
 export interface NativeRingTrial {

@@ -12,14 +12,4 @@ export type {
   OffloadOptions,
   UdpHeader,
 } from './headers.js';
-export type {
-  PacketFrame,
-  PacketInterface,
-  PacketMessageListener,
-  PacketRemoteInfo,
-  PacketRingOptions,
-  PacketSendOptions,
-  PacketSocketOptions,
-  VlanTag,
-  ZeroCopyPacketSocket,
-} from './types.js';
+export type * from './types.js';

@@ -28,72 +28,49 @@ Napi::Value start(const Napi::CallbackInfo& info) {
                                           info[4].As<Napi::Float64Array>()));
 }
 
-Napi::Value arm(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  return port == nullptr ? info.Env().Undefined() : number(info, reactor->arm(port));
+Napi::Value arm(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.reactor->arm(target.port));
 }
 
-Napi::Value disarm(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) reactor->stop_waiting(port);
+Napi::Value disarm(const Napi::CallbackInfo& info, const Target& target) {
+  target.reactor->stop_waiting(target.port);
   return info.Env().Undefined();
 }
 
-Napi::Value reap(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, static_cast<double>(reactor->reap(port)));
+Napi::Value reap(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, static_cast<double>(target.reactor->reap(target.port)));
 }
 
-Napi::Value linger(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  return port == nullptr ? info.Env().Undefined() : number(info, reactor->linger(port));
+Napi::Value linger(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.reactor->linger(target.port));
 }
 
-Napi::Value abort_port(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  return port == nullptr ? info.Env().Undefined() : number(info, reactor->abort(port));
+Napi::Value abort_port(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.reactor->abort(target.port));
 }
 
-Napi::Value detach(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) reactor->detach(port);
+Napi::Value detach(const Napi::CallbackInfo& info, const Target& target) {
+  target.reactor->detach(target.port);
   return info.Env().Undefined();
 }
 
-Napi::Value set_eager(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  reactor->set_eager(port, info[1].As<Napi::Boolean>().Value());
-  return number(info, static_cast<double>(port->held_ranges()));
+Napi::Value set_eager(const Napi::CallbackInfo& info, const Target& target) {
+  target.reactor->set_eager(target.port, info[1].As<Napi::Boolean>().Value());
+  return number(info, static_cast<double>(target.port->held_ranges()));
 }
 
-Napi::Value set_referenced(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) reactor->set_referenced(port, info[1].As<Napi::Boolean>().Value());
+Napi::Value set_referenced(const Napi::CallbackInfo& info, const Target& target) {
+  target.reactor->set_referenced(target.port, info[1].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 
-Napi::Value abandon(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) reactor->abandon(port);
+Napi::Value abandon(const Napi::CallbackInfo& info, const Target& target) {
+  target.reactor->abandon(target.port);
   return info.Env().Undefined();
 }
 
-Napi::Value unacknowledged(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, unacknowledged_bytes(port->fd()));
+Napi::Value unacknowledged(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, unacknowledged_bytes(target.port->fd()));
 }
 
 // addPinned(delta) -> the process's total
@@ -143,21 +120,23 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_streams(env, exports);
   export_submit_ring(env, exports);
   exports["version"] = Napi::String::New(env, MSG_ZEROCOPY_QUOTE(MSG_ZEROCOPY_VERSION));
-  exports["start"] = Napi::Function::New(env, start, "start");
-  exports["arm"] = Napi::Function::New(env, arm, "arm");
-  exports["disarm"] = Napi::Function::New(env, disarm, "disarm");
-  exports["reap"] = Napi::Function::New(env, reap, "reap");
-  exports["linger"] = Napi::Function::New(env, linger, "linger");
-  exports["abort"] = Napi::Function::New(env, abort_port, "abort");
-  exports["detach"] = Napi::Function::New(env, detach, "detach");
-  exports["setEager"] = Napi::Function::New(env, set_eager, "setEager");
-  exports["setReferenced"] = Napi::Function::New(env, set_referenced, "setReferenced");
-  exports["abandon"] = Napi::Function::New(env, abandon, "abandon");
-  exports["unacknowledged"] = Napi::Function::New(env, unacknowledged, "unacknowledged");
-  exports["addPinned"] = Napi::Function::New(env, add_pinned, "addPinned");
-  exports["setBudget"] = Napi::Function::New(env, set_budget, "setBudget");
-  exports["takeRecords"] = Napi::Function::New(env, take_records, "takeRecords");
-  exports["describe"] = Napi::Function::New(env, describe, "describe");
+  export_functions(exports, {
+      {"start", start},
+      {"arm", at_port<arm>},
+      {"disarm", at_port<disarm>},
+      {"reap", at_port<reap>},
+      {"linger", at_port<linger>},
+      {"abort", at_port<abort_port>},
+      {"detach", at_port<detach>},
+      {"setEager", at_port<set_eager>},
+      {"setReferenced", at_port<set_referenced>},
+      {"abandon", at_port<abandon>},
+      {"unacknowledged", at_port<unacknowledged>},
+      {"addPinned", add_pinned},
+      {"setBudget", set_budget},
+      {"takeRecords", take_records},
+      {"describe", describe},
+  });
   return exports;
 }
 

@@ -13,14 +13,15 @@ Reactor* reactor_of(const Napi::CallbackInfo& info) {
   return reactor;
 }
 
-Port* port_of(const Napi::CallbackInfo& info, Reactor** reactor) {
-  *reactor = reactor_of(info);
-  if (*reactor == nullptr) return nullptr;
-  Port* port = (*reactor)->port(info[0].As<Napi::Number>().Uint32Value());
-  if (port == nullptr) {
+Target target_of(const Napi::CallbackInfo& info) {
+  Target target;
+  target.reactor = reactor_of(info);
+  if (target.reactor == nullptr) return target;
+  target.port = target.reactor->port(uint_at(info, 0));
+  if (target.port == nullptr) {
     Napi::Error::New(info.Env(), "msg-zerocopy: no such port").ThrowAsJavaScriptException();
   }
-  return port;
+  return target;
 }
 
 Napi::Value number(const Napi::CallbackInfo& info, double value) {
@@ -58,6 +59,12 @@ void export_raw(napi_env env, napi_value exports, const char* name, napi_callbac
   napi_value value = nullptr;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
   napi_set_named_property(env, exports, name, value);
+}
+
+void export_functions(Napi::Object exports, std::initializer_list<Export> list) {
+  for (const Export& each : list) {
+    exports[each.name] = Napi::Function::New(exports.Env(), each.function, each.name);
+  }
 }
 
 }  // namespace msg_zerocopy

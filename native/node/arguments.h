@@ -4,6 +4,8 @@
 
 #include <napi.h>
 
+#include <initializer_list>
+
 #include "node/env.h"
 
 namespace msg_zerocopy {
@@ -13,8 +15,21 @@ Env* env_of(const Napi::CallbackInfo& info);
 // nullptr, with an exception pending, before start().
 Reactor* reactor_of(const Napi::CallbackInfo& info);
 
-// The port named by the first argument; nullptr, with an exception pending, when there is none.
-Port* port_of(const Napi::CallbackInfo& info, Reactor** reactor);
+// What an exported function acts on.
+struct Target {
+  Reactor* reactor = nullptr;
+  Port* port = nullptr;
+};
+
+// The port named by the first argument; none, with an exception pending, when there is no such port.
+Target target_of(const Napi::CallbackInfo& info);
+
+// An exported function whose first argument names a port.
+template <Napi::Value (*function)(const Napi::CallbackInfo&, const Target&)>
+Napi::Value at_port(const Napi::CallbackInfo& info) {
+  const Target target = target_of(info);
+  return target.port == nullptr ? info.Env().Undefined() : function(info, target);
+}
 
 Napi::Value number(const Napi::CallbackInfo& info, double value);
 
@@ -38,6 +53,12 @@ napi_value int_value(napi_env env, int value);
 uint32_t uint_of(napi_env env, napi_value value);
 double double_of(napi_env env, napi_value value);
 void export_raw(napi_env env, napi_value exports, const char* name, napi_callback function);
+
+struct Export {
+  const char* name;
+  Napi::Value (*function)(const Napi::CallbackInfo&);
+};
+void export_functions(Napi::Object exports, std::initializer_list<Export> list);
 
 // Lists of exports, one for each file.
 void export_batch(Napi::Env env, Napi::Object exports);

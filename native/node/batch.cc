@@ -84,9 +84,11 @@ Napi::Value submit_batch(const Napi::CallbackInfo& info) {
 void export_batch(Napi::Env env, Napi::Object exports) {
   export_raw(env, exports, "sendNow", send_now);
   export_raw(env, exports, "queueSend", queue_send);
-  exports["shareBatchWords"] = Napi::Function::New(env, share_words, "shareBatchWords");
-  exports["openBatch"] = Napi::Function::New(env, open_batch, "openBatch");
-  exports["submitBatch"] = Napi::Function::New(env, submit_batch, "submitBatch");
+  export_functions(exports, {
+      {"shareBatchWords", share_words},
+      {"openBatch", open_batch},
+      {"submitBatch", submit_batch},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -39,70 +39,54 @@ Napi::Value adopt_datagram(const Napi::CallbackInfo& info) {
   return number(info, reactor->adopt(Fd(fd)));
 }
 
-Napi::Value bind_port(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value bind_port(const Napi::CallbackInfo& info, const Target& target) {
   const Bytes name = bytes_of(info.Env(), info[1]);
-  return number(info, bind_name(port->fd(), name.data, name.size));
+  return number(info, bind_name(target.port->fd(), name.data, name.size));
 }
 
-Napi::Value connect_port(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value connect_port(const Napi::CallbackInfo& info, const Target& target) {
   const Bytes name = bytes_of(info.Env(), info[1]);
-  return number(info, connect_name(port->fd(), name.data, name.size));
+  return number(info, connect_name(target.port->fd(), name.data, name.size));
 }
 
-Napi::Value name_of(const Napi::CallbackInfo& info, int (*ask)(int, void*)) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value name_of(const Napi::CallbackInfo& info, const Target& target, int (*ask)(int, void*)) {
   uint8_t name[kNameBytes];
-  const int size = ask(port->fd(), name);
+  const int size = ask(target.port->fd(), name);
   if (size < 0) return number(info, size);
   return Napi::Buffer<uint8_t>::Copy(info.Env(), name, static_cast<size_t>(size));
 }
 
-Napi::Value local(const Napi::CallbackInfo& info) { return name_of(info, local_name); }
-Napi::Value peer(const Napi::CallbackInfo& info) { return name_of(info, peer_name); }
-
-// setOption(port, level, name, number or bytes) -> 0, or -errno
-Napi::Value set_port_option(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  if (info[3].IsNumber()) {
-    return number(info, set_option(port->fd(), int_at(info, 1), int_at(info, 2), int_at(info, 3)));
-  }
-  const Bytes value = bytes_of(info.Env(), info[3]);
-  return number(info,
-                set_option(port->fd(), int_at(info, 1), int_at(info, 2), value.data, value.size));
+Napi::Value local(const Napi::CallbackInfo& info, const Target& target) {
+  return name_of(info, target, local_name);
 }
 
-Napi::Value get_port_option(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, get_option(port->fd(), int_at(info, 1), int_at(info, 2)));
+Napi::Value peer(const Napi::CallbackInfo& info, const Target& target) {
+  return name_of(info, target, peer_name);
+}
+
+// setOption(port, level, name, number or bytes) -> 0, or -errno
+Napi::Value set_port_option(const Napi::CallbackInfo& info, const Target& target) {
+  const int fd = target.port->fd();
+  const int level = int_at(info, 1);
+  const int name = int_at(info, 2);
+  if (info[3].IsNumber()) return number(info, set_option(fd, level, name, int_at(info, 3)));
+  const Bytes value = bytes_of(info.Env(), info[3]);
+  return number(info, set_option(fd, level, name, value.data, value.size));
+}
+
+Napi::Value get_port_option(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, get_option(target.port->fd(), int_at(info, 1), int_at(info, 2)));
 }
 
 // attachFilter(port, instructions) -> 0, or -errno
-Napi::Value attach(const Napi::CallbackInfo& info) {
+Napi::Value attach(const Napi::CallbackInfo& info, const Target& target) {
   constexpr size_t kInstructionBytes = 8;  // struct sock_filter, include/uapi/linux/filter.h
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
   const Bytes program = bytes_of(info.Env(), info[1]);
-  return number(info, attach_filter(port->fd(), program.data, program.size / kInstructionBytes));
+  return number(info, attach_filter(target.port->fd(), program.data, program.size / kInstructionBytes));
 }
 
-Napi::Value set_reading(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, reactor->set_reading(port, info[1].As<Napi::Boolean>().Value()));
+Napi::Value set_reading(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.reactor->set_reading(target.port, info[1].As<Napi::Boolean>().Value()));
 }
 
 // Whether the pieces of `datagram` still have the bytes that they had when it was written.
@@ -120,10 +104,7 @@ bool gather(napi_env env, napi_value pieces, uint32_t first, const DatagramMetad
 
 // sendDatagrams(port, pieces, first, count, flags) -> datagrams sent, or -errno; see ID_TAKEN.
 // Describes `count` datagrams by the shared metadata; -EFAULT: a buffer of the first was detached.
-Napi::Value send(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value send(const Napi::CallbackInfo& info, const Target& target) {
   const DatagramMetadata* metadata = env_of(info)->metadata();
   iovec iov[kPiecesPerBatch];
   uint32_t first = uint_at(info, 2);
@@ -138,24 +119,19 @@ Napi::Value send(const Napi::CallbackInfo& info) {
   }
   if (count == 0) return number(info, -EFAULT);
   const int flags = (uint_at(info, 4) & kSendZeroCopy) != 0 ? MSG_ZEROCOPY : 0;
-  return number(info, reactor->send_datagrams(port, metadata, iov, count, flags));
+  return number(info, target.reactor->send_datagrams(target.port, metadata, iov, count, flags));
 }
 
 // receive(port, memory) -> datagrams, or -errno. As many as `memory` has slots, at most; described by
 // the shared arrivals.
-Napi::Value receive(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value receive(const Napi::CallbackInfo& info, const Target& target) {
   const Bytes memory = bytes_of(info.Env(), info[1]);
-  return number(info, receive_datagrams(port->fd(), memory.data, memory.size, env_of(info)->arrivals()));
+  Arrival* arrivals = env_of(info)->arrivals();
+  return number(info, receive_datagrams(target.port->fd(), memory.data, memory.size, arrivals));
 }
 
-Napi::Value drops(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, static_cast<double>(receive_drops(port->fd())));
+Napi::Value drops(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, static_cast<double>(receive_drops(target.port->fd())));
 }
 
 // findInterface(name or index) -> { index, name, mtu, type, address }, or -errno
@@ -187,22 +163,24 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_datagrams(Napi::Env env, Napi::Object exports) {
-  exports["shareDatagramWords"] = Napi::Function::New(env, share_words, "shareDatagramWords");
-  exports["openDatagram"] = Napi::Function::New(env, open_datagram, "openDatagram");
-  exports["adoptDatagram"] = Napi::Function::New(env, adopt_datagram, "adoptDatagram");
-  exports["bind"] = Napi::Function::New(env, bind_port, "bind");
-  exports["connect"] = Napi::Function::New(env, connect_port, "connect");
-  exports["localName"] = Napi::Function::New(env, local, "localName");
-  exports["peerName"] = Napi::Function::New(env, peer, "peerName");
-  exports["setOption"] = Napi::Function::New(env, set_port_option, "setOption");
-  exports["getOption"] = Napi::Function::New(env, get_port_option, "getOption");
-  exports["attachFilter"] = Napi::Function::New(env, attach, "attachFilter");
-  exports["setReading"] = Napi::Function::New(env, set_reading, "setReading");
-  exports["sendDatagrams"] = Napi::Function::New(env, send, "sendDatagrams");
-  exports["receive"] = Napi::Function::New(env, receive, "receive");
-  exports["receiveDrops"] = Napi::Function::New(env, drops, "receiveDrops");
-  exports["findInterface"] = Napi::Function::New(env, find, "findInterface");
-  exports["probeOption"] = Napi::Function::New(env, probe, "probeOption");
+  export_functions(exports, {
+      {"shareDatagramWords", share_words},
+      {"openDatagram", open_datagram},
+      {"adoptDatagram", adopt_datagram},
+      {"bind", at_port<bind_port>},
+      {"connect", at_port<connect_port>},
+      {"localName", at_port<local>},
+      {"peerName", at_port<peer>},
+      {"setOption", at_port<set_port_option>},
+      {"getOption", at_port<get_port_option>},
+      {"attachFilter", at_port<attach>},
+      {"setReading", at_port<set_reading>},
+      {"sendDatagrams", at_port<send>},
+      {"receive", at_port<receive>},
+      {"receiveDrops", at_port<drops>},
+      {"findInterface", find},
+      {"probeOption", probe},
+  });
 }
 
 }  // namespace msg_zerocopy

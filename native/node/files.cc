@@ -112,13 +112,15 @@ Napi::Value warm(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_files(Napi::Env env, Napi::Object exports) {
-  exports["moveFile"] = Napi::Function::New(env, move, "moveFile");
-  exports["peekFile"] = Napi::Function::New(env, peek, "peekFile");
-  exports["describeFile"] = Napi::Function::New(env, describe, "describeFile");
-  exports["openCached"] = Napi::Function::New(env, open_path, "openCached");
-  exports["duplicateFile"] = Napi::Function::New(env, duplicate_file, "duplicateFile");
-  exports["closeFile"] = Napi::Function::New(env, close_file, "closeFile");
-  exports["warmFile"] = Napi::Function::New(env, warm, "warmFile");
+  export_functions(exports, {
+      {"moveFile", move},
+      {"peekFile", peek},
+      {"describeFile", describe},
+      {"openCached", open_path},
+      {"duplicateFile", duplicate_file},
+      {"closeFile", close_file},
+      {"warmFile", warm},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -17,7 +17,9 @@ Napi::Value hash_view(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_hash(Napi::Env env, Napi::Object exports) {
-  exports["hashBytes"] = Napi::Function::New(env, hash_view, "hashBytes");
+  export_functions(exports, {
+      {"hashBytes", hash_view},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -31,26 +31,24 @@ Napi::Value set_of_descriptor(const Napi::CallbackInfo& info) { return set_rate(
 Napi::Value get_of_descriptor(const Napi::CallbackInfo& info) { return get_rate(info, int_at(info, 0)); }
 
 // setPortPacingRate(port, rate) -> 0 or -errno
-Napi::Value set_of_port(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  return port == nullptr ? info.Env().Undefined() : set_rate(info, port->fd());
+Napi::Value set_of_port(const Napi::CallbackInfo& info, const Target& target) {
+  return set_rate(info, target.port->fd());
 }
 
 // portPacingRate(port) -> rate or -errno
-Napi::Value get_of_port(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  return port == nullptr ? info.Env().Undefined() : get_rate(info, port->fd());
+Napi::Value get_of_port(const Napi::CallbackInfo& info, const Target& target) {
+  return get_rate(info, target.port->fd());
 }
 
 }  // namespace
 
 void export_pacing(Napi::Env env, Napi::Object exports) {
-  exports["setPacingRate"] = Napi::Function::New(env, set_of_descriptor, "setPacingRate");
-  exports["pacingRate"] = Napi::Function::New(env, get_of_descriptor, "pacingRate");
-  exports["setPortPacingRate"] = Napi::Function::New(env, set_of_port, "setPortPacingRate");
-  exports["portPacingRate"] = Napi::Function::New(env, get_of_port, "portPacingRate");
+  export_functions(exports, {
+      {"setPacingRate", set_of_descriptor},
+      {"pacingRate", get_of_descriptor},
+      {"setPortPacingRate", at_port<set_of_port>},
+      {"portPacingRate", at_port<get_of_port>},
+  });
 }
 
 }  // namespace msg_zerocopy

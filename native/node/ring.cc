@@ -8,14 +8,11 @@ namespace {
 
 // openRing(port, frameBytes, frames, blockBytes) -> ArrayBuffer over the ring, or -errno.
 // The memory stays mapped while the socket or the ArrayBuffer is alive.
-Napi::Value open_ring(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value open_ring(const Napi::CallbackInfo& info, const Target& target) {
   const int opened =
-      port->ring.open(port->fd(), {uint_at(info, 1), uint_at(info, 2), uint_at(info, 3)});
+      target.port->ring.open(target.port->fd(), {uint_at(info, 1), uint_at(info, 2), uint_at(info, 3)});
   if (opened < 0) return number(info, opened);
-  auto* memory = new std::shared_ptr<RingMemory>(port->ring.memory());
+  auto* memory = new std::shared_ptr<RingMemory>(target.port->ring.memory());
   napi_value buffer;
   const napi_status status = napi_create_external_arraybuffer(
       info.Env(), (*memory)->base(), (*memory)->bytes(),
@@ -28,53 +25,36 @@ Napi::Value open_ring(const Napi::CallbackInfo& info) {
 }
 
 // ringCommit(port, first, lengths, count)
-Napi::Value commit(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value commit(const Napi::CallbackInfo& info, const Target& target) {
   const Napi::Uint32Array lengths = info[2].As<Napi::Uint32Array>();
-  port->ring.commit(uint_at(info, 1), lengths.Data(), uint_at(info, 3));
+  target.port->ring.commit(uint_at(info, 1), lengths.Data(), uint_at(info, 3));
   return info.Env().Undefined();
 }
 
 // ringKick(port, name or undefined) -> bytes that the kernel took, or -errno
-Napi::Value kick(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value kick(const Napi::CallbackInfo& info, const Target& target) {
   const Bytes name = info[1].IsUndefined() ? Bytes{nullptr, 0} : bytes_of(info.Env(), info[1]);
-  return number(info, port->ring.kick(port->fd(), name.data, name.size));
+  return number(info, target.port->ring.kick(target.port->fd(), name.data, name.size));
 }
 
 // ringTaken(port, first, count) -> consecutive slots that the kernel took
-Napi::Value taken(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, port->ring.taken(uint_at(info, 1), uint_at(info, 2)));
+Napi::Value taken(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.port->ring.taken(uint_at(info, 1), uint_at(info, 2)));
 }
 
 // ringReleased(port, first, count) -> consecutive slots that the kernel gave back
-Napi::Value released(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return number(info, port->ring.released(uint_at(info, 1), uint_at(info, 2)));
+Napi::Value released(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.port->ring.released(uint_at(info, 1), uint_at(info, 2)));
 }
 
 // ringIsWrong(port, slot)
-Napi::Value is_wrong(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
-  return Napi::Boolean::New(info.Env(), port->ring.is_wrong(uint_at(info, 1)));
+Napi::Value is_wrong(const Napi::CallbackInfo& info, const Target& target) {
+  return Napi::Boolean::New(info.Env(), target.port->ring.is_wrong(uint_at(info, 1)));
 }
 
 // ringRevoke(port, first, count)
-Napi::Value revoke(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) port->ring.revoke(uint_at(info, 1), uint_at(info, 2));
+Napi::Value revoke(const Napi::CallbackInfo& info, const Target& target) {
+  target.port->ring.revoke(uint_at(info, 1), uint_at(info, 2));
   return info.Env().Undefined();
 }
 
@@ -82,13 +62,15 @@ Napi::Value revoke(const Napi::CallbackInfo& info) {
 
 void export_ring(Napi::Env env, Napi::Object exports) {
   exports["ringDataOffset"] = static_cast<double>(TxRing::data_offset());
-  exports["openRing"] = Napi::Function::New(env, open_ring, "openRing");
-  exports["ringCommit"] = Napi::Function::New(env, commit, "ringCommit");
-  exports["ringKick"] = Napi::Function::New(env, kick, "ringKick");
-  exports["ringReleased"] = Napi::Function::New(env, released, "ringReleased");
-  exports["ringTaken"] = Napi::Function::New(env, taken, "ringTaken");
-  exports["ringIsWrong"] = Napi::Function::New(env, is_wrong, "ringIsWrong");
-  exports["ringRevoke"] = Napi::Function::New(env, revoke, "ringRevoke");
+  export_functions(exports, {
+      {"openRing", at_port<open_ring>},
+      {"ringCommit", at_port<commit>},
+      {"ringKick", at_port<kick>},
+      {"ringReleased", at_port<released>},
+      {"ringTaken", at_port<taken>},
+      {"ringIsWrong", at_port<is_wrong>},
+      {"ringRevoke", at_port<revoke>},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -65,9 +65,11 @@ Napi::Value features(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_routes(Napi::Env env, Napi::Object exports) {
-  exports["findRoute"] = Napi::Function::New(env, route, "findRoute");
-  exports["describeDevice"] = Napi::Function::New(env, device, "describeDevice");
-  exports["deviceFeatures"] = Napi::Function::New(env, features, "deviceFeatures");
+  export_functions(exports, {
+      {"findRoute", route},
+      {"describeDevice", device},
+      {"deviceFeatures", features},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -13,13 +13,7 @@ namespace {
 // Chunks of one write that need no allocation.
 constexpr size_t kUsualChunks = 16;
 
-// The stream of a write, and its rules.
-struct Target {
-  Reactor* reactor = nullptr;
-  Port* port = nullptr;
-};
-
-Target target_of(napi_env env, napi_value index) {
+Target stream_of(napi_env env, napi_value index) {
   void* data = nullptr;
   napi_get_instance_data(env, &data);
   Target target;
@@ -54,7 +48,7 @@ napi_value write_one(napi_env env, napi_callback_info info) {
   size_t count = 5;
   napi_value given[5];
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  const Target target = target_of(env, given[0]);
+  const Target target = stream_of(env, given[0]);
   if (target.port == nullptr) return nullptr;
   Chunk chunk = chunk_of(env, given[1], static_cast<ChunkKind>(uint_of(env, given[2])));
   return write(env, target, &chunk, 1, given[3], given[4]);
@@ -65,7 +59,7 @@ napi_value write_answer(napi_env env, napi_callback_info info) {
   size_t count = 6;
   napi_value given[6];
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  const Target target = target_of(env, given[0]);
+  const Target target = stream_of(env, given[0]);
   if (target.port == nullptr) return nullptr;
   char text[kMostText + 1];
   size_t length = 0;
@@ -90,7 +84,7 @@ napi_value write_many(napi_env env, napi_callback_info info) {
   size_t count = 5;
   napi_value given[5];
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
-  const Target target = target_of(env, given[0]);
+  const Target target = stream_of(env, given[0]);
   if (target.port == nullptr) return nullptr;
   const Bytes kinds = bytes_of(env, given[2]);
   Chunk usual[kUsualChunks];
@@ -126,21 +120,16 @@ Napi::Value stream_words(const Napi::CallbackInfo& info) {
 }
 
 // setLimits(port, mostPending, threshold, mostStaged)
-Napi::Value set_limits(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port == nullptr) return info.Env().Undefined();
+Napi::Value set_limits(const Napi::CallbackInfo& info, const Target& target) {
   const auto at = [&](size_t index) { return info[index].As<Napi::Number>().DoubleValue(); };
-  port->sender()->limits = {static_cast<int64_t>(at(1)), static_cast<size_t>(at(2)),
-                            static_cast<size_t>(at(3))};
+  target.port->sender()->limits = {static_cast<int64_t>(at(1)), static_cast<size_t>(at(2)),
+                                   static_cast<size_t>(at(3))};
   return info.Env().Undefined();
 }
 
 // setReporting(port, reporting): whether each id is told of
-Napi::Value set_reporting(const Napi::CallbackInfo& info) {
-  Reactor* reactor;
-  Port* port = port_of(info, &reactor);
-  if (port != nullptr) port->sender()->set_reporting(info[1].As<Napi::Boolean>().Value());
+Napi::Value set_reporting(const Napi::CallbackInfo& info, const Target& target) {
+  target.port->sender()->set_reporting(info[1].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 
@@ -150,10 +139,12 @@ void export_streams(Napi::Env env, Napi::Object exports) {
   export_raw(env, exports, "writeOne", write_one);
   export_raw(env, exports, "writeAnswer", write_answer);
   export_raw(env, exports, "writeMany", write_many);
-  exports["attach"] = Napi::Function::New(env, attach, "attach");
-  exports["streamWords"] = Napi::Function::New(env, stream_words, "streamWords");
-  exports["setLimits"] = Napi::Function::New(env, set_limits, "setLimits");
-  exports["setReporting"] = Napi::Function::New(env, set_reporting, "setReporting");
+  export_functions(exports, {
+      {"attach", attach},
+      {"streamWords", stream_words},
+      {"setLimits", at_port<set_limits>},
+      {"setReporting", at_port<set_reporting>},
+  });
 }
 
 }  // namespace msg_zerocopy

@@ -68,11 +68,13 @@ Napi::Value close_slab(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void export_submit_ring(Napi::Env env, Napi::Object exports) {
-  exports["tryIoUring"] = Napi::Function::New(env, try_ring, "tryIoUring");
-  exports["openSubmitRing"] = Napi::Function::New(env, open_submit_ring, "openSubmitRing");
-  exports["openSlab"] = Napi::Function::New(env, open_slab, "openSlab");
-  exports["registerSlab"] = Napi::Function::New(env, register_slab, "registerSlab");
-  exports["closeSlab"] = Napi::Function::New(env, close_slab, "closeSlab");
+  export_functions(exports, {
+      {"tryIoUring", try_ring},
+      {"openSubmitRing", open_submit_ring},
+      {"openSlab", open_slab},
+      {"registerSlab", register_slab},
+      {"closeSlab", close_slab},
+  });
 }
 
 }  // namespace msg_zerocopy
