@@ -75,6 +75,21 @@ export function suitesAt<T extends Opened>(
   for (const name of names) suite(`${title}, over ${WHERE[name]}`, name, surroundings, body);
 }
 
+/** Suites of what tests use of a place, at one place each or at several. */
+export function suitesOf<T extends Opened>(open: (place: Place) => Promise<T>) {
+  type Body = (get: () => T) => void;
+  type Rigged = T & { readonly rig: Rig };
+  return {
+    loopback: (title: string, body: Body): void => suitesAt(['loopback'], title, open, body),
+    /** Pending, with the reason, where there can be no rig. */
+    rig(title: string, body: (get: () => Rigged) => void, options?: RigOptions): void {
+      suitesAt(['rig'], title, open as (place: Place) => Promise<Rigged>, body, options);
+    },
+    everywhere: (title: string, body: Body): void =>
+      suitesAt(['loopback', 'rig'], title, open, body),
+  };
+}
+
 /** A suite with one rig, built before its first test and gone after its last. */
 export function rigSuite(
   title: string,

@@ -1,9 +1,9 @@
 // Where a test's connections run: over loopback, which always copies, and over the rig, which does not.
 import type { Place } from '../../scripts/place';
-import type { Rig, RigOptions } from '../../scripts/rig';
+import type { Rig } from '../../scripts/rig';
 import type { Address } from './receiver-client';
 import { RunnerPlace } from './runner-place';
-import { suitesAt, uringSuite } from './suites';
+import { suitesOf, uringSuite } from './suites';
 
 export const FAMILIES = ['IPv4', 'IPv6', 'v4-mapped'] as const;
 export type Family = (typeof FAMILIES)[number];
@@ -32,27 +32,13 @@ export class TcpPlace extends RunnerPlace {
 
 export type TcpRigPlace = TcpPlace & { readonly rig: Rig };
 
-/** A suite over loopback. */
-export function loopbackSuite(title: string, body: (getPlace: () => TcpPlace) => void): void {
-  suitesAt(['loopback'], title, (place) => TcpPlace.open(place), body);
-}
+export const {
+  loopback: loopbackSuite,
+  rig: rigPlaceSuite,
+  everywhere,
+} = suitesOf((place) => TcpPlace.open(place));
 
-/** A suite over the rig. */
-export function rigPlaceSuite(
-  title: string,
-  body: (getPlace: () => TcpRigPlace) => void,
-  options?: RigOptions,
-): void {
-  const open = (place: Place) => TcpPlace.open(place) as Promise<TcpRigPlace>;
-  suitesAt(['rig'], title, open, body, options);
-}
-
-/** The same suite over both. */
-export function everywhere(title: string, body: (getPlace: () => TcpPlace) => void): void {
-  suitesAt(['loopback', 'rig'], title, (place) => TcpPlace.open(place), body);
-}
-
-/** The same for what is sent by io_uring. */
+/** A suite at both places of what is sent by io_uring. */
 export function uringEverywhere(title: string, body: (getPlace: () => TcpPlace) => void): void {
   uringSuite(`io_uring: ${title}`, () => everywhere(title, body));
 }

@@ -1,10 +1,10 @@
 // Where the datagrams of a test travel: over loopback, where the kernel copies after all, and over the
 // rig, where it does not.
 import type { Place } from '../../scripts/place';
-import type { Rig, RigOptions } from '../../scripts/rig';
+import type { Rig } from '../../scripts/rig';
 import type { Module, Params, Result, Scenario } from './runner';
 import { RunnerPlace } from './runner-place';
-import { suitesAt } from './suites';
+import { suitesOf } from './suites';
 import type { ReceiverAddress, UdpFamily } from './udp-receiver';
 
 /** Longer than any scenario takes that works, and shorter than the test runner waits. */
@@ -91,27 +91,14 @@ export class UdpPlace extends RunnerPlace {
   }
 }
 
-export function udpLoopbackSuite(title: string, body: (getPlace: () => UdpPlace) => void): void {
-  suitesAt(['loopback'], title, (place) => UdpPlace.open(place), body);
-}
-
 /** A place with a rig. */
 export type UdpRigPlace = UdpPlace & { readonly rig: Rig };
 
-/** A suite over the rig; pending with the reason where there can be none. */
-export function udpRigSuite(
-  title: string,
-  body: (getPlace: () => UdpRigPlace) => void,
-  options?: RigOptions,
-): void {
-  const open = (place: Place) => UdpPlace.open(place) as Promise<UdpRigPlace>;
-  suitesAt(['rig'], title, open, body, options);
-}
-
-/** The same suite over loopback and over the rig. */
-export function udpEverywhere(title: string, body: (getPlace: () => UdpPlace) => void): void {
-  suitesAt(['loopback', 'rig'], title, (place) => UdpPlace.open(place), body);
-}
+export const {
+  loopback: udpLoopbackSuite,
+  rig: udpRigSuite,
+  everywhere: udpEverywhere,
+} = suitesOf((place) => UdpPlace.open(place));
 
 /** One test for each scenario of a module and each family of addresses. */
 export function udpScenarios<M extends Module>(

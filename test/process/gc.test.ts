@@ -3,15 +3,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { connect, type ZeroCopySocket } from '../../lib/index';
+import { collectRepeatedly, untilCollected } from '../helpers/collect';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { until } from '../../scripts/until';
 import type { Left, ManyArgument } from '../scenarios/many-connections';
-
-v8.setFlagsFromString('--expose-gc');
-const collect = vm.runInNewContext('gc') as () => void;
 
 const MIB = 1024 * 1024;
 const CHUNKS = 8;
@@ -55,28 +51,8 @@ function kept(refs: readonly WeakRef<ArrayBuffer>[]): number {
   return refs.filter((ref) => ref.deref() !== undefined).length;
 }
 
-// A WeakRef's target survives the turn in which it was made or read.
-async function nextTurn(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
-}
-
-async function collectRepeatedly(): Promise<void> {
-  for (let i = 0; i < 5; i++) {
-    await nextTurn();
-    collect();
-  }
-}
-
 /** Far below the time after which idle connections are looked at (SWEEP_MS of lib/send/idle-ports.ts). */
 const COLLECTED_WITHIN_MS = 2_000;
-
-async function untilCollected(what: string, condition: () => boolean): Promise<void> {
-  const looked = async (): Promise<boolean> => {
-    await collectRepeatedly();
-    return condition();
-  };
-  await until(what, looked, COLLECTED_WITHIN_MS);
-}
 
 // Not once() of node:events, which throws when 'error' comes first.
 function closed(socket: net.Socket): Promise<void> {
@@ -98,7 +74,11 @@ describe('garbage collection', () => {
       assert.ok(kept(refs) >= pendingBytes / (MIB / 4), `${kept(refs)} kept, ${pendingSends} pend`);
       far.resume();
       await until('all is released', () => socket.zeroCopy.pendingSends === 0);
-      await untilCollected('the buffers are collected', () => kept(refs) === 0);
+      await untilCollected(
+        'the buffers are collected',
+        () => kept(refs) === 0,
+        COLLECTED_WITHIN_MS,
+      );
       close();
     });
   }
@@ -113,7 +93,11 @@ describe('garbage collection', () => {
       await closed(socket);
       return new WeakRef(socket);
     })();
-    await untilCollected('the socket is collected', () => ref.deref() === undefined);
+    await untilCollected(
+      'the socket is collected',
+      () => ref.deref() === undefined,
+      COLLECTED_WITHIN_MS,
+    );
   });
 
   it('frees a socket that only its peer closed, after a reset with memory pinned', async () => {
@@ -128,7 +112,11 @@ describe('garbage collection', () => {
       close();
       return new WeakRef(socket);
     })();
-    await untilCollected('the socket is collected', () => ref.deref() === undefined);
+    await untilCollected(
+      'the socket is collected',
+      () => ref.deref() === undefined,
+      COLLECTED_WITHIN_MS,
+    );
   });
 
   it('leaves nothing of 2,000 connections', async () => {

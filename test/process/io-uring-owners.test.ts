@@ -1,12 +1,12 @@
 // A connection that goes to another process, or that two copies of this package send on: the order of
 // its bytes is that in which they were written, whoever wrote them, and none is lost or sent twice.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import type net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from '../helpers/heirs';
 import { isolated } from '../helpers/isolated';
 import { uringSuite } from '../helpers/suites';
 import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../helpers/loopback';
@@ -15,59 +15,14 @@ import { until } from '../../scripts/until';
 const ROOT = path.join(__dirname, '../../..');
 /** Accepted at once over loopback, but far more than a far end that does not read has room for. */
 const UNREAD = 1024 * 1024;
-const FROM_CHILD = 256 * 1024;
 const ENGINE = { engine: 'io_uring', threshold: 1 } as const;
 const TAKEN = 'ERR_ZC_HANDLE_TAKEN';
 
 type Outcome = NodeJS.ErrnoException | null | undefined;
 
-/** Sends on the socket it is given, and tells how that went. */
-const HEIR = `
-const zc = require(process.argv[1]);
-process.on('message', (_message, socket) => {
-  let answered = false;
-  const answer = (what) => {
-    if (answered) return;
-    answered = true;
-    process.send(what, () => process.disconnect());
-  };
-  if (!socket) return answer({ error: 'no socket came' });
-  socket.on('error', (error) => answer({ error: error.code }));
-  zc.enableZeroCopy(socket, { engine: 'io_uring', threshold: 1 });
-  // The answer does not wait for the peer, which may read only after it.
-  socket.end(Buffer.alloc(Number(process.argv[2]), 9));
-  setImmediate(() => answer({ engine: socket.zeroCopy.engine }));
-});
-process.send('ready');
-`;
-
 uringSuite('io_uring: a socket that is handed to another process', () => {
   const connections = loopback();
-  const children = new Set<ChildProcess>();
-  afterEach(async () => {
-    const ended = [...children].map((child) => once(child, 'close'));
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(ended);
-  });
-
-  /** A child that listens already, so that nothing is between a write and handing over. */
-  async function startHeir(): Promise<ChildProcess> {
-    const library = path.join(__dirname, '../../lib/index.js');
-    const child = spawn(process.execPath, ['-e', HEIR, library, String(FROM_CHILD)], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    children.add(child);
-    child.once('close', () => children.delete(child));
-    await once(child, 'message');
-    return child;
-  }
-
-  // The child's answer, which is there when all that it sends is written.
-  function handOver(child: ChildProcess, sender: net.Socket): Promise<unknown> {
-    const answered = once(child, 'message');
-    child.send('socket', sender);
-    return answered;
-  }
+  const heirs = new Heirs('io_uring');
 
   /** Overwritten when it is handed back. */
   function write(sender: Upgraded, bytes: number, fill: number): Promise<Outcome> {
@@ -93,7 +48,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
   }
 
   it('with sends that are in flight: all of it arrives, then what the other process sends', async () => {
-    const child = await startHeir();
+    const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     sender.on('error', assert.fail);
     const handedBack = write(sender, UNREAD, 1);
@@ -104,14 +59,14 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     assert.equal((await handedBack) ?? null, null);
     assert.deepEqual(await runs, [
       [1, UNREAD],
-      [9, FROM_CHILD],
+      [HEIR_FILL, HEIR_BYTES],
     ]);
   });
 
   // In plain Node all of it is in the kernel when write() has returned.
   for (const writes of [1, 3]) {
     it(`in the turn of ${writes} writes: they arrive, then what the other process sends`, async () => {
-      const child = await startHeir();
+      const child = await heirs.start();
       const { sender, receiver } = await connections.pair(ENGINE);
       sender.on('error', assert.fail);
       const written: Promise<Outcome>[] = [];
@@ -121,12 +76,12 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
       await answer;
       for (const outcome of await Promise.all(written)) assert.equal(outcome ?? null, null);
       const mine = Array.from({ length: writes }, (_, i) => [i + 1, UNREAD / 4]);
-      assert.deepEqual(await runs, [...mine, [9, FROM_CHILD]]);
+      assert.deepEqual(await runs, [...mine, [HEIR_FILL, HEIR_BYTES]]);
     });
   }
 
   it('with a write that waits: the writer is told, and nobody sends in the middle', async () => {
-    const child = await startHeir();
+    const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
     const waiting = write(sender, STALLING_BYTES, 1);
@@ -147,7 +102,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
   });
 
   it('after flush(): goes on where we stopped', async () => {
-    const child = await startHeir();
+    const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     const runs = runsOf(receiver);
     const written = [write(sender, UNREAD, 1), write(sender, 10, 2), write(sender, UNREAD, 3)];
@@ -158,7 +113,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
       [1, UNREAD],
       [2, 10],
       [3, UNREAD],
-      [9, FROM_CHILD],
+      [HEIR_FILL, HEIR_BYTES],
     ]);
   });
 });

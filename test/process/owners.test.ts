@@ -1,13 +1,13 @@
 // Sockets that are not ours alone: the kernel counts zero-copy sends for each socket, so where another
 // owner may have sent, or may send later, this package copies or lets go.
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { connect } from '../../lib/index';
+import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from '../helpers/heirs';
 import { isolated } from '../helpers/isolated';
 import { until } from '../../scripts/until';
 import {
@@ -22,7 +22,6 @@ import {
 const ROOT = path.join(__dirname, '../../..');
 /** Accepted at once over loopback, but far more than a far end that does not read has room for. */
 const ACCEPTED_UNREAD = 1024 * 1024;
-const FROM_CHILD = 256 * 1024;
 const FORCED = { engine: 'msg_zerocopy', threshold: 1 } as const;
 
 describe('a Unix-domain socket', () => {
@@ -80,32 +79,7 @@ describe('a socket on which somebody else switched SO_ZEROCOPY on', () => {
 
 describe('a socket that is handed to another process', () => {
   const connections = loopback();
-  const children = new Set<ChildProcess>();
-  afterEach(async () => {
-    const ended = [...children].map((child) => once(child, 'close'));
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(ended);
-  });
-
-  /** A process that upgrades the socket it is given, sends on it and tells how that went. */
-  function startHeir(): ChildProcess {
-    const library = path.join(__dirname, '../../lib/index.js');
-    const child = spawn(process.execPath, ['-e', HEIR, library, String(FROM_CHILD)], {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    });
-    children.add(child);
-    child.once('close', () => children.delete(child));
-    return child;
-  }
-
-  // Hands the socket over when the child is there; the answer of the child.
-  async function handOver(sender: net.Socket): Promise<{ reason?: string; error?: string }> {
-    const child = startHeir();
-    await once(child, 'message'); // it listens
-    const answered = once(child, 'message') as Promise<[{ reason?: string; error?: string }]>;
-    child.send('socket', sender);
-    return (await answered)[0];
-  }
+  const heirs = new Heirs('msg_zerocopy');
 
   it('with pending data: all of it arrives, then what the other process sends, copied', async () => {
     const { sender, receiver } = await connections.pair(FORCED);
@@ -119,14 +93,13 @@ describe('a socket that is handed to another process', () => {
     );
     await until('all is accepted', () => sender.writableLength === 0);
     assert.ok(sender.zeroCopy.pendingBytes > 0);
-    const answer = handOver(sender);
-    const { reason } = await answer;
+    const { reason } = await handOver(await heirs.start(), sender);
     assert.equal(reason, 'foreign-owner');
     const arrived = gather(receiver);
     assert.equal((await handedBack) ?? null, null);
     assert.equal(
       (await arrived).sha256,
-      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(FROM_CHILD, 9)),
+      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(HEIR_BYTES, HEIR_FILL)),
     );
   });
 
@@ -135,10 +108,10 @@ describe('a socket that is handed to another process', () => {
     const arrived = gather(receiver);
     await sender.send(Buffer.alloc(ACCEPTED_UNREAD, 1));
     await sender.zeroCopy.flush();
-    assert.equal((await handOver(sender)).reason, 'foreign-owner');
+    assert.equal((await handOver(await heirs.start(), sender)).reason, 'foreign-owner');
     assert.equal(
       (await arrived).sha256,
-      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(FROM_CHILD, 9)),
+      sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(HEIR_BYTES, HEIR_FILL)),
     );
   });
 
@@ -146,7 +119,7 @@ describe('a socket that is handed to another process', () => {
     const { sender, receiver } = await connections.pair(FORCED);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
     const callback = waitingWrite(sender);
-    const answer = handOver(sender);
+    const answer = heirs.start().then((child) => handOver(child, sender));
     assert.equal((await failed)[0].code, 'ERR_ZC_HANDLE_TAKEN');
     assert.equal((await callback)?.code, 'ERR_ZC_HANDLE_TAKEN');
     const seen = new Set<number>();
@@ -156,7 +129,7 @@ describe('a socket that is handed to another process', () => {
     await answer;
     const { bytes } = await arrived;
     assert.ok(bytes < STALLING_BYTES, `${bytes} arrived`);
-    assert.ok(!seen.has(9), 'the other process sent into the middle of a write');
+    assert.ok(!seen.has(HEIR_FILL), 'the other process sent into the middle of a write');
     assert.ok(!seen.has(0xee), 'handed back too early');
     assert.equal(sender.destroyed, true);
   });
@@ -173,25 +146,6 @@ function waitingWrite(sender: Upgraded): Promise<NodeJS.ErrnoException | null | 
   assert.ok(sender.writableLength > 0, 'nothing waits');
   return settled;
 }
-
-const HEIR = `
-const zc = require(process.argv[1]);
-process.on('message', (_message, socket) => {
-  let answered = false;
-  const answer = (what) => {
-    if (answered) return;
-    answered = true;
-    process.send(what, () => process.disconnect());
-  };
-  if (!socket) return answer({ error: 'no socket came' });
-  socket.on('error', (error) => answer({ error: error.code }));
-  zc.enableZeroCopy(socket, { engine: 'msg_zerocopy', threshold: 1 });
-  // The answer does not wait for the peer, which may read only after it.
-  socket.end(Buffer.alloc(Number(process.argv[2]), 9));
-  answer({ reason: socket.zeroCopy.reason });
-});
-process.send('ready');
-`;
 
 /** Lets another addon attach to a connection, then upgrades it and sends. */
 async function besideSomebody({

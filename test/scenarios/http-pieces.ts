@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import type net from 'node:net';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { BufferPool, connect, type ZeroCopyOptions } from '../../lib/index';
+import { untilCollected } from '../helpers/collect';
 import {
   parseResponses,
   RawClient,
@@ -208,8 +207,6 @@ async function toSeveral(zeroCopy: ZeroCopyOptions): Promise<void> {
 
 /** Of a response whose client goes before its turn: nobody will ever send it. */
 async function abandoned(zeroCopy: ZeroCopyOptions): Promise<void> {
-  v8.setFlagsFromString('--expose-gc');
-  const collect = vm.runInNewContext('gc') as () => void;
   const pool = newPool();
   await collecting(zeroCopy, async ({ port, accepted }, responses) => {
     const client = await RawClient.open(port, 'reading');
@@ -223,11 +220,7 @@ async function abandoned(zeroCopy: ZeroCopyOptions): Promise<void> {
     // Whoever has the connection has the responses that waited for it.
     responses.length = 0;
     (accepted as net.Socket[]).length = 0;
-    await until('the pieces are back', async () => {
-      await someTurns();
-      collect();
-      return pool.stats.pieces === 0;
-    });
+    await untilCollected('the pieces are back', () => pool.stats.pieces === 0);
     assert.equal(pool.stats.leakedPieces, 0);
   });
 }

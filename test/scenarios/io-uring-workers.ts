@@ -1,19 +1,19 @@
 // Workers whose environment ends with requests queued in this very turn, in flight or stalled. The
 // memory comes from the main thread, which uses it again as soon as the worker is gone: what is still
 // sent from it then is wrong. Writes {ended: exit codes} when they are gone.
-import { once } from 'node:events';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { ZeroCopySocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';
 import { until } from '../../scripts/until';
 import {
+  ended,
   keepToTheEnd,
-  MAIN_EXIT_CODE,
   makeChunks,
   open,
   startWorker,
   WORKER_EXIT_CODE,
+  takeMemory,
 } from './worker-memory';
 
 export interface WorkersArgument {
@@ -47,9 +47,7 @@ function standStill(): void {
 async function work(given: WorkersArgument): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('not in a worker');
-  const socket = await open(given, 'io_uring');
-  port.postMessage({ stream: socket.localPort });
-  const [chunks] = (await once(port, 'message')) as [ArrayBuffer[]];
+  const { socket, chunks } = await takeMemory(port, given, 'io_uring');
   for (const chunk of chunks) socket.write(new Uint8Array(chunk));
   if (given.state !== 'queued') await until('the state', () => inState(socket, given));
   port.postMessage({ ready: true });
@@ -71,9 +69,7 @@ async function main(given: WorkersArgument): Promise<void> {
   for (const chunk of makeChunks(own.localPort as number, CHUNKS.queued)) {
     own.write(new Uint8Array(chunk));
   }
-  if (given.ending === 'with main') process.exit(MAIN_EXIT_CODE);
-  if (given.ending === 'terminate') for (const { worker } of all) void worker.terminate();
-  const codes = await Promise.all(all.map(({ exit }) => exit));
+  const codes = await ended(all, given.ending);
   const refilled = makeChunks(0, 2 * given.workers * CHUNKS[given.state]);
   for (const chunk of refilled) Buffer.from(chunk).fill(OVERWRITTEN);
   print({ ended: codes });

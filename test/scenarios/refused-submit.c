@@ -2,15 +2,12 @@
 // may answer under pressure (io_uring/io_uring.c: io_submit_sqes). Each time it writes a byte to the file named
 // by REFUSED_SUBMITS.
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { kEnter = 426 };
+#include "syscall_preload.h"
 
 static void tell(void) {
   const char* path = getenv("REFUSED_SUBMITS");
@@ -20,19 +17,16 @@ static void tell(void) {
 }
 
 long syscall(long number, ...) {
-  static long (*real)(long, ...);
   static __thread int submits;
-  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "syscall");
-  long a[6];
-  va_list arguments;
-  va_start(arguments, number);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(arguments, long);
-  va_end(arguments);
+  va_list list;
+  va_start(list, number);
+  const struct syscall_arguments a = take_arguments(list);
+  va_end(list);
   // The first shows whether there is a ring.
-  if (number == kEnter && a[1] > 0 && ++submits % 3 == 0) {
+  if (number == kIoUringEnter && a.at[1] > 0 && ++submits % 3 == 0) {
     tell();
     errno = EAGAIN;
     return -1;
   }
-  return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  return real_syscall(number, &a);
 }

@@ -3,15 +3,13 @@
 // CPU while another runs it (io_uring/io_uring.c: io_req_local_work_add sets the flag behind the work),
 // rarely, and for as long as nothing else comes.
 #define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
 
-enum { kSetup = 425, kEnter = 426, kMostRings = 16 };
+#include "syscall_preload.h"
+
+enum { kMostRings = 16 };
 static const uint32_t kSetupDeferTaskrun = 1u << 13;
 static const uint32_t kSqTaskrun = 1u << 2;
 
@@ -34,22 +32,19 @@ static void keep_flag_set(int fd) {
 }
 
 long syscall(long number, ...) {
-  static long (*real)(long, ...);
-  if (real == NULL) *(void**)&real = dlsym(RTLD_NEXT, "syscall");
-  long a[6];
-  va_list arguments;
-  va_start(arguments, number);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(arguments, long);
-  va_end(arguments);
-  const long result = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-  if (number == kSetup && result >= 0 && ring_count < kMostRings) {
-    const uint32_t* params = (const uint32_t*)a[1];
+  va_list list;
+  va_start(list, number);
+  const struct syscall_arguments a = take_arguments(list);
+  va_end(list);
+  const long result = real_syscall(number, &a);
+  if (number == kIoUringSetup && result >= 0 && ring_count < kMostRings) {
+    const uint32_t* params = (const uint32_t*)a.at[1];
     if ((params[kFlagsWord] & kSetupDeferTaskrun) != 0) {
       rings[ring_count].fd = (int)result;
       rings[ring_count++].flags_offset = params[kSqOffFlagsWord];
     }
   }
-  if (number == kEnter && result >= 0) keep_flag_set((int)a[0]);
+  if (number == kIoUringEnter && result >= 0) keep_flag_set((int)a.at[0]);
   return result;
 }
 

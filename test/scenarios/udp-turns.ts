@@ -1,10 +1,8 @@
 // What a program does with one socket within one turn of the loop, sends and everything beside them.
 import assert from 'node:assert/strict';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { createUdpSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
+import { collectRepeatedly } from '../helpers/collect';
 import type { UdpParams } from '../helpers/udp-place';
 import { closeUdp, FORCED, type Session, withSession } from '../helpers/udp-session';
 import type { Parcel } from '../helpers/udp-outgoing';
@@ -139,9 +137,6 @@ export async function lostAlone(params: UdpParams): Promise<void> {
   });
 }
 
-v8.setFlagsFromString('--expose-gc');
-const collect = vm.runInNewContext('gc') as () => void;
-
 // In a function of its own, so that no frame keeps the memory.
 async function sendForgotten({ socket, target }: Session): Promise<WeakRef<ArrayBuffer>[]> {
   const { port, address } = target;
@@ -161,11 +156,7 @@ export async function forgotten(params: UdpParams): Promise<void> {
     await withSession(params, { zeroCopy }, async (session) => {
       const refs = await sendForgotten(session);
       const kept = (): number => refs.filter((ref) => ref.deref() !== undefined).length;
-      for (let turn = 0; turn < 5; turn++) {
-        // A WeakRef's target survives the turn in which it was made or read.
-        await nextTurn();
-        collect();
-      }
+      await collectRepeatedly();
       assert.equal(kept(), 0);
     });
   }

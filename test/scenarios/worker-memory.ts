@@ -1,7 +1,7 @@
 // What scenarios of workers that end share: memory that comes from the main thread (transferred), so that freeing
 // it with a worker's isolate puts it back where the main thread allocates.
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import { type MessagePort, Worker } from 'node:worker_threads';
 import { connect, type ZeroCopySocket } from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
 
@@ -11,6 +11,11 @@ export const CHUNK_BYTES = 96 * 1024;
 const SPACER_BYTES = 8 * 1024;
 export const MAIN_EXIT_CODE = 5;
 export const WORKER_EXIT_CODE = 7;
+
+interface StartedWorker {
+  readonly worker: Worker;
+  readonly exit: Promise<number>;
+}
 
 const spacers: ArrayBuffer[] = [];
 
@@ -39,12 +44,34 @@ export function keepToTheEnd(chunks: readonly ArrayBuffer[]): void {
   process.once('exit', () => chunks.length + spacers.length);
 }
 
+/** In a worker: connects, and takes memory to write from the main thread. */
+export async function takeMemory(
+  port: MessagePort,
+  given: { readonly port: number; readonly address: string },
+  engine: 'msg_zerocopy' | 'io_uring',
+): Promise<{ socket: ZeroCopySocket; chunks: readonly ArrayBuffer[] }> {
+  const socket = await open(given, engine);
+  port.postMessage({ stream: socket.localPort });
+  const [chunks] = (await once(port, 'message')) as [ArrayBuffer[]];
+  return { socket, chunks };
+}
+
+/** In the main thread: settles with the exit codes when all workers are gone. */
+export async function ended(
+  workers: readonly StartedWorker[],
+  ending: string,
+): Promise<readonly number[]> {
+  if (ending === 'with main') process.exit(MAIN_EXIT_CODE);
+  if (ending === 'terminate') for (const { worker } of workers) void worker.terminate();
+  return Promise.all(workers.map(({ exit }) => exit));
+}
+
 /** Starts a worker, which names its stream; settles when it is ready, or gone. */
 export async function startWorker(
   file: string,
   workerData: object,
   chunkCount: number,
-): Promise<{ worker: Worker; exit: Promise<number> }> {
+): Promise<StartedWorker> {
   const worker = new Worker(file, { workerData });
   const exit = once(worker, 'exit').then(([code]) => code as number);
   const [{ stream }] = (await once(worker, 'message')) as [{ stream: number }];

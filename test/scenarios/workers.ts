@@ -3,7 +3,6 @@
 // it back where the main thread allocates, which it does at once: a page that the kernel still
 // references would be sent with what is in it then.
 // Writes {ended: exit codes} when the workers are gone, {refilled} after their memory was used again.
-import { once } from 'node:events';
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import type { ZeroCopySocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
@@ -11,12 +10,13 @@ import { argument, print } from '../helpers/program-side';
 import { until } from '../../scripts/until';
 import {
   CHUNK_BYTES,
+  ended,
   keepToTheEnd,
-  MAIN_EXIT_CODE,
   makeChunks,
   open,
   startWorker,
   WORKER_EXIT_CODE,
+  takeMemory,
 } from './worker-memory';
 
 export interface WorkersArgument {
@@ -39,9 +39,7 @@ async function pinned(socket: ZeroCopySocket): Promise<void> {
 async function work(given: WorkersArgument): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('not in a worker');
-  const socket = await open(given, 'msg_zerocopy');
-  port.postMessage({ stream: socket.localPort });
-  const [chunks] = (await once(port, 'message')) as [ArrayBuffer[]];
+  const { socket, chunks } = await takeMemory(port, given, 'msg_zerocopy');
   for (const chunk of chunks) socket.write(new Uint8Array(chunk));
   await pinned(socket);
   port.postMessage({ pinned: true });
@@ -69,10 +67,8 @@ async function main(given: WorkersArgument): Promise<void> {
   const all = await Promise.all(
     Array.from({ length: given.workers }, () => startWorker(__filename, given, CHUNKS)),
   );
-  if (given.ending === 'with main') process.exit(MAIN_EXIT_CODE);
-  if (given.ending === 'terminate') for (const { worker } of all) void worker.terminate();
   if (given.ending === 'naturally') print({ ending: true });
-  const codes = await Promise.all(all.map(({ exit }) => exit));
+  const codes = await ended(all, given.ending);
   const kept = useMemoryAgain(given.workers);
   print({ ended: codes, refilled: kept.length });
   own.end();

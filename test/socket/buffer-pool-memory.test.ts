@@ -2,27 +2,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import path from 'node:path';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { BufferPool } from '../../lib/index';
 import { isPoolMemory, pinPieces, unpinPieces } from '../../lib/memory/pool-pins';
+import { untilCollected } from '../helpers/collect';
 import { isolated } from '../helpers/isolated';
-import { until } from '../../scripts/until';
 import { assertStats, exhaust, isFilledWith, MIB, overlap, PAGE } from '../helpers/pool-stats';
-
-v8.setFlagsFromString('--expose-gc');
-const collect = vm.runInNewContext('gc') as () => void;
-
-async function untilCollected(what: string, condition: () => boolean): Promise<void> {
-  const looked = async (): Promise<boolean> => {
-    // A WeakRef's target survives the turn in which it was read.
-    await new Promise((resolve) => setImmediate(resolve));
-    collect();
-    return condition();
-  };
-  await until(what, looked);
-}
 
 describe('a pool of buffers', () => {
   describe('the garbage collector', () => {

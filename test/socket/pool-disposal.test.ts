@@ -3,20 +3,16 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { BufferPool, metrics, type PoolBuffer } from '../../lib/index';
 import { pinPieces, unpinPieces } from '../../lib/memory/pool-pins';
 import { streamBytes } from '../../scripts/pattern';
 import { until } from '../../scripts/until';
+import { untilCollected } from '../helpers/collect';
 import { isolated } from '../helpers/isolated';
 import { gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
 import { everywhere } from '../helpers/tcp-place';
 import { forEachTestNode } from '../helpers/test-nodes';
-
-v8.setFlagsFromString('--expose-gc');
-const collect = vm.runInNewContext('gc') as () => void;
 
 const PAGE = 4096;
 const FOREIGN = { code: 'ERR_ZC_FOREIGN_BUFFER', name: 'ZeroCopyError' };
@@ -187,11 +183,7 @@ describe('a pool that ends with its block', () => {
     // One of another pool, forgotten behind them: when it is counted they would have been.
     const other = new BufferPool({ bytes: PAGE });
     (() => void other.alloc(PAGE))();
-    await until('the leak is counted', async () => {
-      await turn();
-      collect();
-      return other.stats.leakedPieces === 1;
-    });
+    await untilCollected('the leak is counted', () => other.stats.leakedPieces === 1);
     assert.ok(refs.every((ref) => ref.deref() === undefined));
     assert.equal(pool.stats.leakedPieces, 0);
   });
