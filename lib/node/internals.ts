@@ -33,7 +33,7 @@ function privateOf(socket: net.Socket): PrivateSocket {
 
 /** The handle of a connected socket. It identifies a connection: a reconnect brings another one. */
 export function handleOf(socket: net.Socket): Handle | undefined {
-  return privateOf(socket)._handle ?? undefined;
+  return (socket as unknown as PrivateSocket)._handle ?? undefined;
 }
 
 /** The descriptor number of a handle; undefined if Node or the platform does not expose it. */

@@ -81,14 +81,18 @@ export class Connection implements PortHost {
       isOwn &&
       bytes >= options.threshold &&
       (!answers || bytes >= this.#leastAnswer) &&
-      !this.socket.pending &&
-      port.words[port.at + TOLD_SENDS] === port.releases.toldSends &&
-      health.refused === undefined &&
-      (health.route === undefined || health.route.state === 'active') &&
-      (health.buffers === undefined || health.buffers.state === 'active') &&
-      (health.writer === undefined || !health.writer.watches)
+      !this.socket.pending
     ) {
-      return port;
+      const { releases } = port;
+      if (port.words[port.at + TOLD_SENDS] !== releases.toldSends) releases.feedHealth();
+      if (
+        health.refused === undefined &&
+        (health.route === undefined || health.route.state === 'active') &&
+        (health.buffers === undefined || health.buffers.state === 'active') &&
+        (health.writer === undefined || !health.writer.watches)
+      ) {
+        return port;
+      }
     }
     return this.#chooseAnew(bytes, isOwn, answers, heard > 0);
   }

@@ -108,7 +108,7 @@ export class StreamPort implements PortOwner {
     const { words, at, releases, host } = this;
     this.touched = true;
     if (host.socket.timeout) refreshTimeout(host.socket);
-    if (releases.count > 0) releases.drop();
+    if (releases.count > 0) releases.dropBelow(words[at + word.RELEASED_BELOW] as number);
     const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
     const flags = isPlain && host.steady ? 0 : this.#flags();
     const first = words[at + word.NEXT_ID] as number;
@@ -134,7 +134,7 @@ export class StreamPort implements PortOwner {
     const { words, at, releases, host } = this;
     this.touched = true;
     if (host.socket.timeout) refreshTimeout(host.socket);
-    if (releases.count > 0) releases.drop();
+    if (releases.count > 0) releases.dropBelow(words[at + word.RELEASED_BELOW] as number);
     const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
     const flags = isPlain && host.steady ? 0 : this.#flags();
     const first = words[at + word.NEXT_ID] as number;
@@ -170,7 +170,7 @@ export class StreamPort implements PortOwner {
   // What a call of ours read for others is told them, and its own callbacks.
   #lookSoon(): void {
     if (this.engine === 'io_uring') this.reactor.deliverSoon();
-    if (this.callbacks.size > 0) this.releases.lookSoon(() => this.onRangesDone());
+    if (this.releases.awaited) this.releases.lookSoon(() => this.onRangesDone());
   }
 
   #go(write: Write, skip: number, flags: number): void {

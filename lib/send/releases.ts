@@ -95,10 +95,11 @@ export class Releases {
 
   /** Drops what is released. */
   drop(): void {
-    this.#dropBelow(this.words[this.at + word.RELEASED_BELOW] as number);
+    this.dropBelow(this.#word(word.RELEASED_BELOW));
   }
 
-  #dropBelow(releasedBelow: number): void {
+  /** The same where the caller has the word. */
+  dropBelow(releasedBelow: number): void {
     const mask = this.#ids.length - 1;
     let detached = 0;
     while (this.count > 0 && (this.#ids[this.#head] as number) < releasedBelow) {
@@ -177,7 +178,7 @@ export class Releases {
     const sends = this.words[this.at + word.TOLD_SENDS] as number;
     const probe = this.words[this.at + word.PROBE] as number;
     if (sends === this.toldSends && probe === 0) return;
-    const copies = this.#word(word.TOLD_COPIES);
+    const copies = this.words[this.at + word.TOLD_COPIES] as number;
     const answer = probe === 0 ? undefined : probe === 2 ? 'copied' : 'sent';
     const newSends = sends - this.toldSends;
     const newCopies = copies - this.#toldCopies;
@@ -191,7 +192,7 @@ export class Releases {
   end(): void {
     this.feedHealth();
     if (this.#reporting && this.#reports.any) this.reactor.reap(this.index);
-    this.#dropBelow(Infinity);
+    this.dropBelow(Infinity);
   }
 }
 

@@ -168,7 +168,7 @@ function resetAndDestroy(this: net.Socket): net.Socket {
 
 // Twice for each request of http: no rest parameters, they would allocate.
 function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): net.Socket {
-  const up = upgrade(this);
+  const up = (this as Upgraded)[upgradeOf];
   const result = up.base.setTimeout.call(this, ms, callback);
   // child_process takes the handle away and then clears the timeout, before anything of the socket
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').

@@ -27,8 +27,8 @@ export function write(
 ): boolean {
   const up = (this as Upgraded)[upgradeOf];
   if (up.queued !== undefined) settleQueued(up);
-  // Only a view without bytes can be a detached one; a DataView has no length.
-  if (!((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  // Only a view without bytes can be a detached one; a DataView has no length. http's last write is an empty text.
+  if (chunk !== '' && !((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
   if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
   if (typeof encoding === 'function')
     return passWrite(up, chunk, undefined, encoding as WriteCallback);

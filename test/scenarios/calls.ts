@@ -26,6 +26,7 @@ export interface Counted {
 export interface Calls {
   readonly stream: Counted;
   readonly responses: Counted;
+  readonly ringResponses: Counted;
   /** Of 64 datagrams. */
   readonly datagrams: Counted;
 }
@@ -119,9 +120,9 @@ async function stream(): Promise<Counted> {
 }
 
 /** Responses of http, one after the other. */
-async function responses(): Promise<Counted> {
+async function responses(engine: 'io_uring' | 'msg_zerocopy'): Promise<Counted> {
   const server = http.createServer((_request, response) => response.end(BODY));
-  enableZeroCopy(server, { engine: 'msg_zerocopy', threshold: 65_536 });
+  enableZeroCopy(server, { engine, threshold: 65_536 });
   server.listen(0, LOCAL);
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
@@ -164,7 +165,8 @@ async function datagrams(): Promise<Counted> {
 void (async () => {
   const counted: Calls = {
     stream: await stream(),
-    responses: await responses(),
+    responses: await responses('msg_zerocopy'),
+    ringResponses: await responses('io_uring'),
     datagrams: await datagrams(),
   };
   process.stdout.write(JSON.stringify(counted));
