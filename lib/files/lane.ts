@@ -141,7 +141,8 @@ export class Lane implements StepHost {
   #begin(file: FileWrite, text: string, callback: WriteCallback): void {
     this.forget(file);
     this.#present = file;
-    file.state = 'begun';
+    // Otherwise it was cancelled while it waited, and its descriptor may be another file's by now.
+    if (file.state === 'waiting') file.state = 'begun';
     const start = (): void => {
       const { body } = file;
       file.owed = body === undefined ? text : Buffer.concat([Buffer.from(text, 'latin1'), body]);

@@ -75,6 +75,8 @@ export class Sending implements FileSender {
   #reject!: (error: Error) => void;
   #reason: FileReason | undefined;
   #body = 0;
+  /** What is to be sent is known, so that some of it may be on its way. */
+  #isOpen = false;
 
   constructor(socket: net.Socket, target: net.Socket | http.ServerResponse, wanted: Wanted) {
     this.#socket = socket;
@@ -93,15 +95,18 @@ export class Sending implements FileSender {
     if (this.#target === this.#socket) this.#source = source;
     // The socket was closed, or the signal came, while the file was being opened.
     if (this.file.state === 'over') return this.#settle();
+    this.#isOpen = true;
     this.file.file = source.file;
     this.file.end = end;
   }
 
   /** For a socket: while the place in the stream is kept. */
   async openedLate(source: FileSource): Promise<void> {
-    this.opened(source);
-    if (source.bytes > 0 || this.file.state === 'over') return;
-    const body = await readAll(source.file, this.#wanted);
+    if (source.bytes > 0) return this.opened(source);
+    // Whatever comes meanwhile, the descriptor is the thread pool's until it has read.
+    const body = await readAll(source.file, this.#wanted).finally(() => source.close());
+    if (this.file.state === 'over') return;
+    this.#isOpen = true;
     this.#body = body.length;
     this.file.body = body;
     this.#reason = 'no-size';
@@ -123,11 +128,8 @@ export class Sending implements FileSender {
 
   #aborted(): void {
     const error = abortError(this.#wanted.signal as AbortSignal);
-    const isUntouched =
-      this.file.bytesMoved === 0 && this.#target === this.#socket && this.file.file < 0;
-    if (isUntouched || (this.file.state === 'waiting' && this.#target === this.#socket)) {
-      return this.cancel(error);
-    }
+    const isUntouched = !this.#isOpen || this.file.state === 'waiting';
+    if (isUntouched && this.#target === this.#socket) return this.cancel(error);
     this.#target.destroy(error);
     this.failed(error);
   }
