@@ -45,7 +45,7 @@ function duplicated(file: number): FileSource {
   const { native } = loadNative();
   if (native === undefined || file < 0) return described(file, () => undefined);
   const copy = native.duplicateFile(file);
-  if (copy < 0) throw systemError(copy, 'fstat');
+  if (copy < 0) throw systemError(copy, 'dup');
   return described(copy, () => closeOwn(copy));
 }
 

@@ -15,7 +15,7 @@ const BARE = ['setpriv', '--bounding-set=-all', '--inh-caps=-all'];
 const EXIT_CODE = 9;
 const FINISHES_WITHIN_MS = 120_000;
 
-type Given = Pick<SenderOrder, 'target' | 'address' | 'seed'>;
+type Given = Pick<SenderOrder, 'target' | 'address' | 'seed' | 'folder'>;
 
 interface Plan {
   readonly prefix: readonly string[];
@@ -150,7 +150,7 @@ export class Children {
 
   #plan(kind: ChildName): Plan {
     const plain = { prefix: [], environment: {} };
-    const streams = this.#only('tcp', 'udp');
+    const streams = this.#only('tcp', 'udp', 'files');
     const finish = { actors: streams, ending: 'finish' } as const;
     switch (kind) {
       case 'exit':

@@ -1,7 +1,7 @@
 // What a soak consists of, by the names that `--only` takes, and how the data of each is numbered.
 
 /** What one process does, each many times, beside the others. */
-export const ACTORS = ['tcp', 'http', 'udp', 'raw', 'packet', 'ring', 'worker'] as const;
+export const ACTORS = ['tcp', 'http', 'udp', 'raw', 'packet', 'ring', 'worker', 'files'] as const;
 export type ActorName = (typeof ACTORS)[number];
 
 /** Processes that do some of it under a limit, or end in the middle of it. */

@@ -97,6 +97,8 @@ export interface SenderOrder {
   /** Of the sender itself. */
   readonly address: Addresses;
   readonly seed: number;
+  /** For files; gone when the soak ends. */
+  readonly folder: string;
   /** 0: the one that runs as long as the soak. */
   readonly processNumber: number;
   readonly actors: readonly ActorName[];

@@ -1,4 +1,7 @@
 // One soak: starts everything, waits, ends everything in the order in which it can be checked.
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { canStart } from '../rig/commands';
 import type { Arguments } from './arguments';
 import { Chance } from './chance';
@@ -42,6 +45,7 @@ export class Soak {
   readonly #sender: SoakProcess<FromSender, ToSender>;
   readonly #weather: Weather;
   readonly #children: Children;
+  readonly #folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-soak-'));
   readonly #startedMs = performance.now();
   readonly #progress: Progress;
   #wrong: Wrong | undefined;
@@ -63,6 +67,7 @@ export class Soak {
     this.#absent.push(...Children.absent(names));
     if (given.place === 'loopback') this.#absent.push('faults of the network (need the rig)');
     this.#progress = new Progress(Math.ceil(given.minutes * 60));
+    process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }));
     this.#place = Place.open(given.place);
     this.#place.growSendBuffers();
     this.#far = new SoakProcess(this.#place, 'receiver', 'receiver', (m) => this.#onFar(m));
@@ -116,7 +121,7 @@ export class Soak {
     if (listening === undefined) throw new Error('the receiver did not start');
     const { target } = listening;
     const own = this.#place.addresses('sender');
-    const given = { target, address: own, seed };
+    const given = { target, address: own, seed, folder: this.#folder };
     const actors = this.#actors;
     const all: SenderOrder = { ...given, processNumber: 0, actors, ending: 'finish' };
     this.#sender.tell({ order: all });

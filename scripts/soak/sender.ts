@@ -3,6 +3,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { metrics } from '../../lib/index';
 import { until } from '../until';
+import { filesEpisode } from './actors/files';
 import { HttpActor } from './actors/http';
 import { packetEpisode } from './actors/packet';
 import { rawEpisode } from './actors/raw';
@@ -25,9 +26,10 @@ const EPISODES: Readonly<Record<Exclude<ActorName, 'http'>, Episode>> = {
   packet: packetEpisode,
   ring: ringEpisode,
   worker: workerEpisode,
+  files: filesEpisode,
 };
 /** How many of one run beside each other. */
-const BESIDE: Partial<Record<ActorName, number>> = { tcp: 6, udp: 2 };
+const BESIDE: Partial<Record<ActorName, number>> = { tcp: 6, udp: 2, files: 4 };
 const EPISODE_MS = 90_000;
 const CLOSED_WITHIN_MS = 20_000;
 const SAMPLE_EVERY_MS = 5000;

@@ -48,6 +48,8 @@ rigSuite('the soak', () => {
       'files piped in chunks',
       'files sendFile() of a path',
       'files sendFile() of a handle',
+      'files piped into a socket',
+      'sendFile() of a descriptor',
       'arrived: udp datagrams received',
       'arrived: raw datagrams received',
       'packet bytes',

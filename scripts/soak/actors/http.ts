@@ -9,7 +9,7 @@ import { type Description, fill } from '../../selftest/message';
 import type { Chance } from '../chance';
 import { anyKind, type Piece } from '../memory';
 import { codeOf, isWant, type World } from '../world';
-import { FILE_WAYS, FileAnswers } from './files';
+import { FILE_WAYS, FileAnswers } from './file-answers';
 
 /** Manners of answering from memory; those from files come behind them. */
 const MEMORY_MANNERS = 4;
@@ -153,7 +153,6 @@ export class HttpActor {
     this.#server.close();
     this.#server.closeIdleConnections();
     await closed;
-    this.#files.close();
   }
 
   /** Later connections get other options. */

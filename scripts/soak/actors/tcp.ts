@@ -17,15 +17,16 @@ type Upgraded = net.Socket & ZeroCopyMembers;
 const MIB = 1024 * 1024;
 const MOST_STALL_MS = 2500;
 /** A peer's reset may be lost, where the device's ring is full: then a probe is answered by another. */
-const KEEPALIVE = { keepAlive: true, keepAliveInitialDelay: 1000 };
+export const KEEPALIVE = { keepAlive: true, keepAliveInitialDelay: 1000 };
 const MOST_QUEUED_BYTES = 8 * MIB;
-const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_DESTROYED', 'ECANCELED']);
+export const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'ERR_STREAM_DESTROYED', 'ECANCELED']);
 const ON_PURPOSE = 'ERR_SOAK_ON_PURPOSE';
 
 type Ending =
   'end' | 'end with data' | 'destroy' | 'destroy with an error' | 'reset' | 'destroySoon';
 
-function chooseManner(chance: Chance): Manner {
+/** How the reader of a connection is to behave. */
+export function chooseManner(chance: Chance): Manner {
   const reader = chance.pick([
     'fast',
     'fast',
