@@ -219,7 +219,8 @@ class TakeOver implements FileSender {
   }
 
   failed(): void {
-    // The target's 'close' unpipes the stream, as it does without us.
+    // The target's 'close' unpipes the stream, as it does without us; who has other uses for it then gets the rest.
+    if (!this.#stream.destroyed) this.#guard();
   }
 
   // --- others in the middle -----------------------------------------------------------------------

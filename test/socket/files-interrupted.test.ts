@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
+import { constants as osConstants } from 'node:os';
 import { finished } from 'node:stream/promises';
 import { pipeline } from 'node:stream';
 import { metrics } from '../../lib/index';
+import { loadNative, type Native } from '../../lib/native/binding';
 import { answersOf, withFiles } from '../helpers/file-kit';
 import { RawClient, withServer, type Flavour, type Served } from '../helpers/http-kit';
 import { until } from '../../scripts/until';
@@ -260,4 +262,32 @@ describe('files that are interrupted', () => {
     }
     assert.deepEqual(seen[1], seen[0]);
   });
+
+  it('a file whose connection failed at its first byte can still be read', () =>
+    withFiles(async (folder) => {
+      const { path, data } = folder.file(300_000);
+      const { native } = loadNative() as { native: Native };
+      const { moveFile } = native;
+      native.moveFile = () => -osConstants.errno.EPIPE;
+      let piped: [fs.ReadStream, http.ServerResponse] | undefined;
+      const listener: http.RequestListener = (_, response) => {
+        const stream = fs.createReadStream(path);
+        piped = [stream, stream.pipe(response)];
+      };
+      try {
+        await withServer('upgraded', listener, async ({ port }) => {
+          const client = await RawClient.open(port, 'reading');
+          client.socket.write('GET / HTTP/1.1\r\nHost: files\r\n\r\n');
+          await once(client.socket, 'close');
+          const [stream, response] = piped as [fs.ReadStream, http.ServerResponse];
+          await until('the response is closed', () => response.closed);
+          const parts: Buffer[] = [];
+          stream.on('data', (part) => parts.push(part as Buffer)).resume();
+          await once(stream, 'end');
+          assert.deepEqual([client.bytes, Buffer.concat(parts).equals(data)], [0, true]);
+        });
+      } finally {
+        native.moveFile = moveFile;
+      }
+    }));
 });
