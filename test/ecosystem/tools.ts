@@ -114,7 +114,7 @@ const external = process.env.EXTERNAL ? ['msg-zerocopy', /^node:/] : [/^node:/];
 export default { external, plugins: [resolve({ preferBuiltins: true }), commonjs(), json()] };
 `;
 
-describe('the package under the tools of others', function () {
+describe('the package under other tools', function () {
   this.timeout(300_000);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-ecosystem-'));
   const project = path.join(folder, 'project');
@@ -167,7 +167,7 @@ describe('the package under the tools of others', function () {
     assert.deepEqual(await runApp(node(bundle)), LOADED);
   });
 
-  it('webpack: copies and says why where it is bundled and nothing is installed', async () => {
+  it('webpack: copies and gives the reason when the package is bundled and not installed', async () => {
     assertCopies(await runAlone(byWebpack('webpack-bundled')));
   });
 
@@ -198,7 +198,7 @@ describe('the package under the tools of others', function () {
       assert.deepEqual(await runApp(node(byRollup('external'))), LOADED);
     });
 
-    it(`rollup, ${format}: copies and says why where it is bundled and nothing is installed`, async () => {
+    it(`rollup, ${format}: copies and gives the reason when the package is bundled and not installed`, async () => {
       assertCopies(await runAlone(byRollup('')));
     });
   }
@@ -227,7 +227,7 @@ describe('the package under the tools of others', function () {
       assert.match(run([binary, '--test', '--test-reporter', 'tap', file]), /^# pass 1$/m);
     });
 
-    it('node --watch: zero copy works in what is watched', async () => {
+    it('node --watch: zero copy works in the watched program', async () => {
       const file = path.join(project, 'watched.mjs');
       writeFileSync(file, `${BY_IMPORT}await exchange();console.log('exchanged');`);
       const child = spawn(binary, ['--watch', file], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -47,7 +47,7 @@ function nodeText(text: string, family: 'ipv4' | 'ipv6'): string {
 }
 
 describe('socket addresses', () => {
-  it('of any bytes have the text that Node gives them, which is read as the same bytes', () => {
+  it('format any bytes as Node does, and parse that text back to the same bytes', () => {
     eachLife((random) => {
       const four = randomBytes(random, 4);
       assert.equal(formatAddress(four), nodeText(four.join('.'), 'ipv4'));
@@ -61,7 +61,7 @@ describe('socket addresses', () => {
     });
   }).timeout(LIVES_TIMEOUT_MS);
 
-  it('are read back as they were written', () => {
+  it('are decoded as they were encoded', () => {
     eachLife((random) => {
       const port = between(random, 0, 0xffff);
       const four = formatAddress(randomBytes(random, 4));
@@ -81,7 +81,7 @@ describe('socket addresses', () => {
     });
   }).timeout(LIVES_TIMEOUT_MS);
 
-  it('of any bytes are decoded to an address or to nothing', () => {
+  it('decode any bytes to an address or to nothing', () => {
     eachLife((random) => {
       const name = randomBytes(random, between(random, 0, 32));
       if (name.length > 1 && random() < 0.8) {
@@ -94,7 +94,7 @@ describe('socket addresses', () => {
     });
   }).timeout(LIVES_TIMEOUT_MS);
 
-  it('of texts that are none are refused', () => {
+  it('refuse text that is no address', () => {
     const alphabet = '0123456789abcdefg:.%/ ';
     eachLife((random) => {
       const letters = Array.from({ length: between(random, 0, 24) }, () => {
@@ -110,7 +110,7 @@ describe('socket addresses', () => {
     });
   }).timeout(LIVES_TIMEOUT_MS);
 
-  it('of links are read back as they were written', () => {
+  it('decode link-layer addresses as they were encoded', () => {
     eachLife((random) => {
       const protocol = between(random, 0, 0xffff);
       const index = between(random, 0, 2 ** 32 - 1);

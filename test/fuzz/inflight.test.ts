@@ -7,7 +7,7 @@ import { between } from '../../scripts/random';
 const MOST_TURNS = 2 ** 20;
 
 describe('ids in flight', () => {
-  it('are released as a model of 64-bit ids says', () => {
+  it('are released as a model with 64-bit ids predicts', () => {
     eachLife((random) => {
       const turns = between(random, 0, 3) === 0 ? 0 : between(random, 0, MOST_TURNS);
       const pair = new InFlightPair(Math.max(0, turns * WRAP + between(random, -200, 200)));

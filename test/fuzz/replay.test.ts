@@ -10,7 +10,7 @@ const root = path.resolve(__dirname, '../../..');
 
 describe('the fuzz targets of native/kernel', () => {
   for (const target of readdirSync(path.join(root, 'test/fuzz/corpus'))) {
-    it(`hold for every input that is kept: ${target}`, () => {
+    it(`hold for every input of the corpus: ${target}`, () => {
       const kept = readdirSync(path.join(root, 'test/fuzz/corpus', target)).length;
       const argv = ['scripts/fuzz.mjs', '--replay', '--only', target];
       const run = spawnSync(process.execPath, argv, { cwd: root, encoding: 'utf8' });

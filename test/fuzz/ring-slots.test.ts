@@ -117,7 +117,7 @@ function step(world: World, random: () => number): void {
 }
 
 describe("a transmit ring's slots", () => {
-  it('leave once each, in whatever order they are used', () => {
+  it('are sent once each, in whatever order they are committed', () => {
     eachLife((random) => {
       const world = new World(2 ** between(random, 0, 6));
       const steps = between(random, 1, 600);

@@ -16,7 +16,7 @@ const NUMBERS = {
 const GSOS = ['none', 'tcp4', 'tcp6', 'udp'] as const;
 
 describe('virtio headers', () => {
-  it('are read back as they were written, and refused when they point outside of the frame', () => {
+  it('are decoded as they were encoded, and refused when they point outside the frame', () => {
     eachLife((random) => {
       const headers = new VirtioHeaders(NUMBERS);
       for (let i = 0; i < 20; i++) {
@@ -41,7 +41,7 @@ describe('virtio headers', () => {
     });
   }).timeout(LIVES_TIMEOUT_MS);
 
-  it('of any bytes are read', () => {
+  it('are decoded from any bytes', () => {
     eachLife((random) => {
       const read = readVirtioHeader(randomBytes(random, VIRTIO_HEADER_BYTES), NUMBERS);
       if (read === undefined) return;

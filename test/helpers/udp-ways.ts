@@ -190,10 +190,10 @@ export const WAY_TITLES: Readonly<Record<WayName, string>> = {
   slice: 'delivers part of a buffer',
   promise: 'delivers what a promise waits for',
   pieces: 'delivers datagrams of several pieces',
-  silent: 'delivers what nobody waits for, whose memory changes at once',
+  silent: 'delivers sends without a callback, whose memory changes at once',
   many: 'delivers batches to addresses of their own',
   manyBare: 'delivers batches to one address',
-  segments: 'delivers rows of segments',
-  manySegments: 'delivers batches of rows of segments',
+  segments: 'delivers segmented sends',
+  manySegments: 'delivers batches of segmented sends',
   corked: 'delivers datagrams corked together',
 };

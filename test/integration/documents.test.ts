@@ -126,7 +126,7 @@ describe('the JavaScript of the documents', () => {
     });
   }
 
-  it('is found: documents have blocks', () => {
+  it('is found in the documents', () => {
     const count = (document: string): number =>
       blocks.filter((one) => one.document === document && one.language === 'js').length;
     assert.ok(count('README.md') >= 2);
@@ -189,7 +189,7 @@ function checkNode(rest: string[], line: string): void {
 }
 
 describe('the commands of the documents', () => {
-  it('are those that the package and the checkout have, with options that they take', () => {
+  it('exist in the package or the checkout, with the options shown', () => {
     assert.ok(commands.length >= 30);
     for (const { document, line } of commands) {
       assert.doesNotThrow(() => checkCommand(line), `${document}: ${line}`);
@@ -200,7 +200,7 @@ describe('the commands of the documents', () => {
     ({ line }) => /^npx msg-zerocopy doctor( |$)/.test(line) && !/HOST|FILE|write|\|/.test(line),
   );
   for (const line of new Set(asked.map((one) => one.line))) {
-    it(`${line} answers as diagnose() does`, async () => {
+    it(`${line} gives the same answer as diagnose()`, async () => {
       const args = wordsOf(line).slice(2);
       const { zeroCopy } = await diagnose(args.slice(1).find((word) => !word.startsWith('-')));
       const { status, stdout } = spawnSync(process.execPath, [CLI, ...args], { encoding: 'utf8' });
@@ -216,7 +216,7 @@ function anchorOf(heading: string): string {
 }
 
 describe('the links of the documents', () => {
-  it('lead to files and headings that there are', () => {
+  it('lead to files and headings that exist', () => {
     const dead = [...documents, 'SECURITY.md', 'CHANGELOG.md'].flatMap((document) =>
       [...read(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)]
         .filter(([, file = '', anchor]) => {

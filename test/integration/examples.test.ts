@@ -147,7 +147,7 @@ describe('examples/pooled-files', () => {
       assert.equal(code, 0, stderr);
     });
 
-    it(`gives everything back when clients go away in the middle, ${title}`, async () => {
+    it(`releases everything when clients disconnect midway, ${title}`, async () => {
       const { program, port } = await start({ options }, env);
       const leave = async (index: number): Promise<void> => {
         const socket = net.connect(port, '127.0.0.1');
@@ -171,7 +171,7 @@ describe('examples/pooled-files', () => {
     });
   }
 
-  it('reads no further ahead of a client that does not read than its buffers take', async () => {
+  it("does not read further ahead than a stalled client's buffers hold", async () => {
     const { program, port } = await start({ poolBytes: 64 * MIB });
     const clients: net.Socket[] = [];
     for (let i = 0; i < 2; i++) {
@@ -193,7 +193,7 @@ describe('examples/pooled-files', () => {
     await assertNothingHeld(program);
   });
 
-  it('uses ordinary memory beyond a small pool', async () => {
+  it('falls back to ordinary memory when a small pool is used up', async () => {
     const { program, port } = await start({ poolBytes: MIB });
     const asked = Array.from({ length: AT_A_TIME }, () => ask(port, '/large', agent));
     for (const { sha256 } of await Promise.all(asked)) assert.equal(sha256, hashes.get('large'));
@@ -222,7 +222,7 @@ describe('examples/pooled-files', () => {
     await assertNothingHeld(program);
   });
 
-  it('serves nothing from outside of its folder', async () => {
+  it('serves nothing from outside its folder', async () => {
     const { port } = await start({});
     const targets = [
       '/../secret',
@@ -282,7 +282,7 @@ describe('examples that check themselves', () => {
       timeout: 20_000,
     });
 
-  it('are all of them', () => {
+  it('cover every example', () => {
     const files = readdirSync(EXAMPLES).filter((file) => file.endsWith('.js'));
     const known = ['file-server', 'pooled-files', ...Object.keys(SELF_CHECKING)].map(
       (name) => `${name}.js`,

@@ -234,10 +234,10 @@ function collectByMeter(node: string): void {
 }
 
 function declare(node: string): void {
-  it('prom-client shows what metrics() says, read again, summed up over workers, and as OpenMetrics', () =>
+  it('prom-client shows what metrics() reports, on every read, summed over workers, and as OpenMetrics', () =>
     scrape(node));
   it('prom-client shows zeros before the first socket', () => scrapeWithoutSockets(node));
-  it('a meter of OpenTelemetry shows what metrics() says, until the observation is ended', () =>
+  it('an OpenTelemetry meter shows what metrics() reports, until observation ends', () =>
     collectByMeter(node));
 }
 

@@ -42,7 +42,7 @@ function runTool(argv: readonly string[], cwd: string): string {
   return stdout;
 }
 
-describe('the package where only a part of what npm installed is deployed', function () {
+describe('the package when only part of what npm installed is deployed', function () {
   this.timeout(240_000);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-bundles-'));
   const project = path.join(folder, 'project');
@@ -76,7 +76,7 @@ describe('the package where only a part of what npm installed is deployed', func
     });
   }
 
-  it('has the binary traced that was compiled into it, too', () => {
+  it('loads a locally compiled binary, which is traced, too', () => {
     const built = path.join(project, 'node_modules/msg-zerocopy/build/Release');
     mkdirSync(built, { recursive: true });
     copyFileSync(ADDON, path.join(built, 'msg_zerocopy.node'));
@@ -97,7 +97,7 @@ describe('the package where only a part of what npm installed is deployed', func
 
   for (const { title, entry, out, flags } of FORMATS) {
     describe(`bundled ${title}`, () => {
-      it('copies and names the setting of the bundler, past a foreign build two folders up', async () => {
+      it("copies and names the bundler's setting, and ignores a foreign build two folders up", async () => {
         const elsewhere = path.join(folder, `bundled-${out}`);
         mkdirSync(path.join(elsewhere, 'build/Release'), { recursive: true });
         writeFileSync(path.join(elsewhere, 'package.json'), '{ "name": "somebody-elses" }');
@@ -114,7 +114,7 @@ describe('the package where only a part of what npm installed is deployed', func
         });
       });
 
-      it('loads the binary that is installed beside the bundle', async () => {
+      it('loads the binary installed beside the bundle', async () => {
         const file = bundle(path.join(project, 'dist', out), entry, flags);
         assert.deepEqual(await runApp([process.execPath, file]), LOADED);
       });
@@ -155,13 +155,13 @@ describe('the package where only a part of what npm installed is deployed', func
       assert.deepEqual(await runApp([program], { MSG_ZEROCOPY_ADDON: ADDON }), LOADED);
     });
 
-    it('copies where nothing is named, and says how to name it', async () => {
+    it('copies when no file is named, and says how to name one', async () => {
       const report = await runApp([program]);
       assert.deepEqual([report.addon, report.copied], ['no', true]);
       assert.ok(report.reason.endsWith(UNBUNDLE), report.reason);
     });
 
-    it('says what is wrong with the file that MSG_ZEROCOPY_ADDON names', async () => {
+    it('reports what is wrong with the file that MSG_ZEROCOPY_ADDON names', async () => {
       const file = path.join(folder, 'no-such.node');
       assert.ok(!existsSync(file));
       const report = await runApp([program], { MSG_ZEROCOPY_ADDON: file });

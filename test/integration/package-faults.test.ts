@@ -87,14 +87,14 @@ describe('a project in which the addon cannot be loaded', () => {
     assert.deepEqual(await run(), LOADED);
   });
 
-  it('loads it when detect-libc throws as it is loaded, and as it is asked', async () => {
+  it('loads it when detect-libc throws, on loading or when called', async () => {
     breakModule('detect-libc', 'throw new Error("broken");');
     assert.deepEqual(await run(), LOADED);
     breakModule('detect-libc', 'exports.familySync = () => { throw null; };');
     assert.deepEqual(await run(), LOADED);
   });
 
-  it('takes the published one when `bindings` is missing', async () => {
+  it('loads the published binary when `bindings` is missing', async () => {
     buildLocally();
     rmSync(modules('bindings'), { recursive: true });
     assert.deepEqual(await run(), LOADED);
@@ -105,7 +105,7 @@ describe('a project in which the addon cannot be loaded', () => {
     await assertCopies(new RegExp(`local build: none; ${NAME}: No "exports" main .*${BUILD}$`));
   });
 
-  it('copies when the package.json of the binary is no JSON', async () => {
+  it("copies when the binary's package.json is not valid JSON", async () => {
     writeFileSync(modules(NAME, 'package.json'), '{');
     await assertCopies(new RegExp(`${NAME}: .*${BUILD}$`));
   });
@@ -120,13 +120,13 @@ describe('a project in which the addon cannot be loaded', () => {
     await assertCopies(new RegExp(`${NAME}: .*invalid ELF header; ${BUILD}$`));
   });
 
-  it('copies when a folder is where the binary should be', async () => {
+  it('copies when there is a folder in place of the binary', async () => {
     rmSync(binary());
     mkdirSync(binary());
     await assertCopies(new RegExp(`${NAME}: .*; ${BUILD}$`));
   });
 
-  it('copies when the binary may not be read', async () => {
+  it('copies when the binary is not readable', async () => {
     chmodSync(binary(), 0);
     const command = [process.execPath, path.join(project, 'app.js')];
     const report = runApp([...(isRoot ? AS_NOBODY : []), ...command]);

@@ -107,7 +107,7 @@ before(function () {
 after(() => rmSync(folder, { recursive: true, force: true }));
 afterEach(stopPrograms);
 
-describe('a project that installed the package', function () {
+describe('a project with the package installed', function () {
   this.timeout(2 * MINUTE_MS);
   const project = path.join(folder, 'whole');
 
@@ -116,7 +116,7 @@ describe('a project that installed the package', function () {
     installProject(project, [main, platform, ...dependencies], ['--ignore-scripts']);
   });
 
-  it('has the binary of its platform and no compiled one', () => {
+  it("has its platform's binary and no compiled one", () => {
     const modules = path.join(project, 'node_modules');
     assert.ok(existsSync(path.join(modules, platformPackage(ownPlatform()), 'msg_zerocopy.node')));
     assert.ok(!existsSync(path.join(modules, 'msg-zerocopy/build')));
@@ -158,7 +158,7 @@ describe('a project that installed the package', function () {
     }
   });
 
-  it('is typed, for every kind of consumer', () => {
+  it('has types for every kind of consumer', () => {
     const use = `
 const socket: ZeroCopySocket = connect({ port: 1, zeroCopy: { threshold: 1 } });
 export const report: Promise<SendReport> = socket.send(Buffer.alloc(1));
@@ -216,14 +216,14 @@ describe('a project that could not install the binary', function () {
     assertCopied(await send({ project, by: 'import' }), missing);
   });
 
-  it('is told the remedy by the doctor', () => {
+  it('gets the remedy from the doctor', () => {
     const { status, stdout, stderr } = msgZerocopy(project, ['doctor']);
     assert.equal(status, 1, stderr);
     assert.match(stdout, /^BLOCKED {2}Native part: /m);
     assert.ok(stdout.includes(`remedy: ${remedy}\n`), stdout);
   });
 
-  it('is told what is missing to compile', () => {
+  it('learns what it lacks to compile', () => {
     // A copy, in a folder of its own: beside Node the system's compiler would be found.
     const programs = path.join(folder, 'programs');
     mkdirSync(programs);
@@ -238,7 +238,7 @@ describe('a project that could not install the binary', function () {
     assert.match(run.stderr, /Fedora.* dnf install gcc-c\+\+ make python3$/m);
   });
 
-  it('is told at once that a folder is no file to compile into', () => {
+  it('refuses a folder as the output file at once', () => {
     const { status, stderr } = msgZerocopy(project, ['build', '--output', folder]);
     assert.equal(status, 1);
     const example = path.join(folder, 'msg_zerocopy.node');
@@ -248,7 +248,7 @@ describe('a project that could not install the binary', function () {
     );
   });
 
-  it('is told at once that a file is no folder to compile into', () => {
+  it('refuses a file as the output folder at once', () => {
     const file = path.join(project, 'package.json/addon.node');
     const { status, stderr } = msgZerocopy(project, ['build', '--output', file]);
     assert.equal(status, 1);
@@ -256,13 +256,13 @@ describe('a project that could not install the binary', function () {
     assert.equal(stderr.trim().split('\n').length, 1);
   });
 
-  it('is told where the bench is', () => {
+  it('is told where to find the bench', () => {
     const { status, stderr } = msgZerocopy(project, ['bench', 'tcp']);
     assert.equal(status, 2);
     assert.match(stderr, /In a checkout of the repository:\n {2}npm install && npm run bench/);
   });
 
-  it('compiles into a folder that can be written to, on demand', async () => {
+  it('compiles into a writable folder, on demand', async () => {
     const file = path.join(folder, 'elsewhere/addon.node');
     const built = msgZerocopy(project, ['build', '--output', file]);
     assert.equal(built.status, 0, built.stderr);
@@ -279,7 +279,7 @@ describe('a project that could not install the binary', function () {
     assertNative(await send({ project, by: 'import' }));
   });
 
-  it('says where else the result can go when the package cannot be written to', function () {
+  it('says where else the binary can go when the package is read-only', function () {
     const own = path.join(project, 'node_modules/msg-zerocopy');
     const argv = ['node', path.join(own, 'dist/scripts/cli.js'), 'build'];
     // root may write everywhere.

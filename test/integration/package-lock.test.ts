@@ -121,7 +121,7 @@ describe('a project with a lock file, on a machine without a compiler', function
   }
 
   for (const manager of PACKAGE_MANAGERS) {
-    it(`is installed, again from its lock file, and again, by ${manager.title}`, async () => {
+    it(`installs, reinstalls from its lock file, and does so again, by ${manager.title}`, async () => {
       const project = new Project(manager);
       await project.call(...manager.add, 'msg-zerocopy');
       await project.assertWorks();
@@ -134,7 +134,7 @@ describe('a project with a lock file, on a machine without a compiler', function
   }
 
   for (const manager of PACKAGE_MANAGERS.filter(({ title }) => title.startsWith('npm'))) {
-    it(`gets the binary by the remedy, where it was left out by ${manager.title} --omit=optional`, async () => {
+    it(`gets the binary by the remedy after ${manager.title} --omit=optional left it out`, async () => {
       const project = new Project(manager, 'omitted');
       await project.call(...manager.add, '--omit=optional', 'msg-zerocopy');
       await project.assertMended();

@@ -70,7 +70,7 @@ function runTool(tool: string, ...argv: string[]): void {
   assert.equal(result.status, 0, `${result.stdout}${result.stderr}`);
 }
 
-describe('the tarballs that are published', function () {
+describe('the published tarballs', function () {
   this.timeout(240_000);
   let folder = '';
   let main = '';
@@ -99,7 +99,7 @@ describe('the tarballs that are published', function () {
     >;
   }
 
-  it('the main one holds the library, its sources, the commands and what builds, and nothing else', () => {
+  it('the main one holds the library, its sources, the commands and the build files, and nothing else', () => {
     const library = filesBelow(ROOT, 'lib');
     const native = [...filesBelow(ROOT, 'native'), 'native/binding.gyp'];
     const examples = filesBelow(ROOT, 'examples');
@@ -138,7 +138,7 @@ describe('the tarballs that are published', function () {
     assert.ok((bytes[1] ?? 0) <= MOST_PLATFORM_BYTES, `platform: ${bytes[1]}`);
   });
 
-  it('run nothing when they are installed', () => {
+  it('run nothing on installation', () => {
     for (const of of [main, platform]) {
       const manifest = manifestOf(of);
       assert.equal(manifest['scripts'], undefined);
@@ -157,11 +157,11 @@ describe('the tarballs that are published', function () {
     assert.deepEqual(manifestOf(platform), platformManifest(ownPlatform()));
   });
 
-  it('the checkout names no binary: they are not published when it is installed', () => {
+  it('the checkout does not depend on the binaries, which are not published yet', () => {
     assert.equal(manifestOf(ROOT)['optionalDependencies'], undefined);
   });
 
-  it('the one of a platform holds the binary and is for that platform only', () => {
+  it("a platform's one holds its binary and installs on that platform only", () => {
     assert.deepEqual(filesBelow(platform), [
       'LICENSE',
       'README.md',
@@ -181,7 +181,7 @@ describe('the tarballs that are published', function () {
     );
   });
 
-  it('relative links of the documents lead to packed files', () => {
+  it('relative links in the documents lead to packed files', () => {
     const documents = filesBelow(main).filter((name) => name.endsWith('.md'));
     assert.ok(documents.includes('examples/README.md'));
     const dead = documents.flatMap((name) => {
@@ -195,7 +195,7 @@ describe('the tarballs that are published', function () {
     assert.deepEqual(dead, []);
   });
 
-  it('the command can be executed', () => {
+  it('the command is executable', () => {
     const { bin } = manifestOf(main) as { bin: Record<string, string> };
     assert.deepEqual(Object.keys(bin), ['msg-zerocopy']);
     const file = path.join(main, bin['msg-zerocopy'] ?? '');
@@ -224,12 +224,12 @@ describe('the tarballs that are published', function () {
     runTool('publint/src/cli.js', 'run', tarballs.main, '--strict', '--level', 'warning');
   });
 
-  it('their types are found by every way of resolving (attw)', () => {
+  it('their types resolve in every way (attw)', () => {
     runTool('@arethetypeswrong/cli/dist/index.js', tarballs.main, '--no-color');
   });
 });
 
-describe('a binary that is to be published', () => {
+describe('a binary for publication', () => {
   const { glibcVersionRuntime: glibc } = (
     process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } }
   ).header;
@@ -238,7 +238,7 @@ describe('a binary that is to be published', () => {
   if (isTooNew && process.env['MSG_ZEROCOPY_TEST_TARBALLS'] === undefined) {
     it(`skipped: the local build has glibc ${glibc}, newer than that of releases`);
   } else {
-    it('needs nothing that Node does without', () => {
+    it('needs no library or symbol version that Node does not need', () => {
       const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-binary-'));
       try {
         runCommand(['tar', '-xzf', makeTarballs(folder).platform, '-C', folder]);

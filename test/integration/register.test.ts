@@ -186,7 +186,7 @@ underAllConditions('programs under msg-zerocopy/register', (getConditions) => {
     ['cluster', '--require'],
     ['threads', '--import'],
   ] as const) {
-    it(`express in ${crew} does so in each member, by ${how}`, () =>
+    it(`express in ${crew} sends without copying in each of them, by ${how}`, () =>
       serves(getConditions(), 'express', crew, how));
   }
 
@@ -203,7 +203,7 @@ underAllConditions('programs under msg-zerocopy/register', (getConditions) => {
   }
 
   for (const library of ['ioredis', 'pg'] as const) {
-    it(`${library} stores without copying, and gets every byte back`, () =>
+    it(`${library} stores data without copying, and reads every byte back`, () =>
       exchanges(getConditions(), library, 'client'));
   }
 });

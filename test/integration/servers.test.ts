@@ -112,7 +112,7 @@ function answersOf(framework: (typeof FRAMEWORKS)[number], getConditions: () => 
     }
   }
 
-  it(`${framework}: goes on when clients leave in the middle of an answer`, async () => {
+  it(`${framework}: keeps serving when clients disconnect in the middle of a response`, async () => {
     const ends = await start(getConditions(), framework);
     const [port = 0] = ends.ports;
     for (const how of ['destroy', 'reset'] as const) {
@@ -144,7 +144,7 @@ underAllConditions('upgraded servers', (getConditions) => {
     await finish(ends);
   });
 
-  it('http2 without TLS: right, by Node’s own writes', async () => {
+  it('http2 without TLS: every byte arrives, by Node’s own writes', async () => {
     const ends = await start(getConditions(), 'http2');
     const [port = 0] = ends.ports;
     await ask(ends, { port, paths: paths(ALL, 2), how: 'http2' });

@@ -6,14 +6,14 @@ import { frameworks } from '../helpers/static-servers';
 import { forEachTestNode } from '../helpers/test-nodes';
 import { compare, type Compared } from '../scenarios/static-servers';
 
-describe('servers of files', () => {
+describe('static file servers', () => {
   for (const name of Object.keys(frameworks)) {
-    it(`${name} answers every request, and every client that goes away, as without the upgrade`, () =>
+    it(`${name} handles every request and every disconnect as without the upgrade`, () =>
       compare(name));
   }
 });
 
-describe('servers of files under other versions of Node', () => {
+describe('static file servers under other versions of Node', () => {
   afterEach(stopPrograms);
 
   forEachTestNode((node, version) =>

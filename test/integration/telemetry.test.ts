@@ -37,7 +37,7 @@ const SENT_BYTES = (2 + 1) * 2 * BODY_BYTES;
 
 function ordersUnder(node: string): void {
   for (const [order, nodeOptions] of Object.entries(ORDERS)) {
-    it(`has the spans of a plain program, ${order}`, async () => {
+    it(`records the same spans as a plain program, ${order}`, async () => {
       const plain = await traced(node, ['--require', TELEMETRY]);
       assert.equal(plain.zeroCopyBytes, 0);
       assert.ok(plain.spans.includes('INTERNAL tcp.connect < CLIENT POST 200'));

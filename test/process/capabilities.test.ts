@@ -71,7 +71,7 @@ async function ofKernel(errnos: Readonly<Record<string, number>>): Promise<Capab
 }
 
 describe('capabilities()', () => {
-  it('names every kind of socket, and gives a reason for whatever is not there', () => {
+  it('lists every kind of socket, and gives a reason for whatever is unsupported', () => {
     const found = leaves(capabilities());
     assert.deepEqual(Object.keys(found).sort(), NAMES);
     for (const [name, { support, reason }] of Object.entries(found)) {
@@ -83,7 +83,7 @@ describe('capabilities()', () => {
     }
   });
 
-  it('names CAP_NET_RAW where it is missing, and UDP is none the worse', async () => {
+  it('names CAP_NET_RAW when it is missing, without affecting UDP', async () => {
     const { answer, stderr } = await isolated(({ zc }) => {
       const before = zc.capabilities(); // loads the addon while its file can be read
       if (process.geteuid?.() === 0) {
@@ -105,7 +105,7 @@ describe('capabilities()', () => {
     assert.deepEqual([after.tcp, after.udp], [before.tcp, before.udp]);
   });
 
-  it('without the addon knows nothing but copies by Node', async () => {
+  it("reports only Node's own copying without the addon", async () => {
     const env = { MSG_ZEROCOPY_ADDON: 'off' };
     const { answer, stderr } = await isolated(({ zc }) => zc.capabilities(), { env });
     assert.ok(answer !== undefined, stderr);
@@ -121,7 +121,7 @@ describe('capabilities()', () => {
     assert.equal('kernel' in answer, false);
   });
 
-  it('tells what a kernel has not from what nobody can tell', async () => {
+  it('distinguishes what a kernel lacks from what cannot be determined', async () => {
     const { tcp, udp, raw, packet } = await ofKernel({
       SO_ZEROCOPY: EOPNOTSUPP,
       UDP_SEGMENT: ENOPROTOOPT,
@@ -146,7 +146,7 @@ describe('capabilities()', () => {
     assert.deepEqual([raw.open, packet.copy], [{ support: 'yes' }, { support: 'yes' }]);
   });
 
-  it('asks for CAP_NET_RAW only where that is what is missing', async () => {
+  it('asks for CAP_NET_RAW only when that is what is missing', async () => {
     const { tcp, udp, raw, packet } = await ofKernel({
       SOCK_RAW: EPERM,
       'SOCK_STREAM SO_ZEROCOPY': EPERM,

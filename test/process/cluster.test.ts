@@ -48,7 +48,7 @@ describe('node:cluster', () => {
   afterEach(stopPrograms);
 
   for (const policy of ['round robin', 'shared handle'] as const) {
-    it(`serves large bodies right from upgraded servers, ${policy}`, async () => {
+    it(`serves large bodies intact from upgraded servers, ${policy}`, async () => {
       const given: ClusterArgument = { policy, workers: 2, bodyBytes: BODY_BYTES };
       const program = startProgram('cluster-server', given);
       const { port } = await program.next<{ port: number }>();

@@ -45,7 +45,7 @@ describe('files on a disk', () => {
     return server.next<Delays>();
   }
 
-  it('timers keep their time, and no call waits, while files come from there', async () => {
+  it('timers fire on time, and no call blocks, while files are read from it', async () => {
     const plain = await delays('plain');
     for (const way of ['piped', 'sendFile()'] as const) {
       const { p99, worst, byKernel, moves, slept } = await delays(way);

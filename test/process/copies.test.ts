@@ -85,14 +85,14 @@ describe('two copies of the package', () => {
     );
   });
 
-  it('work beside each other on sockets of their own', async () => {
+  it('work side by side on sockets of their own', async () => {
     const { answer, stderr } = await isolated(besideEachOther, { env: { SECOND: second } });
     const fine = { sent: true, stray: 0, right: true };
     assert.deepEqual(answer, [fine, fine, fine, fine], stderr);
   });
 
   // As when a test runner loads the package anew for each file: Node's cache still has the addon.
-  it('work beside each other when both are given the same file of the addon', async () => {
+  it('work side by side when both load the same addon file', async () => {
     const env = { SECOND: second, MSG_ZEROCOPY_ADDON: ADDON };
     const { answer, stderr, code } = await isolated(besideEachOther, { env });
     const fine = { sent: true, stray: 0, right: true };

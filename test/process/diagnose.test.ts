@@ -47,7 +47,7 @@ function finding({ findings }: Diagnosis, id: string): Finding {
 }
 
 describe('diagnose()', () => {
-  it('gives each finding once, with a reason, and sums them up', async () => {
+  it('lists each finding once, with a reason, and sums them up', async () => {
     const diagnosis = await diagnose();
     const ids = diagnosis.findings.map(({ id }) => id);
     assert.equal(new Set(ids).size, ids.length, ids.join());
@@ -75,7 +75,7 @@ describe('diagnose()', () => {
     assert.equal(finding(diagnosis, 'io_uring').verdict === 'limited', !ringWorks);
   });
 
-  it('sends for a trial, is told of it, and finds that loopback copies', async () => {
+  it('makes a trial send, gets its notification, and finds that loopback copies', async () => {
     const { tcp } = capabilities();
     const diagnosis = await diagnose();
     const tried = (['msg_zerocopy', 'io_uring'] as const).filter((engine) =>
@@ -94,7 +94,7 @@ describe('diagnose()', () => {
     }
   });
 
-  it('says of a kernel that takes sends and never notifies that it does, and what helps', async () => {
+  it('reports a kernel that accepts sends and never notifies, and the remedy', async () => {
     const library = compiled('kernel-faults', ['-shared', '-fPIC', '-ldl']);
     // Behind what is there: a sanitizer must come first.
     const preload = `LD_PRELOAD=${process.env['LD_PRELOAD'] ?? ''} ${library}`;
@@ -108,7 +108,7 @@ describe('diagnose()', () => {
   });
 
   for (const target of ['127.0.0.1', '::1', '127.8.9.10', '::ffff:127.0.0.1', 'localhost']) {
-    it(`says of ${target} that it is this machine, where everything is copied`, async () => {
+    it(`recognises ${target} as this machine, where everything is copied`, async () => {
       const diagnosis = await diagnose(target);
       assert.equal(diagnosis.zeroCopy, false);
       const device = finding(diagnosis, 'device');
@@ -125,7 +125,7 @@ describe('diagnose()', () => {
     });
   }
 
-  it('says of a broadcast address that the kernel copies, and that no connection goes there', async () => {
+  it('reports that the kernel copies to a broadcast address, and that no connection is possible', async () => {
     const diagnosis = await diagnose('127.255.255.255');
     assert.equal(diagnosis.zeroCopy, false);
     const { verdict, detail } = finding(diagnosis, 'destination');
@@ -133,7 +133,7 @@ describe('diagnose()', () => {
     assert.match(detail, /^A broadcast address/);
   });
 
-  it('tells of a port that nobody listens at', async () => {
+  it('reports a port that nobody listens on', async () => {
     const server = net.createServer();
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
     const { port } = server.address() as net.AddressInfo;
@@ -143,7 +143,7 @@ describe('diagnose()', () => {
     assert.match(found.detail, /ECONNREFUSED/);
   });
 
-  it('rejects what is no target, and a host that does not resolve', async () => {
+  it('rejects invalid targets, and hosts that do not resolve', async () => {
     await assert.rejects(diagnose(80 as never), { code: 'ERR_INVALID_ARG_TYPE' });
     await assert.rejects(diagnose(''), { code: 'ERR_OUT_OF_RANGE' });
     await assert.rejects(diagnose('nowhere.invalid'), (error: NodeJS.ErrnoException) => {
@@ -155,7 +155,7 @@ describe('diagnose()', () => {
   });
 
   if (ROOT) {
-    it('says that captures are unknown where /proc/net cannot be read', async () => {
+    it('reports captures as unknown when /proc/net is unreadable', async () => {
       const hiding = 'mount -t proc -o subset=pid proc /proc && exec "$@"';
       const diagnosis = await underPrefix(['unshare', '--mount', 'sh', '-c', hiding, 'sh']);
       const found = finding(diagnosis, 'taps');
@@ -163,7 +163,7 @@ describe('diagnose()', () => {
       assert.match(found.detail, /^Unknown: \/proc\/net\/packet cannot be read here/);
     });
 
-    it("finds a capture of the process's own, and does not advise to kill it", async () => {
+    it("finds the process's own capture, and does not advise killing it", async () => {
       const capture = createPacketSocket({ interface: 'lo', protocol: 'all' });
       await once(capture, 'listening');
       try {
@@ -194,7 +194,7 @@ describe('diagnose()', () => {
     await until('as many descriptors as before', () => open() <= before);
   });
 
-  it('lets the process end', async () => {
+  it('does not keep the process alive', async () => {
     const { code, answer, stderr } = await isolated(async ({ zc }) => {
       return (await zc.diagnose()).findings.length;
     });
@@ -203,7 +203,7 @@ describe('diagnose()', () => {
   });
 });
 
-describe('diagnose() where something is missing', () => {
+describe('diagnose() when something is missing', () => {
   it('answers without the addon, and says why', async () => {
     const env = { MSG_ZEROCOPY_ADDON: 'off' };
     const { answer, stderr } = await isolated(({ zc }) => zc.diagnose('127.0.0.1'), { env });
@@ -219,7 +219,7 @@ describe('diagnose() where something is missing', () => {
     }
   });
 
-  it('answers where MSG_ZEROCOPY_ENGINE switches zero copy off, or makes no sense', async () => {
+  it('answers when MSG_ZEROCOPY_ENGINE switches zero copy off, or is invalid', async () => {
     for (const engine of ['copy', 'nonsense']) {
       const env = { MSG_ZEROCOPY_ENGINE: engine };
       const { answer, stderr } = await isolated(({ zc }) => zc.diagnose(), { env });
@@ -229,7 +229,7 @@ describe('diagnose() where something is missing', () => {
     }
   });
 
-  it('finds the seccomp filter that refuses io_uring, and MSG_ZEROCOPY none the worse', async () => {
+  it('finds a seccomp filter that refuses io_uring and leaves MSG_ZEROCOPY working', async () => {
     for (const errno of ['EPERM', 'ENOSYS'] as const) {
       const diagnosis = await underPrefix(refusing(errno));
       const ring = finding(diagnosis, 'io_uring');
@@ -244,7 +244,7 @@ describe('diagnose() where something is missing', () => {
   });
 
   if (ROOT) {
-    it('says at once that there is no loopback to try', async () => {
+    it('reports at once that there is no loopback for a trial', async () => {
       const from = performance.now();
       const diagnosis = await underPrefix(['unshare', '--net']);
       const tookMs = performance.now() - from;
@@ -257,7 +257,7 @@ describe('diagnose() where something is missing', () => {
     it('skipped: a namespace without loopback needs root (remedy: run the tests as root)');
   }
 
-  it('finds a memlock of 64 KiB, with which one engine or both still send', async () => {
+  it('finds a memlock of 64 KiB, with which at least one engine still sends', async () => {
     const prefix = ['prlimit', '--memlock=65536:65536', ...UNPRIVILEGED];
     const diagnosis = await underPrefix(prefix);
     const found = finding(diagnosis, 'memlock');
@@ -272,7 +272,7 @@ describe('diagnose() where something is missing', () => {
     }
   });
 
-  it('finds a memlock that allows nothing, and the trial says the same', async () => {
+  it('finds a memlock that allows nothing, and the trial agrees', async () => {
     const diagnosis = await underPrefix(['prlimit', '--memlock=4096:4096', ...UNPRIVILEGED]);
     assert.equal(finding(diagnosis, 'memlock').verdict, 'blocked');
     const trial = finding(diagnosis, 'trial-msg_zerocopy');

@@ -52,7 +52,7 @@ describe('arguments of the doctor', () => {
     '--write-seccomp a.json': { help: false, json: false, writeSeccomp: 'a.json' },
   };
   for (const [line, expected] of Object.entries(good)) {
-    it(`may be '${line}'`, () => {
+    it(`accept '${line}'`, () => {
       assert.deepEqual(parse(line.split(' ').filter((word) => word !== '')), expected);
     });
   }
@@ -69,7 +69,7 @@ describe('arguments of the doctor', () => {
     'host --port': /argument missing/,
   };
   for (const [line, message] of Object.entries(bad)) {
-    it(`may not be '${line}'`, () => {
+    it(`reject '${line}'`, () => {
       assert.throws(
         () => parse(line.split(' ')),
         (error) => error instanceof UsageError && message.test(error.message),
@@ -77,12 +77,12 @@ describe('arguments of the doctor', () => {
     });
   }
 
-  it('may not be an empty host', () => {
+  it('reject an empty host', () => {
     assert.throws(() => parse(['']), UsageError);
   });
 });
 
-describe('the table of the doctor', () => {
+describe("the doctor's table", () => {
   const diagnosis: Diagnosis = {
     zeroCopy: false,
     platform: 'linux',
@@ -108,7 +108,7 @@ describe('the table of the doctor', () => {
     ],
   };
 
-  it('answers first, and gives each finding with its remedy and what that costs', () => {
+  it('begins with the verdict, and lists each finding with its remedy and its risk', () => {
     const lines = tableOf(diagnosis).split('\n');
     assert.equal(
       lines[0],
@@ -125,7 +125,7 @@ describe('the table of the doctor', () => {
     assert.match(whole, /^Zero copy can work to storage\.example\./);
   });
 
-  it('folds everything but commands, which are to be copied', () => {
+  it('wraps everything but commands, so that they can be copied', () => {
     const lines = tableOf(diagnosis).split('\n');
     const long = lines.filter((line) => line.length > 100);
     assert.deepEqual(long, [`         remedy: ${diagnosis.findings[1]?.remedy?.command}`]);
@@ -135,13 +135,13 @@ describe('the table of the doctor', () => {
 });
 
 describe('the command msg-zerocopy doctor', () => {
-  it('explains itself and exits 0 when it is asked to', async () => {
+  it('prints its usage and exits 0 with --help', async () => {
     const { status, stdout, stderr } = await doctor(['--help']);
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     assert.match(stdout, /^usage: msg-zerocopy doctor \[HOST \| HOST:PORT\] \[options\]/);
   });
 
-  it('writes the seccomp profile, and leaves a file that exists as it is', async () => {
+  it('writes the seccomp profile, and never overwrites an existing file', async () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-doctor-'));
     try {
       const file = path.join(folder, 'seccomp.json');
@@ -163,13 +163,13 @@ describe('the command msg-zerocopy doctor', () => {
     }
   });
 
-  it('says what is wrong with its arguments, explains itself, and exits 2', async () => {
+  it('reports bad arguments, prints its usage, and exits 2', async () => {
     const { status, stdout, stderr } = await doctor(['a', 'b']);
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
     assert.match(stderr, /^msg-zerocopy doctor: one host at a time, not 'a b'\n\nusage: /);
   });
 
-  it('exits 2 for what is no target, and for a host that does not resolve', async () => {
+  it('exits 2 for an invalid target, and for a host that does not resolve', async () => {
     const wrong = await doctor(['host:0']);
     assert.deepEqual([wrong.status, wrong.stdout], [2, '']);
     assert.match(wrong.stderr, /^msg-zerocopy doctor: .*'host:0'\n$/);
@@ -178,7 +178,7 @@ describe('the command msg-zerocopy doctor', () => {
     assert.match(unknown.stderr, /^msg-zerocopy doctor: The host 'nowhere\.invalid' cannot be /);
   });
 
-  it('exits 1 and says why where everything is copied', async () => {
+  it('exits 1 with the reason when everything is copied', async () => {
     const { status, stdout, stderr } = await doctor(['127.0.0.1']);
     assert.deepEqual({ status, stderr }, { status: 1, stderr: '' });
     assert.match(stdout, /^Everything is copied to 127\.0\.0\.1 \((addon|device)\)\./);
@@ -209,7 +209,7 @@ describe('the command msg-zerocopy doctor', () => {
     });
   }
 
-  it('opens one connection to a port that it is given, and sends nothing', async () => {
+  it('opens one connection to a given port, and sends nothing', async () => {
     const ends: Promise<number>[] = [];
     const server = net.createServer((socket) => {
       let bytes = 0;

@@ -51,7 +51,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     for (const reading of ['reading', 'paused'] as const) {
       // 'returns' and reading: the socket stays open for the peer's bytes, in plain Node too.
       if (then === 'returns' && reading === 'reading') continue;
-      it(`a writer that ${then} while ${reading} keeps the process until all is released`, async () => {
+      it(`a writer that ${then} while ${reading} keeps the process alive until all is released`, async () => {
         const { peer, sender } = await pin(getPlace(), { then, reading });
         assert.ok(sender.alive);
         peer.read();
@@ -68,7 +68,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     }
   }
 
-  it('a destroyed socket keeps the process until what was accepted is released', async () => {
+  it('a destroyed socket keeps the process alive until what was accepted is released', async () => {
     const { peer, sender, acceptedBytes } = await pin(getPlace(), { then: 'destroys' });
     assert.ok(sender.alive);
     peer.read();
@@ -83,7 +83,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     assertIntact(await peer.nextArrival(), acceptedBytes);
   });
 
-  it('an unref’ed sender keeps the process while the kernel is still to accept a write', async () => {
+  it('an unref’ed sender keeps the process alive until the kernel has accepted its writes', async () => {
     const { peer, sender } = await pin(getPlace(), { then: 'unrefs and stays' });
     assert.ok((await sender.next<Stayed>()).stayed);
     peer.read();
@@ -94,7 +94,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     assert.deepEqual(await peer.nextArrival(), { bytes: BYTES, wrong: 0, how: 'end' });
   });
 
-  it('an unref’ed sender keeps the process while a slow peer takes what was accepted', async () => {
+  it('an unref’ed sender keeps the process alive while a slow peer takes what was accepted', async () => {
     const { peer, sender } = await pin(getPlace(), { then: 'unrefs', bytes: ACCEPTED_BYTES });
     peer.readSlowly(64 * 1024, 100);
     const { beforeExit } = await sender.next<BeforeExit>();
@@ -117,7 +117,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     });
 
     if (then === 'destroys') continue;
-    it(`a sender that ${then} delivers what a reading peer takes within that time`, async () => {
+    it(`a sender that ${then} delivers what its peer reads within that time`, async () => {
       const { peer, sender, acceptedBytes } = await pin(getPlace(), { then });
       peer.read();
       // Also those who wait are told, as in plain Node, where that comes at acceptance.
@@ -135,7 +135,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     { then: 'waits', what: 'SIGKILL', code: null, signal: 'SIGKILL', stderr: /^$/ },
   ] as const;
   for (const { then, what, code, signal, stderr } of sudden) {
-    it(`after ${what} everything accepted arrives, and arrives right`, async () => {
+    it(`after ${what} everything accepted arrives intact`, async () => {
       const { peer, sender, acceptedBytes } = await pin(getPlace(), { then });
       if (signal !== null) sender.kill(signal);
       const ending = await sender.ended(BOUNDED_EXIT_MS);
@@ -151,7 +151,7 @@ describe('an http server that is stopped while a client does not read', () => {
   afterEach(stopPrograms);
 
   for (const engine of ['auto', 'msg_zerocopy', 'io_uring'] as const) {
-    it(`${engine}: lets the process end soon, and sends no wrong byte`, async () => {
+    it(`${engine}: the process ends soon, and no wrong byte is sent`, async () => {
       const given = { engine, bytes: BYTES, byte: 7 } satisfies ClosingArgument;
       const program = startProgram('closing-server', given);
       const { port = 0 } = await program.next<ClosingEvent>();

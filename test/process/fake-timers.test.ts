@@ -69,21 +69,21 @@ async function stalled({ zc, net, freezeTime }: Tools): Promise<string[]> {
 }
 
 describe('fake timers that a test installs', () => {
-  it('leave a UDP socket going: it binds, connects, sends, receives and closes', async () => {
+  it('do not stop a UDP socket from binding, connecting, sending, receiving and closing', async () => {
     const { answer, stderr } = await isolated(udpLife);
     assert.equal(stderr, '');
     assert.deepEqual(answer, ['bound', 'connected', 'sent and received', 'closed']);
   });
 
-  it('do not hold up the callback of a write whose connection stalled and was destroyed', async () => {
+  it('do not delay the callback of a write on a stalled connection that was destroyed', async () => {
     const { answer, stderr } = await isolated(stalled);
     assert.equal(stderr, '');
     assert.deepEqual(answer, ['pinned', 'error', 'pending 0']);
   });
 });
 
-describe('a window, whose timers are numbers', () => {
-  it('has its connections and UDP sockets send, call back and close', async () => {
+describe('a window whose timers are numbers', () => {
+  it('lets connections and UDP sockets send, call back and close', async () => {
     const before = (): void => {
       const { setTimeout: later, setInterval: often } = globalThis;
       const numbered = globalThis as unknown as Record<string, unknown>;

@@ -148,7 +148,7 @@ describe('without the addon', () => {
     },
   ];
   for (const { title, addon, why } of cases) {
-    it(`everything works and says why: ${title}`, async () => {
+    it(`everything works, with a reason: ${title}`, async () => {
       const env = { MSG_ZEROCOPY_ADDON: addon, MSG_ZEROCOPY_ENGINE: '' };
       const { answer, stderr } = await isolated<Outcome>(program, { env });
       const outcome = assertWorks(answer, 'addon-unavailable', stderr);
@@ -157,7 +157,7 @@ describe('without the addon', () => {
     });
   }
 
-  it('an engine asked for by name does not make the API fail', async () => {
+  it('naming an engine does not make the API fail', async () => {
     const env = { MSG_ZEROCOPY_ADDON: 'off', MSG_ZEROCOPY_ENGINE: 'msg_zerocopy' };
     const { answer, stderr } = await isolated<Outcome>(program, { env });
     assertWorks(answer, 'addon-unavailable', stderr);
@@ -165,13 +165,13 @@ describe('without the addon', () => {
 });
 
 describe('the environment variable MSG_ZEROCOPY_ENGINE', () => {
-  it("switches off: 'copy'", async () => {
+  it("switches zero copy off: 'copy'", async () => {
     const env = { MSG_ZEROCOPY_ENGINE: 'copy' };
     const { answer, stderr } = await isolated<Outcome>(program, { env });
     assertWorks(answer, 'disabled', stderr);
   });
 
-  it('does not change what a program asked for by name', async () => {
+  it('does not override an engine that the program names', async () => {
     const { answer, stderr } = await isolated<string>(
       ({ zc, net }) => {
         const { zeroCopy } = zc.enableZeroCopy(new net.Socket(), { engine: 'msg_zerocopy' });
@@ -182,7 +182,7 @@ describe('the environment variable MSG_ZEROCOPY_ENGINE', () => {
     assert.equal(answer, 'addon-unavailable', stderr);
   });
 
-  it('naming no engine is a clear error, and nothing is upgraded', async () => {
+  it('with an unknown engine is a clear error, and nothing is upgraded', async () => {
     const { answer, stderr } = await isolated(
       ({ zc, net }) => {
         const socket = new net.Socket();

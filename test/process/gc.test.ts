@@ -63,7 +63,7 @@ describe('garbage collection', () => {
   afterEach(stopPrograms);
 
   for (const end of ['open', 'destroyed'] as const) {
-    it(`leaves buffers alone until they are released, on an ${end} socket`, async () => {
+    it(`keeps buffers until they are released, on an ${end} socket`, async () => {
       const { socket, far, close } = await open();
       const refs = writeChunks(socket);
       await until('all is accepted', () => socket.writableLength === 0);

@@ -46,10 +46,10 @@ describe('other versions of Node', () => {
     });
 
     for (const name of Object.keys(expectedNotes)) {
-      it(`${version} holds ${name}`, () => callbacks(node, name));
+      it(`${version} passes ${name}`, () => callbacks(node, name));
     }
 
-    it(`${version} ends workers in mid-traffic without a crash`, async () => {
+    it(`${version} ends workers amid traffic without a crash`, async () => {
       const program = startProgram('worker-traffic', {}, { node });
       assert.deepEqual(await program.next(), { done: [0, 0, 1, 1] });
       assert.deepEqual(await program.ended(), { code: 0, signal: null, stderr: '' });

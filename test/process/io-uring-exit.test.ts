@@ -87,7 +87,7 @@ uringSuite('io_uring', () => {
         'process.exit later',
         'with main',
       ] as const) {
-        it(`with sends ${state} put no wrong byte on the wire: ${ending}`, async () => {
+        it(`with sends ${state} send no wrong byte: ${ending}`, async () => {
           const place = getPlace();
           const peer = await Peer.start(place);
           const address = place.address('receiver');
@@ -143,7 +143,7 @@ uringSuite('io_uring', () => {
 describe('io_uring under the permission model', () => {
   afterEach(stopPrograms);
 
-  it('is copied without --allow-addons, and says why', async () => {
+  it('copies without --allow-addons, with the reason', async () => {
     const manner = { engine: 'io_uring', then: 'ends', sockets: 2 } as const;
     const options = ['--no-warnings', PERMISSION, '--allow-fs-read=*'];
     const { arrivals, code, stderr, control } = await run(loopback, manner, options);

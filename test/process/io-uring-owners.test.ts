@@ -47,7 +47,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     }).then(() => runs);
   }
 
-  it('with sends that are in flight: all of it arrives, then what the other process sends', async () => {
+  it('with sends in flight: all of them arrive, then what the other process sends', async () => {
     const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     sender.on('error', assert.fail);
@@ -65,7 +65,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
 
   // In plain Node all of it is in the kernel when write() has returned.
   for (const writes of [1, 3]) {
-    it(`in the turn of ${writes} writes: they arrive, then what the other process sends`, async () => {
+    it(`in the same turn as ${writes} writes: they arrive, then what the other process sends`, async () => {
       const child = await heirs.start();
       const { sender, receiver } = await connections.pair(ENGINE);
       sender.on('error', assert.fail);
@@ -80,7 +80,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     });
   }
 
-  it('with a write that waits: the writer is told, and nobody sends in the middle', async () => {
+  it('with a waiting write: the writer gets an error, and nobody sends in the middle of it', async () => {
     const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
@@ -101,7 +101,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     assert.ok((seen[0]?.[1] ?? 0) < STALLING_BYTES);
   });
 
-  it('after flush(): goes on where we stopped', async () => {
+  it('after flush(): the other process continues where this one stopped', async () => {
     const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     const runs = runsOf(receiver);
@@ -130,7 +130,7 @@ uringSuite('io_uring: two copies of the package in one process', () => {
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('send on connections of their own, and one after the other on the same', async () => {
+  it('send on their own connections, and in turn on the same one', async () => {
     const other = path.join(folder, 'dist/lib/index.js');
     const { answer, stderr, code } = await isolated(twoCopies, { env: { OTHER_COPY: other } });
     const rounds = Array.from({ length: 5 }, () => Buffer.alloc(300_000, 1));

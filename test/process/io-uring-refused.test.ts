@@ -40,26 +40,26 @@ everywhere('io_uring refused by a sandbox', (getPlace) => {
       after(() => runner?.stop());
       const run = (zeroCopy: ZeroCopyOptions) => transfer(runner as Runner, getPlace(), zeroCopy);
 
-      it('by name: is served by MSG_ZEROCOPY, and says why once', async () => {
+      it('by name: MSG_ZEROCOPY is used, and the reason is reported once', async () => {
         const seen = await run({ engine: 'io_uring', threshold: 1 });
         assertServedWithoutRing(seen);
         assert.equal(seen.capability.support, 'no');
         assert.match(seen.capability.reason ?? '', new RegExp(errno));
       });
 
-      it("'auto': is served by MSG_ZEROCOPY", async () => {
+      it("'auto': MSG_ZEROCOPY is used", async () => {
         const { stats, engine, reason } = await run({ engine: 'auto' });
         assert.ok(stats.zeroCopySends > 0, `engine ${engine}, reason ${reason}`);
         if (getPlace().rig !== undefined)
           assert.deepEqual([engine, reason], ['msg_zerocopy', undefined]);
       });
 
-      it('msg_zerocopy and copy by name: are what they were', async () => {
+      it('msg_zerocopy and copy by name: work as before', async () => {
         assert.equal((await run({ engine: 'msg_zerocopy' })).engine, 'msg_zerocopy');
         assertCopied(await run({ engine: 'copy' }), 'disabled');
       });
 
-      it('by the environment: is served by MSG_ZEROCOPY, too', async () => {
+      it('by the environment: MSG_ZEROCOPY is used, too', async () => {
         const environment = { MSG_ZEROCOPY_ENGINE: 'io_uring' };
         const own = getPlace().startRunner(refusing(errno), environment);
         assertServedWithoutRing(await transfer(own, getPlace(), { threshold: 1 }));
@@ -74,7 +74,7 @@ loopbackSuite('io_uring without the addon', (getPlace) => {
     ['--no-addons', { NODE_OPTIONS: '--no-addons' }],
     ['an addon that is switched off', { MSG_ZEROCOPY_ADDON: 'off' }],
   ] as const) {
-    it(`is copied, and says why: ${what}`, async () => {
+    it(`copies, with the reason: ${what}`, async () => {
       const runner = getPlace().startRunner([], environment);
       const seen = await transfer(runner, getPlace(), { engine: 'io_uring' });
       assertCopied(seen, 'addon-unavailable');
@@ -88,7 +88,7 @@ loopbackSuite('io_uring without the addon', (getPlace) => {
 uringSuite('io_uring and the environment variable', () => {
   loopbackSuite('MSG_ZEROCOPY_ENGINE', (getPlace) => {
     for (const engine of ['io_uring', 'msg_zerocopy', 'copy'] as const) {
-      it(`${engine} overrides 'auto' and nothing else`, async () => {
+      it(`${engine} overrides 'auto' only`, async () => {
         const runner = getPlace().startRunner([], { MSG_ZEROCOPY_ENGINE: engine });
         const params = { to: getPlace().to(), senderHost: getPlace().senderHost, zeroCopy: {} };
         const seen = await runner.run('io-uring-refused', 'byName', params);
@@ -125,8 +125,8 @@ uringSuite('io_uring under limits', () => {
     }
   });
 
-  everywhere('privileges that a process gives up', (getPlace) => {
-    it('leave what was begun as it was, and later connections complete', async () => {
+  everywhere('dropping privileges', (getPlace) => {
+    it('does not affect sends in progress, and later connections complete', async () => {
       const place = getPlace();
       const runner = place.startRunner();
       const { senderHost } = place;

@@ -31,8 +31,8 @@ for (const fd of held) fs.closeSync(fd);
 fs.writeSync(1, JSON.stringify({ without, after: reason() }));
 `;
 
-describe('the first use without a free descriptor', () => {
-  it('does not decide for later ones', () => {
+describe('a first use without a free descriptor', () => {
+  it('does not affect later uses', () => {
     const script = 'ulimit -n 64 && exec "$@"';
     const argv = ['-euc', script, 'sh', process.execPath, '-e', PROGRAM, LIBRARY];
     const { stdout, stderr } = spawnSync('sh', argv, { encoding: 'utf8', timeout: 30_000 });

@@ -61,7 +61,7 @@ describe('the event loop', () => {
   }
 
   for (const reading of ['reading', 'paused'] as const) {
-    it(`turns a few times for each notification, and never spins, on ${reading} sockets`, async () => {
+    it(`turns only a few times for each notification, on ${reading} sockets`, async () => {
       const measured = 'until handed back';
       const run = await bring({
         state: 'pinned',

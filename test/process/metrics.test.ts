@@ -43,7 +43,7 @@ interface Told {
 describe('metrics() of workers', () => {
   const connections = loopback();
 
-  it('are those of each worker alone', async () => {
+  it('cover each worker separately', async () => {
     const server = await connections.listen(net.createServer((socket) => socket.resume()));
     const { port } = server.address() as net.AddressInfo;
     const main = metrics();
@@ -115,7 +115,7 @@ describe('metrics() without the addon', () => {
 describe('a refusal', () => {
   const connections = loopback();
 
-  it('of a Unix socket is told once, and counted', async () => {
+  it('of a Unix-domain socket is reported once, and counted', async () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'msg-zerocopy-'));
     const heard = new Heard<{ socket: object; reason: string }>('fallback');
     try {
@@ -138,7 +138,7 @@ describe('a refusal', () => {
     }
   });
 
-  it('that the program asked for is no news', async () => {
+  it('that the program asked for is not reported', async () => {
     const heard = new Heard('fallback');
     const { sender, receiver } = await connections.pair({ engine: 'copy' });
     void gather(receiver);
@@ -149,8 +149,8 @@ describe('a refusal', () => {
   });
 });
 
-describe('channels that nobody listens to', () => {
-  it('cost no message: nothing is put into a later tick', async () => {
+describe('diagnostics channels without subscribers', () => {
+  it('create no message and schedule no tick', async () => {
     for (const one of Object.values(channels))
       assert.equal(one.hasSubscribers, false, String(one.name));
     const { nextTick } = clock;
@@ -238,7 +238,7 @@ describe('detectMutation', () => {
     }
   });
 
-  it('refuses words that it does not know', () => {
+  it('refuses unknown values', () => {
     for (const detectMutation of ['yes', 1, null, {}]) {
       const options = { detectMutation } as never;
       const code = typeof detectMutation === 'string' ? 'ERR_OUT_OF_RANGE' : 'ERR_INVALID_ARG_TYPE';
@@ -247,7 +247,7 @@ describe('detectMutation', () => {
     }
   });
 
-  it('waits with a piece of a pool that is freed early, and given out again', async () => {
+  it("watches a pool's piece that is freed early until its release", async () => {
     const { sender, receiver } = await connections.pair({
       engine: 'msg_zerocopy',
       detectMutation: true,
@@ -271,7 +271,7 @@ describe('detectMutation', () => {
     assert.equal(sender.zeroCopy.stats.mutatedBuffers, 0);
   });
 
-  it('names the program behind http', async () => {
+  it("names the program's call site behind http", async () => {
     const { answer } = await isolated(async ({ zc, events }) => {
       const http = (await import('node:http')) as typeof import('node:http');
       const { subscribe } = await import('node:diagnostics_channel');

@@ -60,7 +60,7 @@ async function send({ program, options }: OtherRuntime): Promise<PackageSenderRe
 for (const runtime of otherRuntimes()) {
   const { name, program, options } = runtime;
   describe(`in ${name}`, () => {
-    it('a connection that asks for zero copy copies, and says that the runtime is why', async () => {
+    it('a connection that asks for zero copy copies, and gives the runtime as the reason', async () => {
       const report = await send(runtime);
       const { engine, addon, reason, copiedBytes, zeroCopySends, handedBack } = report;
       assert.deepEqual(
@@ -76,7 +76,7 @@ for (const runtime of otherRuntimes()) {
       );
     });
 
-    it('http servers are taken, UDP and pools work on what the runtime has, and the doctor says why', async () => {
+    it('http servers, UDP sockets and pools work by copying, and the doctor gives the reason', async () => {
       const run = startProgram('other-runtime', {}, { node: program, nodeOptions: options, env });
       const { doctor, fallbacks, ...report } = await run.next<OtherRuntimeReport>();
       assert.deepEqual(report, {
@@ -93,7 +93,7 @@ for (const runtime of otherRuntimes()) {
       assert.deepEqual(await run.ended(), { code: 0, signal: null, stderr: '' });
     });
 
-    it('the doctor command ends by saying that everything is copied', () => {
+    it('the doctor command reports that everything is copied', () => {
       const cli = path.join(ROOT, 'dist/scripts/cli.js');
       const { status, stdout, stderr } = spawnSync(program, [...options, cli, 'doctor'], {
         encoding: 'utf8',

@@ -30,7 +30,7 @@ describe('a Unix-domain socket', () => {
   before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('is copied, says why, and its bytes are right', async () => {
+  it('copies with a reason, and every byte arrives', async () => {
     const file = path.join(folder, 'socket');
     const server = await connections.listen(net.createServer({ pauseOnConnect: true }), file);
     const accepted = once(server, 'connection') as Promise<[net.Socket]>;
@@ -53,12 +53,12 @@ describe('a Unix-domain socket', () => {
   });
 });
 
-describe('a socket on which somebody else switched SO_ZEROCOPY on', () => {
+describe('a socket on which somebody else has enabled SO_ZEROCOPY', () => {
   let folder = '';
   before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('is copied, says why, and its bytes are right', async () => {
+  it('copies with a reason, and every byte arrives', async () => {
     // The addon from another path is another addon, with counters of its own.
     const somebody = path.join(folder, 'somebody_else.node');
     copyFileSync(path.join(ROOT, 'build/Release/msg_zerocopy.node'), somebody);
@@ -103,7 +103,7 @@ describe('a socket that is handed to another process', () => {
     );
   });
 
-  it('with nothing pending: goes on where we stopped', async () => {
+  it('with nothing pending: the other process continues where this one stopped', async () => {
     const { sender, receiver } = await connections.pair(FORCED);
     const arrived = gather(receiver);
     await sender.send(Buffer.alloc(ACCEPTED_UNREAD, 1));
@@ -115,7 +115,7 @@ describe('a socket that is handed to another process', () => {
     );
   });
 
-  it('with part of a write waiting: the writer is told, and nobody sends in the middle', async () => {
+  it('with part of a write waiting: the writer gets an error, and nobody sends in the middle of it', async () => {
     const { sender, receiver } = await connections.pair(FORCED);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
     const callback = waitingWrite(sender);

@@ -42,13 +42,13 @@ describe('the file that MSG_ZEROCOPY_ADDON names', () => {
     return JSON.parse(stdout) as Answer;
   }
 
-  it('is run', () => {
+  it('is loaded', () => {
     // And taken: it has nothing beside the version, which ends in an error of the caller's.
     const { trapped, addon } = load(VERSION);
     assert.deepEqual({ trapped, addon }, { trapped: true, addon: 'threw' });
   });
 
-  it('is refused when it is of another version, and nothing of it is called', () => {
+  it('is refused when its version differs, and nothing in it is called', () => {
     assert.deepEqual(load('0.0.1'), {
       trapped: true,
       addon: 'no',
@@ -63,7 +63,7 @@ describe('the file that MSG_ZEROCOPY_ADDON names', () => {
       ['user', ['--ruid', String(NOBODY)]],
       ['group', ['--rgid', String(NOBODY), '--clear-groups']],
     ] as const) {
-      it(`is not run where another ${what} started the process than it acts for`, () => {
+      it(`is not loaded when the real and the effective ${what} differ`, () => {
         const answer = load(VERSION, ['setpriv', ...flags]);
         assert.equal(answer.trapped, false);
         // The local build is taken instead.

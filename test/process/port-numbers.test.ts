@@ -6,8 +6,8 @@ import type { PortEvent } from '../scenarios/one-record-addon';
 
 const ADDON = path.join(__dirname, '../scenarios/one-record-addon.js');
 
-describe('a port that is closed by a callback of a wake-up which names it, too', () => {
-  it('gives its number to one that is opened after the wake-up, and to none before', async () => {
+describe('a port closed by a callback of a wake-up that also names it', () => {
+  it('passes its number on only after the wake-up', async () => {
     const { answer, stderr } = await isolated(
       async ({ zc, events, turn }) => {
         const bound = async (): Promise<import('../../lib/index').ZeroCopyUdpSocket> => {

@@ -135,7 +135,7 @@ describe('a Uint8Array of another realm', () => {
     it('skipped: raw and packet sockets need root (remedy: run as root, for instance with sudo)');
   }
 
-  it('is told from what a pool has given out', () => {
+  it('is not mistaken for a piece of a pool', () => {
     const pool = new BufferPool({ bytes: 1 << 20 });
     assert.throws(() => pool.free(foreign(5, 1) as Buffer), { code: 'ERR_ZC_FOREIGN_BUFFER' });
   });

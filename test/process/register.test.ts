@@ -81,7 +81,7 @@ function declare(node: string): void {
     ['server', true, false],
     ['client', false, true],
   ] as const) {
-    it(`upgrades what MSG_ZEROCOPY_INCLUDE='${include}' names`, () => {
+    it(`upgrades what MSG_ZEROCOPY_INCLUDE='${include}' lists`, () => {
       const { answer, stderr } = run<BothEnds>(BOTH_ENDS, {
         node,
         env: { MSG_ZEROCOPY_INCLUDE: include },
@@ -105,7 +105,7 @@ function declare(node: string): void {
     });
   }
 
-  it('keeps the options of a server that its program enables, before or after it listens', () => {
+  it('keeps the options of a server that the program upgrades, before or after it listens', () => {
     const program = `
       const off = { engine: 'copy' };
       const first = enableZeroCopy(http.createServer((request, response) => response.end(body)), off);
@@ -138,7 +138,7 @@ function declare(node: string): void {
     assert.equal(run<number>(program, { node, nodeOptions }).answer, 1);
   });
 
-  it('upgrades later connections of a server that listened before it was loaded', () => {
+  it('upgrades later connections of a server that listened before register was loaded', () => {
     const program = `
       const upgraded = [];
       const server = net.createServer((socket) => {
@@ -157,7 +157,7 @@ function declare(node: string): void {
     assert.deepEqual(answer, { upgraded: [false, true], whole: true });
   });
 
-  it('leaves a socket of its program that connects again upgraded, and its bytes right', () => {
+  it('keeps a reconnecting socket upgraded, and every byte arrives', () => {
     const program = `
       const received = [];
       const server = net.createServer((socket) => void gather(socket).then((whole) => {
@@ -181,7 +181,7 @@ function declare(node: string): void {
     assert.deepEqual(answer, { received: [true, true, true], zeroCopyBytes, open: 0 });
   });
 
-  it('copies over a Unix-domain socket, and every byte is right', () => {
+  it('copies over a Unix-domain socket, and every byte arrives', () => {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'msg-zerocopy-register-'));
     try {
       const program = `
@@ -198,7 +198,7 @@ function declare(node: string): void {
     }
   });
 
-  it('copies where addons are not allowed, and every byte is right', () => {
+  it('copies where addons are not allowed, and every byte arrives', () => {
     const nodeOptions = ['--no-addons', ...REGISTER];
     const env = { MSG_ZEROCOPY_LOG: '1' };
     const { answer, stderr } = run<BothEnds>(BOTH_ENDS, { node, nodeOptions, env });
@@ -206,7 +206,7 @@ function declare(node: string): void {
     assert.match(stderr, /everything is copied: .*--no-addons/);
   });
 
-  it('says with MSG_ZEROCOPY_LOG=1 what it upgrades, and at the end what it did', () => {
+  it('prints with MSG_ZEROCOPY_LOG=1 what it upgrades and, at exit, the result', () => {
     const env = { MSG_ZEROCOPY_LOG: '1', MSG_ZEROCOPY_ENGINE: 'msg_zerocopy' };
     const { stderr } = run<BothEnds>(BOTH_ENDS, { node, env });
     const [first, last, ...more] = stderr.trimEnd().split('\n');
@@ -221,7 +221,7 @@ function declare(node: string): void {
     );
   });
 
-  it('leaves TLS alone without a word, also where it begins on a connection that was upgraded', () => {
+  it('leaves TLS alone without a warning, even on a connection that was upgraded before', () => {
     const identity = makeIdentity();
     const program = `
       const tls = require('node:tls'), https = require('node:https');

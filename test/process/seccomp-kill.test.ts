@@ -58,9 +58,9 @@ function ask(how: Refusal, env: Readonly<Record<string, string>> = {}) {
   );
 }
 
-uringSuite('a seccomp filter that kills', () => {
+uringSuite('a seccomp filter that kills the process', () => {
   for (const how of KINDS) {
-    it(`at calls of io_uring leaves a server that sends by MSG_ZEROCOPY and says why (${how})`, async () => {
+    it(`for calling io_uring does not kill a server, which uses MSG_ZEROCOPY (${how})`, async () => {
       const { answer, stderr } = await serve(how);
       assert.ok(answer !== undefined, stderr);
       assert.equal(answer.ways.length, 3);
@@ -69,7 +69,7 @@ uringSuite('a seccomp filter that kills', () => {
       assert.equal(answer.children, 0, 'the program heard of a child that it did not start');
     });
 
-    it(`at calls of io_uring is found by capabilities() and diagnose() (${how})`, async () => {
+    it(`for calling io_uring is found by capabilities() and diagnose() (${how})`, async () => {
       const { answer, stderr } = await ask(how);
       assert.ok(answer !== undefined, stderr);
       assert.equal(answer.io_uring.support, 'no');
@@ -80,7 +80,7 @@ uringSuite('a seccomp filter that kills', () => {
     });
   }
 
-  it('at calls of io_uring leaves workers alone, too', async () => {
+  it('for calling io_uring does not kill workers, either', async () => {
     const { answer, stderr } = await isolated(
       async ({ events }) => {
         const { Worker } = await import('node:worker_threads');
@@ -106,14 +106,14 @@ uringSuite('a seccomp filter that kills', () => {
     const reason = `not tried: MSG_ZEROCOPY_ENGINE=${engine}`;
 
     // Whoever tried would die: in this process of io_uring, or for its child.
-    it(`is not put to the test by a server where MSG_ZEROCOPY_ENGINE=${engine}`, async () => {
+    it(`is not probed by a server when MSG_ZEROCOPY_ENGINE=${engine}`, async () => {
       const { answer, stderr } = await serve('KILL-FORK', { MSG_ZEROCOPY_ENGINE: engine });
       assert.ok(answer !== undefined, stderr);
       assert.equal(answer.pool, reason);
       assert.equal(answer.ways.length, 3);
     });
 
-    it(`is said not to be tried where MSG_ZEROCOPY_ENGINE=${engine}`, async () => {
+    it(`is reported as not probed when MSG_ZEROCOPY_ENGINE=${engine}`, async () => {
       const { answer, stderr } = await ask('KILL-REGISTER', { MSG_ZEROCOPY_ENGINE: engine });
       assert.ok(answer !== undefined, stderr);
       assert.deepEqual(answer.io_uring, { support: 'unknown', reason });
@@ -122,7 +122,7 @@ uringSuite('a seccomp filter that kills', () => {
     });
   }
 
-  it('who opens a packet socket shows in the capabilities', async () => {
+  it('for opening a packet socket shows in capabilities()', async () => {
     const { answer, stderr } = await isolated(({ zc }) => zc.capabilities(), {
       prefix: refusing('KILL-PACKET'),
     });
@@ -132,8 +132,8 @@ uringSuite('a seccomp filter that kills', () => {
   });
 });
 
-uringSuite('a seccomp filter that forbids nothing of io_uring', () => {
-  it('leaves the ring to a server', async () => {
+uringSuite('a seccomp filter that allows io_uring', () => {
+  it('does not keep a server from using the ring', async () => {
     const { answer, stderr } = await serve('KILL-PACKET');
     assert.ok(answer !== undefined, stderr);
     assert.equal(answer.pool, undefined);

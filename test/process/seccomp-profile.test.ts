@@ -77,7 +77,7 @@ describe('examples/deploy/seccomp.json', () => {
     return stdout;
   }
 
-  it('names system calls that the kernel has, and each but for its arguments once', () => {
+  it('names existing system calls, each once unless its arguments differ', () => {
     const calls = systemCalls();
     const unconditional = profile.syscalls.filter(({ args }) => args === undefined);
     const names = unconditional.flatMap((rule) => rule.names);
@@ -88,7 +88,7 @@ describe('examples/deploy/seccomp.json', () => {
     }
   });
 
-  it('lets Node run, and send by the ring', () => {
+  it('allows Node to run, and to send by the ring', () => {
     const { support, reason } = capabilities().tcp.io_uring;
     assert.equal(support, 'yes', reason);
     const answer = JSON.parse(under(profile, process.execPath, '-e', PROGRAM)) as unknown;
@@ -98,7 +98,7 @@ describe('examples/deploy/seccomp.json', () => {
     });
   });
 
-  it('allows the ring by these three names: without them it is refused, and the rest runs', () => {
+  it('allows the ring by three names, without which only the ring is refused', () => {
     const rules = profile.syscalls.filter(({ names }) => !names.includes('io_uring_setup'));
     assert.equal(rules.length, profile.syscalls.length - 1);
     assert.deepEqual(

@@ -19,50 +19,50 @@ function run(...argv: string[]): { status: number | null; stdout: string; stderr
 const words = (line: string): string[] => line.split(' ').filter((word) => word !== '');
 
 describe('the command msg-zerocopy', () => {
-  it('explains itself and exits 2 when it is given no command', () => {
+  it('prints its usage and exits 2 without a command', () => {
     const { status, stdout, stderr } = run();
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
     assert.match(stderr, /^usage: msg-zerocopy COMMAND/);
     assert.match(stderr, /\n {2}selftest {2}/);
   });
 
-  it('names a command that it does not know, and exits 2', () => {
+  it('names an unknown command, and exits 2', () => {
     const { status, stderr } = run('constructor');
     assert.equal(status, 2);
     assert.match(stderr, /^msg-zerocopy: unknown command 'constructor'\nusage: /);
   });
 
-  it('explains itself and exits 0 when it is asked to', () => {
+  it('prints its usage and exits 0 with --help', () => {
     const { status, stdout, stderr } = run('--help');
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     assert.match(stdout, /^usage: msg-zerocopy COMMAND/);
   });
 
-  it('tells its version', () => {
+  it('prints its version', () => {
     assert.deepEqual(run('--version'), { status: 0, stdout: `${VERSION}\n`, stderr: '' });
   });
 
-  it('explains the self-test and exits 0 when it is asked to', () => {
+  it('prints the usage of the self-test and exits 0 with --help', () => {
     const { status, stdout, stderr } = run('selftest', '--help');
     assert.deepEqual({ status, stderr }, { status: 0, stderr: '' });
     assert.match(stdout, /^usage: msg-zerocopy selftest \[4\|6\] \[MODE\] \[options\]/);
   });
 
-  it('says what is wrong with the arguments of the self-test, explains it, and exits 2', () => {
+  it('reports bad arguments of the self-test, prints its usage, and exits 2', () => {
     const { status, stdout, stderr } = run('selftest', 'tcp', '--nonsense');
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
     assert.match(stderr, /^msg-zerocopy selftest: Unknown option '--nonsense'\n\nusage: /);
   });
 
-  it('refuses messages that cannot be sent, and exits 2', () => {
+  it('refuses message sizes that cannot be sent, and exits 2', () => {
     const { status, stderr } = run('selftest', '4', 'udp', '-s', '65436');
     assert.equal(status, 2);
     assert.match(stderr, /^msg-zerocopy selftest: -s: 65436 bytes are more than 65435/);
   });
 });
 
-describe('arguments of the self-test', () => {
-  it('are everything, in both families, over loopback, by default', () => {
+describe("the self-test's arguments", () => {
+  it('default to every mode, in both families, over loopback', () => {
     assert.deepEqual(parse([]), {
       help: false,
       verbose: false,
@@ -74,7 +74,7 @@ describe('arguments of the self-test', () => {
     });
   });
 
-  it('are those of the kernel’s self-test, in any order', () => {
+  it('are accepted as in the kernel’s self-test, in any order', () => {
     const expected = {
       help: false,
       verbose: true,
@@ -92,13 +92,13 @@ describe('arguments of the self-test', () => {
     assert.deepEqual(parse(words('-vzm -6 -c4 -s1400 -t .5 -p9000 -i veth udp')), expected);
   });
 
-  it('tell the family by the address', () => {
+  it('imply the family by the address', () => {
     assert.deepEqual(parse(words('raw -D fd00::1')).families, [6]);
     assert.deepEqual(parse(words('udp -D 192.0.2.1')).families, [4]);
     assert.deepEqual(parse(words('udp -r --bind ::')).families, [6]);
   });
 
-  it('receive at a loopback address unless they name another', () => {
+  it('bind to a loopback address unless they name another', () => {
     assert.equal(parse(words('tcp -r')).bind, '127.0.0.1');
     assert.equal(parse(words('6 tcp -r')).bind, '::1');
     assert.equal(parse(words('tcp -r --bind 0.0.0.0')).bind, '0.0.0.0');
@@ -144,7 +144,7 @@ describe('arguments of the self-test', () => {
   }
 });
 
-describe('the runs of the self-test', () => {
+describe("the self-test's runs", () => {
   const titles = (line: string): string[] => trialsOf(parse(words(line)), 65_536).map(titleOf);
 
   it('are one for each family', () => {
@@ -152,7 +152,7 @@ describe('the runs of the self-test', () => {
     assert.deepEqual(titles('4 packet'), ['ipv4 packet']);
   });
 
-  it('are with all: every mode copied and zero-copy, tcp and udp also corked and mixed', () => {
+  it('cover, with all, every mode copied and zero-copy, tcp and udp also corked and mixed', () => {
     const corkable = ['', ' -z', ' -c 4', ' -z -c 4', ' -z -c 4 -m'];
     const expected = [
       ...corkable.map((way) => `ipv6 tcp${way}`),
@@ -167,7 +167,7 @@ describe('the runs of the self-test', () => {
     assert.ok(titles('-z').every((title) => title.includes('-z')));
   });
 
-  it('send what fits into one packet unless they are told', () => {
+  it('send what fits into one packet by default', () => {
     const sizes = (line: string, mtu: number): number[] =>
       trialsOf(parse(words(line)), mtu).map(({ bytes }) => bytes);
     assert.deepEqual(sizes('4 udp', 1500), [1452]);
@@ -176,7 +176,7 @@ describe('the runs of the self-test', () => {
     assert.deepEqual(sizes('4 udp -s 9000', 1500), [9000]);
   });
 
-  it('do not send what must be fragmented where nobody would', () => {
+  it('skip messages that nobody would fragment', () => {
     const why = (line: string): string | undefined =>
       misfit(trialsOf(parse(words(line)), 1500)[0] as Trial, 1500);
     assert.equal(why('4 packet -s 1472'), undefined);

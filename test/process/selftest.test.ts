@@ -81,7 +81,7 @@ describe('the self-test over loopback', () => {
       });
 
       for (const family of FAMILIES) {
-        it(`verifies ${mode} over IPv${family}, zero-copy asked for`, async () => {
+        it(`verifies ${mode} over IPv${family} with zero copy`, async () => {
           const ended = await selftest([String(family), mode, '-z', ...SHORT]);
           const engine = mode.startsWith('raw')
             ? /txc=0 of 0 zc=n engine=copy \(kernel-unsupported\)/
@@ -104,14 +104,14 @@ describe('the self-test over loopback', () => {
     }
   }
 
-  it('verifies the smallest and odd sizes', async () => {
+  it('verifies the smallest size and odd sizes', async () => {
     for (const [mode, size] of Object.entries({ tcp: '1001', udp: '16' })) {
       const ended = await selftest(['4', mode, '-z', '-s', size, ...SHORT]);
       assertVerified(ended, /txc=([1-9]\d*) of \1 /);
     }
   });
 
-  it('says that nothing was sent without a copy, and why, where zero copy was asked for', async () => {
+  it('reports, with the reason, that everything was copied although zero copy was requested', async () => {
     const { status, stdout } = await selftest(['4', 'tcp', '-z', ...SHORT]);
     assert.equal(status, 0, stdout);
     assert.match(stdout, /nothing was sent without a copy: Linux always copies over loopback/);
@@ -127,7 +127,7 @@ describe('the self-test over loopback', () => {
     ['udp', 'duplicate', /FAILED: 1 messages arrived more than once$/m],
   ] as const;
   for (const [mode, fault, why] of faults) {
-    it(`exits 1 when the receiver of ${mode} is made to ${fault}`, async () => {
+    it(`exits 1 when the ${mode} receiver is made to ${fault}`, async () => {
       const env = { MSG_ZEROCOPY_SELFTEST_FAULT: fault };
       assertFailed(await selftest(['4', mode, '-z', '-s', '9000', ...SHORT], { env }), why);
     });
@@ -143,7 +143,7 @@ describe('the self-test over loopback', () => {
     assertFailed(ended, /ECONNREFUSED/);
   });
 
-  it('exits 3 when it may not open the sockets, and says what to do', async function () {
+  it('exits 3 with a remedy when it may not open the sockets', async function () {
     if (process.platform !== 'linux') this.skip();
     const ended = await selftest(['raw', ...SHORT], ROOT ? { under: UNPRIVILEGED } : {});
     assert.equal(ended.status, 3, ended.stdout + ended.stderr);
@@ -158,7 +158,7 @@ describe('the self-test over loopback', () => {
 describe('the self-test against another host', () => {
   for (const mode of ['tcp', 'udp', 'raw', 'packet'] as const) {
     privileged(mode, () => {
-      it(`receives and verifies ${mode} from a sender that is told nothing`, async () => {
+      it(`receives and verifies ${mode} from a sender without any control connection`, async () => {
         const receiver = start(['4', mode, '-r', '-p', '0']);
         const over = ending(receiver);
         const [port] = (await lineReader(receiver)()).match(/\d+$/) ?? [];
@@ -183,14 +183,14 @@ describe('the self-test against another host', () => {
 // Root and its tools, which a veth pair needs some of, too.
 rigSuite('the self-test between network namespaces', () => {
   for (const mode of ['tcp', 'udp', 'raw_hdrincl', 'packet_dgram']) {
-    it(`verifies ${mode} over a veth pair, where everything is copied on its way`, async () => {
+    it(`verifies ${mode} over a veth pair, where everything is copied`, async () => {
       const ended = await selftest(['4', mode, '-z', '-i', 'veth', ...SHORT]);
       assertVerified(ended, mode === 'tcp' || mode === 'udp' ? / zc=n / : /zc=/);
     });
   }
 
   for (const mode of ['tcp', 'udp'] as const) {
-    it(`verifies ${mode} over the rig, where nothing is`, async () => {
+    it(`verifies ${mode} over the rig, where nothing is copied`, async () => {
       const ended = await selftest(['6', mode, '-z', '-i', 'rig', ...SHORT]);
       assertVerified(ended, / zc=y engine=msg_zerocopy /);
       assert.doesNotMatch(ended.stdout, /without a copy/);

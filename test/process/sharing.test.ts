@@ -33,32 +33,32 @@ async function share(place: Place, manner: Manner, node = process.execPath): Pro
   assert.deepEqual(await peer.nextArrival(), { bytes, wrong: 0, how: 'end' });
 }
 
-describePlaces('a descriptor that is shared with a child', (getPlace) => {
+describePlaces('a descriptor shared with a child process', (getPlace) => {
   afterEach(stopPrograms);
 
   for (const engine of ['auto', 'msg_zerocopy', 'io_uring'] as const) {
     for (const manner of MANNERS) {
-      it(`${engine}, by ${manner}: the loop turns, and the child's bytes come behind ours`, () =>
+      it(`${engine}, by ${manner}: the event loop keeps turning, and the child's bytes follow the parent's`, () =>
         share(getPlace(), { engine, manner, start: 'at once', end: 'end' }));
     }
 
-    it(`${engine}: the loop turns with all of it in the kernel already`, () =>
+    it(`${engine}: the event loop keeps turning when everything is in the kernel already`, () =>
       share(getPlace(), { engine, manner: 'stdio', start: 'when accepted', end: 'end' }));
 
-    it(`${engine}: the child's connection goes on after destroy() here`, () =>
+    it(`${engine}: the child's connection survives destroy() in the parent`, () =>
       share(getPlace(), { engine, manner: 'stdio', start: 'when accepted', end: 'destroy' }));
   }
 
   forEachTestNode((node, version) => {
-    it(`${version}: the loop turns, and the child's bytes come behind ours`, () =>
+    it(`${version}: the event loop keeps turning, and the child's bytes follow the parent's`, () =>
       share(getPlace(), { engine: 'auto', manner: 'stdio', start: 'at once', end: 'end' }, node));
   });
 });
 
-describe('a descriptor that a child had before the upgrade', () => {
+describe('a descriptor that a child process had before the upgrade', () => {
   const connections = loopback();
 
-  it('is copied, says why, and its bytes are right', async () => {
+  it('makes sends copy, with a reason, and every byte arrives', async () => {
     const server = await connections.listen(net.createServer({ pauseOnConnect: true }));
     const accepted = once(server, 'connection') as Promise<[net.Socket]>;
     const { port } = server.address() as net.AddressInfo;

@@ -9,8 +9,8 @@ import { HOST, TOO_MANY, type Failure, failureOf, fallbackKit } from '../helpers
 describe('UDP sockets without the addon', () => {
   const { own, create, bound, receiver, heard } = fallbackKit();
 
-  describe('and many datagrams', () => {
-    it('try all, and say how many went', async () => {
+  describe('with many datagrams', () => {
+    it('try all, and report how many were sent', async () => {
       const far = await receiver();
       const sender = await bound();
       const own = { data: [Buffer.from('t'), Buffer.from('wo')], address: 'localhost' };
@@ -23,7 +23,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual((await heard(far)).sort(), ['four', 'one', 'three', 'two']);
     });
 
-    it('go to the peer of a connected socket, and check what they are given', async () => {
+    it('send to the peer of a connected socket, and check their arguments', async () => {
       const far = await receiver();
       const sender = create();
       sender.connect(far.port, HOST);
@@ -41,7 +41,7 @@ describe('UDP sockets without the addon', () => {
   });
 
   describe('with a cork', () => {
-    it('gather one datagram, and tell of it when it is sent', async () => {
+    it('gather one datagram, and settle when it is sent', async () => {
       const far = await receiver();
       const sender = await bound();
       const order: string[] = [];
@@ -61,7 +61,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(far), ['abcde']);
     });
 
-    it('tell every one of a failure, whatever the others do', async () => {
+    it('report a failure to every callback, even when others throw', async () => {
       const far = await receiver();
       const sender = await bound();
       sender.cork();
@@ -80,7 +80,7 @@ describe('UDP sockets without the addon', () => {
       assert.equal(thrown.length, 3);
     });
 
-    it('tell of what is still corked at the end', async () => {
+    it('reject what is still corked at close()', async () => {
       const sender = await bound();
       sender.cork();
       const failure = failureOf(sender.send('x', { port: 9 }));
@@ -106,14 +106,14 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(far), ['0123456789', 'a message of any size fits alone']);
     });
 
-    it('take any number where they are told to wait', async () => {
+    it("accept any number with whenQueueFull: 'wait'", async () => {
       const far = await receiver();
       const sender = await bound({ maxQueuedBytes: 1, whenQueueFull: 'wait' });
       await Promise.all(['one', 'two', 'three'].map((text) => sender.send(text, far)));
       assert.deepEqual(await heard(far), ['one', 'two', 'three']);
     });
 
-    it('flush what was sent so far, also nothing', async () => {
+    it('flush what was sent so far, even if nothing was', async () => {
       const far = await receiver();
       const sender = create();
       await sender.zeroCopy.flush();
@@ -128,7 +128,7 @@ describe('UDP sockets without the addon', () => {
   });
 
   describe('with an abort signal', () => {
-    it('send nothing of what was aborted before dgram sends it', async () => {
+    it('send nothing that is aborted before dgram sends it', async () => {
       const far = await receiver();
       const early = AbortSignal.abort(new Error('the reason'));
       const sender = create();
@@ -158,7 +158,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(far), ['after', 'kept']);
     });
 
-    it('let go what dgram is sending', async () => {
+    it('cannot stop what dgram is already sending', async () => {
       const far = await receiver();
       const sender = await bound();
       const controller = new AbortController();
@@ -169,8 +169,8 @@ describe('UDP sockets without the addon', () => {
     });
   });
 
-  describe('as a source of datagrams', () => {
-    it('are a loop that ends when they close', async () => {
+  describe('as async iterators', () => {
+    it('end the loop when they close', async () => {
       const socket = await bound();
       const { port } = socket.address();
       const sender = await bound();
@@ -187,7 +187,7 @@ describe('UDP sockets without the addon', () => {
       for await (const one of socket) assert.fail(one.data.toString());
     });
 
-    it('drop and count what a loop has no room for', async () => {
+    it('drop and count what a slow loop has no room for', async () => {
       const socket = await bound();
       const { port } = socket.address();
       const sender = await bound();
@@ -209,7 +209,7 @@ describe('UDP sockets without the addon', () => {
       assert.equal(socket.listenerCount('message'), 0);
     });
 
-    it('hear nothing of blocked addresses', async () => {
+    it('receive nothing from blocked addresses', async () => {
       const receiveBlockList = new BlockList();
       receiveBlockList.addAddress(HOST);
       const socket = await bound({ receiveBlockList });

@@ -12,9 +12,9 @@ type Lookup = NonNullable<UdpSocketOptions['lookup']>;
 describe('UDP sockets without the addon', () => {
   const { create, bound, receiver, heard } = fallbackKit();
 
-  describe('as created by createUdpSocket()', () => {
+  describe('created by createUdpSocket()', () => {
     for (const addon of ['off', './nothing-of-that-name.node']) {
-      it(`send and say why they copy: MSG_ZEROCOPY_ADDON=${addon}`, async () => {
+      it(`copy with a reason: MSG_ZEROCOPY_ADDON=${addon}`, async () => {
         const env = { MSG_ZEROCOPY_ADDON: addon, MSG_ZEROCOPY_ENGINE: 'msg_zerocopy' };
         const { answer, stderr } = await isolated(
           async ({ zc, events, warnings, turn }) => {
@@ -84,7 +84,7 @@ describe('UDP sockets without the addon', () => {
       });
     }
 
-    it('obey a list of blocked destinations, or refuse to exist', async () => {
+    it('obey sendBlockList, or refuse it where this Node lacks it', async () => {
       const { answer, stderr } = await isolated(
         async ({ zc, net }) => {
           const sendBlockList = new net.BlockList();
@@ -114,7 +114,7 @@ describe('UDP sockets without the addon', () => {
     });
   });
 
-  describe('and the memory of what is sent', () => {
+  describe('and the memory of sends', () => {
     it('hand it back with the callback and with the promise', async () => {
       const far = await receiver();
       const sender = await bound();
@@ -133,7 +133,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(far), ['told', 'promised', 'told', 'promised']);
     });
 
-    it('copy it before send() returns when nobody is told', async () => {
+    it('copy it before send() returns when there is no callback', async () => {
       const far = await receiver();
       for (const sender of [create(), await bound()]) {
         for (const host of [HOST, 'localhost']) {
@@ -146,7 +146,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual((await heard(far)).sort(), [HOST, HOST, 'localhost', 'localhost']);
     });
 
-    it('tell of a buffer that was transferred before it was sent', async () => {
+    it('fail a send whose buffer was transferred before it was sent', async () => {
       const { port } = await receiver();
       const sender = await bound();
       const bytes = new Uint8Array(new ArrayBuffer(100));
@@ -156,7 +156,7 @@ describe('UDP sockets without the addon', () => {
       assert.throws(() => sender.send(bytes, { port }), { code: 'ERR_ZC_BUFFER_DETACHED' });
     });
 
-    it('hand it back when bind() fails, and tell of that once', async () => {
+    it('hand it back when bind() fails, and report the failure once', async () => {
       const taken = await receiver();
       const sender = create();
       const events: unknown[] = [];
@@ -193,8 +193,8 @@ describe('UDP sockets without the addon', () => {
     });
   });
 
-  describe('and what dgram cannot do', () => {
-    it('cut messages into segments here', async () => {
+  describe('and features that dgram lacks', () => {
+    it('cut messages into segments themselves', async () => {
       const far = await receiver();
       const sender = await bound();
       const parts = ['a'.repeat(400), 'b'.repeat(400), 'c'.repeat(50)];
@@ -213,7 +213,7 @@ describe('UDP sockets without the addon', () => {
       assert.throws(tooMany, { code: 'ERR_OUT_OF_RANGE' });
     });
 
-    it('name the options that they refuse, and send nothing then', async () => {
+    it('name the options that they refuse, and send nothing', async () => {
       const far = await receiver();
       const sender = await bound();
       for (const option of [{ tos: 4 }, { source: HOST }, { interface: 'lo' }]) {
@@ -234,7 +234,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(far), []);
     });
 
-    it('receive without what only the kernel could tell', async () => {
+    it('receive without the metadata that only the kernel has', async () => {
       const socket = await bound({ gro: 'whole', packetInfo: true, receiveTos: true });
       const message = once(socket, 'message');
       await (await bound()).send('x', { port: socket.address().port });

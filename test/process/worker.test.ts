@@ -55,7 +55,7 @@ describePlaces('workers with memory pinned', (getPlace) => {
     });
   }
 
-  it('stay until all is released when they end naturally', async () => {
+  it('stay alive until all is released when they end naturally', async () => {
     const { peer, program } = await start(getPlace(), 'naturally');
     await program.next(); // all workers have come to their end
     const all = await arrivals(peer);
@@ -67,7 +67,7 @@ describePlaces('workers with memory pinned', (getPlace) => {
     assert.deepEqual(await program.ended(), CLEAN);
   });
 
-  it('end with process.exit() of the main thread, whose own bytes still arrive', async () => {
+  it('end on process.exit() of the main thread, whose own bytes still arrive', async () => {
     const { peer, program } = await start(getPlace(), 'with main');
     assert.deepEqual(await program.ended(), { ...CLEAN, code: 5 });
     const all = await arrivals(peer);
@@ -81,7 +81,7 @@ describe('workers beside the main thread', () => {
 
   // Ten times, because what crashes at the end of an environment does so now and then.
   for (let round = 1; round <= 10; round++) {
-    it(`share the addon and end without a crash, round ${round}`, async () => {
+    it(`use the same addon and end without a crash, round ${round}`, async () => {
       const program = startProgram('worker-traffic', {});
       const { done } = await program.next<{ done: number[] }>();
       assert.deepEqual(done, [0, 0, 1, 1]);

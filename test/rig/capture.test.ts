@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { rigPlaceSuite } from '../helpers/tcp-place';
 
-rigPlaceSuite("mode 'auto'", (getPlace) => {
+rigPlaceSuite("engine 'auto'", (getPlace) => {
   it('pauses while a capture runs, and resumes within seconds after it', async () => {
     const { rig, runner, ...place } = {
       rig: getPlace().rig,

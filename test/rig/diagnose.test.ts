@@ -69,7 +69,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     });
   }
 
-  it('says of a multicast address that it is for datagrams', () => {
+  it('reports that a multicast address is for datagrams', () => {
     const rig = getRig();
     const diagnosis = doctor(rig, `ff02::1%${rig.sender.device}`);
     assert.deepEqual([diagnosis.status, blocking(diagnosis)], [0, []]);
@@ -78,7 +78,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     assert.match(detail, /^A multicast address: datagrams only/);
   });
 
-  it("finds scatter-gather switched off, and content with its remedy's outcome", () => {
+  it('finds scatter-gather switched off, and is satisfied after its remedy', () => {
     const rig = getRig();
     const { device } = rig.sender;
     rig.setFeature('sender', 'sg', 'off');
@@ -114,7 +114,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     assert.deepEqual(blocking(doctor(rig, rig.receiver.address6)), []);
   });
 
-  it('finds segmentation by the device switched off, which costs no copy', () => {
+  it('finds device segmentation switched off, which costs no copy', () => {
     const rig = getRig();
     rig.setFeature('sender', 'tso', 'off');
     try {
@@ -128,7 +128,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('finds a capture on the device, and who runs it; not one at the other end', async () => {
+  it('finds a capture on the device and its process, but none at the other end', async () => {
     const rig = getRig();
     const { device } = rig.sender;
     const far = await rig.capture('receiver');
@@ -178,7 +178,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('finds no route to another network, nor past a route that forbids it', () => {
+  it('reports missing and prohibited routes', () => {
     const rig = getRig();
     run(rig, 'sender', ['ip', 'route', 'add', 'prohibit', '203.0.113.0/24']);
     const errors = {
@@ -196,7 +196,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('takes an address of the device itself for this machine', () => {
+  it("recognises the device's own address as this machine", () => {
     const rig = getRig();
     for (const address of [rig.sender.address4, rig.sender.address6]) {
       const diagnosis = doctor(rig, address);
@@ -205,7 +205,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('follows the zone of a link-local address', () => {
+  it('uses the zone of a link-local address', () => {
     const rig = getRig();
     const { device } = rig.sender;
     // Two ways to the same network, of which the zone chooses.
@@ -224,7 +224,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     }
   });
 
-  it('looks through a macvlan at what it lies on, also for captures', async () => {
+  it('looks through a macvlan at its lower device, for captures, too', async () => {
     const rig = getRig();
     const { device } = rig.sender;
     const add = ['link', 'add', 'link', device, 'name', 'above', 'type', 'macvlan'];

@@ -29,7 +29,7 @@ function withPlace(title: string, options: { rate?: string }, rate?: number): vo
   rigPlaceSuite(
     `io_uring: releases during a stream of 2 GiB, ${title}`,
     (getPlace) => {
-      it('keep what is pending below send buffer, cadence and one write', async () => {
+      it('keep pending bytes below the send buffer, one cadence and one write', async () => {
         await assertBounded(getPlace(), rate);
       }).timeout(120_000);
     },

@@ -1,10 +1,10 @@
 // Watching packet and raw sockets.
 import { plainPacketSuite } from '../helpers/packet-place';
 
-plainPacketSuite('what is told of packet and raw sockets', (getPlace) => {
-  it('by a ring: every frame that is sent in place', () =>
+plainPacketSuite('diagnostics of packet and raw sockets', (getPlace) => {
+  it('report every frame that a ring sends in place', () =>
     getPlace().runner.run('packet-observed', 'ring'));
 
-  it('where the kernel has no zero copy: that, once', () =>
+  it('report once that the kernel has no zero copy', () =>
     getPlace().runner.run('packet-observed', 'copying'));
 });

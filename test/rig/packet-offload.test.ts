@@ -24,12 +24,12 @@ packetSuites('offload of packet sockets', (getPlace) => {
   }
 });
 
-plainPacketSuite('offloads that packet sockets refuse, and TCP', (getPlace) => {
+plainPacketSuite('offloads of packet sockets: refusals and TCP', (getPlace) => {
   for (const by of ['ring', 'send'] as const) {
-    it(`refuses what makes no sense, and goes on: ${by}`, () =>
+    it(`refuses inconsistent offloads, and keeps working: ${by}`, () =>
       getPlace().runner.run('packet-offload', 'wrong', { by }));
 
-    it(`refuses frames that nothing can hold: ${by}`, () =>
+    it(`refuses frames that are too large: ${by}`, () =>
       getPlace().runner.run('packet-offload', 'tooLong', { by }));
 
     for (const family of [4, 6] as const) {
@@ -38,6 +38,6 @@ plainPacketSuite('offloads that packet sockets refuse, and TCP', (getPlace) => {
     }
   }
 
-  it('is refused without the virtio header', () =>
+  it('refuses offloads without the virtio header', () =>
     getPlace().runner.run('packet-offload', 'notAsked'));
 });

@@ -10,7 +10,7 @@ packetSuites('receiving through a packet socket', (getPlace) => {
     }
   }
 
-  it('delivers frames with their source and kind', () =>
+  it('delivers frames with their source and packet type', () =>
     getPlace().runner.run('packet-receive', 'frames'));
 
   it('gives every frame memory of its own', () => getPlace().runner.run('packet-receive', 'kept'));
@@ -40,6 +40,5 @@ plainPacketSuite('the VLAN tag of a frame', (getPlace) => {
     it(what, () => getPlace().runner.run('packet-vlan', 'received', params));
   }
 
-  it('moves what is left to do to the frame', () =>
-    getPlace().runner.run('packet-vlan', 'offloaded'));
+  it("shifts the offload's offsets", () => getPlace().runner.run('packet-vlan', 'offloaded'));
 });

@@ -9,31 +9,31 @@ const ENGINES = [
 ] as const;
 
 for (const [title, params] of ENGINES) {
-  plainPacketSuite(`frames that are refused, ${title}`, (getPlace) => {
-    it('are shorter than a link header or longer than the device takes', () =>
+  plainPacketSuite(`refused frames, ${title}`, (getPlace) => {
+    it('are those shorter than a link header or longer than the device takes', () =>
       getPlace().runner.run('packet-refused', 'lengths', params));
 
-    it('are longer than the MTU where the kernel writes the link header', () =>
+    it('are those longer than the MTU where the kernel writes the link header', () =>
       getPlace().runner.run('packet-refused', 'linklessLengths', params));
 
-    it('do not include frames that are longer by a VLAN tag', () =>
+    it('do not include frames that exceed the MTU by a VLAN tag', () =>
       getPlace().runner.run('packet-refused', 'tagged', params));
 
-    it('spoil none of the others of their call', () =>
+    it('do not affect the others of their call', () =>
       getPlace().runner.run('packet-refused', 'amongOthers', params));
 
     it('settle when the queue of the device drops', () =>
       getPlace().runner.run('packet-refused', 'droppingQueue', params));
 
     for (const trouble of ['down', 'deleted'] as const) {
-      it(`are told of a device that is ${trouble}`, () =>
+      it(`report a device that is ${trouble}`, () =>
         getPlace().runner.run('packet-refused', 'deviceLost', { ...params, trouble }));
     }
   });
 }
 
 plainPacketSuite('a device that changes', (getPlace) => {
-  it('refuses ring frames that were fine before, and sends those behind them', () =>
+  it('refuses ring frames that it took before, and sends those behind them', () =>
     getPlace().runner.run('packet-refused', 'smallerMtu', {}));
 
   it('refuses some ring frames of a commit, and sends the others', () =>
@@ -42,20 +42,20 @@ plainPacketSuite('a device that changes', (getPlace) => {
   it('sends larger frames', () => getPlace().runner.run('packet-refused', 'largerMtu'));
 
   for (const trouble of ['down', 'deleted'] as const) {
-    it(`is told to a listener when it is ${trouble}`, () =>
+    it(`is reported to a listener when it is ${trouble}`, () =>
       getPlace().runner.run('packet-refused', 'listenerDeviceLost', { trouble }));
   }
 });
 
 for (const [title, params] of ENGINES.slice(0, 2)) {
-  plainPacketSuite(`sends that wait, ${title}`, (getPlace) => {
+  plainPacketSuite(`waiting sends, ${title}`, (getPlace) => {
     it('are refused beyond the limit, and not sent', () =>
       getPlace().runner.run('packet-queue', 'refuses', params));
 
-    it('are refused to callbacks', () =>
+    it('fail through their callbacks', () =>
       getPlace().runner.run('packet-queue', 'refusesCallbacks', params));
 
-    it('wait for their turn where that was asked for', () =>
+    it("wait for their turn with whenQueueFull: 'wait'", () =>
       getPlace().runner.run('packet-queue', 'waits', params));
 
     it('are cancelled by a signal', () =>
@@ -69,19 +69,17 @@ for (const [title, params] of ENGINES.slice(0, 2)) {
 const NO_CAPABILITIES = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-all'];
 
 plainPacketSuite('errors of packet sockets', (getPlace) => {
-  it('name an interface that there is not', () =>
-    getPlace().runner.run('packet-errors', 'unknownInterface'));
+  it('name a missing interface', () => getPlace().runner.run('packet-errors', 'unknownInterface'));
 
-  it('name the privilege that is missing', async () => {
+  it('name the missing privilege', async () => {
     const sender = getPlace().startRunner(NO_CAPABILITIES);
     await sender.run('packet-errors', 'unprivileged');
     await sender.stop();
   });
 
-  it('name options that are none', () => getPlace().runner.run('packet-errors', 'badOptions'));
+  it('name invalid options', () => getPlace().runner.run('packet-errors', 'badOptions'));
 
-  it('name arguments that are none', () =>
-    getPlace().runner.run('packet-errors', 'wrongArguments'));
+  it('name invalid arguments', () => getPlace().runner.run('packet-errors', 'wrongArguments'));
 
   for (const ring of [false, true]) {
     it(`say that the socket is closed, ${ring ? 'with' : 'without'} a ring`, () =>
@@ -92,12 +90,12 @@ plainPacketSuite('errors of packet sockets', (getPlace) => {
 });
 
 plainPacketSuite('packet sockets', (getPlace) => {
-  it('take rings of many shapes', () => getPlace().runner.run('packet-errors', 'ringShapes'));
+  it('accept rings of many shapes', () => getPlace().runner.run('packet-errors', 'ringShapes'));
 
-  it('have buffers of the sizes that were asked for', () =>
+  it('have buffers of the requested sizes', () =>
     getPlace().runner.run('packet-errors', 'bufferSizes'));
 
-  it('are reported as they are: a ring, and no MSG_ZEROCOPY', async () => {
+  it('report their capabilities: a ring, and no MSG_ZEROCOPY', async () => {
     const report = await getPlace().runner.run('packet-errors', 'reported');
     const { packet } = report as { packet: Record<string, { support: string; reason?: string }> };
     const support = Object.entries(packet).map(([name, one]) => [name, one.support]);

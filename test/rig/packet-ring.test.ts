@@ -10,7 +10,7 @@ const VARIANTS = [
 
 packetSuites('the ring of a packet socket', (getPlace) => {
   for (const [title, variant] of VARIANTS) {
-    it(`sends frames one by one, several times round: ${title}`, () =>
+    it(`sends frames one by one, several times round the ring: ${title}`, () =>
       getPlace().runner.run('packet-ring', 'single', variant));
 
     it(`sends frames in batches, across the ring's end: ${title}`, () =>
@@ -20,43 +20,43 @@ packetSuites('the ring of a packet socket', (getPlace) => {
   it('sends what is committed before earlier commits have settled', () =>
     getPlace().runner.run('packet-ring', 'together', { family: 4 }));
 
-  it('uses no frame again before the kernel gave it back', () =>
+  it('reuses no frame before the kernel has released it', () =>
     getPlace().runner.run('packet-ring', 'slowDevice', { frames: 4 }));
 
-  it('goes on when the send buffer holds less than the ring', () =>
+  it('keeps sending when the send buffer holds less than the ring', () =>
     getPlace().runner.run('packet-ring', 'slowDevice', { frames: 16, sendBuffer: 4608 }));
 
   for (const device of ['fast', 'slow'] as const) {
-    it(`sends two frames from one place as they were, on a ${device} device`, () =>
+    it(`sends two frames built in the same buffer as they were, on a ${device} device`, () =>
       getPlace().runner.run('packet-ring', 'overwrite', { device }));
   }
 
-  it('keeps the order of reserve(), whatever is committed first', () =>
+  it('keeps the order of reserve(), whichever is committed first', () =>
     getPlace().runner.run('packet-ring', 'outOfOrder'));
 
-  it('sends more by send() than it has frames', () =>
+  it('sends more frames by send() than it has slots', () =>
     getPlace().runner.run('packet-ring', 'sendBeyondRing'));
 
   for (const then of ['commit', 'discard'] as const) {
-    it(`sends what was given to send() behind a reserved frame after its ${then}`, () =>
+    it(`sends what waits behind a reserved frame after its ${then}`, () =>
       getPlace().runner.run('packet-ring', 'sendBehindReserved', { then }));
   }
 });
 
-plainPacketSuite('the ring of a packet socket, its frames', (getPlace) => {
-  it('stay with a device that copies nothing until it lets them go', () =>
+plainPacketSuite("the frames of a packet socket's ring", (getPlace) => {
+  it('stay with a device that does not copy until it releases them', () =>
     getPlace().runner.run('packet-ring', 'slowSink'));
 
-  it('run out with ERR_ZC_RING_FULL, and ready() tells when there are some again', () =>
+  it('run out with ERR_ZC_RING_FULL, and ready() waits for a free one', () =>
     getPlace().runner.run('packet-ring', 'full'));
 
-  it('cannot be reserved after close(), which ready() says', () =>
+  it('cannot be reserved after close(), and ready() rejects', () =>
     getPlace().runner.run('packet-ring', 'readyAtClose'));
 
-  it('are 256 and hold what the device sends, unless others are asked for', () =>
-    getPlace().runner.run('packet-ring', 'defaults'));
+  it('are 256 and hold an MTU by default', () => getPlace().runner.run('packet-ring', 'defaults'));
 
-  it('are sent as they are at commit()', () => getPlace().runner.run('packet-ring', 'writtenLate'));
+  it('are sent with their content at commit()', () =>
+    getPlace().runner.run('packet-ring', 'writtenLate'));
 });
 
 packetSuites('frames given back unsent', (getPlace) => {
@@ -84,35 +84,35 @@ packetSuites('frames given back unsent', (getPlace) => {
 });
 
 plainPacketSuite('reserved frames', (getPlace) => {
-  it('given back let those behind them go', () =>
+  it('let those behind them go when they are discarded', () =>
     getPlace().runner.run('packet-discard', 'releasesThoseBehind'));
 
-  it('are given back by whole rings, again and again', () =>
+  it('can be discarded by whole rings, again and again', () =>
     getPlace().runner.run('packet-discard', 'nothingElse'));
 
-  it('are told from frames of others, and from those that were sent or given back', () =>
+  it('are distinguished from foreign, sent and discarded frames', () =>
     getPlace().runner.run('packet-discard', 'strangers'));
 
   it('cannot be transferred to another thread', () =>
     getPlace().runner.run('packet-discard', 'transferred'));
 
-  it('are none any more when they are under way', () =>
+  it('are no longer reserved once they are being sent', () =>
     getPlace().runner.run('packet-discard', 'twiceInFlight'));
 });
 
 plainPacketSuite('a send that waits behind reserved frames', (getPlace) => {
   for (const change of ['detached', 'grown', 'shared and grown'] as const) {
     for (const by of ['send', 'send in pieces', 'sendMany'] as const) {
-      it(`fails alone when its memory was ${change} meanwhile, by ${by}`, () =>
+      it(`fails alone when its memory is ${change} meanwhile, by ${by}`, () =>
         getPlace().runner.run('packet-waiting', 'changed', { change, by }));
     }
   }
 
-  it('goes on when all of them are given back', () =>
+  it('proceeds when all of them are discarded', () =>
     getPlace().runner.run('packet-waiting', 'setGoing'));
 
   for (const then of ['commit', 'discard'] as const) {
-    it(`is awaited by flush(), as what is committed there, until their ${then}`, () =>
+    it(`is awaited by flush() until their ${then}, as are committed frames`, () =>
       getPlace().runner.run('packet-waiting', 'flushed', { then }));
   }
 });

@@ -25,16 +25,16 @@ const OTHERS: readonly (readonly [string, Variant])[] = [
 ];
 
 const SENTENCES = {
-  callbacks: 'tells callbacks in the order of the sends',
-  promises: 'settles promises with what was sent',
+  callbacks: 'runs callbacks in the order of the sends',
+  promises: 'settles promises with a report',
   gathered: 'gathers a frame from its pieces',
   many: 'sends many frames by one call',
   randomSizes: 'delivers frames of every length, sent in every way',
 } as const;
 
 const MORE = {
-  slowDevice: 'hands memory back as late as a slow device requires',
-  lossy: 'delivers nothing wrong when frames are lost on the way',
+  slowDevice: 'releases memory as late as a slow device requires',
+  lossy: 'delivers frames intact or not at all when some are lost',
   counted: 'reports copied bytes as copied',
 } as const;
 

@@ -9,23 +9,22 @@ const LIBRARY = path.join(__dirname, '../../lib/index.js');
 
 packetSuites('closing a packet socket', (getPlace) => {
   for (const by of ['commit', 'send'] as const) {
-    it(`with frames under way by ${by}() settles all and harms none`, () =>
+    it(`with frames being sent by ${by}() settles all and damages none`, () =>
       getPlace().runner.run('packet-teardown', 'closeInFlight', { by }));
   }
 });
 
 plainPacketSuite('closing a packet socket', (getPlace) => {
-  it('with frames in the queue of a device that copies nothing settles all', () =>
+  it('with frames queued in a device that does not copy settles all', () =>
     getPlace().runner.run('packet-teardown', 'closeInFlightSink'));
 
   it('with reserved frames sends none of them', () =>
     getPlace().runner.run('packet-teardown', 'closeReserved'));
 
-  it('leaves views that do no harm', () =>
-    getPlace().runner.run('packet-teardown', 'viewsAfterClose'));
+  it('leaves harmless views', () => getPlace().runner.run('packet-teardown', 'viewsAfterClose'));
 
   for (const order of ['close', 'drop'] as const) {
-    it(`gives descriptors and mapped memory back (${order})`, () =>
+    it(`releases descriptors and mapped memory (${order})`, () =>
       getPlace().runner.run('packet-teardown', 'comeAndGo', { order }));
   }
 
@@ -93,7 +92,7 @@ plainPacketSuite('the event loop', (getPlace) => {
     }
   });
 
-  it('ends beside a socket that does not hold it', () => {
+  it("ends although an unref'ed socket is open", () => {
     for (const ring of [false, true]) {
       const body = `const socket = createPacketSocket({ interface: device, ring: ${ring}, protocol: 'all' });
         socket.on('message', () => {});
@@ -102,7 +101,7 @@ plainPacketSuite('the event loop', (getPlace) => {
     }
   });
 
-  it('ends only after what was sent is handed back', () => {
+  it('ends only after what was sent is released', () => {
     const body = `const socket = createPacketSocket({ interface: device, ring: { frames: 4 } });
       let told = 0;
       for (let i = 0; i < 20; i++) socket.send(Buffer.alloc(1000, 255), () => told++);

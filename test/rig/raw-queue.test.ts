@@ -124,7 +124,7 @@ function slowDevice(ends: Ends, headerIncluded: boolean): void {
     return { ...result, arrived };
   }
 
-  it('queue what the device does not take, and send it later in order', async () => {
+  it('queue what the device has no room for, and send it later in order', async () => {
     const { failed, mostQueued, arrived } = await crowd({});
     assert.deepEqual(codesOf(failed), []);
     assert.ok(mostQueued.count > 50 && mostQueued.count < COUNT, `${mostQueued.count}`);
@@ -136,27 +136,27 @@ function slowDevice(ends: Ends, headerIncluded: boolean): void {
     );
   });
 
-  it('reject what is beyond maxQueuedBytes, and send the rest', async () => {
+  it('reject what exceeds maxQueuedBytes, and send the rest', async () => {
     const { failed, mostQueued } = await crowd({ maxQueuedBytes: 50_000 });
     assert.deepEqual(codesOf(failed), ['ERR_ZC_QUEUE_FULL']);
     assert.ok(failed.length > 50, `${failed.length}`);
     assert.ok(mostQueued.bytes <= 50_000, `${mostQueued.bytes}`);
   });
 
-  it("let what is beyond maxQueuedBytes wait with whenQueueFull: 'wait'", async () => {
+  it("let what exceeds maxQueuedBytes wait with whenQueueFull: 'wait'", async () => {
     const { failed, mostQueued } = await crowd({ maxQueuedBytes: 50_000, whenQueueFull: 'wait' });
     assert.deepEqual(codesOf(failed), []);
     assert.ok(mostQueued.bytes > 50_000, `${mostQueued.bytes}`);
   });
 
-  it('tell those who wait when the socket is closed, and send nothing of theirs', async () => {
+  it('fail waiting sends when the socket is closed, and send none of them', async () => {
     const { failed, accepted, mostQueued } = await crowd({}, 'close');
     assert.deepEqual(codesOf(failed), ['ECANCELED']);
     assert.equal(failed.length, mostQueued.count);
     assert.ok(accepted.length > 10, `${accepted.length}`);
   });
 
-  it('cancel what waits when its signal is aborted', async () => {
+  it('cancel waiting sends when their signal is aborted', async () => {
     const { failed, accepted } = await crowd({}, 'abort');
     assert.deepEqual(codesOf(failed), ['ABORT_ERR']);
     assert.ok(failed.length > 50 && accepted.length > 10, `${failed.length} failed`);

@@ -30,7 +30,7 @@ async function sendEach(tools: Tools, params: SendParams): Promise<Known[]> {
 rigSuite('raw sockets, over the rig', (getRig) => {
   withEnds(getRig, (ends) => {
     for (const family of FAMILIES) {
-      it(`carry datagrams of every size over IPv${family}, fragmented where need be`, async () => {
+      it(`deliver datagrams of every size over IPv${family}, fragmented where necessary`, async () => {
         const mark = await ends.gather(family);
         const sizes = [0, 1, 1000, 1440, 1468, 1469, 5000, 20_000, 40_000];
         const address = ends.address('receiver', family);
@@ -44,7 +44,7 @@ rigSuite('raw sockets, over the rig', (getRig) => {
         }
       });
 
-      it(`carry what comes behind a header of their own over IPv${family}`, async () => {
+      it(`deliver payloads behind the program's own header over IPv${family}`, async () => {
         const mark = await ends.gather(family);
         const params = {
           mark,
@@ -79,7 +79,7 @@ rigSuite('raw sockets, over the rig', (getRig) => {
         assert.deepEqual(arrived, sent);
       });
 
-      it(`get the other machine's answer to an echo request over IPv${family}`, async () => {
+      it(`receive the other machine's echo reply over IPv${family}`, async () => {
         const params = {
           family,
           source: ends.address('sender', family),
@@ -105,7 +105,7 @@ rigSuite('raw sockets, over the rig', (getRig) => {
         assert.deepEqual(types, [params.destination, 'are you there?']);
       });
 
-      it(`lose over IPv${family} only what is lost, and hand everything back`, async () => {
+      it(`lose over IPv${family} only what the network loses, and release everything`, async () => {
         const mark = await ends.gather(family);
         // Some need several packets, and are lost as a whole.
         const sizes = Array.from({ length: 400 }, (_, i) => (i % 9 === 0 ? 4000 : (i * 37) % 1400));

@@ -41,14 +41,14 @@ async function transfer(
 
 rigSuite('rig: the kernel', () => {
   for (const release of ['5.10.0-35-amd64', '6.1.0-37-amd64', '6.8.12']) {
-    it(`is too old with ${release}`, () => {
+    it(`is too old: ${release}`, () => {
       const { reason, remedy } = rigUnavailable(release) ?? {};
       assert.match(reason ?? '', new RegExp(`^the rig needs Linux 6\\.9, this is ${release}, `));
       assert.match(remedy ?? '', /^boot a newer kernel/);
     });
   }
   for (const release of ['6.9.0', '6.12.48+deb13-amd64', '6.18.44', '7.3.0-rc1']) {
-    it(`will do with ${release}`, () => assert.strictEqual(rigUnavailable(release), undefined));
+    it(`is new enough: ${release}`, () => assert.strictEqual(rigUnavailable(release), undefined));
   }
 });
 
@@ -73,7 +73,7 @@ rigSuite('rig: the path', (getRig) => {
 
   // Generic XDP comes before packet sockets (net/core/dev.c:__netif_receive_skb_core), so this
   // capture sees the receiver's own copy. On an ordinary veth it would cost the sender a copy.
-  it("copies nothing on account of a capture on the receiver's device", async () => {
+  it("does not copy because of a capture on the receiver's device", async () => {
     const rig = getRig();
     const capture = await rig.capture('receiver');
     const result = await transfer(rig, 'receiver', rig.receiver.address4);
@@ -107,7 +107,7 @@ rigSuite('rig: the path', (getRig) => {
     assert(retransmissions(rig) > before, 'nothing was lost');
   });
 
-  it('refuses a loss that is none', () => {
+  it('refuses an invalid loss', () => {
     assert.throws(() => getRig().setLoss(1001), RangeError);
     assert.throws(() => getRig().setLoss(0.5), RangeError);
   });
@@ -141,7 +141,7 @@ rigSuite('rig: the path', (getRig) => {
   });
 
   for (const address of ['address4', 'address6'] as const) {
-    it(`has the round trip that is asked for over ${address}, and copies nothing`, async () => {
+    it(`has the requested round trip over ${address}, and copies nothing`, async () => {
       const far = Rig.up({ roundTripMs: 40 });
       try {
         const { copied } = await transfer(far, 'receiver', far.receiver[address]);
@@ -155,17 +155,17 @@ rigSuite('rig: the path', (getRig) => {
     });
   }
 
-  it('refuses a round trip that is none', () => {
+  it('refuses an invalid round trip', () => {
     assert.throws(() => Rig.up({ roundTripMs: 0 }), RangeError);
     assert.throws(() => Rig.up({ roundTripMs: 1.5 }), RangeError);
   });
 
-  it('refuses what is not a rate', () => {
+  it('refuses an invalid rate', () => {
     assert.throws(() => Rig.up({ rate: 'fast' }), TypeError);
   });
 });
 
-rigSuite('rig: the end of its owner', () => {
+rigSuite("rig: its owner's end", () => {
   for (const [ending, code] of [
     ['return', 0],
     ['exit', 0],
@@ -189,7 +189,7 @@ rigSuite('rig: the end of its owner', () => {
     });
   }
 
-  it('is made good by the next rig after SIGKILL', async () => {
+  it('is cleaned up by the next rig after SIGKILL', async () => {
     const owner = await startOwner('signal');
     const exited = new Promise((resolve) => owner.child.once('exit', resolve));
     assertPresent(owner.namespaces);
@@ -225,7 +225,7 @@ rigSuite('rig: the command line', () => {
     assertGone([sender.stdout.trim(), receiver.stdout.trim()]);
   });
 
-  it('keeps a rig between up and down, which others do not collect', () => {
+  it('keeps a rig between up and down, which other rigs do not clean up', () => {
     const up = cli('up', '--rate', '1gbit');
     try {
       assert.strictEqual(up.status, 0, up.stderr);
@@ -261,7 +261,7 @@ rigSuite('rig: the command line', () => {
     });
   }
 
-  it('explains itself when misused', () => {
+  it('prints its usage when misused', () => {
     for (const argv of [[], ['sideways'], ['run'], ['run', '--side', 'up', 'true'], ['up', 'x']]) {
       const result = cli(...argv);
       assert.strictEqual(result.status, 2, argv.join(' '));
@@ -270,7 +270,7 @@ rigSuite('rig: the command line', () => {
     assert.strictEqual(cli('up', '--rate', 'fast').status, 2);
   });
 
-  it('names the reason and the remedy where it cannot work', () => {
+  it('gives the reason and the remedy where it cannot work', () => {
     // Loaded before root is given up: the checkout may lie where nobody else can read.
     const library = JSON.stringify(CLI_LIBRARY);
     const script = `const { main } = require(${library}); process.seteuid(${NOBODY}); main(['up'])`;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { rigPlaceSuite } from '../helpers/tcp-place';
 
 rigPlaceSuite('connections of a route', (getPlace) => {
-  it('begin paused while a capture runs, and active after one has seen its end', async () => {
+  it('start paused while a capture runs, and active once one has noticed its end', async () => {
     const place = getPlace();
     const runner = place.startRunner();
     const params = { to: place.to() };

@@ -38,7 +38,7 @@ for (const kind of sinkKinds) {
     if (unavailable !== undefined) {
       const problem = `${unavailable.reason} (remedy: ${unavailable.remedy})`;
       if (process.env['CI'] && process.geteuid?.() === 0) {
-        it('stands', () => assert.fail(problem));
+        it('comes up', () => assert.fail(problem));
       } else {
         it(`skipped: ${problem}`);
       }
@@ -62,7 +62,7 @@ for (const kind of sinkKinds) {
       }
     });
 
-    it('has the mtu that was asked for', () => {
+    it('has the requested MTU', () => {
       const sink = Sink.up({ kind, mtu: 9000 });
       try {
         const script = `
@@ -74,7 +74,7 @@ for (const kind of sinkKinds) {
       }
     });
 
-    it('leaves nothing behind after down, a program that still runs included', async () => {
+    it('leaves nothing behind after down, not even a running program', async () => {
       const sink = Sink.up({ kind });
       const child = sink.spawn([process.execPath, '-e', 'setInterval(() => {}, 1000)']);
       const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -98,8 +98,8 @@ for (const kind of sinkKinds) {
   });
 }
 
-describe('rig: a sink that cannot be', () => {
-  it('refuses an mtu that is none', () => {
+describe('rig: an impossible sink', () => {
+  it('refuses an invalid MTU', () => {
     if (sinkUnavailable('xdp-drop') !== undefined) return;
     const before = listNamespaces().length;
     assert.throws(() => Sink.up({ kind: 'ifb', mtu: 10 }), RangeError);

@@ -73,7 +73,7 @@ rigSuite('the soak', () => {
 
 describe('the command line of the soak', () => {
   for (const argv of [['--minutes', 'many'], ['--only', 'nothing'], ['--place', 'mars'], ['x']]) {
-    it(`explains itself: ${argv.join(' ')}`, async () => {
+    it(`prints its usage: ${argv.join(' ')}`, async () => {
       const { code, stderr } = await start(argv).ended;
       assert.equal(code, 2);
       assert.match(stderr, /^usage: npm run soak/m);

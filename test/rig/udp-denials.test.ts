@@ -10,7 +10,7 @@ udpRigSuite('refused datagrams amid zero-copy sends', (getPlace) => {
   for (const type of UDP_FAMILIES) {
     for (const scenario of ['filtered', 'filteredBatch'] as const) {
       const how = scenario === 'filtered' ? 'one by one' : 'within a batch';
-      it(`by netfilter, ${how}, when their ids have been given (${type})`, async function () {
+      it(`by netfilter, ${how}, after their ids were assigned (${type})`, async function () {
         const params = getPlace().params(type);
         const problem = await getPlace().run('udp-denials', scenario, params);
         if (problem === undefined || problem === null) return;

@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import type { RigFeature } from '../../scripts/rig';
 import { UDP_FAMILIES, udpRigSuite } from '../helpers/udp-place';
 
-udpRigSuite('rows of segments', (getPlace) => {
+udpRigSuite('segmented sends', (getPlace) => {
   for (const type of UDP_FAMILIES) {
-    it(`travel uncopied where the device can do everything (${type})`, async () => {
+    it(`are not copied where the device supports everything (${type})`, async () => {
       const sent = await getPlace().run('udp-devices', 'rows', getPlace().params(type));
       assert.deepEqual([sent.softwareSegments, sent.kernelCopiedSends], [0, 0]);
     });
 
     for (const feature of ['tx', 'sg', 'gso', 'tso'] as const satisfies RigFeature[]) {
-      it(`arrive right without the sender's '${feature}' (${type})`, async () => {
+      it(`arrive intact without the sender's '${feature}' (${type})`, async () => {
         const { rig } = getPlace();
         rig.setFeature('sender', feature, 'off');
         try {
@@ -25,7 +25,7 @@ udpRigSuite('rows of segments', (getPlace) => {
       });
     }
 
-    it(`travel by copy when zero copy is off (${type})`, async () => {
+    it(`are copied when zero copy is off (${type})`, async () => {
       const options = { zeroCopy: { engine: 'copy' as const } };
       const params = { ...getPlace().params(type), options };
       const sent = await getPlace().run('udp-devices', 'rows', params);

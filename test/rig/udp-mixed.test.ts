@@ -5,14 +5,14 @@ import { UDP_FAMILIES, udpRigSuite } from '../helpers/udp-place';
 udpRigSuite('datagrams in random order', (getPlace) => {
   for (const type of UDP_FAMILIES) {
     for (const seed of [42, 65_537]) {
-      it(`delivers everything and hands everything back once (${type}, seed ${seed})`, async () => {
+      it(`are all delivered, and released once each (${type}, seed ${seed})`, async () => {
         const params = { ...getPlace().params(type), seed, loss: 'none' as const };
         const answer = await getPlace().run('udp-mixed', 'mixed', params);
         assert.ok(answer.kernelCopiedSends < answer.zeroCopySends / 2, JSON.stringify(answer));
       });
     }
 
-    it(`delivers nothing wrong under random loss (${type})`, async () => {
+    it(`arrive intact or not at all under random loss (${type})`, async () => {
       const { rig } = getPlace();
       rig.setLoss(30);
       try {

@@ -45,7 +45,7 @@ udpRigSuite('datagrams', (getPlace) => {
       // Behind all of the others: a datagram that lost a fragment waits for it, and takes one of a later
       // datagram that happens to have its 16-bit id (RFC 4963), which is then lost as well.
       eachWay(type, (title, _way, params) => {
-        it(`${title}, and nothing wrong under random loss`, async () => {
+        it(`${title}, intact or not at all under random loss`, async () => {
           const { rig } = getPlace();
           rig.setLoss(50);
           try {

@@ -2,7 +2,7 @@
 // rig's sender and lets it go.
 import { udpRigSuite, udpScenarios } from '../helpers/udp-place';
 
-udpRigSuite('datagrams in a queue that stands still', (getPlace) => {
+udpRigSuite('datagrams in a stalled queue', (getPlace) => {
   beforeEach(() => getPlace().run('udp-queues', 'flowing', getPlace().params('udp4')));
 
   udpScenarios(getPlace, 'udp-queues', {

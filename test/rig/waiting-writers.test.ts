@@ -11,24 +11,24 @@ rigPlaceSuite('writers that wait for their callbacks', (getPlace) => {
     const hears = engine === 'io_uring';
     const params = () => ({ to: getPlace().to(), zeroCopy: {}, hears });
 
-    it(`are copied for, and go zero-copy again when they stream, by ${engine}`, async () => {
+    it(`are copied for, and use zero copy again once they stream, by ${engine}`, async () => {
       const { copied } = await getPlace()
         .startRunner()
         .run('waiting', 'waitsThenStreams', params());
       assert.ok(copied > 0);
     });
 
-    it(`are called back before the event loop goes on while they are copied for, by ${engine}`, async () => {
+    it(`get their callbacks in the same turn while they are copied for, by ${engine}`, async () => {
       const { first } = await getPlace().startRunner().run('waiting', 'callsBackAtOnce', params());
       assert.equal(first, 'the callback');
     });
 
-    it(`are told from a stream with callbacks, which is not copied, by ${engine}`, async () => {
+    it(`are distinguished from a stream with callbacks, which is not copied, by ${engine}`, async () => {
       const { seen } = await getPlace().startRunner().run('waiting', 'streams', params());
       assert.deepEqual(seen, ['active', 0]);
     });
 
-    it(`wait where engine and threshold insist, by ${engine}`, async () => {
+    it(`wait when engine and threshold are explicit, by ${engine}`, async () => {
       const given = { ...params(), zeroCopy: { engine, threshold: 65_536 } };
       const { seen } = await getPlace().startRunner().run('waiting', 'insists', given);
       assert.deepEqual(seen, ['active', 0]);
@@ -57,14 +57,14 @@ rigPlaceSuite(
       const params = () => ({ to: getPlace().to(), zeroCopy: {}, hears, rounds: ROUNDS });
 
       for (const manner of MANNERS) {
-        it(`wait for few of their round trips: ${manner}, by ${engine}`, async () => {
+        it(`wait for only a few round trips: ${manner}, by ${engine}`, async () => {
           const given = { ...params(), manner };
           const { waited } = await getPlace().startRunner().run('waiting', 'waitsInManner', given);
           assert.ok(waited > 0 && waited <= MOST_WAITED, `${waited} of ${ROUNDS} writes waited`);
         });
       }
 
-      it(`are told from those that answer their peer, which are copied for now and then, by ${engine}`, async () => {
+      it(`are distinguished from those that answer their peer, which are copied for only occasionally, by ${engine}`, async () => {
         const { copied } = await getPlace().startRunner().run('waiting', 'answers', params());
         assert.ok(copied <= ROUNDS / 10, `${copied} of ${ROUNDS} answers were copied`);
       });

@@ -255,10 +255,10 @@ export const binding: readonly DgramScenario[] = [
     present: () => 'bindSync' in dgram.Socket.prototype,
     run: atOnce,
   },
-  { title: 'tells a port that is taken, and binds again', run: takenPort },
-  { title: 'tells addresses that are not its own', run: refusedAddresses },
-  { title: 'tells a failed bind that nobody listens for as Node does', run: uncaught },
-  { title: 'tells the lookup’s own error', run: failedLookup },
+  { title: 'reports a port in use, and binds again', run: takenPort },
+  { title: 'reports addresses that are not local', run: refusedAddresses },
+  { title: 'reports a failed bind that nobody listens for as Node does', run: uncaught },
+  { title: 'reports the lookup’s own error', run: failedLookup },
   { title: 'asks the lookup for names and addresses, with its family', run: lookedUp },
   { title: 'keeps to IPv6 when told to', families: ['udp6'], run: families },
   { title: 'shares an address by reuseAddr', run: (kit) => sharedPort(kit, 'reuseAddr') },
@@ -267,7 +267,7 @@ export const binding: readonly DgramScenario[] = [
     present: hasReusePort,
     run: (kit) => sharedPort(kit, 'reusePort'),
   },
-  { title: 'refuses descriptors that are no UDP sockets', run: badDescriptors },
+  { title: 'refuses descriptors that are not UDP sockets', run: badDescriptors },
   {
     title: 'refuses a second bind',
     run: async (kit) => {

@@ -98,10 +98,10 @@ async function afterClose(kit: DgramKit): Promise<unknown> {
 }
 
 export const closingScenarios: readonly DgramScenario[] = [
-  { title: 'closes during a lookup without a word', run: closedDuringLookup },
+  { title: 'closes silently during a lookup', run: closedDuringLookup },
   { title: 'fires listening, callbacks and close in order', run: eventOrder },
   { title: 'closes once, and calls back', run: closing },
-  { title: 'answers by a code once it is closed', run: afterClose },
+  { title: 'throws with a code once it is closed', run: afterClose },
   {
     title: 'closes in its listening event',
     run: async (kit) => {

@@ -198,11 +198,11 @@ async function hearsPeerOnly(kit: DgramKit): Promise<unknown> {
 export const connected: readonly DgramScenario[] = [
   { title: 'connects, disconnects and tells which it is', run: connecting },
   { title: 'connects while it binds', run: afterBind },
-  { title: 'tells a failed connect to its callback, else by an event', run: failing },
-  { title: 'tells a refusal by an event', run: refused },
-  { title: 'tells a refusal to the next send', run: refusedNext },
-  { title: 'is told of no refusal unless connected', run: unconnectedRefusal },
-  { title: 'hears its peer only', run: hearsPeerOnly },
+  { title: 'reports a failed connect to its callback, else by an event', run: failing },
+  { title: 'reports a refusal by an event', run: refused },
+  { title: 'reports a refusal to the next send', run: refusedNext },
+  { title: 'is not told of refusals unless connected', run: unconnectedRefusal },
+  { title: 'receives from its peer only', run: hearsPeerOnly },
   {
     title: 'refuses wrong ports',
     run: (kit) => BAD_PORTS.map((port) => outcomeOf(() => loose(kit.create()).connect(port))),

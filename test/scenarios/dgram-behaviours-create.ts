@@ -69,7 +69,7 @@ export const creating: readonly DgramScenario[] = [
     },
   },
   {
-    title: 'refuses a lookup that is no function',
+    title: 'refuses a lookup that is not a function',
     run: (kit) =>
       [null, 5, 'x', {}].map((lookup) => codeOf(() => kit.create({ lookup } as object))),
   },
@@ -114,7 +114,7 @@ export const creating: readonly DgramScenario[] = [
     },
   },
   {
-    title: 'refuses what is no AbortSignal',
+    title: 'refuses what is not an AbortSignal',
     run: (kit) =>
       [null, 5, 'x', {}, new AbortController()].map((signal) =>
         codeOf(() => kit.create({ signal } as object)),
@@ -146,7 +146,7 @@ export const creating: readonly DgramScenario[] = [
     },
   },
   {
-    title: 'takes a signal that comes after close for nothing',
+    title: 'ignores a signal after close',
     run: async (kit) => {
       const log: string[] = [];
       const controller = new AbortController();

@@ -213,17 +213,17 @@ async function patchedEmit(kit: DgramKit): Promise<unknown> {
 }
 
 export const life: readonly DgramScenario[] = [
-  { title: 'keeps the process while it is bound and referenced', run: holding },
-  { title: 'lets a process end that has sent', run: endsAfterSend },
+  { title: 'keeps the process alive while it is bound and referenced', run: holding },
+  { title: 'does not keep a process alive after sending', run: endsAfterSend },
   {
-    title: 'takes a socket that another process bound',
+    title: 'accepts a socket that another process bound',
     // The only way to a descriptor of Node's own.
     present: () => '_handle' in dgram.Socket.prototype,
     run: inherited,
   },
   { title: 'runs listeners and callbacks in Node’s contexts', run: contexts },
-  { title: 'tells errors in Node’s context', run: errorContext },
-  { title: 'tells an error that nobody listens for as uncaught', run: uncaughtEvent },
+  { title: 'reports errors in Node’s context', run: errorContext },
+  { title: 'throws an error that nobody listens for', run: uncaughtEvent },
   { title: 'is an event source for events.on', run: iterated },
   { title: 'emits through its emit', run: patchedEmit },
 ];

@@ -323,10 +323,10 @@ export const behaviours: readonly Scenario[] = [
     title: `FIN behind "Connection: close" comes as in plain Node, body ${kind}`,
     run: () => promptFin(kind),
   })),
-  { title: 'closing idle connections and the server goes as in plain Node', run: sameClosings },
-  { title: 'a steady slow reader meets no timeout', run: steadyReader },
-  { title: 'a stalled reader meets the timeout of socket or server', run: timeouts },
-  { title: 'an agent’s upgraded connections upload right', run: upload },
+  { title: 'closing idle connections and the server works as in plain Node', run: sameClosings },
+  { title: 'a steady slow reader causes no timeout', run: steadyReader },
+  { title: 'a stalled reader causes the timeout of socket or server', run: timeouts },
+  { title: 'an agent’s upgraded connections upload every byte', run: upload },
   { title: 'http2 without TLS is not affected', run: overHttp2 },
   ...PHASES.flatMap((phase) =>
     ABORTS.map((abort) => ({

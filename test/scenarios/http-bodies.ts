@@ -375,14 +375,17 @@ export const bodies: readonly Scenario[] = [
     title: `http is done with a response that nobody read yet: ${kind.slice(1)}`,
     run: () => unread(kind),
   })),
-  { title: 'pipelined requests are answered right and in order', run: pipelined },
+  { title: 'pipelined requests are answered intact and in order', run: pipelined },
   { title: 'a file is piped into the response', run: pipedFile },
   { title: 'HEAD, 204 and 304 have no body, and the connection stays in step', run: withoutBody },
-  { title: 'large strings of many bytes a character arrive right', run: strings },
+  { title: 'large strings of multi-byte characters arrive intact', run: strings },
   {
     title: 'a pipeline into a response is complete when the client closes behind the last byte',
     run: closedBehindTheLastByte,
   },
-  { title: 'a connection that is taken over by "upgrade" goes on zero-copy', run: taken },
-  { title: 'default options serve right while loopback makes zero copy pause', run: byDefaults },
+  { title: 'a connection taken over by "upgrade" keeps using zero copy', run: taken },
+  {
+    title: 'default options serve intact bodies while loopback makes zero copy pause',
+    run: byDefaults,
+  },
 ];

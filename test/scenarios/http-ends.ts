@@ -327,15 +327,15 @@ export const ends: readonly Scenario[] = [
     run: handedOver,
   },
   {
-    title: 'response.end(body, callback) of pipelined responses hands back at release',
+    title: 'response.end(body, callback) of pipelined responses calls back at release',
     run: pipelined,
   },
   {
-    title: 'an end() that was taken before the upgrade sends right bytes, whole',
+    title: 'an end() saved before the upgrade sends intact bytes, whole',
     run: () => takenBefore('whole'),
   },
   {
-    title: 'an end() that was taken before the upgrade sends right bytes, chunked',
+    title: 'an end() saved before the upgrade sends intact bytes, chunked',
     run: () => takenBefore('chunked'),
   },
   ...Object.entries(wraps).map(([where, wrap]) => ({

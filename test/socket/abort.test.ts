@@ -21,10 +21,10 @@ function isAbortError(error: unknown): boolean {
 }
 
 for (const zeroCopy of ENGINES) {
-  describe(`abort of a send, ${JSON.stringify(zeroCopy)}`, () => {
+  describe(`aborting a send, ${JSON.stringify(zeroCopy)}`, () => {
     const connections = loopback();
 
-    it('before it began', async () => {
+    it('before it begins sends nothing', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       const reason = new Error('changed my mind');
       const arrived = gather(receiver);
@@ -37,7 +37,7 @@ for (const zeroCopy of ENGINES) {
       assert.equal((await arrived).bytes, 0);
     });
 
-    it('behind a stalled write: what is around it arrives, and nothing of it', async () => {
+    it('behind a stalled write drops it, and its neighbours arrive', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       const [stalled, after] = [Buffer.alloc(STALLING_BYTES, 1), Buffer.alloc(LARGE, 3)];
       const cancelled = [Buffer.alloc(LARGE, 2), Buffer.alloc(10, 2), Buffer.alloc(LARGE, 2)];
@@ -56,7 +56,7 @@ for (const zeroCopy of ENGINES) {
       assert.equal((await arrived).sha256, sha256(stalled, after));
     });
 
-    it('behind a cork', async () => {
+    it('under a cork sends nothing of it', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       const abort = new AbortController();
       sender.cork();
@@ -71,7 +71,7 @@ for (const zeroCopy of ENGINES) {
       assert.equal((await arrived).sha256, sha256(Buffer.from('beforeafter')));
     });
 
-    it('while the socket is connecting', async () => {
+    it('while the socket is connecting sends nothing of it', async () => {
       const server = await connections.silentServer();
       const sender = connections.own(connect({ ...addressOf(server), zeroCopy }));
       const abort = new AbortController();

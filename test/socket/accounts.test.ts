@@ -5,12 +5,12 @@ import { gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
 
 const KB = 1024;
 
-describe('accounts', () => {
+describe('the byte counts of stats', () => {
   const connections = loopback();
 
   for (const threshold of [0, 1, 4 * KB, 32 * KB]) {
     for (const maxPendingBytes of [0, 8 * KB, 8 * KB + 1, 24 * KB, 64 * KB]) {
-      it(`sum up with a threshold of ${threshold} and ${maxPendingBytes} bytes of budget`, async () => {
+      it(`add up with a threshold of ${threshold} and a budget of ${maxPendingBytes} bytes`, async () => {
         const zeroCopy = { engine: 'msg_zerocopy', threshold, maxPendingBytes } as const;
         const { sender, receiver } = await connections.pair(zeroCopy);
         sender.on('error', assert.fail);
@@ -33,7 +33,7 @@ describe('accounts', () => {
     }
   }
 
-  it('do not count what waits as copied', async () => {
+  it('do not count waiting bytes as copied', async () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
     sender.write(Buffer.alloc(STALLING_BYTES));
     sender.write(Buffer.alloc(100 * KB));

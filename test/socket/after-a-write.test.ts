@@ -47,7 +47,7 @@ for (const zeroCopy of ENGINES) {
   describe(`a write, ${JSON.stringify(zeroCopy)}`, () => {
     const connections = loopback();
 
-    it('of small chunks under a cork holds no callback', async () => {
+    it('of small chunks under a cork does not delay callbacks', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       void gather(receiver);
       const small = Array.from({ length: 100 }, (_, i) => Buffer.alloc(64, i));
@@ -77,7 +77,7 @@ for (const zeroCopy of ENGINES) {
       }
     });
 
-    it('that throws leaves no callback, no tracker and no pin behind', async () => {
+    it('that throws leaves no callback, tracker or pin behind', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       void gather(receiver);
       const pool = new BufferPool({ bytes: 1024 * 1024 });
@@ -99,7 +99,7 @@ for (const zeroCopy of ENGINES) {
       assert.deepEqual(called, []);
     });
 
-    it('by a wrapper that throws leaves send() rejected, and the stream uncorked', async () => {
+    it('through a wrapper that throws rejects send(), and leaves the stream uncorked', async () => {
       const { sender, receiver } = await connections.plainPair();
       const arrived = gather(receiver);
       const write = sender.write.bind(sender) as (...args: unknown[]) => boolean;
@@ -155,10 +155,10 @@ describe('an idle connection', () => {
   });
 });
 
-describe('the context of a callback that is not held', () => {
+describe('the async context of a callback that is not held', () => {
   const connections = loopback();
 
-  it('is Node’s own, and its error, too', async () => {
+  it('is Node’s own, and so is its error', async () => {
     const { sender } = await connections.pair({ engine: 'copy' });
     sender.on('error', () => undefined);
     sender.destroy();
@@ -176,7 +176,7 @@ for (const zeroCopy of ENGINES) {
     const connections = loopback();
     const BYTES = 4 * 1024 * 1024;
 
-    it('arrives as it was, freed right behind the calls that send it', async () => {
+    it('arrives intact, although it is freed right after the calls that send it', async () => {
       const pool = new BufferPool({ bytes: 3 * BYTES });
       const server = http.createServer((_request, response) => {
         response.setHeader('Content-Length', 2 * BYTES);

@@ -48,7 +48,7 @@ describe('arguments', () => {
   const connections = loopback();
 
   describe('enableZeroCopy', () => {
-    it('takes sockets and servers only', () => {
+    it('accepts only sockets and servers', () => {
       const others = [
         undefined,
         null,
@@ -90,7 +90,7 @@ describe('arguments', () => {
       assert.equal(sender.zeroCopy.reason, 'disabled');
     });
 
-    it('twice gives new options to later sends and doubles nothing', async () => {
+    it('called twice applies new options to later sends, and adds no second hook', async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
       const first = Buffer.alloc(LARGE, 1);
       const second = Buffer.alloc(LARGE, 2);
@@ -107,7 +107,7 @@ describe('arguments', () => {
       assert.equal((await arrived).sha256, sha256(first, second));
     });
 
-    it('twice on a server gives new options to later connections and listens once', async () => {
+    it('called twice on a server applies new options to later connections, and adds one listener', async () => {
       const server = await connections.silentServer();
       enableZeroCopy(server, { engine: 'copy' });
       const count = server.listenerCount('connection');
@@ -125,7 +125,7 @@ describe('arguments', () => {
       assert.deepEqual(reasons, ['disabled', undefined]);
     });
 
-    it('keeps the options that a connection has already when its server is enabled', async () => {
+    it('keeps the options of connections that are upgraded already when their server is', async () => {
       const server = await connections.silentServer();
       server.on('connection', (socket: net.Socket) => enableZeroCopy(socket, { engine: 'copy' }));
       enableZeroCopy(server);
@@ -134,7 +134,7 @@ describe('arguments', () => {
       assert.ok(isZeroCopy(socket) && socket.zeroCopy.reason === 'disabled');
     });
 
-    it('takes a destroyed socket, which says so', async () => {
+    it("accepts a destroyed socket, whose state is 'closed'", async () => {
       const { sender } = await connections.plainPair();
       sender.destroy();
       const upgraded = enableZeroCopy(sender);
@@ -147,7 +147,7 @@ describe('arguments', () => {
   });
 
   describe('connect and createServer', () => {
-    it('refuse wrong options before anything is connected', async () => {
+    it('refuse bad options before connecting', async () => {
       const server = await connections.silentServer();
       let accepted = 0;
       server.on('connection', () => accepted++);
@@ -161,7 +161,7 @@ describe('arguments', () => {
       assert.equal(accepted, 1);
     });
 
-    it("refuse what Node's own refuse, with the same codes", () => {
+    it("refuse what Node's own functions refuse, with the same codes", () => {
       const codeOf = (call: () => unknown): unknown => {
         try {
           call();
@@ -197,7 +197,7 @@ describe('arguments', () => {
   });
 
   describe('isZeroCopy', () => {
-    it('tells upgraded sockets from everything else', () => {
+    it('distinguishes upgraded sockets from everything else', () => {
       for (const other of [undefined, null, 5, 'x', {}, new net.Socket(), new net.Server()]) {
         assert.equal(isZeroCopy(other), false);
       }
@@ -207,7 +207,7 @@ describe('arguments', () => {
   });
 
   describe('send', () => {
-    it('takes Uint8Arrays and lists of them only, and sends nothing of a list with one wrong item', async () => {
+    it('accepts only Uint8Arrays and lists of them, and sends nothing of a list with one bad item', async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
       const good = Buffer.alloc(LARGE, 3);
       const wrong = [undefined, null, 5, 'text', {}, new ArrayBuffer(8), new DataView(good.buffer)];
@@ -222,7 +222,7 @@ describe('arguments', () => {
       assert.equal((await arrived).sha256, sha256(good));
     });
 
-    it('takes an AbortSignal only, in options that are an object', async () => {
+    it('accepts only an object with an AbortSignal as options', async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
       const data = Buffer.alloc(LARGE);
       for (const signal of [null, 5, 'x', {}, new EventTarget(), new AbortController()]) {
@@ -237,7 +237,7 @@ describe('arguments', () => {
       assert.equal((await arrived).bytes, 0);
     });
 
-    it('of nothing resolves, in order, and sends nothing', async () => {
+    it('with no data resolves in order, and sends nothing', async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy', threshold: 0 });
       for (const data of [[], Buffer.alloc(0), [Buffer.alloc(0), new Uint8Array(0)]]) {
         const report = await sender.send(data);
@@ -250,7 +250,7 @@ describe('arguments', () => {
       assert.equal(sender.zeroCopy.stats.zeroCopySends, 0);
     });
 
-    it('sends memory that threads share', async () => {
+    it('sends shared memory (SharedArrayBuffer)', async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
       const shared = new Uint8Array(new SharedArrayBuffer(LARGE + 10), 10).fill(9);
       const report = await sender.send(shared);
@@ -263,7 +263,7 @@ describe('arguments', () => {
   });
 
   describe('write', () => {
-    it('of nothing calls back and sends nothing, whatever the threshold', async () => {
+    it('with no data calls back and sends nothing, whatever the threshold', async () => {
       for (const threshold of [0, 1, 32_768]) {
         const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy', threshold });
         const names: string[] = [];
@@ -280,7 +280,7 @@ describe('arguments', () => {
       }
     });
 
-    it("refuses what Node's own refuses, with the same codes", async () => {
+    it("refuses what Node's own write() refuses, with the same codes", async () => {
       const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
       for (const chunk of [undefined, 5, {}, [], true]) {
         assert.throws(() => sender.write(chunk as unknown as Buffer), { code: TYPE });
@@ -299,7 +299,7 @@ describe('arguments', () => {
     });
 
     // Newer Nodes take every ArrayBufferView. Its `length` counts elements, or is missing.
-    it('hands views of any type back at release, where Node takes them', async () => {
+    it('releases views of any type, where Node accepts them', async () => {
       const { sender, receiver } = await connections.pair({
         engine: 'msg_zerocopy',
         threshold: 4096,
@@ -326,7 +326,7 @@ describe('arguments', () => {
   });
 
   describe('inspecting', () => {
-    it('shows what zero copy does in one line', async () => {
+    it('shows the state of zero copy in one line', async () => {
       const { sender } = await connections.pair({ engine: 'msg_zerocopy' });
       assert.match(
         inspect(sender.zeroCopy),
@@ -341,7 +341,7 @@ describe('arguments', () => {
       assert.match(inspect(sender.zeroCopy), /^ZeroCopy \{ copy, unsupported: disabled,/);
     });
 
-    it('leaves the enumerable properties of a socket as they were', async () => {
+    it('does not change the enumerable properties of a socket', async () => {
       const { sender } = await connections.plainPair();
       const before = Object.keys(sender);
       enableZeroCopy(sender, { engine: 'msg_zerocopy' });

@@ -14,7 +14,7 @@ const DEEDS: Readonly<Partial<Record<Deed, string>>> = {
   exit: 'process.exit()',
   ...('execve' in process && { execve: 'process.execve()' }),
   exitListener: "a listener of 'exit' that writes it",
-  exception: 'an exception that nobody catches',
+  exception: 'an uncaught exception',
   spawn: 'a child process that writes to the same connection',
   send: 'a child process that is sent the same connection',
 };
@@ -83,7 +83,7 @@ function askAllTheTime(port: number): () => void {
 
 // The copying engine shows that nothing is asked for that plain Node does not do.
 for (const engine of ['auto', 'io_uring', 'copy'] as const) {
-  describe(`an answer that is written in front of something else, engine '${engine}'`, () => {
+  describe(`a response written right before something else, engine '${engine}'`, () => {
     afterEach(stopPrograms);
 
     for (const bytes of [1_000, 100_000, 1_000_000]) {
@@ -116,7 +116,7 @@ async function arrivesFirst(
 }
 
 for (const engine of ['auto', 'io_uring'] as const) {
-  describe(`an answer that shares a system call with others, engine '${engine}'`, () => {
+  describe(`a response that shares a system call with others, engine '${engine}'`, () => {
     afterEach(stopPrograms);
 
     for (const bytes of [1_000, 20_000]) {
@@ -129,7 +129,7 @@ for (const engine of ['auto', 'io_uring'] as const) {
   });
 }
 
-describe('an answer of a worker that shares a system call with others', () => {
+describe("a worker's response that shares a system call with others", () => {
   afterEach(stopPrograms);
 
   // A thread hands over what lies for a moment: it must not win every time.

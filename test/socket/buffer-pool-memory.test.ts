@@ -9,9 +9,9 @@ import { untilCollected } from '../helpers/collect';
 import { isolated } from '../helpers/isolated';
 import { assertStats, exhaust, isFilledWith, MIB, overlap, PAGE } from '../helpers/pool-stats';
 
-describe('a pool of buffers', () => {
-  describe('the garbage collector', () => {
-    it('frees no piece: a slice that outlives it keeps its bytes', async () => {
+describe('BufferPool', () => {
+  describe('and garbage collection', () => {
+    it('keeps the bytes of a slice that outlives its piece', async () => {
       const pool = new BufferPool({ bytes: 64 * PAGE });
       // In a function of its own, so that no frame keeps the piece.
       const { slice, ref } = ((): { slice: Buffer; ref: WeakRef<Buffer> } => {
@@ -28,7 +28,7 @@ describe('a pool of buffers', () => {
       assert.ok(others.every((other) => other.length > 0));
     });
 
-    it('does not take a piece for a leak that was freed, or is freed while it is pinned', async () => {
+    it('reports no leak of a piece that was freed, or freed while pinned', async () => {
       const pool = new BufferPool({ bytes: 64 * PAGE });
       const { refs, pins } = ((): { refs: WeakRef<Buffer>[]; pins: readonly object[] } => {
         const pieces = [pool.alloc(PAGE), pool.alloc(PAGE), pool.alloc(65 * PAGE)];
@@ -47,7 +47,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, { pieces: 1, usedBytes: PAGE, leakedPieces: 1, fallbackAllocations: 1 });
     });
 
-    it('has a process warned of leaks once, with a code', async () => {
+    it('warns of leaks once per process, with a code', async () => {
       const { answer, stderr } = await isolated(async ({ zc, warnings, turn }) => {
         // eslint-disable-next-line @typescript-eslint/no-require-imports
         (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
@@ -66,7 +66,7 @@ describe('a pool of buffers', () => {
       assert.deepEqual(answer, { leaked: [3, 3], codes: ['ZC_POOL_LEAK'] }, stderr);
     });
 
-    it('gives the memory of pools back that nobody has any more, and of no others', async () => {
+    it('frees the memory of unreachable pools, and of no others', async () => {
       const { answer, stderr } = await isolated(async ({ zc, turn }) => {
         // eslint-disable-next-line @typescript-eslint/no-require-imports
         (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--expose-gc');
@@ -104,8 +104,8 @@ describe('a pool of buffers', () => {
     });
   });
 
-  describe('its memory', () => {
-    it('does not change hands by structuredClone() or postMessage()', () => {
+  describe('and its memory', () => {
+    it('cannot be transferred by structuredClone() or postMessage()', () => {
       const pool = new BufferPool({ bytes: 4 * PAGE });
       const piece = pool.allocUnsafe(PAGE).fill(3);
       const memory = piece.buffer as ArrayBuffer;
@@ -131,7 +131,7 @@ describe('a pool of buffers', () => {
     });
 
     const canTransfer = 'transfer' in ArrayBuffer.prototype;
-    const title = 'does not change hands by ArrayBuffer.prototype.transfer()';
+    const title = 'cannot be transferred by ArrayBuffer.prototype.transfer()';
     (canTransfer ? it : it.skip)(canTransfer ? title : `${title} (this Node has none)`, () => {
       const pool = new BufferPool({ bytes: 4 * PAGE });
       const piece = pool.allocUnsafe(PAGE).fill(3);
@@ -144,7 +144,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, {});
     });
 
-    it('that a byte stream took away is replaced by ordinary memory, with one warning', async () => {
+    it('uses ordinary memory, with one warning, after a byte stream took its memory', async () => {
       const { answer, code, stderr } = await isolated(async ({ zc, warnings, turn }) => {
         const pool = new zc.BufferPool({ bytes: 65_536 });
         const piece = pool.allocUnsafe(4096).fill(3);
@@ -177,7 +177,7 @@ describe('a pool of buffers', () => {
       assert.equal(code, 0, stderr);
     });
 
-    it('does not hinder the end of a process', async () => {
+    it('does not keep a process alive', async () => {
       const { answer, code, stderr } = await isolated(({ zc }) => {
         const kept = globalThis as unknown as { piece: Buffer };
         kept.piece = new zc.BufferPool({ bytes: 65_536 }).alloc(1);
@@ -186,7 +186,7 @@ describe('a pool of buffers', () => {
       assert.deepEqual([answer, code], [1, 0], stderr);
     });
 
-    it('goes with the worker that made it', async () => {
+    it('is freed with the worker that made it', async () => {
       const script = `
         const { BufferPool } = require(require('node:worker_threads').workerData);
         const pool = new BufferPool({ bytes: 1 << 20 });

@@ -7,9 +7,9 @@ import { gather, loopback, sha256 } from '../helpers/loopback';
 import { until } from '../../scripts/until';
 import { assertStats, exhaust, FOREIGN, MIB, overlap, PAGE } from '../helpers/pool-stats';
 
-describe('a pool of buffers', () => {
-  describe('a piece that is pinned', () => {
-    it('is handed out again at its last unpin and not before', () => {
+describe('BufferPool', () => {
+  describe('a pinned piece', () => {
+    it('is reused at its last unpin and not before', () => {
       const pool = new BufferPool({ bytes: 4 * PAGE });
       const piece = pool.allocUnsafe(2 * PAGE);
       // Two sends: two views of one, and one of the other.
@@ -32,7 +32,7 @@ describe('a pool of buffers', () => {
       assert.ok(overlap(pool.allocUnsafe(2 * PAGE), piece));
     });
 
-    it('is its owner’s still when it is unpinned without free()', () => {
+    it('still belongs to its owner when it is unpinned without free()', () => {
       const pool = new BufferPool({ bytes: 2 * PAGE });
       const piece = pool.allocUnsafe(2 * PAGE);
       for (let i = 0; i < 3; i++) unpinPieces(pinPieces([piece]) ?? []);
@@ -43,10 +43,10 @@ describe('a pool of buffers', () => {
   });
 
   for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
-    describe(`a piece that is being sent, engine ${engine}`, () => {
+    describe(`a piece being sent, engine ${engine}`, () => {
       const connections = loopback();
 
-      it('and is freed before its release goes out as it was, and is back behind it', async () => {
+      it('is sent intact when it is freed before its release, and returns to the pool after it', async () => {
         const { sender, receiver } = await connections.pair({ engine, threshold: 1 });
         const pool = new BufferPool({ bytes: 4 * MIB });
         const pieces = Array.from({ length: 8 }, (_, i) => pool.allocUnsafe(MIB / 4).fill(i + 1));
@@ -65,7 +65,7 @@ describe('a pool of buffers', () => {
         await until('nothing waits', () => pool.stats.waitingFrees + pool.stats.pinnedPieces === 0);
       });
 
-      it('goes out as it was, and is back, when it is freed in the callback', async () => {
+      it('is sent intact when it is freed in the callback, and returns to the pool', async () => {
         const { sender, receiver } = await connections.pair({ engine, threshold: 1 });
         const pool = new BufferPool({ bytes: MIB });
         const hash: Buffer[] = [];
@@ -90,7 +90,7 @@ describe('a pool of buffers', () => {
   }
 
   describe('the pins of a send', () => {
-    it('are on each piece of each pool that one of its views lies in', () => {
+    it('are on each piece, of whichever pool, that one of its views lies in', () => {
       const [pool, other] = [new BufferPool({ bytes: MIB }), new BufferPool({ bytes: MIB })];
       const [a, b] = [pool.allocUnsafe(PAGE), other.allocUnsafe(3 * PAGE)];
       const pins = pinPieces([Buffer.alloc(10), a, Buffer.from('text'), b.subarray(2 * PAGE)]);
@@ -101,7 +101,7 @@ describe('a pool of buffers', () => {
       assertStats(other, { pieces: 1, usedBytes: 3 * PAGE });
     });
 
-    it('are none for other memory, for empty views and for pages that are nobody’s', () => {
+    it('do not exist for other memory, empty views and free pages', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const piece = pool.allocUnsafe(8 * PAGE);
       assert.equal(pinPieces([]), undefined);
@@ -126,7 +126,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, {});
     });
 
-    it('are on every piece under a view of more than one, holes or not', () => {
+    it('are on every piece under a view that covers several', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const pieces = exhaust(pool);
       pool.free(pieces[3] as Buffer);
@@ -142,7 +142,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, { pieces: 4, usedBytes: 4 * PAGE });
     });
 
-    it('are none in a program that has no pool', async () => {
+    it('do not exist in a program without a pool', async () => {
       const { answer, stderr } = await isolated(({ zc }) => {
         const library = process.argv[1] ?? '';
         // eslint-disable-next-line @typescript-eslint/no-require-imports

@@ -51,13 +51,13 @@ function outcomeOf(hugePages: BufferPoolOptions['hugePages'], env: Record<string
   return isolated(body, { env: { HUGE_PAGES: JSON.stringify(hugePages), ...env } });
 }
 
-describe('a pool of buffers where the machine refuses', () => {
+describe('BufferPool where the machine refuses', () => {
   const answering = (answers: SlabAnswers): Record<string, string> => ({
     MSG_ZEROCOPY_ADDON: ADDON,
     SLAB_ANSWERS: JSON.stringify(answers),
   });
 
-  it('the addon is ordinary memory, and says why', async () => {
+  it('the addon hands out ordinary memory, with the reason', async () => {
     for (const hugePages of [false, 'try', true] as const) {
       const { answer, stderr } = await outcomeOf(hugePages, { MSG_ZEROCOPY_ADDON: 'off' });
       const reason = 'addon-unavailable: MSG_ZEROCOPY_ADDON=off';
@@ -66,7 +66,7 @@ describe('a pool of buffers where the machine refuses', () => {
     }
   });
 
-  it('memory is an error of mmap, which names the remedy', async () => {
+  it("memory throws mmap's error, which names the remedy", async () => {
     const env = answering({ open: { 0: NO_MEMORY }, register: 0 });
     const { answer, stderr } = await outcomeOf(false, env);
     const remedies = ['RLIMIT_AS'];
@@ -74,7 +74,7 @@ describe('a pool of buffers where the machine refuses', () => {
     assert.deepEqual(answer, { error, calls: [[5 * MIB, 0]] }, stderr);
   });
 
-  it('huge pages that were insisted on is an error of mmap, which names the remedy', async () => {
+  it("required huge pages throws mmap's error, which names the remedy", async () => {
     const env = answering({ open: { 1: NO_MEMORY }, register: 0 });
     const { answer, stderr } = await outcomeOf(true, env);
     const remedies = ['vm.nr_hugepages'];
@@ -82,7 +82,7 @@ describe('a pool of buffers where the machine refuses', () => {
     assert.deepEqual(answer, { error, calls: [[6 * MIB, 1]] }, stderr);
   });
 
-  it('huge pages that were to be tried takes transparent ones', async () => {
+  it('optional huge pages uses transparent ones', async () => {
     const env = answering({ open: { 1: NO_MEMORY }, register: 0 });
     const { answer, stderr } = await outcomeOf('try', env);
     const { calls, reason, ...rest } = answer ?? { calls: [] };
@@ -94,7 +94,7 @@ describe('a pool of buffers where the machine refuses', () => {
     ]);
   });
 
-  it('nothing takes huge pages, and registers none with a ring', async () => {
+  it('nothing uses huge pages, and does not register them', async () => {
     for (const hugePages of [true, 'try'] as const) {
       const env = answering({ open: {}, register: 0 });
       const { answer, stderr } = await outcomeOf(hugePages, env);
@@ -104,7 +104,7 @@ describe('a pool of buffers where the machine refuses', () => {
     }
   });
 
-  it('memory from outside of its own is ordinary memory, and says so', async () => {
+  it('external memory hands out ordinary memory, with the reason', async () => {
     const env = answering({ open: { 0: NOT_SUPPORTED }, register: 0 });
     const { answer, stderr } = await outcomeOf(false, env);
     const { reason, ...rest } = answer ?? { calls: [] };
@@ -116,7 +116,7 @@ describe('a pool of buffers where the machine refuses', () => {
     assert.match(reason ?? '', /no-external-memory/);
   });
 
-  it('the registration uses the memory all the same, and says why', async () => {
+  it('the registration uses the memory all the same, with the reason', async () => {
     const env = answering({ open: {}, register: NO_MEMORY });
     const { answer, stderr } = await outcomeOf(false, env);
     const { reason, calls, ...rest } = answer ?? { calls: [] };

@@ -8,9 +8,9 @@ import { assertStats, exhaust, FOREIGN, isFilledWith, MIB, PAGE } from '../helpe
 const WRONG_TYPE = { code: 'ERR_INVALID_ARG_TYPE', name: 'TypeError' };
 const OUT_OF_RANGE = { code: 'ERR_OUT_OF_RANGE', name: 'RangeError' };
 
-describe('a pool of buffers', () => {
-  describe('its options', () => {
-    it('are 32 MiB of small pages by default', () => {
+describe('BufferPool', () => {
+  describe('options', () => {
+    it('default to 32 MiB of small pages', () => {
       for (const pool of [new BufferPool(), new BufferPool({}), new BufferPool(undefined)]) {
         assertStats(pool, { bytes: 32 * MIB });
       }
@@ -43,20 +43,20 @@ describe('a pool of buffers', () => {
       [{ hugePages: null }, WRONG_TYPE],
       [{ hugePages: 'yes' }, OUT_OF_RANGE],
     ];
-    it('are refused when they are wrong', () => {
+    it('are refused when they are invalid', () => {
       for (const [options, error] of wrong) {
         assert.throws(() => new BufferPool(options as BufferPoolOptions), error);
       }
     });
   });
 
-  it('says whether its memory is registered, or why not', () => {
+  it('reports whether its memory is registered, or why not', () => {
     const pool = new BufferPool({ bytes: MIB });
     if (pool.registered) assert.equal(pool.reason, undefined);
     else assert.match(pool.reason ?? '', /\w/);
   });
 
-  it('tells of a moment: its stats do not change, by anybody', () => {
+  it('has stats that are a frozen snapshot', () => {
     const pool = new BufferPool({ bytes: MIB });
     const { stats } = pool;
     pool.alloc(1);
@@ -66,7 +66,7 @@ describe('a pool of buffers', () => {
   });
 
   describe('a piece', () => {
-    it('begins at a page and has whole pages to itself', () => {
+    it('is page-aligned and has whole pages to itself', () => {
       const pool = new BufferPool({ bytes: MIB });
       let usedBytes = 0;
       for (const size of [1, PAGE - 1, PAGE, PAGE + 1, 100_000]) {
@@ -80,7 +80,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, { pieces: 10, usedBytes });
     });
 
-    it('is filled with zeros by alloc(), also over old bytes, and is not by allocUnsafe()', () => {
+    it('is zero-filled by alloc(), even over old bytes, and not by allocUnsafe()', () => {
       const pool = new BufferPool({ bytes: 16 * PAGE });
       const dirty = pool.allocUnsafe(16 * PAGE).fill(0xab);
       pool.free(dirty);
@@ -90,7 +90,7 @@ describe('a pool of buffers', () => {
       assert.ok(isFilledWith(pool.alloc(16 * PAGE), 0));
     });
 
-    it('of no bytes takes nothing, and is freed once as the others', () => {
+    it('of 0 bytes takes no page, and can be freed only once', () => {
       const pool = new BufferPool({ bytes: PAGE });
       const pieces = [pool.alloc(0), pool.allocUnsafe(0)];
       assertStats(pool, {});
@@ -102,7 +102,7 @@ describe('a pool of buffers', () => {
       }
     });
 
-    it('of a size that is none is refused, and nothing is taken', () => {
+    it('of an invalid size is refused, and no page is taken', () => {
       const pool = new BufferPool({ bytes: MIB });
       for (const method of ['alloc', 'allocUnsafe'] as const) {
         for (const size of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
@@ -115,7 +115,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, {});
     });
 
-    it('never lies in another one, whatever was taken and freed before', () => {
+    it('never overlaps another, whatever was allocated and freed before', () => {
       const pool = new BufferPool({ bytes: 256 * PAGE });
       const random = seededRandom(0x9001);
       const held: { piece: Buffer; value: number }[] = [];
@@ -144,7 +144,7 @@ describe('a pool of buffers', () => {
   });
 
   describe('free()', () => {
-    it('makes room at once', () => {
+    it('makes its pages available at once', () => {
       const pool = new BufferPool({ bytes: 4 * PAGE });
       for (let i = 0; i < 100; i++) {
         const piece = pool.allocUnsafe(4 * PAGE);
@@ -155,7 +155,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, {});
     });
 
-    it('takes the very object that was handed out, once, in its own pool', () => {
+    it('accepts only the object that its pool handed out, and only once', () => {
       const [pool, other] = [new BufferPool({ bytes: MIB }), new BufferPool({ bytes: MIB })];
       const piece = pool.alloc(2 * PAGE);
       const foreign = [
@@ -178,7 +178,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, { pieces: 1, usedBytes: 2 * PAGE });
     });
 
-    it('refuses what is no buffer', () => {
+    it('refuses what is not a buffer', () => {
       const pool = new BufferPool({ bytes: MIB });
       for (const value of [undefined, null, 1, 'piece', {}, [], new ArrayBuffer(1)]) {
         assert.throws(() => pool.free(value as Buffer), WRONG_TYPE);
@@ -206,7 +206,7 @@ describe('a pool of buffers', () => {
       assertStats(pool, { fallbackAllocations: 3 });
     });
 
-    it('hands out ordinary memory for what is larger than it', () => {
+    it('hands out ordinary memory for sizes larger than the pool', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const piece = pool.alloc(8 * PAGE + 1);
       assert.equal(piece.length, 8 * PAGE + 1);
@@ -214,7 +214,7 @@ describe('a pool of buffers', () => {
       pool.free(piece);
     });
 
-    it('hands out ordinary memory for what is longer than each hole', () => {
+    it('hands out ordinary memory for sizes larger than every gap', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const own = exhaust(pool);
       for (const index of [0, 2, 4, 6]) pool.free(own[index] as Buffer);

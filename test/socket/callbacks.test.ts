@@ -28,7 +28,7 @@ for (const zeroCopy of ZERO_COPY) {
     const connections = loopback();
 
     for (const how of ['write', 'end'] as const) {
-      it(`to ${how}() is held until release, however long the peer does not read`, async () => {
+      it(`to ${how}() comes at release, however long the peer does not read`, async () => {
         const { sender, receiver } = await connections.pair(zeroCopy);
         const chunk = Buffer.alloc(ACCEPTED_UNREAD, 1);
         let pendingInside: number | undefined;
@@ -54,7 +54,7 @@ for (const zeroCopy of ZERO_COPY) {
       });
     }
 
-    it('at acceptance, when that was asked for, does not wait for the peer', async () => {
+    it("comes at acceptance with callbackAt: 'accept', without waiting for the peer", async () => {
       const { sender, receiver } = await connections.pair({ ...zeroCopy, callbackAt: 'accept' });
       await new Promise((resolve) => sender.write(Buffer.alloc(ACCEPTED_UNREAD, 1), resolve));
       assert.ok(sender.zeroCopy.pendingBytes > 0);
@@ -68,7 +68,7 @@ for (const zeroCopy of ZERO_COPY) {
 }
 
 for (const zeroCopy of ENGINES) {
-  describe(`the context of callbacks, ${JSON.stringify(zeroCopy)}`, () => {
+  describe(`the async context of callbacks, ${JSON.stringify(zeroCopy)}`, () => {
     const connections = loopback();
     const storage = new AsyncLocalStorage<string>();
 
@@ -82,7 +82,7 @@ for (const zeroCopy of ENGINES) {
       });
     }
 
-    it('is that of the write, also for what waits behind a stalled write', async () => {
+    it('is that of the write, even behind a stalled write', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       const contexts = [
         contextOf('stalled', (callback) => sender.write(Buffer.alloc(STALLING_BYTES), callback)),
@@ -97,7 +97,7 @@ for (const zeroCopy of ENGINES) {
       assert.deepEqual(await Promise.all(contexts), expected);
     });
 
-    it('is that of the write for what was written while connecting, and under a cork', async () => {
+    it('is that of the write while connecting, and under a cork', async () => {
       const server = await connections.silentServer();
       const accepted = once(server, 'connection') as Promise<[net.Socket]>;
       const sender = connections.own(connect({ ...addressOf(server), zeroCopy }));
@@ -114,7 +114,7 @@ for (const zeroCopy of ENGINES) {
       assert.deepEqual(await Promise.all(corked), ['three', 'four']);
     });
 
-    it('is that of the write when destroy() cuts it', async () => {
+    it('is that of the write when destroy() interrupts it', async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       sender.on('error', () => undefined);
       const cut = ['first', 'behind'].map((name) =>

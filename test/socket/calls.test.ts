@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import type { Calls } from '../scenarios/calls';
 
-describe('what runs for a send', () => {
+describe('the functions that run for a send', () => {
   let counted: Calls;
   // In a process of its own: pools that others made are asked for by every write.
   before(() => {
@@ -13,7 +13,7 @@ describe('what runs for a send', () => {
     counted = JSON.parse(execFileSync(process.execPath, [program], { encoding: 'utf8' })) as never;
   });
 
-  it('is at most 12 functions in 5 files and one call of the addon for a large write without a callback', () => {
+  it('number at most 12 in 5 files, with one call of the addon, for a large write without a callback', () => {
     const { functions, files, nativeCalls } = counted.stream;
     assert.ok(functions <= 12, `${functions} functions`);
     assert.ok(files <= 5, `${files} files`);
@@ -25,14 +25,14 @@ describe('what runs for a send', () => {
     MSG_ZEROCOPY: 'responses',
     io_uring: 'ringResponses',
   } as const)) {
-    it(`is at most 38 functions and one call of the addon for a response by ${by}`, () => {
+    it(`number at most 38, with one call of the addon, for a response by ${by}`, () => {
       const { functions, nativeCalls } = counted[which];
       assert.ok(functions <= 38, `${functions} functions`);
       assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
     });
   }
 
-  it('is at most 25 functions for each of 64 datagrams with a callback, and one call of the addon for all', () => {
+  it('number at most 25 for each of 64 datagrams with a callback, with one call of the addon for all', () => {
     const { functions, files, nativeCalls } = counted.datagrams;
     assert.ok(functions <= 25 * 64, `${functions / 64} functions`);
     assert.ok(files <= 12, `${files} files`);

@@ -5,7 +5,7 @@ import { everywhere } from '../helpers/tcp-place';
 
 everywhere('churn', (getPlace) => {
   for (const seed of [11, 4711, 271_828]) {
-    it(`delivers nothing wrong and leaves nothing behind (seed ${seed})`, async () => {
+    it(`delivers no wrong byte and leaves nothing behind (seed ${seed})`, async () => {
       const params = { to: getPlace().to(), zeroCopy: { engine: 'msg_zerocopy' as const }, seed };
       const { bytes, openPorts } = await getPlace().runner.run('churn', 'churn', params);
       assert.ok(bytes > 10_000_000, `only ${bytes} bytes arrived`);
@@ -13,12 +13,12 @@ everywhere('churn', (getPlace) => {
     });
   }
 
-  it('keeps the memory of writes that nobody waits for', async () => {
+  it('keeps the memory of writes without callbacks until their release', async () => {
     const params = { to: getPlace().to(), zeroCopy: { engine: 'msg_zerocopy' as const }, seed: 1 };
     await getPlace().runner.run('churn', 'retained', params);
   });
 
-  it('lets the memory of every connection be collected', async () => {
+  it('leaves the memory of every connection to the garbage collector', async () => {
     const params = { to: getPlace().to(), zeroCopy: { engine: 'msg_zerocopy' as const }, seed: 1 };
     await getPlace().runner.run('churn', 'collectable', params);
   });

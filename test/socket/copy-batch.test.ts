@@ -121,7 +121,7 @@ describe('responses that share a system call', () => {
   });
 
   for (const taken of [0, 1, 60, 100, 500, 1_000]) {
-    it(`of which the socket takes at most ${taken} bytes arrive whole, the rest by Node`, async () => {
+    it(`of which the socket takes at most ${taken} bytes arrive whole, with the rest sent by Node`, async () => {
       const { native } = loadNative() as { native: Native };
       const { queueSend } = native;
       native.queueSend = (fd, text, body, encoding) =>
@@ -201,7 +201,7 @@ describe('responses that share a system call', () => {
     server.close();
   });
 
-  it('reach the peer although the connection is destroyed behind them', async () => {
+  it('reach the peer although the connection is destroyed right after them', async () => {
     const { server, port } = await serve((request, response, body) => {
       response.end(body);
       if (response.req.headers['x-last'] === 'yes') request.socket.destroy();
@@ -231,7 +231,7 @@ describe('responses that share a system call', () => {
     server.close();
   });
 
-  it('are told once each where callbacks do something with all other connections', async () => {
+  it('call back once each where callbacks act on all other connections', async () => {
     const sockets = new Set<net.Socket>();
     const told: http.ServerResponse[] = [];
     const answers = await askedByMany((_request, response, body) => {
@@ -247,7 +247,7 @@ describe('responses that share a system call', () => {
     assert.deepEqual([told.length, new Set(told).size], [answers, answers]);
   });
 
-  it('keep their async context, and tell their callbacks in order', async () => {
+  it('keep their async context, and call back in order', async () => {
     const storage = new AsyncLocalStorage<number>();
     const wrong: string[] = [];
     let request = 0;
@@ -269,7 +269,7 @@ describe('responses that share a system call', () => {
     assert.ok(counts.shared > answers / 2, `${counts.shared} of ${answers} shared a call`);
   });
 
-  it('are counted as what Node writes is', async () => {
+  it("are counted like Node's own writes", async () => {
     const seen: string[] = [];
     const written = new Map<net.Socket, number>();
     await askedByMany((_request, response, body) => {

@@ -77,7 +77,7 @@ for (const zeroCopy of ENGINES) {
       return sender;
     }
 
-    it('goes in one call, and nothing of it by Node', async () => {
+    it('goes in one call of the addon, and not through Node', async () => {
       let calls = 0;
       replace((real) => (...args) => {
         calls++;
@@ -90,7 +90,7 @@ for (const zeroCopy of ENGINES) {
 
     // In the header, at its end, in the body, and all but one byte.
     for (const taken of [1, HEAD.length - 1, HEAD.length, HEAD.length + 1, ANSWER_BYTES - 1]) {
-      it(`of which the kernel takes ${taken} bytes goes on by Node`, async () => {
+      it(`of which the kernel takes ${taken} bytes is finished by Node`, async () => {
         replace((real) => (fd, text, body, encoding) => {
           const ofBody = body?.subarray(0, Math.max(0, taken - text.length));
           return real(fd, text.slice(0, taken), ofBody, encoding);
@@ -102,7 +102,7 @@ for (const zeroCopy of ENGINES) {
     // Also in the middle of a character.
     for (const taken of [1, 2, 9, 10, 11]) {
       for (const encoding of ['utf8', 'latin1'] as const) {
-        it(`of ${encoding} text of which the kernel takes ${taken} bytes goes on by Node`, async () => {
+        it(`of ${encoding} text of which the kernel takes ${taken} bytes is finished by Node`, async () => {
           const text = encoding === 'utf8' ? 'ü€😀 ASCII '.repeat(9) : 'ü ASCII '.repeat(9);
           const bytes = Buffer.from(text, encoding);
           replace((real) => (fd, given) => {
@@ -121,7 +121,7 @@ for (const zeroCopy of ENGINES) {
     }
 
     for (const name of ['EAGAIN', 'ENOBUFS', 'EBADF', 'ENOTSOCK', 'EINVAL'] as const) {
-      it(`that fails with ${name} is Node's to send`, async () => {
+      it(`that fails with ${name} is left to Node`, async () => {
         replace(() => () => -osConstants.errno[name]);
         await arrivesWhole(3);
       });
@@ -151,7 +151,7 @@ for (const zeroCopy of ENGINES) {
     }
 
     // Its number may be another connection's by now.
-    it('of a handle that was closed behind the socket is not sent', async () => {
+    it("is not sent when the handle was closed behind the socket's back", async () => {
       const { sender, receiver } = await connections.pair(zeroCopy);
       const arrived = gather(receiver);
       await answer(sender, 1);
@@ -174,7 +174,7 @@ for (const zeroCopy of ENGINES) {
 
 for (const zeroCopy of [...ENGINES, { engine: 'copy' }] as const) {
   describe(`an empty write while the socket connects, ${JSON.stringify(zeroCopy)}`, () => {
-    it('calls back behind the connection, as in plain Node', async () => {
+    it('calls back after the connection is made, as in plain Node', async () => {
       const server = net.createServer((peer) => peer.resume().on('end', () => peer.end()));
       server.listen(0, '127.0.0.1');
       await once(server, 'listening');
@@ -196,11 +196,11 @@ for (const zeroCopy of [...ENGINES, { engine: 'copy' }] as const) {
   });
 }
 
-describe('a write copied with the engine switched off', () => {
+describe('a write with the engine switched off', () => {
   const connections = loopback();
   const replace = replacing();
 
-  it("is Node's alone", async () => {
+  it('is left to Node', async () => {
     replace(() => () => assert.fail('the addon was called'));
     const { sender, receiver } = await connections.pair({ engine: 'copy' });
     const arrived = gather(receiver);

@@ -23,9 +23,9 @@ function preload(): string {
   return `${process.env['LD_PRELOAD'] ?? ''} ${library}`;
 }
 
-udpLoopbackSuite('datagrams without room in epoll', (getPlace) => {
+udpLoopbackSuite('datagrams when epoll has no room', (getPlace) => {
   for (const type of UDP_FAMILIES) {
-    it(`go by copy, and a socket that will hear nothing says so (${type})`, async () => {
+    it(`are copied, and a socket that cannot receive reports it (${type})`, async () => {
       const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_WATCH=${NO_SPACE},0`];
       const place = getPlace();
       const seen = await place.runAlone(prefix, 'udp-failures', 'unwatched', place.params(type));
@@ -41,7 +41,7 @@ const SWALLOWED = [0, constants.errno.ENOPROTOOPT];
 
 udpLoopbackSuite('SO_ZEROCOPY that a sandbox swallows', (getPlace) => {
   for (const errno of SWALLOWED) {
-    it(`leaves datagrams to be copied, and says why (${errno})`, async () => {
+    it(`makes datagrams be copied, with the reason (${errno})`, async () => {
       const prefix = ['env', `LD_PRELOAD=${preload()}`, `SWALLOW_ZEROCOPY=${errno}`];
       const place = getPlace();
       const seen = await place.runAlone(prefix, 'udp-failures', 'swallowed', place.params('udp4'));
@@ -58,7 +58,7 @@ udpLoopbackSuite('SO_ZEROCOPY that a sandbox swallows', (getPlace) => {
 });
 
 udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
-  it('goes when space came free before anybody could look', async () => {
+  it('is sent when space becomes free before it is waited for', async () => {
     const { ENOBUFS } = constants.errno;
     const prefix = ['env', `LD_PRELOAD=${preload()}`, `REFUSE_COPY=${ENOBUFS},7`];
     const place = getPlace();
@@ -68,7 +68,7 @@ udpLoopbackSuite('a datagram that finds the send buffer full', (getPlace) => {
   });
 });
 
-loopbackSuite('answers of other kernels', (getPlace) => {
+loopbackSuite('faults of other kernels', (getPlace) => {
   async function withFaults<R>(
     faults: Record<string, string>,
     body: (runner: ReturnType<TcpPlace['startRunner']>) => Promise<R>,
@@ -88,7 +88,7 @@ loopbackSuite('answers of other kernels', (getPlace) => {
   });
 
   for (const [what, errno, after] of REFUSALS) {
-    it(`${what}: everything goes by copy, and that is said once`, async () => {
+    it(`${what}: everything is copied, which is reported once`, async () => {
       const seen = await withFaults({ REFUSE_ZEROCOPY: `${errno},${after}` }, (runner) =>
         runner.run('core-faults', 'refusedSends', params()),
       );
@@ -101,7 +101,7 @@ loopbackSuite('answers of other kernels', (getPlace) => {
   }
 
   for (const errno of SWALLOWED) {
-    it(`SO_ZEROCOPY that a sandbox swallows: everything goes by copy, and that is said (${errno})`, async () => {
+    it(`SO_ZEROCOPY that a sandbox swallows: everything is copied, with the reason (${errno})`, async () => {
       const seen = await withFaults({ SWALLOW_ZEROCOPY: `${errno}` }, (runner) =>
         runner.run('core-faults', 'refusedSends', params()),
       );
@@ -128,7 +128,7 @@ loopbackSuite('answers of other kernels', (getPlace) => {
     ['msg_zerocopy', ['fd-limit']],
     ['io_uring', ['io_uring-refused', 'fd-limit']],
   ] as const) {
-    it(`without room in epoll everything goes by copy, and that is said (${engine})`, async () => {
+    it(`when epoll has no room everything is copied, with the reason (${engine})`, async () => {
       const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},0` }, (runner) =>
         runner.run('core-faults', 'unwatched', { ...params(), zeroCopy: { engine } }),
       );
@@ -136,7 +136,7 @@ loopbackSuite('answers of other kernels', (getPlace) => {
     });
   }
 
-  it('a connection that cannot wait for space fails with the reason', async () => {
+  it("a connection that cannot wait for space fails with the system's error", async () => {
     const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},1` }, (runner) =>
       runner.run('core-faults', 'unwatchedWait', { ...params(), zeroCopy: { engine: 'io_uring' } }),
     );

@@ -30,7 +30,7 @@ function streamPair(): [Duplex, Duplex] {
 }
 
 describe('an upgraded http server', () => {
-  it('answers over a stream that is no socket, and leaves it as it is', async () => {
+  it('answers over a stream that is not a socket, and leaves it unchanged', async () => {
     const body = Buffer.alloc(100_000, 7);
     const server = http.createServer((_request, response) => {
       response.write(body.subarray(0, 60_000));
@@ -51,7 +51,7 @@ describe('an upgraded http server', () => {
     far.destroy();
   });
 
-  it('announces no response but those that it makes', async () => {
+  it('announces only responses that it makes', async () => {
     const { answer, stderr } = await isolated(async ({ zc, events, turn }) => {
       const nodeHttp = (await import('node:http')) as typeof import('node:http');
       const { subscribe } = await import('node:diagnostics_channel');
@@ -90,7 +90,7 @@ describe('an upgraded http server', () => {
 
 describe('an upgraded http client', () => {
   for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
-    it(`gives its connection back to the agent once for each request, ${engine}`, async () => {
+    it(`returns its connection to the agent once for each request, ${engine}`, async () => {
       const { answer, stderr } = await isolated(postThenGet, { env: { ENGINE: engine } });
       assert.deepEqual(answer, { frees: 2, answers: ['POST', 'GET'], connections: 1 }, stderr);
     });
@@ -157,10 +157,10 @@ async function postThenGet({ zc, net: nodeNet, events }: Tools): Promise<object>
   return { frees: sides.frees, answers, connections: sides.connections };
 }
 
-describe('the counts of sockets', () => {
+describe('the counters of sockets', () => {
   const connections = loopback();
 
-  it('know of a release as soon as they are asked', async () => {
+  it('include a release as soon as they are read', async () => {
     const { sender } = await connections.pair({ engine: 'msg_zerocopy', threshold: 1 });
     // The far end's buffer has room: loopback delivers, copies and releases within the send.
     sender.write(Buffer.alloc(32 * 1024));
@@ -173,7 +173,7 @@ describe('the counts of sockets', () => {
     assert.deepEqual([pendingBytes, stats.notifications, stats.zeroCopySends], [0, 1, 1]);
   });
 
-  it('leave callbacks to a later tick', async () => {
+  it('do not run callbacks when they are read', async () => {
     const { sender } = await connections.pair({ engine: 'msg_zerocopy', threshold: 1 });
     let during = false;
     const called = new Promise<boolean>((resolve) =>
@@ -187,7 +187,7 @@ describe('the counts of sockets', () => {
     assert.equal(await called, false);
   });
 
-  it('are in metrics() for a TLS socket, too, while it is open and afterwards', async () => {
+  it('appear in metrics() for a TLS socket, too, while it is open and afterwards', async () => {
     const server = await connections.silentServer();
     const accepted = once(server, 'connection');
     const { port } = server.address() as net.AddressInfo;

@@ -8,7 +8,7 @@ function paramsOf(place: TcpPlace) {
 }
 
 loopbackSuite('descriptors', (getPlace) => {
-  it('goes on accepting near RLIMIT_NOFILE, and copies there', async () => {
+  it('near RLIMIT_NOFILE are left to accept(), and sends are copied', async () => {
     const runner = getPlace().startRunner(['prlimit', '--nofile=256']);
     const seen = await runner.run('descriptors', 'nearLimit', paramsOf(getPlace()));
     assert.deepEqual(seen.reasons.sort(), ['fd-limit', 'none']);
@@ -17,7 +17,7 @@ loopbackSuite('descriptors', (getPlace) => {
     await runner.stop();
   });
 
-  it('gives idle duplicates back, and counts on when they are taken again', async () => {
+  it('are closed when idle, and ids continue when they are duplicated again', async () => {
     await getPlace().runner.run('descriptors', 'idle', paramsOf(getPlace()));
   });
 });

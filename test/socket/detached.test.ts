@@ -78,7 +78,7 @@ for (const zeroCopy of ENGINES) {
 describe('a buffer that is detached', () => {
   const connections = loopback();
 
-  it('while a part of it waits for space ends the connection with an error', async () => {
+  it('while part of it waits for space ends the connection with an error', async () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
     const gone = fresh(1, STALLING_BYTES);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
@@ -97,7 +97,7 @@ describe('a buffer that is detached', () => {
     assert.ok(bytes > 0 && bytes < STALLING_BYTES, `${bytes} arrived`);
   });
 
-  it('in a later part of a waiting write leaves no gap that other bytes close', async () => {
+  it('in a later part of a waiting write leaves no gap in the stream', async () => {
     const source = (chunk: Uint8Array): boolean => chunk[0] === 1;
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy', source });
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
@@ -118,7 +118,7 @@ describe('a buffer that is detached', () => {
     assert.ok(!seen.has(3), 'bytes behind the gap were sent');
   });
 
-  it('while the kernel references it is noticed: a count, and one process warning', async () => {
+  it('while the kernel references it is counted, with one process warning', async () => {
     const { answer } = await isolated(async ({ zc, net, events, warnings, turn }) => {
       const server = net.createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
       await events.once(server, 'listening');
@@ -142,7 +142,7 @@ describe('a buffer that is detached', () => {
     assert.deepEqual(answer, { counts: [1, 2, 3], codes: ['ZC_DETACHED_IN_FLIGHT'] });
   });
 
-  it('is not confused with text that encodes to nothing', async () => {
+  it('is not confused with text that encodes to no bytes', async () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
     const arrived = gather(receiver);
     sender.cork();

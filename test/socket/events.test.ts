@@ -174,7 +174,7 @@ function split(lines: readonly string[]): { callbacks: string[]; events: string[
   };
 }
 
-describe('the events of a socket are those of a plain one', () => {
+describe("an upgraded socket's events are those of a plain one", () => {
   const connections = loopback();
 
   /** Plays a scenario to the end of the connection; held callbacks may come after 'close'. */
@@ -221,7 +221,7 @@ describe('the events of a socket are those of a plain one', () => {
     }
   }
 
-  it('the scenarios say what is meant', async () => {
+  it('the scenarios show what they are meant to show', async () => {
     const [first, second] = SCENARIOS as [Scenario, Scenario];
     const simple = await play(first, { engine: 'msg_zerocopy' });
     assert.ok(simple.includes(`finish @ ${4 * LARGE + 4}`), simple.join('\n'));
@@ -239,10 +239,10 @@ describe('the events of a socket are those of a plain one', () => {
   });
 });
 
-describe('a server side socket', () => {
+describe('a server-side socket', () => {
   const connections = loopback();
 
-  it('that is half open sends after the end of its peer, by all engines', async () => {
+  it('that is half open sends after its peer has ended, by all engines', async () => {
     for (const zeroCopy of UPGRADES) {
       const server = net.createServer({ allowHalfOpen: true }, (socket) => {
         enableZeroCopy(socket, zeroCopy);
@@ -259,7 +259,7 @@ describe('a server side socket', () => {
     }
   });
 
-  it('of connect() keeps its allowHalfOpen', async () => {
+  it('from connect() keeps its allowHalfOpen', async () => {
     const server = await connections.listen(net.createServer((socket) => socket.end('bye')));
     for (const allowHalfOpen of [true, false]) {
       const client = connections.own(connect({ ...addressOf(server), allowHalfOpen }));

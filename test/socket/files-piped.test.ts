@@ -165,7 +165,7 @@ const rows: readonly Row[] = [
     },
   },
   {
-    title: 'a stream whose listeners have their context',
+    title: 'a stream whose listeners keep their async context',
     by: 'kernel',
     answer: (file, response, story) => {
       context.run('its request', () => {
@@ -202,7 +202,7 @@ const rows: readonly Row[] = [
     },
   },
   {
-    title: 'a response that counts its bytes',
+    title: 'a response with strictContentLength',
     by: 'strict-length',
     answer: (file, response, story) => {
       response.strictContentLength = true;
@@ -246,7 +246,7 @@ const rows: readonly Row[] = [
     answer: (_file, response, story) => plainly('/proc/version', response, story),
   },
   {
-    title: 'a descriptor that stands somewhere',
+    title: 'a descriptor at some position',
     by: 'no-position',
     answer: (file, response, story) => {
       const fd = fs.openSync(file, 'r');

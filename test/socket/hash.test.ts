@@ -39,7 +39,7 @@ if (native === undefined) {
   describe('the hash of memory', () => {
     const hash = (bytes: Uint8Array): bigint => native.hashBytes(bytes);
 
-    it('is that of its description, for every length up to some lanes', () => {
+    it('equals a reference implementation, for every length up to some lanes', () => {
       for (let bytes = 0; bytes <= 200; bytes++) {
         assert.equal(hash(pattern(bytes)), expected(pattern(bytes)), `${bytes} bytes`);
       }
@@ -57,7 +57,7 @@ if (native === undefined) {
       }
     });
 
-    it('notices every bit', () => {
+    it('changes with every bit', () => {
       const bytes = pattern(257);
       const before = hash(bytes);
       const seen = new Set<bigint>([before]);
@@ -70,7 +70,7 @@ if (native === undefined) {
       assert.equal(hash(bytes), before);
     });
 
-    it('notices words, lanes and rows that change places, and zeros more or less', () => {
+    it('changes with swapped words, lanes and rows, and with zeros added or removed', () => {
       const seen = new Set<bigint>();
       for (const size of [0, 1, 7, 8, 9, 31, 32, 33, 64]) seen.add(hash(Buffer.alloc(size)));
       assert.equal(seen.size, 9);
@@ -88,7 +88,7 @@ if (native === undefined) {
       }
     });
 
-    it('of a detached buffer is that of none', () => {
+    it('of a detached buffer equals that of an empty one', () => {
       const bytes = Buffer.from(new ArrayBuffer(64));
       structuredClone(bytes.buffer, { transfer: [bytes.buffer as ArrayBuffer] });
       assert.equal(hash(bytes), hash(Buffer.alloc(0)));

@@ -58,7 +58,7 @@ describePlaces('callbacks of a response, to a client that reads late', (getPlace
     it(`${name}: fires at release, 'finish' before`, () => check(getPlace(), name, 'nothing'));
   }
 
-  it('are held behind 100-continue, too', () =>
+  it('are held after 100-continue, too', () =>
     check(getPlace(), 'write(chunk, callback) and end(chunk, callback)', '100-continue'));
 });
 
@@ -89,14 +89,14 @@ async function firesEarly(
   return early;
 }
 
-describe('callbacks that are named like one of http', () => {
-  it('are held by a socket that has nothing to do with http', async () => {
+describe("callbacks named like http's own", () => {
+  it("are held by a socket that is not http's", async () => {
     const early = await firesEarly((socket, body, callback) => socket.write(body, callback));
     assert.equal(early, false, 'the callback fired while the kernel referenced the memory');
   });
 
   // It could be http's own of an end() that nobody saw, so the bytes are copied.
-  it("hand back right memory when they are a client's request's", async () => {
+  it("come at the release of a client's request", async () => {
     const parts: Buffer[] = [];
     const server = http.createServer((request, response) => {
       request.on('data', (part: Buffer) => parts.push(part)).pause();

@@ -35,7 +35,7 @@ rigPlaceSuite('integrity', (getPlace) => {
   });
 
   // What is lost is sent again from the same memory, and later sends are released before it.
-  it('delivers under random loss', async () => {
+  it('delivers every byte under random loss', async () => {
     const { rig } = getPlace();
     rig.setLoss(20);
     try {
@@ -57,7 +57,7 @@ loopbackSuite('integrity', (getPlace) => {
     assert.equal(outcome.state, 'active');
   });
 
-  it('delivers 512 MiB, pausing by itself where the kernel copies', async () => {
+  it('delivers 512 MiB, and pauses by itself where the kernel copies', async () => {
     const outcome = await transfer(getPlace(), 512, { engine: 'auto' });
     assertIntact(outcome);
     assert.ok(outcome.stats.copiedBytes > 256 * MIB, `${outcome.stats.copiedBytes} bytes copied`);

@@ -7,7 +7,7 @@ import type { TcpPlace } from '../helpers/tcp-place';
 const ENDS = {
   dialledAgain: 'keeps requests from a connection that has their descriptor number now',
   acceptedAgain: 'does so for connections that a server accepts',
-  destroyedInTurn: 'submits what was written before destroy() in the same turn',
+  destroyedInTurn: 'sends what was written before destroy() in the same turn',
   endedInTurn: 'sends FIN behind what was written in the same turn',
   destroyedInFlight: 'releases everything when connections end with requests in flight',
   resetByPeer: 'settles everything when peers reset',
@@ -16,7 +16,7 @@ const ENDS = {
 const TEARDOWN = {
   destroyed: 'delivers what was accepted, and only that, after destroy()',
   destroyedWithError: 'does so after destroy(error), too',
-  reusedInErrorCallback: 'hands memory back in error callbacks only when it may be used again',
+  reusedInErrorCallback: 'runs error callbacks only when the memory may be reused',
   reset: 'releases everything at once at resetAndDestroy(), which the peer sees as a reset',
   resetByPeer: 'settles every callback when the peer resets with writes pending',
   closedByPeer: 'settles every callback when the peer closes while we stream',
@@ -26,7 +26,7 @@ const TEARDOWN = {
 const LINGER = {
   stalled: 'is reset when the reader stalls for lingerTimeoutMs, and everything is released',
   steady: 'is never cut while a slow reader makes progress, however long it takes',
-  steadyInOneSend: 'nor while he makes progress within one large send',
+  steadyInOneSend: 'is not cut while it makes progress within one large send',
   lateData: 'is reset when the peer still sends',
 } as const;
 
@@ -83,7 +83,7 @@ uringEverywhere('churn', (getPlace) => {
   before(() => getPlace().runner.run('io-uring-refused', 'transfer', paramsOf(getPlace())));
 
   for (const seed of [23, 1999, 314_159]) {
-    it(`delivers nothing wrong and leaves nothing behind (seed ${seed})`, async () => {
+    it(`delivers no wrong byte and leaves nothing behind (seed ${seed})`, async () => {
       const params = { ...paramsOf(getPlace()), seed };
       const { bytes, openPorts } = await getPlace().runner.run('churn', 'churn', params);
       assert.ok(bytes > 10_000_000, `only ${bytes} bytes arrived`);

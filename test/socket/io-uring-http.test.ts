@@ -35,7 +35,7 @@ uringSuite('io_uring', () => {
 
     for (const engine of ['io_uring', 'auto'] as const) {
       for (const threshold of ['auto', 1, 32_768] as const) {
-        it(`answers what was asked for, engine '${engine}', threshold ${threshold}`, async () => {
+        it(`answers each request, engine '${engine}', threshold ${threshold}`, async () => {
           const place = getPlace();
           const given: HttpServerArgument = { address: place.address('sender'), engine, threshold };
           const server = startProgram('io-uring-http-server', given, { place });

@@ -46,7 +46,7 @@ uringEverywhere('a crowd', (getPlace) => {
     });
   }
 
-  it('pins no more than the budget for two thousand stalled readers, rests, serves all', async () => {
+  it('pins no more than the budget for two thousand stalled readers, idles, and serves all', async () => {
     const place = getPlace();
     // Small send buffers, so that every write stalls. Over loopback the machine's are what they are.
     place.place.set('sender', 'net/ipv4/tcp_wmem', '4096 16384 131072');

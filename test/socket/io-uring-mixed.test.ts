@@ -11,20 +11,20 @@ function paramsOf(place: TcpPlace) {
 }
 
 uringEverywhere('one connection', (getPlace) => {
-  it('keeps the order of bytes and callbacks when the engine changes in a turn', async () => {
+  it('keeps the order of bytes and callbacks when the engine changes within a turn', async () => {
     await getPlace().runner.run('io-uring-mixed', 'switchedInTurn', paramsOf(getPlace()));
   });
 
-  it('does so when writes wait for space', async () => {
+  it('keeps the order when writes wait for space', async () => {
     await getPlace().runner.run('io-uring-mixed', 'switchedWhileStalled', paramsOf(getPlace()));
   });
 
-  it('does so when writes wait for their release only', async () => {
+  it('keeps the order when writes wait only for their release', async () => {
     const params = { ...paramsOf(getPlace()), zeroCopy: { ...zeroCopy, threshold: 32_768 } };
     await getPlace().runner.run('io-uring-mixed', 'switchedWhileStalled', params);
   });
 
-  it('does so when the threshold changes', async () => {
+  it('keeps the order when the threshold changes', async () => {
     await getPlace().runner.run('io-uring-mixed', 'thresholds', paramsOf(getPlace()));
   });
 
@@ -44,7 +44,7 @@ uringEverywhere('one connection', (getPlace) => {
     });
   }
 
-  it('tells of its sends and releases, and once of the ring', async () => {
+  it('publishes its sends and releases, and the ring once', async () => {
     const place = getPlace();
     for (const [environment, entries] of [
       [{}, [8, 4096]],

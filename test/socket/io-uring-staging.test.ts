@@ -18,7 +18,7 @@ for (const engine of ['io_uring', 'auto', 'copy'] as const) {
   uringEverywhere(`a reused buffer, engine '${engine}'`, (getPlace) => {
     for (const bytes of SIZES) {
       for (const [name, title] of Object.entries(SCENARIOS)) {
-        it(`of ${bytes} bytes, ${title}, arrives as it was written`, async () => {
+        it(`of ${bytes} bytes, ${title}, arrives as written`, async () => {
           const place = getPlace();
           const params = {
             to: place.to(),

@@ -27,7 +27,7 @@ uringSuite('io_uring', () => {
   afterEach(stopPrograms);
 
   for (const bytes of [2_000, 300_000]) {
-    it(`answers and then sleeps although the kernel's flag stays set, ${bytes} bytes`, async () => {
+    it(`sends responses of ${bytes} bytes, then idles although the kernel's flag stays set`, async () => {
       const library = compiled('stale-taskrun', ['-shared', '-fPIC', '-ldl']);
       const given: AnswersArgument = { bytes, idleMs: IDLE_MS };
       const program = startProgram('io-uring-answers', given, {

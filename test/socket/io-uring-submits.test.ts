@@ -41,7 +41,7 @@ uringSuite('io_uring: a submit that the kernel refuses for want of memory', () =
   });
 
   for (const bytes of [2_000, 300_000]) {
-    it(`sends every answer of ${bytes} bytes once and calls back for each write`, async () => {
+    it(`sends every response of ${bytes} bytes once, and calls back for each write`, async () => {
       const library = compiled('refused-submit', ['-shared', '-fPIC', '-ldl']);
       const counted = path.join(folder, 'count');
       const given: RoundsArgument = { clients: CLIENTS, rounds: ROUNDS, bytes };

@@ -4,7 +4,7 @@ import { everywhere, rigPlaceSuite } from '../helpers/tcp-place';
 const SCENARIOS = {
   stalled: 'is reset when the reader stalls for lingerTimeoutMs, and everything is released',
   steady: 'is never cut while a slow reader makes progress, however long it takes',
-  steadyInOneSend: 'nor while he makes progress within one large send',
+  steadyInOneSend: 'is not cut while it makes progress within one large send',
   lateData: 'is reset when the peer still sends',
   lateDataByNode: 'which is what plain Node does',
 } as const;
@@ -19,7 +19,7 @@ everywhere('linger', (getPlace) => {
 });
 
 rigPlaceSuite('linger', (getPlace) => {
-  it('releases ranges that come out of order after an abort', async () => {
+  it('releases out-of-order ranges after an abort', async () => {
     const { rig, runner } = getPlace();
     const params = { to: getPlace().to(), zeroCopy: { engine: 'msg_zerocopy' as const } };
     await runner.run('linger', 'open', params);

@@ -18,10 +18,10 @@ function look({ zeroCopy }: { zeroCopy: Look }): object {
   return { engine, state, reason };
 }
 
-describe('a look at socket.zeroCopy', () => {
+describe('reading socket.zeroCopy', () => {
   const sockets = openSockets();
 
-  it('of a UDP socket before bind() does not keep it from zero copy', async () => {
+  it('of a UDP socket before bind() does not disable zero copy', async () => {
     const sink = await sockets.sink();
     const socket = sockets.create({ zeroCopy: { threshold: 1, engine: 'msg_zerocopy' } });
     const active = { engine: 'msg_zerocopy', state: 'active', reason: undefined };
@@ -38,7 +38,7 @@ describe('a look at socket.zeroCopy', () => {
   });
 
   if (process.geteuid?.() === 0) {
-    it('of a raw socket that has sent nothing says that the kernel has no zero copy for it', async () => {
+    it('of an unused raw socket shows that the kernel has no zero copy for it', async () => {
       const socket = createRawSocket({ family: 4, protocol: 253 });
       const expected = { engine: 'copy', state: 'unsupported', reason: 'kernel-unsupported' };
       assert.deepEqual(look(socket), expected);
@@ -48,7 +48,7 @@ describe('a look at socket.zeroCopy', () => {
     it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
   }
 
-  it('of a TCP socket makes no ring', async () => {
+  it('of a TCP socket does not create a ring', async () => {
     const body = async ({ zc, net, events, turn }: Tools): Promise<unknown[]> => {
       const { subscribe } = process.getBuiltinModule('node:diagnostics_channel');
       let rings = 0;

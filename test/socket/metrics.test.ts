@@ -10,17 +10,17 @@ function paramsOf(place: TcpPlace) {
 }
 
 everywhere('metrics()', (getPlace) => {
-  it('sums what the sockets counted, those that are closed as well', async () => {
+  it('sums the counters of all sockets, closed ones included', async () => {
     const totals = await getPlace().runner.run('metrics', 'summed', paramsOf(getPlace()));
     assert.ok((totals['zeroCopySends'] ?? 0) > 50, JSON.stringify(totals));
     assert.ok((totals['copiedBytes'] ?? 0) > 1_000, JSON.stringify(totals));
   });
 
-  it('counts a socket that connects again once for each connection', async () => {
+  it('counts a reconnecting socket once for each connection', async () => {
     await getPlace().runner.run('metrics', 'reconnected', paramsOf(getPlace()));
   });
 
-  it('shows what is pinned, and why connections were reset', async () => {
+  it('shows pinned memory, and why connections were reset', async () => {
     await getPlace().startRunner().run('metrics', 'pinned', paramsOf(getPlace()));
   });
 });

@@ -45,10 +45,10 @@ function counting(...names: Counted[]): Record<Counted, number> {
 }
 
 for (const engine of ['auto', 'msg_zerocopy'] as const) {
-  describe(`answers of many sizes, engine ${engine}`, () => {
+  describe(`responses of many sizes, engine ${engine}`, () => {
     const counts = counting('sendNow', 'writeAnswer');
 
-    it('arrive as they were written', async () => {
+    it('arrive as written', async () => {
       const random = seededRandom(23);
       let handedBack = 0;
       let onAll: () => void = () => undefined;
@@ -95,7 +95,7 @@ for (const engine of ['auto', 'msg_zerocopy'] as const) {
 }
 
 for (const engine of ['io_uring', 'msg_zerocopy'] as const) {
-  describe(`answers with long headers, engine ${engine}`, () => {
+  describe(`responses with long headers, engine ${engine}`, () => {
     for (const length of [3_900, 4_096, 4_097, 8_000]) {
       it(`arrive whole with a header of ${length} characters that may be staged`, async () => {
         const value = 'v'.repeat(length - 200);

@@ -7,7 +7,7 @@ const TITLES = {
   changed: 'finds a changed byte, and names who wrote it; warns once of a place',
   later: 'names the writer of what is sent in a later turn',
   methods: 'names the callers of send() and end()',
-  detached: 'finds a buffer that was detached',
+  detached: 'finds a detached buffer',
   thrown: "destroys the stream with 'throw', and hands everything back in order",
 } as const;
 
@@ -22,7 +22,7 @@ function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => TcpPlace): v
     });
   }
 
-  it('reports nothing of 2,000 writes that keep the rule', async () => {
+  it('reports none of 2,000 writes that keep the rule', async () => {
     const answer = await getPlace().runner.run('mutation', 'clean', params() as never);
     assert.ok(answer.zeroCopySends > 100, `${answer.zeroCopySends} zero-copy sends`);
   });

@@ -264,7 +264,7 @@ describe('a wrong option', () => {
     });
   }
 
-  describe('of a send', () => {
+  describe('of one send', () => {
     const sockets = openSockets();
 
     it('by UDP is named, and nothing is sent', async () => {

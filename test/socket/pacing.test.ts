@@ -21,24 +21,24 @@ import { everywhere } from '../helpers/tcp-place';
 const MIB = 1024 * 1024;
 const RATE = 12_500_000;
 
-describe('the limit of a connection’s rate', () => {
+describe('the pacing rate of a connection', () => {
   const connections = loopback();
 
-  it('is as the program says, of 32 bits and of more, and none with Infinity', async () => {
+  it('is what the program sets, of 32 bits and more, and unlimited with Infinity', async () => {
     for (const rate of [1, RATE, 2 ** 31, 2 ** 32 - 2, 2 ** 32 - 1, 2 ** 32, 2 ** 40, Infinity]) {
       const { sender } = await connections.pair({ maxPacingRate: rate });
       assert.equal(sender.zeroCopy.maxPacingRate, rate);
     }
   });
 
-  it('is none where nobody asks for one', async () => {
+  it('is unlimited by default', async () => {
     const { sender } = await connections.pair({});
     assert.equal(sender.zeroCopy.maxPacingRate, Infinity);
     assert.equal(sender.listenerCount('connect'), 0);
   });
 
   for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
-    it(`is set before what was written while it connected, engine ${engine}`, async () => {
+    it(`applies to what was written while connecting, engine ${engine}`, async () => {
       const server = await connections.silentServer();
       const accepted = once(server, 'connection') as Promise<[net.Socket]>;
       const zeroCopy = { engine, threshold: 1, maxPacingRate: RATE };
@@ -55,7 +55,7 @@ describe('the limit of a connection’s rate', () => {
     });
   }
 
-  it('changes with new options, stays without, and ends with Infinity', async () => {
+  it('changes with new options, stays without one, and ends with Infinity', async () => {
     const { sender } = await connections.pair({ maxPacingRate: RATE });
     const told = (options: { maxPacingRate?: number }): number | undefined => {
       enableZeroCopy(sender, options);
@@ -68,7 +68,7 @@ describe('the limit of a connection’s rate', () => {
     assert.equal(sender.zeroCopy.maxPacingRate, Infinity);
   });
 
-  it('is that of every connection of a socket, the last options count, and no listener is left', async () => {
+  it('applies to every connection of a socket by its last options, and leaves no listener', async () => {
     const server = await connections.silentServer();
     const socket = new ZeroCopySocket({ zeroCopy: { maxPacingRate: RATE } });
     connections.own(socket);
@@ -85,7 +85,7 @@ describe('the limit of a connection’s rate', () => {
     }
   });
 
-  it('is set on each connection that a server accepts, of http, too', async () => {
+  it('applies to each connection that a server accepts, of http, too', async () => {
     const rates: (number | undefined)[] = [];
     const see = (socket: net.Socket): void =>
       void rates.push((socket as net.Socket & ZeroCopyMembers).zeroCopy.maxPacingRate);
@@ -103,7 +103,7 @@ describe('the limit of a connection’s rate', () => {
     assert.deepEqual(rates, [RATE, RATE]);
   });
 
-  it('is nothing to a Unix-domain socket', async () => {
+  it('does not apply to a Unix-domain socket', async () => {
     const file = path.join(os.tmpdir(), `msg-zerocopy-pacing-${process.pid}.sock`);
     const server = net.createServer((socket) => socket.resume()).listen(file);
     await once(server, 'listening');
@@ -115,7 +115,7 @@ describe('the limit of a connection’s rate', () => {
     await once(server, 'close');
   });
 
-  it('that cannot be set is warned of once, and data flows', async () => {
+  it('is warned of once when it cannot be set, and data flows', async () => {
     const { answer, code, stderr } = await isolated(
       async ({ zc, net: nodeNet, events, warnings, turn }) => {
         const server = nodeNet.createServer((socket) => socket.resume());
@@ -148,8 +148,8 @@ describe('the limit of a connection’s rate', () => {
   });
 });
 
-describe('the limit of a datagram socket’s rate', () => {
-  it('is set when it gets its descriptor', async () => {
+describe('the pacing rate of a datagram socket', () => {
+  it('is set as soon as there is a descriptor', async () => {
     const socket = createUdpSocket({ type: 'udp4', zeroCopy: { maxPacingRate: 2 ** 33 } });
     socket.bind(0, '127.0.0.1');
     await once(socket, 'listening');
@@ -171,7 +171,7 @@ describe('the limit of a datagram socket’s rate', () => {
   }
 });
 
-everywhere('a stream with a limit of its rate', (getPlace) => {
+everywhere('a stream with a pacing rate', (getPlace) => {
   const TOTAL = 8 * MIB;
   const PER_SECOND = 8 * MIB;
   // What the kernel lets go before it begins to pace (net/ipv4/tcp_output.c: ten segments, of up to 64 KiB over
@@ -179,7 +179,7 @@ everywhere('a stream with a limit of its rate', (getPlace) => {
   const LEAST_MS = 600;
 
   for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
-    it(`keeps it, and without one takes less than half the time, engine ${engine}`, async () => {
+    it(`keeps to it, and takes less than half the time without one, engine ${engine}`, async () => {
       const zeroCopy = { engine, threshold: 1, maxPacingRate: PER_SECOND };
       const to = getPlace().to();
       const { runner } = getPlace();

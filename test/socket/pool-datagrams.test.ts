@@ -9,7 +9,7 @@ import { until } from '../../scripts/until';
 
 const KIB = 1024;
 
-describe('a piece of a pool that a UDP socket sends', () => {
+describe('a piece of a pool sent by a UDP socket', () => {
   const sockets: ZeroCopyUdpSocket[] = [];
   afterEach(async () => {
     for (const socket of sockets.splice(0)) {
@@ -71,7 +71,7 @@ describe('a piece of a pool that a UDP socket sends', () => {
     ],
   ];
   for (const [name, send] of WAYS) {
-    it(`${name} arrives as it was, freed right behind the call`, async () => {
+    it(`${name} arrives intact, although it is freed right after the call`, async () => {
       const { to, got } = await receiving();
       const socket = createUdpSocket('udp4');
       sockets.push(socket);
@@ -97,7 +97,7 @@ describe('a piece of a pool that a UDP socket sends', () => {
     });
   }
 
-  it('to a name whose lookup throws is the pool’s again', async () => {
+  it('returns to the pool when the lookup throws', async () => {
     const lookup = (
       name: string,
       _family: number,

@@ -29,7 +29,7 @@ function piecesOf(pool: BufferPool): [PoolBuffer, PoolBuffer, PoolBuffer] {
 }
 
 describe('a piece that ends with its block', () => {
-  it('is free behind it, of whichever memory it is', () => {
+  it('is freed after it, whichever memory it uses', () => {
     const pool = new BufferPool({ bytes: 4 * PAGE });
     let kept: Buffer[];
     {
@@ -43,7 +43,7 @@ describe('a piece that ends with its block', () => {
     for (const piece of kept) assert.throws(() => pool.free(piece), FOREIGN);
   });
 
-  it('is free where the block throws', () => {
+  it('is freed when the block throws', () => {
     const pool = new BufferPool({ bytes: 4 * PAGE });
     const failing = (): void => {
       using piece = pool.alloc(PAGE);
@@ -53,7 +53,7 @@ describe('a piece that ends with its block', () => {
     assert.equal(pool.stats.pieces, 0);
   });
 
-  it('may be freed before, and disposed of twice: neither frees what is somebody else’s by then', () => {
+  it("may be freed before and disposed of twice without freeing the next owner's memory", () => {
     const pool = new BufferPool({ bytes: PAGE });
     const [first, ordinary, empty] = piecesOf(pool);
     for (const piece of [first, ordinary, empty]) {
@@ -69,7 +69,7 @@ describe('a piece that ends with its block', () => {
     }
   });
 
-  it('looks like any Buffer, and its slices end with no block', () => {
+  it('looks like any Buffer, and its slices are not disposable', () => {
     const pool = new BufferPool({ bytes: 4 * PAGE });
     for (const piece of [pool.alloc(5), pool.alloc(8 * PAGE)]) {
       assert.deepStrictEqual(piece, Buffer.alloc(piece.length));
@@ -82,7 +82,7 @@ describe('a piece that ends with its block', () => {
     }
   });
 
-  it('waits for its release, as one that is freed', () => {
+  it('waits for its release, like one that is freed', () => {
     const pool = new BufferPool({ bytes: PAGE });
     const piece = pool.alloc(PAGE);
     const pins = pinPieces([piece]) ?? [];
@@ -95,7 +95,7 @@ describe('a piece that ends with its block', () => {
 });
 
 describe('a pool that ends with its block', () => {
-  it('hands out nothing any more, holds no memory, and says so', () => {
+  it('hands out nothing more, holds no memory, and reports it', () => {
     const before = metrics().registeredBytes;
     let ended: BufferPool;
     {
@@ -117,7 +117,7 @@ describe('a pool that ends with its block', () => {
     assert.deepEqual({ bytes, usedBytes, pieces }, { bytes: 0, usedBytes: 0, pieces: 0 });
   });
 
-  it('ends once, however often and in whichever way it is told to', async () => {
+  it('ends once, however often and in whichever way it is disposed of', async () => {
     const pool = new BufferPool({ bytes: PAGE });
     pool.free(pool.alloc(PAGE));
     pool[Symbol.dispose]();
@@ -127,7 +127,7 @@ describe('a pool that ends with its block', () => {
     assert.equal(pool.stats.bytes, 0);
   });
 
-  it('gives its memory back to the system where every piece was freed', () => {
+  it('returns its memory to the system when every piece was freed', () => {
     const pool = new BufferPool({ bytes: 16 * PAGE });
     const piece = pool.allocUnsafe(16 * PAGE).fill(7);
     pool.free(piece);
@@ -136,7 +136,7 @@ describe('a pool that ends with its block', () => {
     assert.ok(piece.every((byte) => byte === 0));
   });
 
-  it('leaves the bytes of pieces that nobody freed as they are, and takes a late free() of each once', () => {
+  it('keeps the bytes of unfreed pieces, and accepts a late free() of each once', () => {
     const pool = new BufferPool({ bytes: 16 * PAGE });
     const [own, ordinary, empty] = piecesOf(pool);
     own.fill(7);
@@ -172,7 +172,7 @@ describe('a pool that ends with its block', () => {
     assert.deepEqual([pool.registered, pool.stats.bytes], [false, 0]);
   });
 
-  it('is no leak, and neither are pieces that ended with it', async () => {
+  it('is not reported as a leak, and neither are pieces that ended with it', async () => {
     const pool = new BufferPool({ bytes: 64 * PAGE });
     const refs = ((): WeakRef<Buffer>[] => {
       const pieces = [pool.alloc(PAGE), pool.alloc(PAGE), pool.alloc(PAGE)];
@@ -188,7 +188,7 @@ describe('a pool that ends with its block', () => {
     assert.equal(pool.stats.leakedPieces, 0);
   });
 
-  it('whose memory a byte stream took away ends all the same', async () => {
+  it('ends even when a byte stream took its memory away', async () => {
     const { answer, code, stderr } = await isolated(async ({ zc }) => {
       const pool = new zc.BufferPool({ bytes: 65_536 });
       const piece = pool.allocUnsafe(4096).fill(3);
@@ -203,7 +203,7 @@ describe('a pool that ends with its block', () => {
     assert.deepEqual([answer, code], [[3, 0], 0], stderr);
   });
 
-  it('without the addon ends, too', async () => {
+  it('ends without the addon, too', async () => {
     const body = ({ zc }: { zc: typeof import('../../lib/index') }) => {
       const pool = new zc.BufferPool();
       const piece = pool.alloc(10);
@@ -221,7 +221,7 @@ describe('a pool that ends with its block', () => {
     assert.deepEqual(answer, ['ERR_ZC_POOL_DISPOSED', false, true], stderr);
   });
 
-  it('holds the process while it is awaited, and no longer', async () => {
+  it('keeps the process alive while its end is awaited, and no longer', async () => {
     const { answer, code, stderr } = await isolated(async ({ zc, net, events }) => {
       const server = net.createServer();
       server.listen(0, '127.0.0.1');
@@ -245,7 +245,7 @@ describe('a pool that ends with its block', () => {
     assert.deepEqual([answer, code], [[1, 0], 0], stderr);
   });
 
-  it('goes with the worker in which it is awaited', async () => {
+  it('ends with the worker in which its end is awaited', async () => {
     const script = `
       const { workerData, parentPort } = require('node:worker_threads');
       const { BufferPool } = require(workerData.library);
@@ -265,7 +265,7 @@ for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
   describe(`a pool that ends within a callback, engine ${engine}`, () => {
     const connections = loopback();
 
-    it('of its own last piece, which has arrived as it was', async () => {
+    it('of its own last piece, which arrives intact', async () => {
       const { sender, receiver } = await connections.pair({ engine, threshold: 1 });
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const arrived = gather(receiver);
@@ -282,7 +282,7 @@ for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
       await until('the pool has gone', () => pool.stats.bytes === 0);
     });
 
-    it('of a write before others of its pieces, which arrive as they were', async () => {
+    it('of a write before others of its pieces, which arrive intact', async () => {
       const { sender, receiver } = await connections.pair({ engine, threshold: 1 });
       const pool = new BufferPool({ bytes: 2 * STALLING_BYTES });
       const first = pool.alloc(PAGE).fill(1);
@@ -300,7 +300,7 @@ for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
   everywhere(`pieces and pools that end while they are sent, engine ${engine}`, (getPlace) => {
     const params = () => ({ to: getPlace().to(), zeroCopy: { engine, threshold: 1 } });
 
-    it('arrive as they were, and the pool ends with the last release', async () => {
+    it('arrive intact, and the pool ends with the last release', async () => {
       const seen = await getPlace().runner.run('pool-disposal', 'whileStalled', params());
       assert.ok(seen.pinnedPieces > 0, 'something is pinned while the reader stalls');
       assert.equal(seen.waitingFrees, seen.pinnedPieces);
@@ -308,17 +308,17 @@ for (const engine of ['msg_zerocopy', 'io_uring', 'copy'] as const) {
       assert.equal(seen.zeroCopySends > 0, engine !== 'copy');
     });
 
-    it('arrive as they were, where the pool ends before its pieces', async () => {
+    it('arrive intact when the pool ends before its pieces', async () => {
       await getPlace().runner.run('pool-disposal', 'beforePieces', params());
     });
 
-    it('are let go of by a connection that is destroyed', async () => {
+    it('are released by a destroyed connection', async () => {
       await getPlace().runner.run('pool-disposal', 'whenDestroyed', params());
     });
   });
 }
 
-describe('`using` of another Node', () => {
+describe('`using` under other versions of Node', () => {
   const calls = `
     const piece = pool.alloc(4096);
     piece[Symbol.dispose]();

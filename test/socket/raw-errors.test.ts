@@ -25,7 +25,7 @@ async function failureOf(call: () => unknown): Promise<Failure> {
 }
 
 describe('raw sockets without privileges', () => {
-  it('are refused with EPERM, and told what is needed and how it is granted', async () => {
+  it('are refused with EPERM, and the error says what is needed and how to grant it', async () => {
     const { answer, stderr } = await isolated(({ zc }) => {
       zc.capabilities(); // loads the addon while its file can be read
       if (process.geteuid?.() === 0) {
@@ -50,7 +50,7 @@ describe('raw sockets without privileges', () => {
   });
 });
 
-describe('raw sockets and bad arguments', () => {
+describe('raw sockets', () => {
   if (!mayOpenRawSockets()) return;
 
   const own = ownedSockets();
@@ -59,7 +59,7 @@ describe('raw sockets and bad arguments', () => {
     return own(createRawSocket({ family: 4, protocol: EXPERIMENTAL, ...options }));
   }
 
-  it('refuse options that are none, and leave no descriptor behind', () => {
+  it('refuse invalid options, and leave no descriptor behind', () => {
     open(); // what every socket shares is there from now on
     const before = countDescriptors();
     const bad: readonly [object, string][] = [
@@ -99,7 +99,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(countDescriptors(), before);
   });
 
-  it('refuse to send what are no bytes, and send nothing of it', async () => {
+  it('refuse to send what is not bytes, and send nothing of it', async () => {
     const socket = open();
     const address = '127.0.0.1';
     for (const data of ['text', 5, null, undefined, {}, ['text'], [Buffer.alloc(1), 5]]) {
@@ -115,7 +115,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(socket.zeroCopy.stats.copiedBytes, 0);
   });
 
-  it('refuse options of a send that are none', async () => {
+  it('refuse invalid options of a send', async () => {
     const socket = open();
     const data = Buffer.alloc(8);
     const address = '127.0.0.1';
@@ -138,7 +138,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(socket.getSendQueueCount(), 0);
   });
 
-  it('refuse addresses of the other family and what are no addresses', async () => {
+  it('refuse addresses of the other family and invalid ones', async () => {
     for (const [family, others] of [
       [4, ['::1', '::ffff:127.0.0.1', '', '127.0.0', '127.0.0.1:80']],
       [6, ['127.0.0.1', '', ':::', '::1/128']],
@@ -156,7 +156,7 @@ describe('raw sockets and bad arguments', () => {
     }
   });
 
-  it('cannot send from an address that is not here', async () => {
+  it('cannot send from a foreign source address', async () => {
     const socket = open();
     const options = { address: '127.0.0.1', source: '192.0.2.1' };
     const failure = await failureOf(() => socket.send(Buffer.alloc(8), options));
@@ -166,7 +166,7 @@ describe('raw sockets and bad arguments', () => {
     );
   });
 
-  it('need a destination, given or connected', async () => {
+  it('need a destination, by address or connect()', async () => {
     for (const family of [4, 6] as const) {
       const socket = open({ family });
       const data = Buffer.alloc(8);
@@ -184,7 +184,7 @@ describe('raw sockets and bad arguments', () => {
     }
   });
 
-  it('hand the memory of a datagram that is too large back, with EMSGSIZE', async () => {
+  it('release the memory of a datagram that is too large, with EMSGSIZE', async () => {
     for (const [family, address, most] of [
       [4, '127.0.0.1', 65_515],
       [6, '::1', 65_535],
@@ -207,7 +207,7 @@ describe('raw sockets and bad arguments', () => {
     }
   });
 
-  it('count failures that nobody is told of', async () => {
+  it('count failures that no callback reports', async () => {
     const socket = open();
     let errors = 0;
     socket.on('error', () => errors++);
@@ -217,7 +217,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal((stats['failedSends'] ?? 0) + errors, 1);
   });
 
-  it('fail a send whose buffer was transferred before it went', async () => {
+  it('fail a send whose buffer was transferred before it was sent', async () => {
     const socket = open();
     const data = new Uint8Array(1000);
     const sent = socket.send(data, { address: '127.0.0.1' });
@@ -227,7 +227,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(gone.code, 'ERR_ZC_BUFFER_DETACHED');
   });
 
-  it('fail payloads of sendMany() that were transferred before they went, and send the others', async () => {
+  it('fail payloads of sendMany() that were transferred before they were sent, and send the others', async () => {
     const socket = open();
     const data = Array.from({ length: 5 }, () => new Uint8Array(1000));
     const sent = socket.sendMany(data, { address: '127.0.0.1' });
@@ -241,7 +241,7 @@ describe('raw sockets and bad arguments', () => {
     assert.equal(socket.zeroCopy.stats.copiedBytes, 3000);
   });
 
-  it('say that a closed socket is closed', async () => {
+  it('report that a closed socket is closed', async () => {
     const socket = open();
     await new Promise<void>((resolve) => socket.close(resolve));
     const notRunning = { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' };
@@ -272,14 +272,14 @@ describe('raw sockets and bad arguments', () => {
     assert.deepEqual([error.code, error.syscall], ['EADDRNOTAVAIL', 'bind']);
   });
 
-  it('bind once', async () => {
+  it('bind only once', async () => {
     const socket = open();
     socket.bind('127.0.0.1');
     assert.throws(() => socket.bind('127.0.0.1'), { code: 'ERR_SOCKET_ALREADY_BOUND' });
     await once(socket, 'listening');
   });
 
-  it('lose no other callback when one throws', async () => {
+  it('call all other callbacks when one throws', async () => {
     const socket = open();
     const told: number[] = [];
     const caught = await uncaughtDuring(async () => {

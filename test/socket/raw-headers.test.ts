@@ -63,7 +63,7 @@ describe('raw sockets and headers', () => {
     return randomInt(146, 253);
   }
 
-  it('build a right IPv4 header by themselves', async () => {
+  it('build a correct IPv4 header by themselves', async () => {
     const [host, protocol, mark] = [local4(), unassigned(), randomBytes(MARK_BYTES)];
     const next = await listen(host, { family: 4, protocol });
     const sender = open({ family: 4, protocol });
@@ -111,7 +111,7 @@ describe('raw sockets and headers', () => {
     }
   });
 
-  it('leave to the kernel what is zero in a given IPv4 header', async () => {
+  it('leave zero fields of a given IPv4 header to the kernel', async () => {
     const [host, protocol, mark] = [local4(), unassigned(), randomBytes(MARK_BYTES)];
     const next = await listen(host, { family: 4, protocol });
     const sender = open({ family: 4, protocol: 'raw', headerIncluded: true });
@@ -195,7 +195,7 @@ describe('raw sockets and headers', () => {
     });
   }
 
-  it('go without a UDP checksum over IPv4', async () => {
+  it('are accepted without a UDP checksum over IPv4', async () => {
     const { port, next } = await plainReceiver('udp4', '127.0.0.1');
     const addresses = { source: '127.0.0.1', destination: '127.0.0.1' };
     const payload = Buffer.from('unprotected');

@@ -32,7 +32,7 @@ function takesWord(offset: number, word: number, most = 0xffffffff): BpfInstruct
   ];
 }
 
-describe('raw sockets and what the kernel answers and filters', () => {
+describe('raw ICMP sockets', () => {
   if (!mayOpenRawSockets()) return;
 
   const own = ownedSockets();
@@ -58,7 +58,7 @@ describe('raw sockets and what the kernel answers and filters', () => {
     const protocol = family === 4 ? 'icmp' : 'icmpv6';
     const echo = { family, kind: 'request', source: host, destination: host } as const;
 
-    it(`get the kernel's answer to an echo request over IPv${family}`, async () => {
+    it(`receive the kernel's echo reply over IPv${family}`, async () => {
       const socket = open({ family, protocol, filter: { icmpTypes: [reply] } });
       const next = hear(socket, family);
       const identifier = randomInt(65_536);
@@ -82,7 +82,7 @@ describe('raw sockets and what the kernel answers and filters', () => {
       assert.deepEqual(heard, sent);
     });
 
-    it(`hear both request and answer over IPv${family} without a filter, or with both`, async () => {
+    it(`receive both request and reply over IPv${family} without a filter, or with both types`, async () => {
       for (const filter of [undefined, { icmpTypes: [request, reply] }]) {
         const socket = open({ family, protocol, ...(filter === undefined ? {} : { filter }) });
         const next = hear(socket, family);
@@ -99,7 +99,7 @@ describe('raw sockets and what the kernel answers and filters', () => {
       }
     });
 
-    it(`hear over IPv${family} only what a program lets pass, and no more of it`, async () => {
+    it(`receive over IPv${family} only what a BPF program passes, cut to its length`, async () => {
       const experimental = randomInt(146, 253);
       const at = family === 4 ? IPV4_HEADER_BYTES : 0;
       const mark = randomBytes(MARK_BYTES);
@@ -122,7 +122,7 @@ describe('raw sockets and what the kernel answers and filters', () => {
     });
   }
 
-  it('refuse filters that are none', () => {
+  it('refuse invalid filters', () => {
     const attempt = (filter: unknown, protocol = 'icmp', family = 4) => {
       return () => open({ family, protocol, filter } as RawSocketOptions);
     };
@@ -189,7 +189,7 @@ describe('raw sockets and what the kernel answers and filters', () => {
     await sender.send(Buffer.alloc(12), { address: '::1' });
   });
 
-  it('start to receive with the first listener, also without bind()', async () => {
+  it('start to receive with the first listener, even without bind()', async () => {
     const socket = open({ family: 4, protocol: 'icmp', filter: { icmpTypes: [0] } });
     const identifier = randomInt(65_536);
     const heard = new Promise<void>((resolve) => {

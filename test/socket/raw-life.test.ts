@@ -20,7 +20,7 @@ import { mayOpenRawSockets, ownedSockets } from '../helpers/owned-sockets';
 
 const IPV4_HEADER_BYTES = 20;
 
-describe('the lives of raw sockets', () => {
+describe('the life of raw sockets', () => {
   if (!mayOpenRawSockets()) return;
 
   let host: string;
@@ -69,7 +69,7 @@ describe('the lives of raw sockets', () => {
       assert.deepEqual(infos[0], { address: '127.0.0.1', family: 'IPv4', size: 21 });
     });
 
-    it('keep what comes while the loop is busy', async () => {
+    it('keep what arrives while the loop is busy', async () => {
       const receiver = await bound();
       const sender = open();
       const iterator = receiver[Symbol.asyncIterator]();
@@ -82,7 +82,7 @@ describe('the lives of raw sockets', () => {
       }
     });
 
-    it('end for every loop, with what was heard before', async () => {
+    it('end every loop, after what was received before', async () => {
       const receiver = await bound();
       const loops = [receiver[Symbol.asyncIterator](), receiver[Symbol.asyncIterator]()];
       const firsts = loops.map((loop) => loop.next());
@@ -96,7 +96,7 @@ describe('the lives of raw sockets', () => {
       assert.equal((await receiver[Symbol.asyncIterator]().next()).done, true);
     });
 
-    it('can be left, and the socket goes on', async () => {
+    it('can be left, and the socket stays open', async () => {
       const receiver = await bound();
       const sender = open();
       setImmediate(() => sender.send(Buffer.from('first'), host));
@@ -111,7 +111,7 @@ describe('the lives of raw sockets', () => {
   });
 
   describe('abort signals', () => {
-    it('cancel a send of which nothing went out', async () => {
+    it('cancel a send of which nothing was sent', async () => {
       const receiver = await bound();
       const sender = open();
       const heard = once(receiver, 'message') as Promise<[Buffer]>;
@@ -131,7 +131,7 @@ describe('the lives of raw sockets', () => {
       assert.equal(payloadOf({ data: (await heard)[0] }), 'this one');
     });
 
-    it('come too late when the datagram is on its way', async () => {
+    it('have no effect once the datagram is on its way', async () => {
       const sender = open();
       const controller = new AbortController();
       const { signal } = controller;
@@ -140,7 +140,7 @@ describe('the lives of raw sockets', () => {
       assert.equal(report.bytes, 10);
     });
 
-    it('close the socket that was opened with one', async () => {
+    it('close a socket that was created with one', async () => {
       const controller = new AbortController();
       const socket = await bound({ signal: controller.signal });
       const closed = once(socket, 'close');
@@ -153,7 +153,7 @@ describe('the lives of raw sockets', () => {
   });
 
   describe('close', () => {
-    it('sends what was sent before it in the same turn, and tells everyone', async () => {
+    it('sends what was passed before it in the same turn, and settles every send', async () => {
       const receiver = await bound();
       const sender = open();
       const expected: string[] = [];
@@ -176,7 +176,7 @@ describe('the lives of raw sockets', () => {
       assert.deepEqual(heard, expected);
     });
 
-    it('emits its event once, later, and nothing after it', async () => {
+    it("emits 'close' once, in a later turn, and nothing after it", async () => {
       const socket = await bound();
       const events: string[] = [];
       for (const name of ['message', 'error', 'close', 'listening', 'connect']) {
@@ -192,7 +192,7 @@ describe('the lives of raw sockets', () => {
       assert.deepEqual(events, ['close']);
     });
 
-    it('in the turn of bind() and connect() leaves their events out', async () => {
+    it('in the same turn as bind() and connect() suppresses their events', async () => {
       const socket = open();
       const events: string[] = [];
       for (const name of ['listening', 'connect', 'error', 'close']) {
@@ -206,7 +206,7 @@ describe('the lives of raw sockets', () => {
       assert.deepEqual(events, ['close']);
     });
 
-    it('happens at the end of an async disposal, which can be repeated', async () => {
+    it('completes an async disposal, which can be repeated', async () => {
       const socket = await bound();
       let closed = false;
       socket.once('close', () => (closed = true));
@@ -215,7 +215,7 @@ describe('the lives of raw sockets', () => {
       await socket[Symbol.asyncDispose]();
     });
 
-    it('may happen inside a message listener', async () => {
+    it('is allowed inside a message listener', async () => {
       const receiver = await bound();
       let heard = 0;
       receiver.on('message', () => {
@@ -229,7 +229,7 @@ describe('the lives of raw sockets', () => {
       assert.equal(heard, 1);
     });
 
-    it('leaves no descriptor and no port behind, whatever was done before', async () => {
+    it('leaves no descriptor and no port behind, whatever happened before', async () => {
       await open().send(Buffer.alloc(8), { address: host }); // what every socket shares
       const descriptors = countDescriptors();
       const ports = openPorts();
@@ -298,7 +298,7 @@ describe('the lives of raw sockets', () => {
     assert.ok(heard < 200, `${heard}`);
   });
 
-  describe('and the end of the process', () => {
+  describe('raw sockets and the end of the process', () => {
     it('do not keep it alive when they are closed or unreferenced', async () => {
       const { code, stderr, answer } = await isolated(async ({ zc, events }) => {
         const listening = zc.createRawSocket({ family: 4, protocol: 253 }, () => undefined);
@@ -313,7 +313,7 @@ describe('the lives of raw sockets', () => {
       assert.deepEqual([code, stderr, answer], [0, '', 'ended by itself']);
     });
 
-    it('go with it at process.exit(), also with sends that wait', async () => {
+    it('end with process.exit(), even with waiting sends', async () => {
       const { code, stderr } = await isolated(({ zc }) => {
         const socket = zc.createRawSocket({ family: 4, protocol: 253 }, () => undefined);
         for (let i = 0; i < 10; i++) socket.send(Buffer.alloc(100), '127.0.0.1', () => undefined);

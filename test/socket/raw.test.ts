@@ -84,7 +84,7 @@ function suite(family: 4 | 6): void {
   });
   afterEach(() => lane.close());
 
-  it('carry datagrams of every size, and hand their memory back when it is free', async () => {
+  it('deliver datagrams of every size, and release their memory', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     for (const size of SIZES) {
@@ -99,7 +99,7 @@ function suite(family: 4 | 6): void {
     }
   });
 
-  it('call callbacks in order, each when its memory may be overwritten', async () => {
+  it('run callbacks in order, each once its memory may be overwritten', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     const expected: string[] = [];
@@ -122,7 +122,7 @@ function suite(family: 4 | 6): void {
     for (const hash of expected) assert.equal(sha256((await next()).payload), hash);
   });
 
-  it('take a list of buffers as it is at the call', async () => {
+  it('take a list of buffers as it is when send() is called', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     for (const way of ['callback', 'promise'] as const) {
@@ -139,7 +139,7 @@ function suite(family: 4 | 6): void {
     }
   });
 
-  it('have copied what is sent without a callback', async () => {
+  it('copy what is sent without a callback before send() returns', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     const hashes = SIZES.slice(0, 5).map((size) => {
@@ -199,7 +199,7 @@ function suite(family: 4 | 6): void {
     assert.equal((await sender.sendMany([])).bytes, 0);
   });
 
-  it('say with a failed sendMany how many datagrams went out', async () => {
+  it('report with a failed sendMany() how many datagrams were sent', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     const list = [lane.datagram(), lane.datagram(), Buffer.alloc(65_536), lane.datagram()];
@@ -212,7 +212,7 @@ function suite(family: 4 | 6): void {
     for (const hash of hashes) assert.equal(sha256((await next()).payload), hash);
   });
 
-  it('connect: no address is needed, and nobody else is heard', async () => {
+  it('need no address once connected, and receive from no other peer', async () => {
     const next = await lane.listen();
     const socket = lane.open();
     socket.connect(lane.host);
@@ -230,7 +230,7 @@ function suite(family: 4 | 6): void {
     await connected;
   });
 
-  it('tell where a datagram came from, where it went, and how it was marked', async () => {
+  it("report a datagram's source, destination and marks", async () => {
     const next = await lane.listen({ packetInfo: true, receiveTos: true });
     await lane.open().send(lane.datagram(50), { address: lane.host, tos: 0xb8 });
     const { rinfo, header } = await next();
@@ -245,7 +245,7 @@ function suite(family: 4 | 6): void {
     if (family === 4) assert.equal(header.readUInt8(1), 0xb8);
   });
 
-  it('send from the source and through the interface that are asked for', async () => {
+  it('send from the given source and through the given interface', async () => {
     const next = await lane.listen({ packetInfo: true });
     const sender = lane.open();
     const source = family === 4 ? '127.9.8.7' : '::1';
@@ -256,14 +256,14 @@ function suite(family: 4 | 6): void {
     }
   });
 
-  it('stay on the interface that they are opened for', async () => {
+  it('stay on the interface that they are created for', async () => {
     const next = await lane.listen({ interface: 'lo' });
     const data = lane.datagram();
     await lane.open({ interface: 'lo' }).send(data, { address: lane.host });
     assert.equal(sha256((await next()).payload), sha256(data));
   });
 
-  it('report every byte as copied, and why', async () => {
+  it('report every byte as copied, with the reason', async () => {
     const sender = lane.open();
     const small = await sender.send(lane.datagram(100), { address: lane.host });
     const large = await sender.send(lane.datagram(60_000), { address: lane.host });
@@ -281,7 +281,7 @@ function suite(family: 4 | 6): void {
     assert.equal(lane.open({ zeroCopy: { engine: 'copy' } }).zeroCopy.reason, 'disabled');
   });
 
-  it('do the same where zero copy is insisted on', async () => {
+  it('copy even when zero copy is forced', async () => {
     const next = await lane.listen();
     const sender = lane.open({ zeroCopy: { engine: 'msg_zerocopy', threshold: 0 } });
     const data = lane.datagram(20_000);
@@ -290,7 +290,7 @@ function suite(family: 4 | 6): void {
     assert.equal(sha256((await next()).payload), sha256(data));
   });
 
-  it('answer for their address, their buffers and their queue', async () => {
+  it('report their address, their buffer sizes and their queue', async () => {
     const socket = lane.open({ recvBufferSize: 50_000, sendBufferSize: 60_000 });
     socket.bind(lane.host);
     await once(socket, 'listening');
@@ -339,7 +339,7 @@ describe('raw sockets, over IPv4 only', () => {
   const lane = new Lane(4);
   after(() => lane.close());
 
-  it('send with the TTL that is set', async () => {
+  it('send with the configured TTL', async () => {
     const next = await lane.listen();
     const sender = lane.open();
     for (const ttl of [1, 64, 255]) {
@@ -350,7 +350,7 @@ describe('raw sockets, over IPv4 only', () => {
     for (const bad of [0, 256, -1]) assert.throws(() => sender.setTTL(bad));
   });
 
-  it('send to broadcast addresses only when that is allowed', async () => {
+  it('send to broadcast addresses only with setBroadcast(true)', async () => {
     const sender = lane.open();
     const broadcast = { address: '127.255.255.255', interface: 'lo' };
     await assert.rejects(sender.send(lane.datagram(), broadcast), { code: 'EACCES' });
@@ -362,7 +362,7 @@ describe('raw sockets, over IPv4 only', () => {
 });
 
 describe('capabilities().raw', () => {
-  it('says whether raw sockets may be opened, and that nothing sends without copying', () => {
+  it('reports whether raw sockets may be opened, and that they always copy', () => {
     const { raw } = capabilities();
     assert.equal(raw.open.support, process.geteuid?.() === 0 ? 'yes' : 'no');
     if (raw.open.support === 'no') assert.match(raw.open.reason ?? '', /CAP_NET_RAW|EPERM/);

@@ -30,7 +30,7 @@ const SENDERS: readonly (ZeroCopyOptions | undefined)[] = [
 
 for (const zeroCopy of SENDERS) {
   const title = zeroCopy === undefined ? 'plain net' : JSON.stringify(zeroCopy);
-  describe(`a socket that connects again, ${title}`, () => {
+  describe(`a reconnecting socket, ${title}`, () => {
     const connections = loopback();
 
     function newSender(): net.Socket {
@@ -38,7 +38,7 @@ for (const zeroCopy of SENDERS) {
       return zeroCopy === undefined ? socket : enableZeroCopy(socket, zeroCopy);
     }
 
-    it('sends on each connection what was written for it, and counts from 0', async () => {
+    it('sends on each connection what was written for it, with ids from 0', async () => {
       const server = await connections.silentServer();
       const sender = newSender();
       sender.resume();
@@ -59,10 +59,10 @@ for (const zeroCopy of SENDERS) {
   });
 }
 
-describe('a write that failed with its connection', () => {
+describe('a write that fails with its connection', () => {
   const connections = loopback();
 
-  it('is not sent on the next one: its memory was handed back', async () => {
+  it('is not sent on the next one, because its memory was released', async () => {
     const server = await connections.silentServer();
     const sender = enableZeroCopy(connections.own(new net.Socket()), { engine: 'msg_zerocopy' });
     sender.on('error', () => undefined);

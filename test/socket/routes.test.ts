@@ -17,7 +17,7 @@ const WAYS = [
 
 loopbackSuite('a route that copies', (getPlace) => {
   for (const { name, prefix } of WAYS) {
-    it(`pauses its first connection after a sample, and the next one begins paused, with ${name}`, async () => {
+    it(`pauses its first connection after a sample, and starts the next one paused, with ${name}`, async () => {
       const place = getPlace();
       // Routes are remembered by a process: this one has seen none.
       const runner = place.startRunner(prefix);

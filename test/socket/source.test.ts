@@ -41,7 +41,7 @@ function asking(answer: (chunk: Uint8Array) => boolean) {
 }
 
 for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
-  describe(`source of a TCP socket, ${engine}`, () => {
+  describe(`the option source of a TCP socket, ${engine}`, () => {
     const connections = loopback();
     const optionsOf = (source: (chunk: Uint8Array) => boolean): ZeroCopyOptions => ({
       engine,
@@ -49,7 +49,7 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
       source,
     });
 
-    it('is asked once about each large buffer, within the call that hands it over', async () => {
+    it('is called once for each large buffer, within the call that passes it', async () => {
       const asking1 = asking(() => true);
       const { sender, receiver } = await connections.pair(optionsOf(asking1.source));
       const arrived = gather(receiver);
@@ -73,7 +73,7 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
       assert.equal(asking1.outside, 0);
     });
 
-    it('keeps out what it refuses, each time anew for one buffer', async () => {
+    it('keeps out what it refuses, and is asked anew each time a buffer is sent', async () => {
       let allowed = false;
       const asking1 = asking(() => (allowed = !allowed));
       const { sender, receiver } = await connections.pair(optionsOf(asking1.source));
@@ -116,7 +116,7 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
   });
 }
 
-describe('source of a UDP socket', () => {
+describe('the option source of a UDP socket', () => {
   async function pair(
     source: (chunk: Uint8Array) => boolean,
   ): Promise<{ sender: ZeroCopyUdpSocket; receiver: ZeroCopyUdpSocket; received: number[] }> {
@@ -132,7 +132,7 @@ describe('source of a UDP socket', () => {
     return { sender, receiver, received };
   }
 
-  it('is asked once about each large datagram, within the call that hands it over', async () => {
+  it('is called once for each large datagram, within the call that passes it', async () => {
     const asking1 = asking((chunk) => chunk.length % 2 === 0);
     const { sender, receiver, received } = await pair(asking1.source);
     const { port } = receiver.address();

@@ -5,7 +5,7 @@ import { everywhere } from '../helpers/tcp-place';
 const SCENARIOS = {
   destroyed: 'delivers what was accepted, and only that, after destroy()',
   destroyedWithError: 'does so after destroy(error), too',
-  reusedInErrorCallback: 'hands memory back in error callbacks only when it may be used again',
+  reusedInErrorCallback: 'runs error callbacks only when the memory may be reused',
   reset: 'releases everything at once at resetAndDestroy(), which the peer sees as a reset',
   resetByPeer: 'settles every callback when the peer resets with writes pending',
   closedByPeer: 'settles every callback when the peer closes while we stream',

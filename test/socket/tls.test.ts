@@ -21,7 +21,7 @@ describe('TLS', () => {
   });
 
   for (const kind of ['tls', 'https', 'http2'] as const) {
-    it(`servers are left untouched, with one warning, and still work: ${kind}`, async () => {
+    it(`servers are left unchanged, with one warning, and still work: ${kind}`, async () => {
       const { answer, stderr } = await isolated(serveSecurely, {
         env: { SECURE: JSON.stringify({ kind, ...identity, bytes: LARGE }) },
       });
@@ -39,7 +39,7 @@ describe('TLS', () => {
     });
   }
 
-  it('sockets are left untouched, with one warning, say why, and still send', async () => {
+  it('sockets are left unchanged, with one warning and a reason, and still send', async () => {
     const { answer, stderr } = await isolated(sendSecurely, {
       env: { SECURE: JSON.stringify({ ...identity, bytes: LARGE }) },
     });
@@ -57,7 +57,7 @@ describe('TLS', () => {
     );
   });
 
-  it('over an upgraded socket comes exactly behind a large write that waits for space', async () => {
+  it('over an upgraded socket follows exactly after a large write that waits for space', async () => {
     const server = await connections.silentServer();
     const zeroCopy = { engine: 'msg_zerocopy', threshold: 1 } as const;
     const accepted = once(server, 'connection') as Promise<[net.Socket]>;

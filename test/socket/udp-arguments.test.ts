@@ -81,7 +81,7 @@ const BAD_SEND_OPTIONS = [
 
 const BAD_MESSAGES = [undefined, null, 5, true, {}, new ArrayBuffer(8), [5], ['a', null], [['a']]];
 
-describe('what a UDP socket takes', () => {
+describe('the arguments of a UDP socket', () => {
   const sockets = openSockets();
 
   async function assertNothingArrived(sink: Sink): Promise<void> {
@@ -96,7 +96,7 @@ describe('what a UDP socket takes', () => {
       });
     }
 
-    it('takes every kind of them', async () => {
+    it('accepts every kind of option', async () => {
       const all: Partial<UdpSocketOptions>[] = [
         { gro: false, packetInfo: false, receiveTos: false, reusePort: false },
         { gro: 'whole', packetInfo: true, receiveTos: true, reusePort: true },
@@ -153,7 +153,7 @@ describe('what a UDP socket takes', () => {
       assert.deepEqual(await sink.rest(), new Array(128).fill('z'));
     });
 
-    it('cuts into segments, the last as short as it comes', async () => {
+    it('cuts into segments, the last one possibly shorter', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const message = Buffer.from('0123456789');
@@ -167,7 +167,7 @@ describe('what a UDP socket takes', () => {
       );
     });
 
-    it('refuses wrong messages at once', async () => {
+    it('refuses invalid messages at once', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       for (const message of BAD_MESSAGES) {
@@ -176,7 +176,7 @@ describe('what a UDP socket takes', () => {
       await assertNothingArrived(sink);
     });
 
-    it('takes every message that node:dgram takes', async () => {
+    it('accepts every message that node:dgram accepts', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const messages = [
@@ -199,7 +199,7 @@ describe('what a UDP socket takes', () => {
       assert.deepEqual(await sink.rest(), ['text', 'buffer', 'AA', 'ab', '', '']);
     });
 
-    it('refuses port and address on a connected socket, also in an item', async () => {
+    it('refuses port and address on a connected socket, in items of a list, too', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.connectedTo(sink);
       const code = 'ERR_SOCKET_DGRAM_IS_CONNECTED';
@@ -215,7 +215,7 @@ describe('what a UDP socket takes', () => {
       assert.deepEqual(await sink.rest(), ['x', 'x', 'x']);
     });
 
-    it('tells addresses of the other family and such as nobody has, and goes on', async () => {
+    it('reports addresses of the other family and invalid ones, and keeps working', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const tries: UdpSendOptions[] = [
@@ -242,7 +242,7 @@ describe('what a UDP socket takes', () => {
       assert.deepEqual(await sink.rest(), ['on']);
     });
 
-    it('refuses interfaces that there are not, and goes on', async () => {
+    it('refuses missing interfaces, and keeps working', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       for (const device of ['no-such-device', '', -1, 1.5, NaN, 2 ** 33, 2_000_000_000]) {
@@ -254,7 +254,7 @@ describe('what a UDP socket takes', () => {
       assert.deepEqual(await sink.rest(), ['on']);
     });
 
-    it('sends from the source, by the interface, with the tos it is given', async () => {
+    it('sends from the given source and interface, with the given tos', async () => {
       const receiver = await sockets.bound({ packetInfo: true, receiveTos: true });
       const { port } = receiver.address();
       const socket = sockets.create();

@@ -14,7 +14,7 @@ function next(socket: ZeroCopyUdpSocket): Promise<[Buffer, UdpRemoteInfo]> {
   return once(socket, 'message') as Promise<[Buffer, UdpRemoteInfo]>;
 }
 
-describe('a UDP socket of both families', () => {
+describe('a dual-stack UDP socket', () => {
   const sockets = openSockets();
 
   async function dual(options: object = {}): Promise<ZeroCopyUdpSocket> {
@@ -24,7 +24,7 @@ describe('a UDP socket of both families', () => {
     return socket;
   }
 
-  it('tells the TOS of datagrams from IPv4 and from IPv6, and where they were sent to', async () => {
+  it('reports the TOS and the destination of datagrams from IPv4 and IPv6', async () => {
     const receiver = await dual({ receiveTos: true, packetInfo: true });
     const { port } = receiver.address();
     const four = await sockets.bound();
@@ -43,7 +43,7 @@ describe('a UDP socket of both families', () => {
     }
   });
 
-  it('sends TOS, source and interface to a mapped address, connected or not', async () => {
+  it('applies TOS, source and interface to a mapped address, connected or not', async () => {
     const receiver = await sockets.bound({ receiveTos: true, packetInfo: true });
     const { port } = receiver.address();
     const unconnected = await dual();
@@ -73,7 +73,7 @@ describe('a UDP socket of both families', () => {
     assert.equal(unconnected.zeroCopy.stats.softwareSegments, 0);
   });
 
-  it('leaves segments to the kernel after a send that fails with and without them', async () => {
+  it('leaves segmentation to the kernel after a send that fails with and without it', async () => {
     const receiver = await sockets.bound();
     const to = { port: receiver.address().port, address: MAPPED, segmentSize: 1_000 };
     const socket = await dual();
@@ -95,7 +95,7 @@ describe('a UDP socket of both families', () => {
     assert.equal(socket.zeroCopy.stats.softwareSegments, softwareSegments);
   });
 
-  it('that is connected anew sends the TOS by the family of its new peer', async () => {
+  it('sends the TOS by the family of its new peer after reconnecting', async () => {
     const four = await sockets.bound({ receiveTos: true });
     const six = await sockets.bound({ type: 'udp6', receiveTos: true });
     const socket = sockets.create({ type: 'udp6' });

@@ -32,7 +32,7 @@ describe('a corked UDP socket', () => {
     }
   });
 
-  it('takes cork and uncork twice, and uncork alone', async () => {
+  it('tolerates repeated cork() and uncork(), and uncork() alone', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink);
     socket.uncork();
@@ -46,7 +46,7 @@ describe('a corked UDP socket', () => {
     assert.deepEqual(await sink.rest(), ['ab', 'c']);
   });
 
-  it('has copied what is sent without a callback, and keeps the rest until it is sent', async () => {
+  it('copies what is sent without a callback, and references the rest until it is sent', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink);
     const [copied, kept, promised] = ['copied ', 'kept ', 'promised'].map((text) =>
@@ -74,7 +74,7 @@ describe('a corked UDP socket', () => {
     assert.deepEqual(await sink.rest(), ['copied kept promised']);
   });
 
-  it('tells every send that together they were too large, and goes on', async () => {
+  it('fails every send when together they are too large, and keeps working', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink);
     const codes: (string | undefined)[] = [];
@@ -91,7 +91,7 @@ describe('a corked UDP socket', () => {
     assert.deepEqual(await sink.rest(), ['on']);
   });
 
-  it('takes many at once, in their place', async () => {
+  it('accepts sendMany(), in order', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink);
     socket.cork();
@@ -103,7 +103,7 @@ describe('a corked UDP socket', () => {
     assert.deepEqual(await sink.rest(), ['1234']);
   });
 
-  it('drops a send whose signal is aborted meanwhile, and no other', async () => {
+  it('drops only the send whose signal is aborted meanwhile', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink);
     const controller = new AbortController();
@@ -119,7 +119,7 @@ describe('a corked UDP socket', () => {
     assert.deepEqual(await sink.rest(), ['other']);
   });
 
-  it('tells every send that was corked at close', async () => {
+  it('settles every corked send at close', async () => {
     const sink = await sockets.sink();
     for (const [socket, to] of [
       [await sockets.connectedTo(sink), []],
@@ -164,7 +164,7 @@ describe('a loop over the datagrams of a UDP socket', () => {
     assert.deepEqual([...senders], ['IPv4 127.0.0.1 true']);
   });
 
-  it('can be left and entered again, beside listeners', async () => {
+  it('can be left and started again, beside listeners', async () => {
     const socket = await sockets.bound();
     const heard: string[] = [];
     socket.on('message', (message) => heard.push(message.toString()));
@@ -179,7 +179,7 @@ describe('a loop over the datagrams of a UDP socket', () => {
     assert.deepEqual(heard, ['first', 'second']);
   });
 
-  it('that is slow keeps a bounded number, and the kernel drops the rest', async () => {
+  it('buffers a bounded number when it is slow, and the kernel drops the rest', async () => {
     const socket = await sockets.bound({ recvBufferSize: 8192 });
     const iterator = socket[Symbol.asyncIterator]();
     const total = 3000;
@@ -213,7 +213,7 @@ describe('a loop over the datagrams of a UDP socket', () => {
   });
 });
 
-describe('what a UDP socket receives', () => {
+describe('a coalesced datagram', () => {
   const sockets = openSockets();
 
   for (const [gro, expected] of [
@@ -221,7 +221,7 @@ describe('what a UDP socket receives', () => {
     [true, { count: 20, segmentSize: undefined }],
     ['whole', { count: 1, segmentSize: 100 }],
   ] as const) {
-    it(`comes split or whole with gro: ${String(gro)}`, async () => {
+    it(`arrives split or whole with gro: ${String(gro)}`, async () => {
       const socket = await sockets.bound({ gro });
       const sender = await sockets.bound();
       const arrived: { text: string; segmentSize: number | undefined; size: number }[] = [];

@@ -36,11 +36,11 @@ function destination(way: string, sink: Sink): unknown[] {
   return [sink.port, way === 'with a slow lookup' ? 'some.name.invalid' : '127.0.0.1'];
 }
 
-describe('memory of UDP sends', () => {
+describe('the memory of a UDP send', () => {
   const sockets = openSockets();
 
   for (const [way, open] of WAYS) {
-    it(`was copied when a send without callback returns: ${way}`, async () => {
+    it(`is copied when send() without a callback returns: ${way}`, async () => {
       const sink = await sockets.sink();
       const socket = await open(sockets, sink);
       const send = socket.send.bind(socket) as (...args: unknown[]) => void;
@@ -61,7 +61,7 @@ describe('memory of UDP sends', () => {
       }
     });
 
-    it(`is the caller's again in the callback, and in the promise: ${way}`, async () => {
+    it(`is the caller's again in the callback, and once the promise resolves: ${way}`, async () => {
       const sink = await sockets.sink();
       const socket = await open(sockets, sink);
       const send = socket.send.bind(socket) as (...args: unknown[]) => void;
@@ -86,7 +86,7 @@ describe('memory of UDP sends', () => {
     });
   }
 
-  it('comes back with an error, too, once each', async () => {
+  it('is released with an error, too, once each', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink, { zeroCopy: FORCED });
     const calls: (string | undefined)[] = [];
@@ -100,7 +100,7 @@ describe('memory of UDP sends', () => {
     assert.deepEqual(calls.sort(), ['EMSGSIZE', 'EMSGSIZE', undefined]);
   });
 
-  it('makes no promise that nobody can handle', async () => {
+  it('leaves no unhandled rejection', async () => {
     const unhandled: unknown[] = [];
     const listener = (reason: unknown): void => void unhandled.push(reason);
     process.on('unhandledRejection', listener);
@@ -166,7 +166,7 @@ describe('a UDP socket whose send buffer is full', () => {
     return;
   }
 
-  it('has copied all the same when a send without callback returns', async () => {
+  it('copies before send() without a callback returns, even then', async () => {
     const answer = await fullSocket(async ({ zc, dgram: core, events, stop, release, turn }) => {
       const receiver = core.createSocket({ type: 'udp4', recvBufferSize: 1_000_000 });
       receiver.bind(0, '127.0.0.1');
@@ -249,7 +249,7 @@ describe('a UDP socket whose send buffer is full', () => {
     assert.deepEqual(told.slice().sort(), ['after ECANCELED', ...failed, 'flush']);
   });
 
-  it('refuses what its queue has no room for, and tells each send at close', async () => {
+  it('refuses what its queue has no room for, and settles each send at close', async () => {
     const answer = await fullSocket(async ({ zc, stop, turn }) => {
       const options = { sendBufferSize: 8192, maxQueuedBytes: 10_000 };
       const socket = zc.createUdpSocket({ type: 'udp4', ...options });

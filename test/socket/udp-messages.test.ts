@@ -62,10 +62,10 @@ function listen(socket: dgram.Socket): Buffer[] {
   return messages;
 }
 
-describe("a datagram's memory", () => {
+describe('the memory of a received datagram', () => {
   const sockets = openSockets();
 
-  it('is its own: nobody else sees it, and it can be transferred alone', async () => {
+  it('is its own, and can be transferred alone', async () => {
     for (const gro of [false, true]) {
       const socket = await sockets.bound({ gro });
       const messages = listen(socket);
@@ -98,7 +98,7 @@ describe("a datagram's memory", () => {
     }
   });
 
-  it('does not hold that of others: one of many that is kept costs no batch', async () => {
+  it('does not keep the rest of its batch alive', async () => {
     const socket = await sockets.bound();
     const kept: Buffer[] = [];
     let count = 0;
@@ -213,7 +213,7 @@ describe('a flood of datagrams', () => {
 
   for (const gro of [false, true]) {
     const what = gro ? 'with gro' : 'without gro';
-    it(`leaves timers their turn after 32 messages, and loses none (${what})`, async () => {
+    it(`lets timers run after 32 messages, and loses none (${what})`, async () => {
       const receiver = await open({ gro });
       const sender = await sockets.bound();
       const send = (): Promise<void> => flood(sender, receiver, FLOOD);
@@ -225,7 +225,7 @@ describe('a flood of datagrams', () => {
       );
     });
 
-    it(`leaves timers their turn sooner when listeners are slow (${what})`, async () => {
+    it(`lets timers run sooner when listeners are slow (${what})`, async () => {
       const receiver = await open({ gro });
       const sender = await sockets.bound();
       const { most } = await flooded(receiver, () => flood(sender, receiver, 64), 64, 4);
@@ -233,7 +233,7 @@ describe('a flood of datagrams', () => {
     });
   }
 
-  it('counts each of coalesced datagrams', async () => {
+  it('counts each coalesced datagram', async () => {
     const receiver = await open({ gro: true });
     const sender = await sockets.bound();
     const to = { port: receiver.address().port, address: '127.0.0.1' };
@@ -247,7 +247,7 @@ describe('a flood of datagrams', () => {
     assert.deepEqual(order.map(Number), expected);
   });
 
-  it('leaves other sockets their turn', async () => {
+  it('lets other sockets have their turn', async () => {
     const [flooding, quiet] = [await open(), await open()];
     const sender = await sockets.bound();
     const order: string[] = [];
@@ -261,7 +261,7 @@ describe('a flood of datagrams', () => {
     assert.ok(order.indexOf('quiet') <= 2 * MOST_AT_A_TIME, `after ${order.indexOf('quiet')}`);
   });
 
-  it('ends at close(), also in the middle of what was received together', async () => {
+  it('ends at close(), even in the middle of a batch', async () => {
     for (const gro of [false, true]) {
       const receiver = await open({ gro });
       const sender = await sockets.bound();
@@ -277,7 +277,7 @@ describe('a flood of datagrams', () => {
     }
   });
 
-  it('reaches a loop that stops reading in between, all of it and in order', async () => {
+  it('reaches a loop that pauses in between, complete and in order', async () => {
     const receiver = await open();
     const sender = await sockets.bound();
     const order: number[] = [];
@@ -320,7 +320,7 @@ describe('a loop over the datagrams of a socket', () => {
   }
 
   for (const [kind, create] of KINDS) {
-    it(`rejects with the socket's error, which kills no process (${kind})`, async () => {
+    it(`rejects with the socket's error, without killing the process (${kind})`, async () => {
       const socket = await refused(create);
       const loop = (async () => {
         for await (const { data } of socket) assert.fail(data.toString());
@@ -348,7 +348,7 @@ describe('a loop over the datagrams of a socket', () => {
     });
   }
 
-  it('leaves the error to other listeners, too', async () => {
+  it('reports the error to other listeners, too', async () => {
     const socket = await refused(() => sockets.create());
     const told = once(socket, 'error').catch((error: unknown) => [error]);
     const loop = socket[Symbol.asyncIterator]().next();

@@ -4,7 +4,7 @@ import { UDP_FAMILIES, udpEverywhere } from '../helpers/udp-place';
 
 const TITLES = {
   changed: 'finds a changed byte, and names who sent it; warns once of a place',
-  detached: 'finds a buffer that was detached',
+  detached: 'finds a detached buffer',
   thrown: "emits 'error' with 'throw'",
 } as const;
 
@@ -20,7 +20,7 @@ udpEverywhere('datagrams changed too early', (getPlace) => {
       });
     }
 
-    it(`reports nothing of 2,000 sends that keep the rule (${type})`, async () => {
+    it(`reports none of 2,000 sends that keep the rule (${type})`, async () => {
       const answer = await getPlace().run('udp-mutation', 'clean', getPlace().params(type));
       assert.ok(answer.zeroCopySends > 500, `${answer.zeroCopySends} zero-copy sends`);
     });

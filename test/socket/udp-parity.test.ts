@@ -67,7 +67,7 @@ for (const family of presentFamilies()) {
 }
 
 describe('sockets of this package elsewhere', () => {
-  it('do what node:dgram does also without the addon', async () => {
+  it('behave as node:dgram without the addon, too', async () => {
     const off = { MSG_ZEROCOPY_ADDON: 'off' };
     const { ran, failures, version } = await failuresIn(process.execPath, off);
     assert.deepEqual({ failures, version }, { failures: [], version: process.version });
@@ -75,7 +75,7 @@ describe('sockets of this package elsewhere', () => {
   });
 
   forEachTestNode((node, expected) => {
-    it(`do what node:dgram does under ${expected}`, async () => {
+    it(`behave as node:dgram under ${expected}`, async () => {
       const { ran, failures, version } = await failuresIn(node, {});
       assert.deepEqual({ failures, version }, { failures: [], version: expected });
       assert.ok(ran > 0);

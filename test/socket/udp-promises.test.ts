@@ -22,14 +22,14 @@ describe('a promise of a UDP socket', () => {
   const sockets = openSockets();
 
   describe('through sendMany', () => {
-    it('resolves for none', async () => {
+    it('resolves for an empty list', async () => {
       const socket = await sockets.bound();
       const report = await socket.sendMany([], { port: 9 });
       assert.equal(report.bytes, 0);
       assert.equal((await socket.sendMany([])).bytes, 0);
     });
 
-    it('refuses wrong items, and sends nothing of the list', async () => {
+    it('refuses invalid items, and sends nothing of the list', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const good = Buffer.from('good');
@@ -60,7 +60,7 @@ describe('a promise of a UDP socket', () => {
       await assertNothingArrived(sink);
     });
 
-    it('takes the options of an item before those of all', async () => {
+    it("prefers an item's options to those of the call", async () => {
       const [all, one] = [await sockets.sink(), await sockets.sink()];
       const socket = await sockets.bound();
       const report = await socket.sendMany(
@@ -80,7 +80,7 @@ describe('a promise of a UDP socket', () => {
       assert.equal(one.senders[2]?.address, '127.0.0.3');
     });
 
-    it('keeps the order of many, each whole', async () => {
+    it('keeps the order of datagrams, each whole', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.connectedTo(sink);
       const texts = Array.from({ length: 200 }, (_, index) => `${index} `.repeat(1 + (index % 7)));
@@ -90,7 +90,7 @@ describe('a promise of a UDP socket', () => {
       assert.deepEqual(await sink.rest(), texts);
     });
 
-    it('tries all, and tells the first error and how many went out', async () => {
+    it('tries all, and reports the first error and how many were sent', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const datagrams = [
@@ -123,7 +123,7 @@ describe('a promise of a UDP socket', () => {
       assert.equal(socket.zeroCopy.state, 'closed');
     });
 
-    it('settles what was waiting for bind or a lookup', async () => {
+    it('settles what waits for bind() or a lookup', async () => {
       const lookup = ((_name: string, _family: unknown, done: (...args: unknown[]) => void) =>
         setImmediate(done, null, '127.0.0.1', 4)) as unknown as NonNullable<
         UdpSocketOptions['lookup']
@@ -143,7 +143,7 @@ describe('a promise of a UDP socket', () => {
   });
 
   describe('a signal of one send', () => {
-    it('that was aborted before sends nothing', async () => {
+    it('that is aborted before the call sends nothing', async () => {
       const sink = await sockets.sink();
       const signal = AbortSignal.abort(new Error('the reason'));
       for (const socket of [await sockets.bound(), sockets.create()]) {
@@ -162,7 +162,7 @@ describe('a promise of a UDP socket', () => {
       await assertNothingArrived(sink);
     });
 
-    it('that is aborted at once cancels a send, or comes too late', async () => {
+    it('that is aborted at once cancels the send, or has no effect', async () => {
       const sink = await sockets.sink();
       for (const socket of [await sockets.bound(), sockets.create()]) {
         const controller = new AbortController();
@@ -178,7 +178,7 @@ describe('a promise of a UDP socket', () => {
       }
     });
 
-    it('that is aborted later changes nothing, and keeps no listener', async () => {
+    it('that is aborted later has no effect, and leaves no listener', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();
       const controller = new AbortController();

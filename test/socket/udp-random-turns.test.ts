@@ -21,7 +21,7 @@ async function failureOf(
 
 udpEverywhere('random turns of a UDP socket', (getPlace) => {
   for (const type of UDP_FAMILIES) {
-    it(`deliver each datagram once or say why not, and call back once (${type})`, async () => {
+    it(`deliver each datagram once or report why not, and call back once (${type})`, async () => {
       for (let seed = 1; seed <= SEEDS; seed++) {
         let failure = await failureOf(getPlace(), type, seed, OPERATIONS);
         if (failure === undefined) continue;

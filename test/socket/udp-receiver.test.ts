@@ -23,7 +23,7 @@ async function sendAll(target: Target, datagrams: readonly Buffer[]): Promise<vo
 
 udpLoopbackSuite("the tests' receiver of datagrams", (getPlace) => {
   for (const type of UDP_FAMILIES) {
-    it(`tells right from wrong, lost, repeated and short (${type})`, async () => {
+    it(`distinguishes intact datagrams from corrupt, lost, repeated and short ones (${type})`, async () => {
       const receiver = await UdpReceiver.open(getPlace().params(type).at);
       const target = await receiver.target(type);
       const make = (sequence: number, bytes: number): Buffer =>

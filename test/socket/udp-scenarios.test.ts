@@ -8,8 +8,8 @@ udpEverywhere('datagrams', (getPlace) => {
       certain: 'says of each send whether the kernel copied it',
       automatic: 'goes on where nothing is copied, and pauses where everything is',
       belowThreshold: 'copies what is below the threshold',
-      empty: 'counts a datagram without a byte as a zero-copy send',
-      manyPages: 'copies a datagram in more pages than a packet refers to',
+      empty: 'counts an empty datagram as a zero-copy send',
+      manyPages: 'copies a datagram of more pages than a packet can reference',
     });
   });
   describe('failures amid zero-copy sends', () => {
@@ -17,11 +17,11 @@ udpEverywhere('datagrams', (getPlace) => {
       tooManySegments: 'refuses more than 128 segments beforehand',
       tooLong: 'survives datagrams that are too long',
       forbidden: 'survives a broadcast without permission',
-      manyWithOneBad: 'sends the rest of a batch, and says how much',
-      refused: 'tells a connected socket that its port is closed',
-      noise: 'is not disturbed by refusals of unconnected sends',
-      thrown: 'goes on after callbacks that throw',
-      untold: 'counts errors that nobody waits for',
+      manyWithOneBad: 'sends the rest of a batch, and reports how much',
+      refused: 'reports a closed port to a connected socket',
+      noise: 'is not affected by refusals of unconnected sends',
+      thrown: 'keeps working after callbacks that throw',
+      untold: 'counts errors that no callback reports',
     });
   });
   describe('memory', () => {
@@ -31,8 +31,8 @@ udpEverywhere('datagrams', (getPlace) => {
       aborted: 'obeys abort signals',
       abortedAtOnce: 'obeys or overtakes a signal in the turn of the send',
       contexts: 'calls back in the async context of the send',
-      corked: 'makes corked pieces one datagram and hands each back after it',
-      closedCorked: 'hands memory back at close() of a corked socket',
+      corked: 'makes corked pieces one datagram and releases each after it',
+      closedCorked: 'releases memory at close() of a corked socket',
       burst: 'keeps the order of a burst from one turn',
       sources: 'sends from the address and with the DSCP that was asked for',
     });
@@ -51,7 +51,7 @@ udpEverywhere('datagrams', (getPlace) => {
       coalesced: 'delivers coalesced datagrams one by one',
       whole: 'delivers coalesced datagrams whole, with their segment size',
       batches: 'delivers 20,000 small datagrams in order',
-      drops: 'counts what a stalled receiver lost',
+      drops: 'counts what a stalled receiver loses',
       iterated: 'delivers to an iterator',
       shared: 'shares a port between two sockets',
     });
@@ -60,7 +60,7 @@ udpEverywhere('datagrams', (getPlace) => {
 
 udpRigSuite('datagrams beyond a real MTU', (getPlace) => {
   udpScenarios(getPlace, 'udp-reports', {
-    fragmented: 'delivers what IP has to cut up, and reports it copied',
+    fragmented: 'delivers what IP has to fragment, and reports it as copied',
   });
   udpScenarios(getPlace, 'udp-failures', {
     segmentOverMtu: 'delivers segments that do not fit the MTU one by one',

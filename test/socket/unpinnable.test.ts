@@ -37,7 +37,7 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
   const connections = loopback();
   const zeroCopy: ZeroCopyOptions = { engine, threshold: 16 * 1024 };
 
-  it('goes by copy, that is told, and other memory goes without', async () => {
+  it('is copied with a reason, and other memory goes without copying', async () => {
     const fallbacks = new Heard<{ reason: string }>('fallback');
     const { sender, receiver } = await connections.pair(zeroCopy);
     const arrived = gather(receiver);
@@ -58,7 +58,7 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
     );
   });
 
-  it('is found among other chunks of a write, which go without copying', async () => {
+  it('is found among other chunks of a write, which are not copied', async () => {
     const { sender, receiver } = await connections.pair(zeroCopy);
     const arrived = gather(receiver);
     const hidden = secret();
@@ -82,7 +82,7 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
     assert.equal((await arrived).sha256, expected);
   });
 
-  it('costs one failed system call, whatever is sent of it', async () => {
+  it('costs one failed system call, however often it is sent', async () => {
     const before = metrics().fallbacks[REASON] ?? 0;
     const { sender, receiver } = await connections.pair(zeroCopy);
     const arrived = gather(receiver);
@@ -98,7 +98,7 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
     assert.equal((await arrived).bytes, 100 * LARGE);
   });
 
-  it('goes in parts where the socket is full', async () => {
+  it('is sent in parts when the socket is full', async () => {
     const { sender, receiver } = await connections.pair(zeroCopy);
     const hidden = secret(4 * 1024 * 1024);
     const before = plain();
@@ -114,7 +114,7 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
     for (const error of await Promise.all(handedBack)) assert.equal(error ?? null, null);
   });
 
-  it('is told from memory that nobody can read, whose write fails', async () => {
+  it('is distinguished from unreadable memory, whose write fails', async () => {
     const { sender, receiver } = await connections.pair(zeroCopy);
     const before = plain();
     const expected = sha256(before);
@@ -141,7 +141,7 @@ secretSuite('memory that cannot be pinned, in datagrams', () => {
   const zeroCopy = { engine: 'msg_zerocopy', threshold: 1024 } as const;
   const SIZE = 30_000;
 
-  it('goes by copy, that is told, and other memory goes without', async () => {
+  it('is copied with a reason, and other memory goes without copying', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink, { zeroCopy });
     const chunks = [plain(SIZE), secret(SIZE), plain(SIZE), secret(SIZE)];
@@ -160,7 +160,7 @@ secretSuite('memory that cannot be pinned, in datagrams', () => {
     assert.equal(socket.zeroCopy.state, 'active');
   });
 
-  it('goes among others of a batch, in order, with one failed system call', async () => {
+  it('is sent among others of a batch, in order, with one failed system call', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink, { zeroCopy });
     const before = metrics().fallbacks[REASON] ?? 0;
@@ -180,7 +180,7 @@ secretSuite('memory that cannot be pinned, in datagrams', () => {
     assert.equal(metrics().fallbacks[REASON], before + 1);
   });
 
-  it('goes where one datagram is gathered from it and other memory', async () => {
+  it('is sent when a datagram is gathered from it and other memory', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink, { zeroCopy });
     const parts = [plain(8), secret(SIZE), plain(5000)];
@@ -192,7 +192,7 @@ secretSuite('memory that cannot be pinned, in datagrams', () => {
     assert.equal(socket.zeroCopy.stats.unpinnableSends, 1);
   });
 
-  it('is told from memory that nobody can read, whose send fails', async () => {
+  it('is distinguished from unreadable memory, whose send fails', async () => {
     const sink = await sockets.sink();
     const socket = await sockets.connectedTo(sink, { zeroCopy });
     const failed = socket.send(unreadableBuffer(SIZE), {});

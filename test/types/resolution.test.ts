@@ -84,25 +84,25 @@ describe('the types of the package', () => {
       .join('\n');
   }
 
-  it('are found by import, as those of a module', () => {
+  it("resolve for import, as an ES module's", () => {
     assert.deepEqual(complaints('by-import.mts'), []);
     const reasons = reasonsFor('index.d.mts');
     assert.match(reasons, /Imported via 'msg-zerocopy' from file 'by-import\.mts'/);
     assert.doesNotMatch(reasons, /by-require/);
   });
 
-  it('are found by require, as those of CommonJS', () => {
+  it("resolve for require, as CommonJS's", () => {
     assert.deepEqual(complaints('by-require.cts'), []);
     const reasons = reasonsFor('index.d.ts');
     assert.match(reasons, /Imported via 'msg-zerocopy' from file 'by-require\.cts'/);
     assert.doesNotMatch(reasons, /by-import/);
   });
 
-  it('are those of the package, not any', () => {
+  it('are specific, not any', () => {
     assert.match(complaints('wrong.mts').join('\n'), /TS2769|TS2322/);
   });
 
-  it('do not show what is inside the package', () => {
+  it("do not expose the package's internals", () => {
     assert.match(complaints('deep.mts').join('\n'), /TS2307/);
   });
 });

@@ -25,7 +25,7 @@ const LIMITS: LimitFacts = {
 const UNPRIVILEGED = { memlockBytes: 65_536, ipcLock: false, totalMemoryBytes: 25_276_510_208 };
 
 describe('findings about limits', () => {
-  it('are content with what root of a recent Linux has', () => {
+  it('report no problem for root on a recent Linux', () => {
     const findings = limitFindings(LIMITS);
     assert.deepEqual(verdicts(findings), { optmem: 'ok', memlock: 'ok', wmem: 'ok' });
     assert.ok(findings.every(({ remedy }) => remedy === undefined));
@@ -71,7 +71,7 @@ describe('findings about limits', () => {
     ],
   ];
   for (const [what, facts, verdict, detail, command] of optmem) {
-    it(`judge an optmem_max ${what}`, () => {
+    it(`judge optmem_max: ${what}`, () => {
       const found = named(limitFindings({ ...LIMITS, ...facts }), 'optmem');
       assert.equal(found.verdict, verdict);
       assert.match(found.detail, detail);
@@ -79,7 +79,7 @@ describe('findings about limits', () => {
     });
   }
 
-  it('say so when optmem_max cannot be read in a namespace', () => {
+  it('note that optmem_max cannot be read in a namespace', () => {
     const rest = without(LIMITS, 'optmemBytes');
     const found = named(limitFindings(rest), 'optmem');
     assert.deepEqual([found.verdict, found.remedy], ['note', undefined]);
@@ -107,7 +107,7 @@ describe('findings about limits', () => {
     });
   }
 
-  it('raise memlock where a container is started, and say what CAP_IPC_LOCK gives away', () => {
+  it('raise memlock where the container is started, and warn of the risk of CAP_IPC_LOCK', () => {
     const facts = { ...LIMITS, pins: UNPRIVILEGED };
     const docker = named(limitFindings({ ...facts, container: 'docker' }), 'memlock').remedy;
     assert.deepEqual(docker, {
@@ -127,7 +127,7 @@ describe('findings about limits', () => {
     assert.deepEqual([enough.verdict, enough.remedy], ['ok', undefined]);
   });
 
-  it('say nothing of memlock without the addon, which reads it', () => {
+  it('omit memlock without the addon, which reads it', () => {
     const rest = without(LIMITS, 'pins');
     assert.deepEqual(Object.keys(verdicts(limitFindings(rest))), ['optmem', 'wmem']);
   });
@@ -212,7 +212,7 @@ describe('findings about io_uring', () => {
     ],
   ];
   for (const [what, facts, verdict, detail, remedy] of rows) {
-    it(`judge one that ${what}`, () => {
+    it(`judge io_uring that ${what}`, () => {
       const found = ringFinding(facts);
       assert.deepEqual([found.id, found.verdict], ['io_uring', verdict]);
       assert.match(found.detail, detail);
@@ -253,7 +253,7 @@ describe('findings about a container', () => {
     });
   }
 
-  it('tell of a seccomp filter without a container, too', () => {
+  it('report a seccomp filter outside a container, too', () => {
     const found = containerFinding({ ...none, seccomp: 2 });
     assert.equal(found.verdict, 'note');
     assert.match(found.detail, /^No sign of a container\. A seccomp filter is on/);
@@ -263,7 +263,7 @@ describe('findings about a container', () => {
 describe('findings about pages', () => {
   const facts = { pageBytes: 4096, transparent: 'madvise', hugePages: 0, hugePageBytes: 2_097_152 };
 
-  it('tell what a pool of huge pages lacks', () => {
+  it('report what a pool on huge pages lacks', () => {
     const found = pageFinding(facts);
     assert.equal(found.verdict, 'note');
     assert.match(found.detail, /4 KiB.*madvise.*no huge pages of 2 MiB/);
@@ -273,7 +273,7 @@ describe('findings about pages', () => {
     assert.equal(pageFinding({}).verdict, 'note');
   });
 
-  it('write sizes for people', () => {
+  it('format sizes for people', () => {
     const texts = [0, 1023, 1024, 1536, 8_388_608, 2 ** 30, 2 ** 41].map(bytesText);
     const expected = ['0 bytes', '1023 bytes', '1 KiB', '1.5 KiB', '8 MiB', '1 GiB', '2048 GiB'];
     assert.deepEqual(texts, expected);

@@ -46,7 +46,7 @@ const WHOLE: Record<string, Verdict> = {
 };
 
 describe('findings about the path to a target', () => {
-  it('are content with a virtio card', () => {
+  it('report no problem for a virtio card', () => {
     const findings = pathFindings(ABROAD, undefined);
     assert.deepEqual(verdicts(findings), WHOLE);
     assert.equal(
@@ -57,7 +57,7 @@ describe('findings about the path to a target', () => {
     assert.ok(findings.every(({ remedy }) => remedy === undefined));
   });
 
-  it('warn of a driver that lets go late, also below a vlan, and name the setting', () => {
+  it('warn of a driver that releases late, even below a VLAN, and name the setting', () => {
     const late = { ...ETH0, freesLate: true };
     const vlan = { ...ETH0, index: 9, name: 'eth0.5', kind: 'vlan', driver: '802.1Q VLAN Support' };
     for (const devices of [[late], [vlan, late]] as const) {
@@ -71,7 +71,7 @@ describe('findings about the path to a target', () => {
     assert.equal(verdicts(local)['late-release'], undefined);
   });
 
-  it('stop at loopback, also when the target is an address of a card here', () => {
+  it('stop at loopback, even when the target is the address of a local card', () => {
     const lo = { ...ETH0, index: 1, name: 'lo', driver: '', mtu: 65_536, isLoopback: true };
     for (const way of [
       { ...ABROAD, address: '127.0.0.1', isLocal: true, devices: [lo] as const },
@@ -93,7 +93,7 @@ describe('findings about the path to a target', () => {
     ['constructor', 'note', /virtual device/],
   ];
   for (const [kind, verdict, detail] of kinds) {
-    it(`judge a ${kind}`, () => {
+    it(`judge a device of kind ${kind}`, () => {
       const way = { ...ABROAD, devices: [{ ...ETH0, name: 'net0', kind, driver: kind }] as const };
       const found = named(pathFindings(way, undefined), 'device');
       assert.deepEqual([found.verdict, found.remedy], [verdict, undefined]);
@@ -102,7 +102,7 @@ describe('findings about the path to a target', () => {
     });
   }
 
-  it('tell a tun by its driver where its kind is missing, and a card by its own', () => {
+  it('recognise a tun by its driver when its kind is unknown, and a card likewise', () => {
     const device = (driver: string) => {
       const way = { ...ABROAD, devices: [{ ...ETH0, driver }] as const };
       return named(pathFindings(way, undefined), 'device');
@@ -112,7 +112,7 @@ describe('findings about the path to a target', () => {
     assert.match(device('mlx5_core').detail, /driver mlx5_core/);
   });
 
-  it('look through a vlan at what it lies on', () => {
+  it('look through a VLAN at its lower device', () => {
     const vlan = { ...ETH0, index: 9, name: 'eth0.5', kind: 'vlan', driver: '802.1Q VLAN Support' };
     const onCard = pathFindings({ ...ABROAD, devices: [vlan, ETH0] }, undefined);
     assert.equal(named(onCard, 'device').verdict, 'ok');
@@ -123,7 +123,7 @@ describe('findings about the path to a target', () => {
     assert.match(onTap.detail, /^tap0 \(tun/);
   });
 
-  it("give a veth in a container the host's network, and say what that gives away", () => {
+  it("suggest the host's network for a veth in a container, and warn of the risk", () => {
     const way = { ...ABROAD, devices: [{ ...ETH0, kind: 'veth', driver: 'veth' }] as const };
     const docker = named(pathFindings(way, 'docker'), 'device').remedy;
     assert.equal(docker?.command, 'docker run --network host IMAGE');
@@ -202,7 +202,7 @@ describe('findings about the path to a target', () => {
     });
   }
 
-  it('ask for the checksums and the segmentation of the family', () => {
+  it('require checksums and segmentation for the address family', () => {
     const only4 = {
       ...VIRTIO,
       'tx-checksum-ip-generic': FIXED_OFF,
@@ -213,7 +213,7 @@ describe('findings about the path to a target', () => {
     assert.deepEqual(verdicts(six), { ...WHOLE, checksum: 'blocked', segmentation: 'note' });
   });
 
-  it('tell addresses of many machines from those of one', () => {
+  it('distinguish multicast and broadcast from unicast addresses', () => {
     for (const [cast, verdict, said] of [
       ['broadcast', 'blocked', /copies every datagram\. No connection/],
       [
@@ -228,7 +228,7 @@ describe('findings about the path to a target', () => {
     }
   });
 
-  it('send nobody to a gateway for what stays on a link', () => {
+  it('suggest no gateway for link-local traffic', () => {
     for (const [address, way] of [
       ['239.1.2.3', 'dev DEVICE'],
       ['255.255.255.255', 'dev DEVICE'],
@@ -242,13 +242,13 @@ describe('findings about the path to a target', () => {
     }
   });
 
-  it('say so when a device keeps its features to itself', () => {
+  it("note that a device's features are unknown", () => {
     const silent = without(ABROAD, 'features');
     const expected = { route: 'ok', device: 'ok', features: 'note' };
     assert.deepEqual(verdicts(pathFindings(silent, undefined)), expected);
   });
 
-  it('distinguish a missing route from one that the process may not ask for', () => {
+  it('distinguish a missing route from one that the process may not query', () => {
     const address = '192.0.2.80';
     const nowhere = pathFindings({ address, error: 'ENETUNREACH', unreachable: true }, undefined);
     assert.deepEqual(verdicts(nowhere), { route: 'blocked' });
@@ -276,17 +276,17 @@ describe('a target', () => {
     '[fe80::1%eth0]:65535': { host: 'fe80::1%eth0', port: 65_535 },
   };
   for (const [text, expected] of Object.entries(good)) {
-    it(`may be ${text}`, () => assert.deepEqual(parseTarget(text), expected));
+    it(`accepts ${text}`, () => assert.deepEqual(parseTarget(text), expected));
   }
 
   const bad = ['', ':80', 'host:', 'host:0', 'host:65536', 'host:80:80', '[host]:80', '[::1]80'];
   for (const text of [...bad, 'http://host/', 'two hosts', '[192.0.2.1]:80']) {
-    it(`may not be '${text}'`, () => {
+    it(`rejects '${text}'`, () => {
       assert.throws(() => parseTarget(text), { code: 'ERR_OUT_OF_RANGE', message: /'\[::1\]:80'/ });
     });
   }
 
-  it('is a string', () => {
+  it('must be a string', () => {
     for (const value of [null, 80, {}, ['host']]) {
       assert.throws(() => parseTarget(value), { code: 'ERR_INVALID_ARG_TYPE' });
     }

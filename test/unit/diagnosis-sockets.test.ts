@@ -22,7 +22,7 @@ describe('findings about sockets', () => {
   const judged = (capabilities: Capabilities, more: Partial<SocketFacts> = {}) =>
     socketFindings({ capabilities, kernel: '6.18.44', ...more });
 
-  it('are content with root on a recent Linux', () => {
+  it('report no problem for root on a recent Linux', () => {
     assert.deepEqual(verdicts(judged(ROOT)), {
       addon: 'ok',
       tcp: 'ok',
@@ -32,7 +32,7 @@ describe('findings about sockets', () => {
     });
   });
 
-  it('take no CAP_NET_RAW for no obstacle, and say what it gives away', () => {
+  it('treat missing CAP_NET_RAW as no obstacle, and warn of the risk of granting it', () => {
     const denied = no('EPERM: opening the socket needs CAP_NET_RAW');
     const user = {
       ...ROOT,
@@ -82,19 +82,19 @@ describe('findings about sockets', () => {
     });
   }
 
-  it('say which family is missing', () => {
+  it('name the missing family', () => {
     const half = { ipv4: YES, ipv6: no('kernel-unsupported: socket failed with EAFNOSUPPORT') };
     const found = named(judged({ ...ROOT, tcp: { ...ROOT.tcp, msg_zerocopy: half } }), 'tcp');
     assert.equal(found.verdict, 'limited');
     assert.match(found.detail, /IPv4; not with IPv6: .*EAFNOSUPPORT/);
   });
 
-  it('miss UDP_SEGMENT', () => {
+  it('report missing UDP_SEGMENT', () => {
     const udp = { ...ROOT.udp, gso: no('ENOPROTOOPT') };
     assert.equal(named(judged({ ...ROOT, udp }), 'udp').verdict, 'limited');
   });
 
-  it('say nothing of sockets without the addon, and how to get it', () => {
+  it('omit sockets without the addon, and say how to get it', () => {
     const missing = (reason: string, platform = 'linux'): Capabilities => ({
       ...ROOT,
       platform,
@@ -137,7 +137,7 @@ describe('findings about sockets', () => {
 describe('findings about captures', () => {
   const ETH_P_ALL = 3;
 
-  it('read the sockets that see what is sent', () => {
+  it('list the sockets that see outgoing packets', () => {
     // tcpdump on device 4; a client of DHCP (IPv4 only); a transmit ring (nothing); tcpdump -i any.
     const table = `sk               RefCnt Type Proto  Iface R Rmem   User   Inode
 00000000960fb527 3      3    0003   4     1 0      0      3789288
@@ -178,13 +178,13 @@ describe('findings about captures', () => {
     ['our own', [{ ...onEth0, isOurs: true }], [4], 'blocked', undefined],
   ];
   for (const [what, taps, way, verdict, command] of rows) {
-    it(`judge ${what}`, () => {
+    it(`judge captures: ${what}`, () => {
       const found = tapFinding(taps, way);
       assert.deepEqual([found.verdict, found.remedy?.command], [verdict, command]);
     });
   }
 
-  it('say that captures are unknown where the list cannot be read', () => {
+  it('report captures as unknown when the list cannot be read', () => {
     for (const way of [undefined, [4]]) {
       const { verdict, detail, remedy } = tapFinding(undefined, way);
       assert.equal(verdict, 'note');
@@ -193,7 +193,7 @@ describe('findings about captures', () => {
     }
   });
 
-  it('name who captures what', () => {
+  it('name the capturing process and device', () => {
     assert.match(tapFinding([onEth0], [4]).detail, /tcpdump \(process 4711\) on eth0/);
     assert.match(tapFinding([onAll], [4]).detail, /on every interface/);
   });
@@ -245,7 +245,7 @@ describe('findings about trials', () => {
     ],
   ];
   for (const [what, trials, expected, detail] of rows) {
-    it(`judge a send ${what}`, () => {
+    it(`judge a trial send: ${what}`, () => {
       const findings = trialFindings(trials);
       assert.deepEqual(
         findings.map(({ verdict }) => verdict),
@@ -256,7 +256,7 @@ describe('findings about trials', () => {
     });
   }
 
-  it('tell of a connection that nothing was sent over it, or why there is none', () => {
+  it('report that a connection was made, with nothing sent over it, or why it failed', () => {
     const way = { address: '192.0.2.80', port: 80 };
     const made = connectionFinding({ ...way, local: '198.51.100.2' });
     assert.equal(made.verdict, 'ok');

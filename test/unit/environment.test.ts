@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { environmentOptions } from '../../lib/tcp/environment';
 
 describe('options from the environment', () => {
-  it('upgrades servers and clients with the defaults when nothing is set, or set to nothing', () => {
+  it('upgrade servers and clients with the defaults when variables are unset or empty', () => {
     const empty = { MSG_ZEROCOPY_INCLUDE: '', MSG_ZEROCOPY_SOURCE: '', MSG_ZEROCOPY_LOG: '' };
     for (const environment of [{}, empty]) {
       const { include, options, logs } = environmentOptions(environment);
@@ -13,7 +13,7 @@ describe('options from the environment', () => {
     }
   });
 
-  it('takes each option by its own variable', () => {
+  it('are set by a variable each', () => {
     const { include, options, logs } = environmentOptions({
       MSG_ZEROCOPY_INCLUDE: 'client',
       MSG_ZEROCOPY_SOURCE: 'pool',
@@ -38,7 +38,7 @@ describe('options from the environment', () => {
     assert.equal(logs, true);
   });
 
-  it('takes a list with blanks, in any order', () => {
+  it('accept a list with blanks, in any order', () => {
     const { include } = environmentOptions({ MSG_ZEROCOPY_INCLUDE: ' client , server' });
     assert.deepEqual([...include].sort(), ['client', 'server']);
   });
@@ -59,7 +59,7 @@ describe('options from the environment', () => {
     ['MSG_ZEROCOPY_DETECT_MUTATION', 'true', "'warn' or 'throw'"],
     ['MSG_ZEROCOPY_LOG', 'yes', "'1' or '0'"],
   ] as const) {
-    it(`refuses ${variable}=${value}, and says what it takes`, () => {
+    it(`refuse ${variable}=${value}, and list the valid values`, () => {
       assert.throws(
         () => environmentOptions({ [variable]: value }),
         (error: Error & { code?: string }) =>

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import * as errors from '../../lib/errors';
 
 describe('errors', () => {
-  it('of bad arguments are shaped as Node shapes its own', () => {
+  it("of bad arguments have the form of Node's own", () => {
     const type = errors.invalidType('options.threshold', 'a number of bytes', '5');
     assert.ok(type instanceof TypeError);
     assert.equal((type as NodeJS.ErrnoException).code, 'ERR_INVALID_ARG_TYPE');
@@ -30,7 +30,7 @@ describe('errors', () => {
     ['x'.repeat(40), /Received type string \('x{24}\.\.\.\)$/],
   ];
   for (const [value, pattern] of received) {
-    it(`describe what they got: ${pattern.source}`, () => {
+    it(`describe the received value: ${pattern.source}`, () => {
       assert.match(errors.invalidType('x', 'a number', value).message, pattern);
     });
   }
@@ -44,12 +44,12 @@ describe('errors', () => {
     );
   });
 
-  it("know 524, the kernel's own ENOTSUPP, which no table of names has", () => {
+  it("name 524, the kernel's internal ENOTSUPP, which no errno table has", () => {
     assert.equal(errors.errnoName(-524), 'ENOTSUPP');
     assert.equal(errors.systemError(-524, 'setsockopt').message, 'setsockopt ENOTSUPP');
   });
 
-  it('of this package have a stable code, which prints', () => {
+  it('of this package have a stable code, shown in their text', () => {
     for (const [error, code] of [
       [errors.bufferDetached(), 'ERR_ZC_BUFFER_DETACHED'],
       [errors.handleTaken(), 'ERR_ZC_HANDLE_TAKEN'],

@@ -18,7 +18,7 @@ describe('the error-queue parser', function () {
   });
   after(() => rmSync(temporary, { recursive: true, force: true }));
 
-  it('takes its own entries, and nothing from any other', () => {
+  it('accepts zero-copy entries, and ignores all others', () => {
     for (const source of sources) assert.ok(existsSync(path.join(root, source)), source);
     const program = path.join(temporary, 'errqueue_test');
     const flags = ['-std=c++17', '-Wall', '-Wextra', '-Werror', '-g', '-O1', '-I', 'native'];

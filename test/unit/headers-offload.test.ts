@@ -44,7 +44,7 @@ describe('headers.offload', () => {
     assert.deepEqual(syn, { ...none, headerLength: 74, checksumStart: 34 });
   });
 
-  it('passes over 802.1Q and 802.1ad tags, also two of them', () => {
+  it('passes over 802.1Q and 802.1ad tags, even two of them', () => {
     const once = tagged(captured('udp4'));
     const found = { ...udp, gso: 'udp', segmentSize: 4, headerLength: 46, checksumStart: 38 };
     assert.deepEqual(headers.offload(once, 4), found);
@@ -54,7 +54,7 @@ describe('headers.offload', () => {
     assert.equal(headers.offload(tagged(captured('tcp6')), 0).checksumStart, 58);
   });
 
-  it('cuts nothing for segment size 0, and nothing that is one segment', () => {
+  it('requests no segmentation for segment size 0, or for a single segment', () => {
     const none = { ...udp, gso: 'none', segmentSize: 0 };
     for (const size of [0, 9, 10, 65_535]) {
       assert.deepEqual(headers.offload(captured('udp4'), size), none, `${size}`);
@@ -69,12 +69,12 @@ describe('headers.offload', () => {
     assert.deepEqual([six.checksumStart, six.headerLength, six.gso], [40, 80, 'none']);
   });
 
-  it('does not take the padding of a short frame for payload', () => {
+  it('does not count the padding of a short frame as payload', () => {
     const padded = Buffer.concat([captured('udp4'), Buffer.alloc(9)]);
     assert.equal(headers.offload(padded, 9).gso, 'none');
   });
 
-  it('refuses every frame that ends too early', () => {
+  it('refuses every truncated frame', () => {
     for (const name of Object.keys(CAPTURED) as (keyof typeof CAPTURED)[]) {
       const frame = captured(name);
       if (name.startsWith('icmp')) continue;

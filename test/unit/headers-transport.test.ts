@@ -27,7 +27,7 @@ describe('headers.udp', () => {
     assert.equal(hex(six), hex(captured('udp6').subarray(54, 62)));
   });
 
-  it('builds whole frames, together with the others', () => {
+  it('builds whole frames together with the other functions', () => {
     const ip = { ...V4, protocol: 17, identification: 0x6f0c, dontFragment: true };
     const frame = [
       headers.ethernet({ ...MAC, protocol: 0x0800 }),
@@ -38,7 +38,7 @@ describe('headers.udp', () => {
     assert.equal(hex(...frame), hex(captured('udp4')));
   });
 
-  it('covers a payload in parts, of odd lengths and empty', () => {
+  it('covers a payload in parts, odd-sized and empty ones included', () => {
     for (const addresses of [V4, V6]) {
       const whole = headers.udp({ ...addresses, ...PORTS, payload: PAYLOAD });
       const parts = [PAYLOAD.subarray(0, 1), PAYLOAD.subarray(1, 1), PAYLOAD.subarray(1)];
@@ -50,7 +50,7 @@ describe('headers.udp', () => {
     assert.equal(plainSum(Buffer.concat([pseudo4(ip), empty])), 0xffff);
   });
 
-  it('adds up to 0xffff with pseudo header and payload, whatever they are', () => {
+  it('makes pseudo header, header and any payload add up to 0xffff', () => {
     const random = seededRandom(768);
     for (let round = 0; round < 100; round++) {
       const length = between(random, 0, 1500);
@@ -69,7 +69,7 @@ describe('headers.udp', () => {
     }
   });
 
-  it('never writes a computed checksum as 0, which would say that there is none', () => {
+  it('never writes a computed checksum as 0, which would mean none', () => {
     for (const addresses of [V4, V6]) {
       const zeroes = headers.udp({ ...addresses, ...PORTS, payload: new Uint8Array(2) });
       // With the checksum itself as payload the sum is 0xffff, and its complement 0.
@@ -78,7 +78,7 @@ describe('headers.udp', () => {
     }
   });
 
-  it("writes with 'offload' what a device completes to the checksum", () => {
+  it("writes with 'offload' the partial sum that a device completes", () => {
     for (const [addresses, name, at] of [
       [V4, 'udp4', 34],
       [V6, 'udp6', 54],
@@ -101,7 +101,7 @@ describe('headers.udp', () => {
     refuses(() => headers.udp({ ...options, checksum: true as never }), TYPE, 'header.checksum');
   });
 
-  it('takes as much as a packet holds, and no more', () => {
+  it('accepts as much as a packet holds, and no more', () => {
     for (const [addresses, most] of [
       [V4, 65_507],
       [V6, 65_527],

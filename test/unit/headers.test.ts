@@ -26,14 +26,14 @@ describe('headers.internetChecksum', () => {
     assert.equal(headers.internetChecksum(first, second), 0x220d);
   });
 
-  it('takes nothing for zero, and one byte for the first of its word', () => {
+  it('treats no bytes as zero, and a last odd byte as the first of its word', () => {
     assert.equal(headers.internetChecksum(), 0xffff);
     assert.equal(headers.internetChecksum(Buffer.alloc(0)), 0xffff);
     assert.equal(headers.internetChecksum(Buffer.from([0x12])), 0xedff);
     assert.equal(headers.internetChecksum(Buffer.from([0x12]), Buffer.from([0x34])), 0xedcb);
   });
 
-  it('does not depend on where the bytes are divided', () => {
+  it('does not depend on how the bytes are split', () => {
     const random = seededRandom(1071);
     for (let round = 0; round < 200; round++) {
       const data = Buffer.from(
@@ -49,14 +49,14 @@ describe('headers.internetChecksum', () => {
     }
   });
 
-  it('carries what more than 32 bits of sum hold', () => {
+  it('carries sums of more than 32 bits', () => {
     const ones = Buffer.alloc(1_000_000, 0xff);
     assert.equal(headers.internetChecksum(ones), 0);
     assert.equal(headers.internetChecksum(ones, Buffer.from([0x00, 0x01])), 0xfffe);
     assert.equal(headers.internetChecksum(new Uint8Array(70_000), Buffer.from([1])), 0xfeff);
   });
 
-  it('is zero over every captured header that holds its own', () => {
+  it('is zero over every captured header that contains its checksum', () => {
     for (const name of ['udp4', 'udp4Marked', 'icmp4', 'tcp4'] as const) {
       assert.equal(headers.internetChecksum(captured(name).subarray(14, 34)), 0, name);
       if (name === 'icmp4') assert.equal(headers.internetChecksum(captured(name).subarray(34)), 0);
@@ -115,7 +115,7 @@ describe('headers.ipv4', () => {
     assert.equal(headers.internetChecksum(built), 0);
   });
 
-  it('takes the largest and the smallest values, and refuses the next ones', () => {
+  it('accepts the largest and the smallest values, and refuses the next ones', () => {
     const good = { ...V4, protocol: 255, payloadLength: 65_515 };
     const most = { ...good, ttl: 255, tos: 255, identification: 65_535, dontFragment: false };
     const built = headers.ipv4(most);
@@ -132,7 +132,7 @@ describe('headers.ipv4', () => {
     refuses(() => headers.ipv4({ ...good, dontFragment: 1 as never }), TYPE, 'header.dontFragment');
   });
 
-  it('takes addresses in strict dotted decimal only', () => {
+  it('accepts addresses in strict dotted decimal only', () => {
     const good = { ...V4, protocol: 1, payloadLength: 0 };
     for (const source of [
       '',
@@ -159,7 +159,7 @@ describe('headers.ipv6', () => {
     assert.equal(hex(built), hex(captured('icmp6').subarray(14, 54)));
   });
 
-  it('has the documented defaults, and takes the largest values', () => {
+  it('has the documented defaults, and accepts the largest values', () => {
     const built = headers.ipv6({ ...V6, protocol: 59, payloadLength: 0 });
     assert.equal(hex(built.subarray(0, 8)), '6000000000003b40');
     const good = { ...V6, protocol: 255, payloadLength: 65_535 };
@@ -174,7 +174,7 @@ describe('headers.ipv6', () => {
     }
   });
 
-  it('reads every way of writing an address, and leaves its zone out', () => {
+  it('parses every notation of an address, and ignores its zone', () => {
     const forms: Record<string, string> = {
       '::': '00000000000000000000000000000000',
       '::1': '00000000000000000000000000000001',

@@ -42,7 +42,7 @@ describe('the health of a connection', () => {
     });
   }
 
-  it('goes on where fewer than half of many sends were copied', () => {
+  it('stays active when fewer than half of many sends were copied', () => {
     withClock(() => {
       const health = fresh(false);
       health.record(1_000, 300, undefined, false);

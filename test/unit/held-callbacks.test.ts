@@ -15,7 +15,7 @@ function held() {
 const gone = new Error('failed');
 
 describe('held callbacks', () => {
-  it('are released at once where Node calls them in order', () => {
+  it('are released at once when Node calls them in order', () => {
     const { callbacks, released, hold } = held();
     const [a, b] = [hold('a'), hold('b')];
     assert.equal(callbacks.any, true);
@@ -25,7 +25,7 @@ describe('held callbacks', () => {
     assert.equal(callbacks.any, false);
   });
 
-  it('that fail before the ticks of earlier ones come behind them', async () => {
+  it('that fail before the ticks of earlier ones run after them', async () => {
     const { released, hold } = held();
     const [a, b, c, d] = [hold('a'), hold('b'), hold('c'), hold('d')];
     process.nextTick(a);
@@ -37,7 +37,7 @@ describe('held callbacks', () => {
     assert.deepEqual(released, ['a', 'b', 'c failed', 'd failed']);
   });
 
-  it('that fail behind one that waits for its tick wait, too', async () => {
+  it('that fail behind one waiting for its tick wait, too', async () => {
     const { released, hold } = held();
     const [a, b, c] = [hold('a'), hold('b'), hold('c')];
     process.nextTick(() => {
@@ -50,7 +50,7 @@ describe('held callbacks', () => {
   });
 
   // A write that fails within the call, behind some that were accepted so.
-  it('that fail in front of an earlier failure, whose tick is still to come, come behind it', async () => {
+  it('that fail before the tick of an earlier failure run after it', async () => {
     const { released, hold } = held();
     const [a, b, c, d, e] = [hold('a'), hold('b'), hold('c'), hold('d'), hold('e')];
     process.nextTick(() => {
@@ -64,7 +64,7 @@ describe('held callbacks', () => {
     assert.deepEqual(released, ['a', 'b', 'c failed', 'd failed', 'e failed']);
   });
 
-  it('do not wait for ever for one that Node never calls', async () => {
+  it('do not wait for one that Node never calls', async () => {
     const { released, hold } = held();
     hold('never');
     hold('b')(gone);
@@ -72,7 +72,7 @@ describe('held callbacks', () => {
     assert.deepEqual(released, ['b failed']);
   });
 
-  it('are not held up by one that is never called, and know whether any is left', () => {
+  it('are not held up by one that is never called, and report whether any is left', () => {
     const { callbacks, released, hold } = held();
     hold('never');
     for (let i = 0; i < 100_001; i++) hold('x')();
@@ -85,7 +85,7 @@ describe('held callbacks', () => {
     assert.equal(callbacks.any, false);
   });
 
-  it('are told apart from callbacks that are not', () => {
+  it('are distinguished from callbacks that are not held', () => {
     const { hold } = held();
     assert.equal(heldCallbacks.has(hold('a')), true);
     assert.equal(

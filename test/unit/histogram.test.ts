@@ -9,7 +9,7 @@ function countsOf(...milliseconds: number[]): Map<number, number> {
 }
 
 describe('a latency histogram', () => {
-  it('has ascending buckets, and one for everything', () => {
+  it('has ascending buckets, and a last one for everything', () => {
     const bounds = [...countsOf().keys()];
     assert.deepEqual(
       bounds,
@@ -20,7 +20,7 @@ describe('a latency histogram', () => {
     assert.equal(bounds.at(-1), Infinity);
   });
 
-  it('is spaced alike over six orders of magnitude', () => {
+  it('is evenly spaced over six orders of magnitude', () => {
     const bounds = [...countsOf().keys()].slice(0, -1);
     for (let i = 1; i < bounds.length; i++) {
       const ratio = (bounds[i] as number) / (bounds[i - 1] as number);
@@ -28,7 +28,7 @@ describe('a latency histogram', () => {
     }
   });
 
-  it('counts an observation from the bucket on whose bound it reaches', () => {
+  it('counts an observation from the first bucket that bounds it', () => {
     const cases: readonly [number, number, number][] = [
       // milliseconds, largest bound without it, smallest with it
       [0, 0, 10e-6],
@@ -48,7 +48,7 @@ describe('a latency histogram', () => {
     }
   });
 
-  it('sums in seconds, and its last bucket is its count', () => {
+  it('sums in seconds, and its last bucket equals its count', () => {
     const histogram = new LatencyHistogram();
     for (let i = 1; i <= 1_000; i++) histogram.observe(i);
     const { count, sum, buckets } = histogram.snapshot();
@@ -58,7 +58,7 @@ describe('a latency histogram', () => {
     assert.equal(buckets.find(({ le }) => le === 0.1)?.count, 100);
   });
 
-  it('gives snapshots that later observations leave alone', () => {
+  it('gives snapshots that later observations do not change', () => {
     const histogram = new LatencyHistogram();
     const before = histogram.snapshot();
     histogram.observe(5);

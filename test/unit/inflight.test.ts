@@ -4,8 +4,8 @@ import { InFlight } from '../../lib/datagram/inflight';
 import { type Entry, InFlightPair, WRAP } from '../helpers/inflight-model';
 import { seededRandom } from '../../scripts/random';
 
-describe('inflight', () => {
-  it('starts empty at the id it is given', () => {
+describe('ids in flight', () => {
+  it('start empty at the given id', () => {
     for (const firstId of [0, 7, WRAP - 1, WRAP, 2 * WRAP + 5]) {
       const inflight = new InFlight(firstId);
       assert.equal(inflight.nextId, firstId);
@@ -15,7 +15,7 @@ describe('inflight', () => {
     }
   });
 
-  it('keeps everything from a hole on pending', () => {
+  it('stay pending from a gap on', () => {
     const pair = new InFlightPair(0);
     for (let i = 0; i < 4; i++) pair.add(10);
     pair.complete(1, 3);
@@ -26,7 +26,7 @@ describe('inflight', () => {
     pair.compare();
   });
 
-  it('takes one range across the wrap of 32 bits', () => {
+  it('are released by one range across the 32-bit wrap', () => {
     for (const wrap of [WRAP, 2 * WRAP]) {
       const pair = new InFlightPair(wrap - 3);
       for (let i = 0; i < 6; i++) pair.add(i + 1);
@@ -40,7 +40,7 @@ describe('inflight', () => {
     }
   });
 
-  it('keeps the entries of both sides of the wrap apart while the ring grows', () => {
+  it('stay distinct on both sides of the wrap while the ring grows', () => {
     const pair = new InFlightPair(WRAP - 5);
     for (let i = 0; i < 3000; i++) pair.add(i);
     pair.compare();
@@ -49,7 +49,7 @@ describe('inflight', () => {
     assert.equal(pair.real.pendingSends, 0);
   });
 
-  it('counts what was never sent, and what was released before, as strays', () => {
+  it('count ids never sent, and those released before, as strays', () => {
     const pair = new InFlightPair(WRAP - 2);
     for (let i = 0; i < 4; i++) pair.add();
     pair.complete(WRAP - 1, WRAP - 1);
@@ -62,7 +62,7 @@ describe('inflight', () => {
     assert.equal(pair.real.releasedBelow, WRAP - 2);
   });
 
-  it('says of the first id of a range that its flag speaks for it, also when that was a stray', () => {
+  it("apply a range's flag to its first id only, even when that was a stray", () => {
     const inflight = new InFlight<Entry>(0);
     for (let id = 0; id < 3; id++) inflight.add({ id, bytes: 1 });
     inflight.complete(1, 1, () => undefined);
@@ -74,7 +74,7 @@ describe('inflight', () => {
 
   const starts = [0, WRAP - 40, WRAP - 1, 2 * WRAP - 40, 2 * WRAP - 1, 1_000_000 * WRAP - 3];
   for (const [index, firstId] of starts.entries()) {
-    it(`agrees with the model over 20,000 operations from id ${firstId}`, () => {
+    it(`agree with the model over 20,000 operations from id ${firstId}`, () => {
       const random = seededRandom(0x5eed + index);
       const pair = new InFlightPair(firstId);
       for (let step = 0; step < 20_000; step++) {

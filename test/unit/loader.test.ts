@@ -132,7 +132,7 @@ describe('the addon is taken', () => {
   }
 });
 
-describe('without an addon is said', () => {
+describe('without an addon', () => {
   const rows: readonly [
     title: string,
     host: Partial<Host>,
@@ -249,7 +249,7 @@ describe('without an addon is said', () => {
   }
 });
 
-describe('a runtime that is not Node', () => {
+describe('a runtime other than Node', () => {
   it('gets no addon, and is named', () => {
     for (const name of ['Bun', 'Deno']) {
       assert.deepEqual(refuseRuntime({ node: '24.0.0', [name.toLowerCase()]: '1.0.0' }), {
@@ -259,7 +259,7 @@ describe('a runtime that is not Node', () => {
     }
   });
 
-  it('is not taken for one where it is Node', () => {
+  it('is not assumed where it is Node', () => {
     assert.equal(refuseRuntime(process.versions), undefined);
   });
 });

@@ -36,7 +36,7 @@ function told(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('a watch on buffers', () => {
+describe('watching buffers', () => {
   const native = new FakeNative();
   let found: Heard<Finding>;
   let warnings: WarningsHeard;
@@ -50,7 +50,7 @@ describe('a watch on buffers', () => {
     warnings.stop();
   });
 
-  it('compares when the last of its holders lets go, and once', async () => {
+  it('compares once, when the last holder lets go', async () => {
     const buffer = Buffer.alloc(10);
     const subject = new Subject();
     const watch = new MutationWatch([buffer], subject, 'throw', native);
@@ -75,7 +75,7 @@ describe('a watch on buffers', () => {
     assert.deepEqual(warnings.list, []);
   });
 
-  it('sees neither a change that was taken back, nor one behind the handback', async () => {
+  it('sees neither a change that was undone, nor one after the release', async () => {
     const buffer = Buffer.alloc(10);
     const subject = new Subject();
     const watch = new MutationWatch([buffer], subject, 'throw', native);
@@ -88,7 +88,7 @@ describe('a watch on buffers', () => {
     assert.deepEqual([subject.counting.mutatedBuffers, found.messages], [0, []]);
   });
 
-  it('sees a change behind a release that nobody was told of', async () => {
+  it('sees a change after a release that was not reported', async () => {
     const buffer = Buffer.alloc(10);
     const subject = new Subject();
     new MutationWatch([buffer], subject, 'throw', native).release();
@@ -97,7 +97,7 @@ describe('a watch on buffers', () => {
     assert.equal(subject.counting.mutatedBuffers, 1);
   });
 
-  it('tells changed, resized and detached buffers from those that are as they were', async () => {
+  it('distinguishes changed, resized and detached buffers from unchanged ones', async () => {
     const changed = Buffer.alloc(11);
     const detached = Buffer.from(new ArrayBuffer(12));
     const memory = new (
@@ -127,7 +127,7 @@ describe('a watch on buffers', () => {
     assert.equal(subject.counting.mutatedBuffers, 3);
   });
 
-  it('names who handed the buffer over, also when it is sent later', async () => {
+  it('names the caller that passed the buffer, even when it is sent later', async () => {
     const buffer = Buffer.alloc(10);
     (function handsOver() {
       rememberCaller([buffer]);
@@ -140,13 +140,13 @@ describe('a watch on buffers', () => {
     assert.match(found.messages[0]?.stack ?? '', /^\s+at handsOver .*mutation\.test\.js:\d+:\d+/);
   });
 
-  it('leaves the depth of other stacks alone', () => {
+  it('does not change the depth of other stack traces', () => {
     const { stackTraceLimit } = Error;
     rememberCaller([Buffer.alloc(1)]);
     assert.equal(Error.stackTraceLimit, stackTraceLimit);
   });
 
-  it('warns once of each place, however the program came there', async () => {
+  it('warns once for each call site, whichever way leads there', async () => {
     function findsTwice(buffer: Buffer): void {
       for (const value of [1, 2]) {
         const watch = new MutationWatch([buffer], new Subject(), 'warn', native);
@@ -167,7 +167,7 @@ describe('a watch on buffers', () => {
     assert.match(String(warnings.list[0]?.detail), /findsTwice/);
   });
 
-  it("warns where 'throw' finds nobody to hear of it", async () => {
+  it("warns when 'throw' has no listener to report to", async () => {
     const buffer = Buffer.alloc(10);
     const watch = new MutationWatch([buffer], new Subject('closed'), 'throw', native);
     buffer[0] = 1;

@@ -16,8 +16,8 @@ function namesInPrometheus(): string[] {
   return names.sort();
 }
 
-describe('what the documents say of metrics', () => {
-  it('docs/observability.md lists every metric of both systems with its unit, and no other', () => {
+describe('the documentation of metrics', () => {
+  it('docs/observability.md lists every metric of both systems with its unit, and no others', () => {
     const text = readFileSync(path.join(ROOT, 'docs/observability.md'), 'utf8');
     const rows = [...text.matchAll(/^\| (?:`(\w+)`[^|]*)?\| (?:`([\w.]+)` )?\| `([^`]+)` \|/gm)];
     const prometheus = rows.map(([, name]) => name).filter((name) => name !== undefined);
@@ -28,7 +28,7 @@ describe('what the documents say of metrics', () => {
     );
   });
 
-  it('the dashboard asks for metrics that there are, with the labels that they have', () => {
+  it('the dashboard queries existing metrics, by their labels', () => {
     const file = path.join(ROOT, 'examples/grafana-dashboard.json');
     const { panels } = JSON.parse(readFileSync(file, 'utf8')) as {
       panels: { title: string; targets: { expr: string }[] }[];

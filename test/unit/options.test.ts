@@ -39,7 +39,7 @@ describe('options', () => {
     ['0', 'auto', { threshold: 0, fixed: true, floor: 1 }],
     ['static', 5000, { threshold: 5000, fixed: true, floor: 5000 }],
   ] as const) {
-    it(`take the threshold ${given} as MSG_ZEROCOPY_THRESHOLD=${value} says`, () => {
+    it(`combine the threshold ${given} with MSG_ZEROCOPY_THRESHOLD=${value}`, () => {
       withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
         const { threshold, fixed, floor } = resolve({ threshold: given });
         assert.deepEqual({ threshold, fixed, floor }, expected);
@@ -59,7 +59,7 @@ describe('options', () => {
     });
   }
 
-  it('refuse another MSG_ZEROCOPY_THRESHOLD', () => {
+  it('refuse an invalid MSG_ZEROCOPY_THRESHOLD', () => {
     for (const value of ['1.5', '-1', '64K', 'Static']) {
       withVariable('MSG_ZEROCOPY_THRESHOLD', value, () => {
         assert.throws(() => resolve({}), { code: RANGE, message: /MSG_ZEROCOPY_THRESHOLD.*bytes/ });
@@ -93,7 +93,7 @@ describe('options', () => {
     });
   });
 
-  it('leave files to Node where the engine is switched off, unless they are asked for', () => {
+  it("leave files to Node when the engine is 'copy', unless files are requested", () => {
     withEngineVariable(undefined, () => {
       assert.equal(resolve({ engine: 'copy' }).takesFiles, false);
       assert.equal(resolve({ engine: 'copy', files: 'auto' }).takesFiles, true);
@@ -102,7 +102,7 @@ describe('options', () => {
     });
   });
 
-  it('are taken over, and cannot be changed afterwards', () => {
+  it('are copied, and cannot be changed afterwards', () => {
     const source = (): boolean => true;
     const resolved = resolve({
       engine: 'msg_zerocopy',
@@ -155,7 +155,7 @@ describe('options', () => {
     'maxStagedBytes',
   ];
   for (const name of names) {
-    it(`${name}: refuses values of a wrong type, and names itself`, () => {
+    it(`${name}: refuses values of the wrong type, and is named in the error`, () => {
       for (const value of wrongTypes) {
         if (name === 'source' && typeof value === 'function') continue;
         assert.throws(
@@ -169,7 +169,7 @@ describe('options', () => {
   }
 
   for (const name of ['threshold', 'maxPendingBytes', 'lingerTimeoutMs', 'maxStagedBytes']) {
-    it(`${name}: refuses what is no whole number of bytes or milliseconds`, () => {
+    it(`${name}: refuses what is not a whole number of bytes or milliseconds`, () => {
       for (const value of [NaN, -1, -0.5, 0.5, Infinity, -Infinity, 2 ** 53]) {
         assert.throws(() => resolve({ [name]: value }), { code: RANGE, name: 'RangeError' });
       }
@@ -177,7 +177,7 @@ describe('options', () => {
     });
   }
 
-  it('maxPacingRate: takes whole bytes per second, more than none, or no limit', () => {
+  it('maxPacingRate: accepts whole bytes per second above 0, or Infinity', () => {
     for (const rate of [1, 2 ** 32 - 1, 2 ** 53 - 1, Infinity]) {
       assert.equal(resolve({ maxPacingRate: rate }).maxPacingRate, rate);
     }
@@ -193,7 +193,7 @@ describe('options', () => {
     assert.throws(() => resolve({ lingerTimeoutMs: 2 ** 31 }), { code: RANGE });
   });
 
-  it('engine, source and callbackAt: refuse words that they do not know', () => {
+  it('engine, source and callbackAt: refuse unknown values', () => {
     assert.throws(() => resolve({ engine: 'uring' }), { code: RANGE });
     assert.throws(() => resolve({ engine: '' }), { code: RANGE });
     assert.throws(() => resolve({ source: 'all' }), { code: RANGE });
@@ -201,7 +201,7 @@ describe('options', () => {
     assert.throws(() => resolve({ callbackAt: 5 }), { code: TYPE });
   });
 
-  it('the environment overrides auto, and nothing else', () => {
+  it("the environment overrides 'auto' only", () => {
     withEngineVariable('copy', () => {
       assert.equal(resolve(undefined).engine, 'copy');
       assert.equal(resolve({ engine: 'auto' }).engine, 'copy');
@@ -211,7 +211,7 @@ describe('options', () => {
     withEngineVariable('auto', () => assert.equal(resolve({}).engine, 'auto'));
   });
 
-  it('says that it was the environment that named an unknown engine', () => {
+  it('blame the environment when it names an unknown engine', () => {
     withEngineVariable('turbo', () => {
       assert.throws(() => resolve({}), { code: RANGE, message: /MSG_ZEROCOPY_ENGINE.*'turbo'/ });
       assert.equal(resolve({ engine: 'copy' }).engine, 'copy');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { OwnWrites } from '../../lib/tcp/own-writes';
 
 describe('own writes', () => {
-  it('are those that go on to _write() from within', () => {
+  it('are those that reach _write() directly', () => {
     const own = new OwnWrites();
     const [a, b] = [Buffer.alloc(5), new Uint8Array(7)];
     own.begin(a, a.length, 0, true);
@@ -15,7 +15,7 @@ describe('own writes', () => {
     assert.equal(own.arrives(a, 5, 5), false, 'nobody passed it');
   });
 
-  it('are those that wait, as long as nothing else does', () => {
+  it('are those that wait, as long as nothing foreign does', () => {
     const own = new OwnWrites();
     for (const [chunk, waiting] of [
       ['abc', 10],
@@ -27,7 +27,7 @@ describe('own writes', () => {
     assert.equal(own.arrives('de', 5, 5), true);
   });
 
-  it('are none of what waits behind or before somebody else’s, until the stream is empty', () => {
+  it('exclude what waits behind or before a foreign write, until the stream is empty', () => {
     for (const foreignFirst of [true, false]) {
       const own = new OwnWrites();
       const foreign = 4;
@@ -40,7 +40,7 @@ describe('own writes', () => {
     }
   });
 
-  it('do not include an own end() together with what somebody else corked', () => {
+  it('exclude an own end() together with what somebody else corked', () => {
     const own = new OwnWrites();
     const last = Buffer.alloc(1929);
     own.begin(last, last.length, 23, true);
@@ -52,14 +52,14 @@ describe('own writes', () => {
     assert.equal(alone.arrives(last, 1932, 1932), true);
   });
 
-  it('do not include what a wrapper added to', () => {
+  it('exclude writes that a wrapper added to', () => {
     const own = new OwnWrites();
     own.begin('abc', 'abc'.length, 10, false);
     own.end(4);
     assert.equal(own.arrives('abc', 4, 4), false);
   });
 
-  it('are none of what waited when it was disowned', () => {
+  it('exclude what waited when it was disowned', () => {
     const own = new OwnWrites();
     own.begin('abc', 'abc'.length, 10, false);
     own.end(3);

@@ -69,7 +69,7 @@ function pick(random: () => number, taken: number[]): number {
 
 describe('page runs', () => {
   for (const pages of [1, 2, 15, 16, 17, 31, 32, 33, 255, 8192, 262_144]) {
-    it(`of ${pages} pages are all to be had as one run, and again when it is back`, () => {
+    it(`of ${pages} pages can be taken as one run, and again after it is freed`, () => {
       const runs = new PageRuns(pages);
       for (let round = 0; round < 3; round++) {
         assert.equal(runs.freePages, pages);
@@ -82,7 +82,7 @@ describe('page runs', () => {
     });
   }
 
-  it('find the one run that is just long enough, of every length', () => {
+  it('find the one run of exactly the right length', () => {
     for (let length = 1; length <= 600; length++) {
       const runs = new PageRuns(length + 2);
       // A page on either side stays taken, so that nothing is merged.
@@ -95,7 +95,7 @@ describe('page runs', () => {
     }
   });
 
-  it('find the only run that is long enough among others of its class', () => {
+  it('find the only long enough run of its size class', () => {
     // 64 to 67 pages are of one class.
     const runs = new PageRuns(1024);
     const firsts = [64, 65, 67, 66, 64].map((count) => {
@@ -111,7 +111,7 @@ describe('page runs', () => {
     assert.equal(runs.take(66), firsts[3]);
   });
 
-  it('merge with what is free before, behind, on both sides and on neither', () => {
+  it('merge with free neighbours before, behind, on both sides and on neither', () => {
     const orders = [
       [0, 1, 2],
       [0, 2, 1],
@@ -128,7 +128,7 @@ describe('page runs', () => {
     }
   });
 
-  it('refuse what is not taken', () => {
+  it('refuse to free what is not taken', () => {
     const runs = new PageRuns(100);
     const first = runs.take(10);
     const second = runs.take(10);
@@ -169,7 +169,7 @@ describe('page runs', () => {
     });
   }
 
-  it('are not cut to pieces worse than by taking the best fit', () => {
+  it('do not fragment worse than with best fit', () => {
     const pages = 2048;
     const refused = { real: 0, best: 0 };
     for (let seed = 0; seed < 4; seed++) {
@@ -202,7 +202,7 @@ describe('page runs', () => {
     assert.ok(refused.real <= refused.best + 80, told);
   });
 
-  it('cost the same however many free runs there are', () => {
+  it('take the same time however many free runs there are', () => {
     // Every other page is free: 131,072 runs. A search through them all would take minutes.
     const pages = 262_144;
     const runs = new PageRuns(pages);

@@ -8,7 +8,7 @@ const MIB = 1024 * KIB;
 
 for (const pageBytes of [4 * KIB, 16 * KIB, 64 * KIB]) {
   describe(`with pages of ${pageBytes / KIB} KiB`, () => {
-    it('the pieces of a pool begin at pages, do not overlap, and take all of it', () => {
+    it('the pieces of a pool are page-aligned, do not overlap, and use all of it', () => {
       const memory = new ArrayBuffer(MIB);
       const slab = new PoolSlab(memory, pageBytes);
       const sizes = [1, pageBytes, pageBytes + 1, 3 * pageBytes];
@@ -26,7 +26,7 @@ for (const pageBytes of [4 * KIB, 16 * KIB, 64 * KIB]) {
       assert.equal(slab.take(1), undefined);
     });
 
-    it('a piece that is sent from is pinned, and its neighbours are not', () => {
+    it('a piece being sent is pinned, and its neighbours are not', () => {
       const memory = new ArrayBuffer(MIB);
       const slab = new PoolSlab(memory, pageBytes);
       const [first, second, third] = [1, 2 * pageBytes, 1].map((size) => slab.take(size));
@@ -40,7 +40,7 @@ for (const pageBytes of [4 * KIB, 16 * KIB, 64 * KIB]) {
       assert.equal(slab.usedBytes, 2 * pageBytes);
     });
 
-    it('the blocks of a packet ring are whole pages, and hold a whole number of frames', () => {
+    it('the blocks of a packet ring are whole pages that hold a whole number of frames', () => {
       for (const frameSize of [128, 2048, 65_536, 131_072]) {
         for (const frames of [1, 8, 300]) {
           const shape = ringShape({ frames, frameSize }, { mtu: 1500 }, 48, pageBytes);

@@ -25,13 +25,13 @@ function written(kind: 'terminal' | 'file'): string {
 }
 
 describe('the progress of a long run', () => {
-  it('is a bar on a terminal, with what is done now', () => {
+  it('is a bar on a terminal, with the current step', () => {
     const text = written('terminal');
     assert.match(text, /50 %.*the third trial/s);
     assert.match(text, /a line that stays/);
   });
 
-  it('is silent in a file, but for the lines that stay', () => {
+  it('prints only permanent lines to a file', () => {
     assert.equal(written('file'), 'a line that stays\n');
   });
 });

@@ -8,8 +8,8 @@ function adder(queue: ReleaseCallbacks, log: unknown[]): (barrier: number, name:
   return (barrier, name) => queue.add(barrier, () => log.push(name), undefined);
 }
 
-describe('handbacks', () => {
-  it('runs what is due, in the order of the writes, and no more', () => {
+describe('release callbacks', () => {
+  it('run when they are due, in the order of the writes', () => {
     const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
@@ -29,7 +29,7 @@ describe('handbacks', () => {
     assert.equal(queue.size, 0);
   });
 
-  it('passes the receiver, and the error only where there is one', () => {
+  it('get their receiver, and an error only when there is one', () => {
     const queue = new ReleaseCallbacks();
     const calls: [unknown, unknown[]][] = [];
     function callback(this: unknown, ...args: unknown[]): void {
@@ -48,7 +48,7 @@ describe('handbacks', () => {
     ]);
   });
 
-  it('keeps the order when a callback adds and settles in turn', () => {
+  it('keep their order when a callback adds and settles others', () => {
     const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
@@ -66,7 +66,7 @@ describe('handbacks', () => {
     assert.deepEqual(log, ['first', 'second', 'third']);
   });
 
-  it('settles many without forgetting one', () => {
+  it('run once each, however many there are', () => {
     const queue = new ReleaseCallbacks();
     const log: number[] = [];
     for (let id = 1; id <= 5000; id++) queue.add(id, () => log.push(id), undefined);
@@ -78,7 +78,7 @@ describe('handbacks', () => {
     );
   });
 
-  it('loses no callback when others throw; each exception stays uncaught', async () => {
+  it('all run when some throw, and each exception stays uncaught', async () => {
     const queue = new ReleaseCallbacks();
     const log: unknown[] = [];
     const add = adder(queue, log);
@@ -98,7 +98,7 @@ describe('handbacks', () => {
     );
   });
 
-  it('runs each callback in the async context it was added in, or in the one it is given', () => {
+  it('run in the async context they were added in, or in the given one', () => {
     const storage = new AsyncLocalStorage<string>();
     const queue = new ReleaseCallbacks();
     const seen: unknown[] = [];

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { SendTracker } from '../../lib/observe/report';
 
-describe('report', () => {
-  it('of nothing at all', () => {
+describe('the report of a send', () => {
+  it('of no bytes is all zeros', () => {
     assert.deepEqual(new SendTracker(0).report(), {
       bytes: 0,
       zeroCopyBytes: 0,
@@ -14,7 +14,7 @@ describe('report', () => {
     });
   });
 
-  it('books each fate in its own column, and they sum to the bytes', () => {
+  it('counts each outcome in its own field, and they add up to bytes', () => {
     const tracker = new SendTracker(15);
     tracker.released(1, 'zerocopy', 'msg_zerocopy');
     tracker.released(2, 'copied', 'msg_zerocopy');
@@ -34,7 +34,7 @@ describe('report', () => {
     assert.equal(zeroCopyBytes + copiedBytes + kernelCopiedBytes + unknownBytes, report.bytes);
   });
 
-  it('gives the first reason that says more than that a chunk was small', () => {
+  it('gives the first reason other than that a chunk was small', () => {
     const tracker = new SendTracker(4);
     tracker.copied(1, undefined);
     tracker.copied(1, 'below-threshold');
@@ -43,7 +43,7 @@ describe('report', () => {
     assert.equal(tracker.report().reason, 'enobufs');
   });
 
-  it('has no reason where nothing was copied by choice', () => {
+  it('has no reason when nothing was copied by choice', () => {
     const tracker = new SendTracker(1);
     tracker.released(1, 'copied', 'msg_zerocopy');
     assert.equal('reason' in tracker.report(), false);

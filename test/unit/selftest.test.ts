@@ -58,7 +58,7 @@ describe('the receiver of the self-test', () => {
     assert.deepEqual(ledger.result(1, 0), { ...CLEAN, wrongMessages: 1, wrongBytes: 600 });
   });
 
-  it('notices what is missing, doubled, cut or somebody else’s', () => {
+  it('notices missing, repeated, truncated and foreign messages', () => {
     const ledger = new DatagramLedger(TOKEN);
     ledger.take(message(0));
     ledger.take(message(0));
@@ -100,7 +100,7 @@ describe('the receiver of the self-test', () => {
     });
   }
 
-  it('notices a wrong byte of a stream, and how it was cut short', () => {
+  it('notices a wrong byte in a stream, and what cut it short', () => {
     const data = Buffer.alloc(5000);
     fill(data, { token: TOKEN, sequence: 0, length: 0 }, 0);
     data[4321] = OVERWRITTEN;
@@ -192,7 +192,7 @@ describe('the verdict of the self-test', () => {
     });
   }
 
-  it('allows copying by choice only where nothing else is asked for, or possible', () => {
+  it('allows copying by choice only when zero copy is not requested, or impossible', () => {
     const stats = { ...STATS, zeroCopySends: 0, notifications: 0 };
     const copied: SenderResult = {
       ...SENT,
@@ -206,7 +206,7 @@ describe('the verdict of the self-test', () => {
     assert.match(senderProblems({ ...TRIAL, zeroCopy: false }, SENT).join(), /without being asked/);
   });
 
-  it('fails a receiver for every kind of wrong', () => {
+  it('fails a receiver for every kind of error', () => {
     const problems = (difference: Partial<ReceiverResult>): string => {
       const received = { ...RECEIVED, ...difference };
       return [...receiverProblems(received), ...losses(TRIAL, SENT, received)].join('; ');
@@ -220,18 +220,18 @@ describe('the verdict of the self-test', () => {
     assert.match(problems({ strangers: 1 }), /none of this run's/);
   });
 
-  it('leaves other people’s packets to raw and packet sockets', () => {
+  it('accepts foreign packets on raw and packet sockets', () => {
     const received = { ...RECEIVED, strangers: 5 };
     assert.deepEqual(losses({ ...TRIAL, mode: 'raw' }, SENT, received), []);
   });
 
-  it('fails a stream of which bytes are missing', () => {
+  it('fails a stream with missing bytes', () => {
     const received = { ...RECEIVED, bytes: 9_999 };
     const problems = losses({ ...TRIAL, mode: 'tcp' }, SENT, received);
     assert.deepEqual(problems, ['10000 bytes sent, 9999 received']);
   });
 
-  it('says whether the kernel copied', () => {
+  it('reports whether the kernel copied', () => {
     const of = (difference: Partial<SenderResult['travelled']>): string =>
       zeroCopyWord(TRIAL, { ...SENT, travelled: { ...SENT.travelled, ...difference } });
     assert.equal(of({}), 'n');
@@ -241,7 +241,7 @@ describe('the verdict of the self-test', () => {
     assert.equal(zeroCopyWord({ ...TRIAL, zeroCopy: false }, SENT), '-');
   });
 
-  it('says whether all was copied of which it was asked that nothing is', () => {
+  it('reports whether everything was copied although zero copy was requested', () => {
     const looped = { trial: TRIAL, sent: SENT };
     const { travelled } = SENT;
     const of = (difference: Partial<SenderResult['travelled']>) => ({
@@ -286,7 +286,7 @@ describe('the report of the self-test', () => {
     assert.match(lineOf(paused), / engine=copy \(kernel-unsupported\) /);
   });
 
-  it('has a table of many, and says below what was skipped or failed, and why', () => {
+  it('has a table of many runs, and below it what was skipped or failed, with the reason', () => {
     const table = tableOf([ok, failed, skipped]).split('\n');
     assert.equal(table.length, 4);
     assert.match(table[0] ?? '', /mode +options +tx +MB +completions +zerocopy +engine +result$/);

@@ -22,7 +22,7 @@ describe('policy: linger', () => {
     assert.equal(DEFAULT_LINGER_TIMEOUT_MS, 30_000);
   });
 
-  it('gives up exactly after the timeout when nothing moves, in at most five looks', () => {
+  it('gives up exactly after the timeout without progress, with at most five checks', () => {
     for (const timeout of [1, 3, 10, 1000, 30_000]) {
       const { endMs, looks } = looksUntilAbort(new Linger(timeout, 500, 77), 500, () => 77);
       assert.equal(endMs - 500, timeout);
@@ -53,13 +53,13 @@ describe('policy: linger', () => {
     assert.ok(endMs <= lastAckMs + 1000 + 250, `ended at ${endMs}`);
   });
 
-  it('takes more unacknowledged bytes for no progress', () => {
+  it('does not count more unacknowledged bytes as progress', () => {
     const linger = new Linger(1000, 0, 10);
     assert.ok(linger.check(999, 20) > 0);
     assert.equal(linger.check(1000, 20), 0);
   });
 
-  it('asks to look again within the time that is left, never in 0 ms', () => {
+  it('schedules the next check within the remaining time, never in 0 ms', () => {
     const linger = new Linger(1000, 0, 10);
     assert.equal(linger.check(0, 10), 250);
     assert.equal(linger.check(900, 10), 100);

@@ -5,7 +5,7 @@ import { Routes } from '../../../lib/policy/routes';
 const MOST = 256;
 
 describe('routes', () => {
-  it('shares what was learned among connections of one route, and not with others', () => {
+  it('share what was learned among connections of one route only', () => {
     const routes = new Routes();
     const first = routes.of('a b');
     for (let i = 0; i < 8; i++) first.completed(true, 1_000);
@@ -13,7 +13,7 @@ describe('routes', () => {
     assert.equal(routes.of('a c').state, 'active');
   });
 
-  it('forgets the route that was asked for least recently', () => {
+  it('forget the least recently used route', () => {
     const routes = new Routes();
     const kept = routes.of('0');
     const lost = routes.of('1');

@@ -46,17 +46,17 @@ describe('a writer that waits for its callbacks', () => {
     assert.equal(writing.writer.state, 'paused');
   });
 
-  it('is known by a little work between its writes, too', () => {
+  it('is recognised despite a little work between its writes', () => {
     const writing = new Writing();
     assert.equal(writing.rounds(24, { waitMs: 1, workMs: 2 }), 20);
   });
 
-  it('is known with two writes in flight, when it goes on at once', () => {
+  it('is recognised with two writes in flight, when it continues at once', () => {
     const writing = new Writing();
     assert.equal(writing.rounds(24, { waitMs: 5, others: 1 }), 20);
   });
 
-  it('is known by a trial with two writes in flight, when it goes on later', () => {
+  it('is recognised by a trial with two writes in flight, when it continues later', () => {
     const writing = new Writing();
     const round = { waitMs: 3, workMs: 1, others: 1 };
     assert.equal(writing.rounds(10, round), 0);
@@ -64,14 +64,14 @@ describe('a writer that waits for its callbacks', () => {
     assert.equal(writing.writer.state, 'paused');
   });
 
-  it('is known by a trial beside a peer that talks all the time', () => {
+  it('is recognised by a trial when its peer sends all the time', () => {
     const writing = new Writing();
     const round = { waitMs: 10, workMs: 0.2, hears: 1 };
     assert.equal(writing.rounds(7, round), 0);
     assert.equal(writing.rounds(100, round), 100);
   });
 
-  it('is known by a shorter trial when it is looked at again', () => {
+  it('is recognised by a shorter trial when it is checked again', () => {
     const writing = new Writing();
     const round = { waitMs: 10, workMs: 0.2, hears: 1 };
     writing.rounds(20, round);
@@ -80,7 +80,7 @@ describe('a writer that waits for its callbacks', () => {
     assert.equal(writing.rounds(100, round), 100);
   });
 
-  it('is looked at again after half a second, then less and less often', () => {
+  it('is checked again after half a second, then less and less often', () => {
     const writing = new Writing();
     const probes: number[] = [];
     const start = writing.nowMs;
@@ -91,7 +91,7 @@ describe('a writer that waits for its callbacks', () => {
     assert.deepEqual(gaps.slice(0, 7), [5, 10, 20, 40, 80, 80, 80]);
   });
 
-  it('is left alone for long where a wait is long', () => {
+  it('is left alone for longer when a wait is long', () => {
     const writing = new Writing();
     writing.rounds(5, { waitMs: 400 });
     const paused = writing.nowMs;
@@ -100,7 +100,7 @@ describe('a writer that waits for its callbacks', () => {
     assert.ok(gap >= 19_000 && gap <= 21_000, `looked at again after ${gap} ms`);
   });
 
-  it('is no such writer any more when it writes on without waiting', () => {
+  it('is no longer one when it continues without waiting', () => {
     const writing = new Writing();
     writing.rounds(5, {});
     writing.nowMs += 600;
@@ -109,7 +109,7 @@ describe('a writer that waits for its callbacks', () => {
     assert.equal(writing.writer.watches, false);
   });
 
-  it('is no such writer any more when its wait is a small part of its time', () => {
+  it('is no longer one when it waits for a small part of its time', () => {
     const writing = new Writing();
     writing.rounds(5, {});
     writing.nowMs += 600;
@@ -118,8 +118,8 @@ describe('a writer that waits for its callbacks', () => {
   });
 });
 
-describe('a writer is not taken for one that waits', () => {
-  it('when it writes now and then', () => {
+describe('a writer is not mistaken for one that waits', () => {
+  it('when it writes occasionally', () => {
     assert.equal(new Writing().rounds(50, { waitMs: 10, workMs: 100 }), 0);
   });
 
@@ -129,7 +129,7 @@ describe('a writer is not taken for one that waits', () => {
     assert.equal(writing.writer.state, 'active');
   });
 
-  it('when it answers its peer after some work: that is tried less and less often', () => {
+  it('when it answers its peer after some work, with fewer and fewer trials', () => {
     const writing = new Writing();
     const round = { waitMs: 10, workMs: 1, hears: 100, peerMs: 10 };
     const copies = [100, 1_000, 1_000, 10_000].map((rounds) => writing.rounds(rounds, round));
@@ -141,7 +141,7 @@ describe('a writer is not taken for one that waits', () => {
     assert.ok((copies[3] as number) <= 40, `of the last: ${copies[3]}`);
   });
 
-  it('when it answers its peer by bursts', () => {
+  it('when it answers its peer in bursts', () => {
     const writing = new Writing();
     const round = { waitMs: 10, workMs: 1, hears: 100, peerMs: 10 };
     let copies = 0;

@@ -11,7 +11,7 @@ describe('working budget', () => {
     assert.equal(budget.bytes(0), 64 * MIB);
   });
 
-  it('shrinks below what was pinned when the kernel refused more, and grows back over seconds', () => {
+  it('shrinks below what was pinned when the kernel refused more, and recovers over seconds', () => {
     const budget = new WorkingBudget(64 * MIB, 'charged');
     budget.refused(32 * MIB, 1_000);
     assert.equal(budget.shrunk, true);
@@ -27,14 +27,14 @@ describe('working budget', () => {
     assert.equal(budget.bytes(1e9), 64 * MIB);
   });
 
-  it('shrinks again from where it has grown to', () => {
+  it('shrinks again from the size it has recovered to', () => {
     const budget = new WorkingBudget(64 * MIB, 'charged');
     budget.refused(32 * MIB, 0);
     budget.refused(40 * MIB, 1_000);
     assert.equal(budget.bytes(1_000), 30 * MIB);
   });
 
-  it('keeps a mebibyte, or all of a budget that is smaller', () => {
+  it('never falls below 1 MiB, or the whole of a smaller budget', () => {
     const budget = new WorkingBudget(64 * MIB, 'charged');
     for (let i = 0; i < 50; i++) budget.refused(0, i);
     assert.equal(budget.bytes(49), MIB);
@@ -43,7 +43,7 @@ describe('working budget', () => {
     assert.equal(small.bytes(0), 65_536);
   });
 
-  it('stays where pinned memory is not charged: the refusal has another cause', () => {
+  it('does not change when pinned memory is not charged, because the cause is another', () => {
     const budget = new WorkingBudget(64 * MIB, 'free');
     budget.refused(MIB, 0);
     assert.equal(budget.bytes(0), 64 * MIB);
