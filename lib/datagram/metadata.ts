@@ -251,7 +251,7 @@ export function checkIpOptions(
 const MOST_CACHED = 1024;
 
 /** What goes with a send beside its destination. */
-export interface Extras {
+interface Extras {
   readonly segmentSize: number;
   readonly tos: number | undefined;
   readonly source: string | undefined;

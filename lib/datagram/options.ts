@@ -41,7 +41,7 @@ export interface DatagramZeroCopyOptions {
   detectMutation?: boolean | 'warn' | 'throw';
 }
 
-export interface QueueOptions {
+interface QueueOptions {
   /** Bytes that may wait for space in the send buffer. Default 64 MiB. */
   maxQueuedBytes?: number;
   /**

@@ -36,7 +36,7 @@ export function readContainerFacts(): ContainerFacts {
 
 const CGROUP_NAMES = /\b(docker|kubepods|libpod|containerd|lxc|garden|machine\.slice)\b/;
 
-export function containerHints(facts: ContainerFacts): string[] {
+function containerHints(facts: ContainerFacts): string[] {
   const hints: string[] = [];
   if (facts.dockerenv) hints.push('/.dockerenv');
   if (facts.containerenv) hints.push('/run/.containerenv');

@@ -193,7 +193,7 @@ function bufferFinding(facts: LimitFacts): Finding {
 
 // Page sizes: memory is pinned by the page, and huge pages cost less to pin.
 
-export interface PageFacts {
+interface PageFacts {
   readonly pageBytes?: number;
   /** Transparent huge pages: 'always', 'madvise' or 'never'. */
   readonly transparent?: string;

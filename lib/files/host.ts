@@ -17,7 +17,7 @@ export interface FileHost {
 }
 
 /** The upgrade of a socket; undefined of any other stream. */
-export type FindFileHost = (socket: object) => FileHost | undefined;
+type FindFileHost = (socket: object) => FileHost | undefined;
 
 let find: FindFileHost = () => undefined;
 

@@ -177,15 +177,3 @@ export function pinAllUntil(views: readonly Uint8Array[]): (() => void) | undefi
 export function isPoolMemory(view: Uint8Array): boolean {
   return slabs !== undefined && slabs.has(view.buffer);
 }
-
-/** The same for the pieces of several segments. */
-export function pinSegments(
-  segments: readonly { readonly pieces: readonly Uint8Array[] }[],
-): readonly PoolPiece[] | undefined {
-  let pinned: readonly PoolPiece[] | undefined;
-  for (const { pieces } of segments) {
-    const more = pinPieces(pieces);
-    if (more !== undefined) pinned = pinned === undefined ? more : [...pinned, ...more];
-  }
-  return pinned;
-}

@@ -32,7 +32,7 @@ export interface Host {
 }
 
 /** Ways to load an addon; each throws where there is none. */
-export interface Doors<T> {
+interface Doors<T> {
   file(path: string): T;
   localBuild(): T;
   installed(platform: Platform): T;

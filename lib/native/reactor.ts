@@ -36,7 +36,7 @@ export interface PortOwner {
 export type Calls = [PortOwner, number][];
 
 /** Records that the shared words hold: as many come at most at a time. */
-export const RECORDS = 1024;
+const RECORDS = 1024;
 
 /** How long the teardown of the main environment waits for the kernel to release memory. A worker's memory is
  * freed at once, so its connections are aborted at once. */

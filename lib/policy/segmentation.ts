@@ -2,7 +2,7 @@
 // the datagrams. Pure: callers pass the clock.
 
 /** What identifies a route: the peer's address; absent on a connected socket. */
-export interface Routed {
+interface Routed {
   readonly name?: Uint8Array | undefined;
 }
 

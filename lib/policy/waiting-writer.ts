@@ -38,7 +38,7 @@ const PAUSE_FOR_WAIT = 50;
 const MOST_PAUSE_MS = 60_000;
 
 /** How soon a write must follow a release callback to count as caused by it. */
-export type Cause = 'within a while' | 'at once'; // before the event loop goes on: anything later has other causes
+type Cause = 'within a while' | 'at once'; // before the event loop goes on: anything later has other causes
 
 export class WaitingWriter {
   /** Set here only. */

@@ -86,7 +86,7 @@ function check(given: unknown, kernel: KernelConstants): Checked {
   };
 }
 
-export class RawSocket extends IpSocket<RawRemoteInfo> {
+class RawSocket extends IpSocket<RawRemoteInfo> {
   readonly #checked: Checked;
   readonly #options: RawSocketOptions;
   readonly #destinations: Destinations;

@@ -7,7 +7,7 @@ import type { EngineOption } from './options.js';
 export type StreamEngineName = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
 
 /** What is known of a connection beside its options. */
-export interface Standing {
+interface Standing {
   /** The peer has sent something: the connection answers it. */
   readonly hears: boolean;
   /** Its headers are staged in a pool, whose memory is registered with the ring. */

@@ -5,7 +5,7 @@ import { loadNative, type Native } from '../native/binding.js';
 import { warnOnce } from '../observe/diagnostics.js';
 
 /** Sets it: 0 or -errno. */
-export type SetRate = (native: Native) => number;
+type SetRate = (native: Native) => number;
 
 /** Where it cannot be set the socket works without, and a process warning says so once. */
 export function limitRate(set: SetRate): void {

@@ -21,7 +21,7 @@ export interface EndHost {
 }
 
 /** The upgrade of a socket; undefined of any other stream. */
-export type FindHost = (socket: object) => EndHost | undefined;
+type FindHost = (socket: object) => EndHost | undefined;
 
 interface Message {
   /** Of a response. */
@@ -92,7 +92,7 @@ function whenReleased(callback: Callback, message: Message, find: FindHost): Cal
 }
 
 /** What a callback that is passed to the socket of an http message is. */
-export type Passed =
+type Passed =
   | 'other'
   | 'finish' // http's own for the end of the message: it hands nothing back, and fires at acceptance
   | 'unseen'; // as it seems, of an end() that was taken before it was wrapped: nobody holds its user's

@@ -259,7 +259,7 @@ function configure(up: TcpUpgrade, options: ResolvedOptions): void {
 }
 
 /** Upgrades one socket, or gives an upgraded one new options for later sends. */
-export function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
+function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
   watchHttpEnds(findUpgrade);
   watchSharing(findUpgrade);
   if (options.takesFiles) watchFilePipes();

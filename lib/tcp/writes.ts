@@ -200,7 +200,7 @@ export function passWrite(
 }
 
 /** The same for end() with these arguments. */
-export function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
+function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
   const { socket, base, own, options } = up;
   const [chunk] = args;
   if (chunk === null || chunk === undefined || typeof chunk === 'function') {

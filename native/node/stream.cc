@@ -1,5 +1,5 @@
 // Exports of streams. Those that every write passes are raw Node-API: the C++ wrapper makes up to three more
-// calls for each argument. Arguments are checked by lib/binding.ts's callers; pointers and lengths are read
+// calls for each argument. Arguments are checked by lib/native/binding.ts's callers; pointers and lengths are read
 // anew on every call, because a buffer may have been detached or resized since.
 #include <cerrno>
 #include <vector>
