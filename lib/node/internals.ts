@@ -143,6 +143,14 @@ export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;
 }
 
+/**
+ * Whether a socket's bytes are http's: no longer once it was upgraded, though a response in front of that may still be
+ * its message (lib/_http_server.js:onParserExecuteCommon).
+ */
+export function speaksHttp(socket: net.Socket): boolean {
+  return Boolean((socket as unknown as { parser?: object | null }).parser);
+}
+
 /** Whether another protocol may follow an http message on its connection: of CONNECT, or an interim response. */
 export function endsHttp(message: object): boolean {
   const { statusCode, method, req } = message as {

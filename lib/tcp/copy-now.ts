@@ -12,6 +12,7 @@ import {
   handleOf,
   httpMessageOf,
   refreshTimeout,
+  speaksHttp,
 } from '../node/internals.js';
 import { CopyBatch, type QueueHost } from '../send/copy-batch.js';
 import type { Chunk } from './chunks.js';
@@ -164,10 +165,12 @@ function copy(
 function mayQueue(host: CopyHost, bytes: number): boolean {
   if (batch?.isBusy !== true || bytes > batch.mostBytes || !host.mayQueue) return false;
   const message = httpMessageOf(host.socket);
-  return message !== undefined && !endsHttp(message) && batch.open();
+  if (message === undefined || !speaksHttp(host.socket)) return false;
+  return !endsHttp(message) && batch.open();
 }
 
 /** Hands a queued write of the socket over: something else is about to happen to it. */
 export function settleQueued(host: CopyHost): void {
-  if (host.queued !== undefined) batch?.settle(host.queued);
+  // What the stream buffered behind it, past our own methods, may be queued in its place.
+  while (host.queued !== undefined) batch?.settle(host.queued);
 }

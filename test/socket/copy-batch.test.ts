@@ -231,6 +231,37 @@ describe('responses that share a system call', () => {
     server.close();
   });
 
+  it('do not take along what is written behind an upgrade', async () => {
+    const { server, port } = await serve((_request, response, body) => response.end(body));
+    let upgrades = 0;
+    let kept = 0;
+    server.on('upgrade', (_request, socket: net.Socket) => {
+      const before = counts.shared;
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\n');
+      socket.end('other');
+      kept += counts.shared - before;
+      upgrades++;
+    });
+    const clients = Array.from({ length: CONNECTIONS }, () => new Client(port, () => 9, 1, 200));
+    const ask = async (): Promise<void> => {
+      const socket = net.connect(port, '127.0.0.1');
+      const request = 'GET /9 HTTP/1.1\r\nHost: localhost\r\n';
+      socket.write(`${request}\r\n${request}Connection: upgrade\r\nUpgrade: other\r\n\r\n`);
+      let received = '';
+      socket.setEncoding('latin1').on('data', (chunk) => (received += String(chunk)));
+      await once(socket, 'close');
+      assert.match(
+        received,
+        /^HTTP\/1.1 200 OK[^]*\r\n\r\n[^]{9}HTTP\/1.1 101 .*[^]*\r\n\r\nother$/,
+      );
+    };
+    for (let i = 0; i < 40; i++) await ask();
+    await Promise.all(clients.map((client) => client.ended()));
+    assert.deepEqual([upgrades, kept], [40, 0]);
+    assert.ok(counts.shared > 0);
+    server.close();
+  });
+
   it('call back once each where callbacks act on all other connections', async () => {
     const sockets = new Set<net.Socket>();
     const told: http.ServerResponse[] = [];
