@@ -118,6 +118,11 @@ export class CopyBatch {
     return true;
   }
 
+  /** Hands over what is queued, and tells nobody yet. */
+  submit(): void {
+    if (this.#opened === true) this.#native.submitBatch();
+  }
+
   /** Hands over what is queued, and tells `queued` how it went. */
   settle(queued: QueuedCopy): void {
     if (queued.accepted === undefined) {

@@ -174,3 +174,8 @@ export function settleQueued(host: CopyHost): void {
   // What the stream buffered behind it, past our own methods, may be queued in its place.
   while (host.queued !== undefined) batch?.settle(host.queued);
 }
+
+/** Hands over what is queued of all sockets. Nobody is told yet. */
+export function submitQueued(): void {
+  batch?.submit();
+}

@@ -1,11 +1,13 @@
 // Who hears of it before another process gets a socket's descriptor and this one keeps it: as a standard
 // stream of a child, or by a message with { keepOpen: true }. child_process takes the handle itself, past
 // every method of the socket, so its own two ways out are wrapped, from the first upgrade on. What an
-// addon passes on is not seen (native/node/reactor.cc refuses a descriptor that somebody made blocking).
+// addon passes on is not seen (native/node/reactor.cc refuses a descriptor that somebody made blocking), nor
+// are spawnSync() and fs, which take the number of one.
 import { ChildProcess } from 'node:child_process';
 import net from 'node:net';
 import { runningChildren } from '../node/internals.js';
 import { warmSocket } from '../send/idle-ports.js';
+import { submitQueued } from './copy-now.js';
 
 interface Shared {
   /** Another process is about to get the descriptor. Must not run user code. */
@@ -42,6 +44,8 @@ function watch(): void {
   const prototype = ChildProcess.prototype as unknown as Spawner;
   const original = prototype.spawn;
   prototype.spawn = function spawn(this: Spawner, options) {
+    // A descriptor may be named by its number.
+    submitQueued();
     tellStreams(options?.stdio);
     const result = original.call(this, options);
     wrapSend(this);

@@ -2,6 +2,7 @@
 // can be followed by something else, and the far end compares every byte.
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -260,6 +261,32 @@ describe('responses that share a system call', () => {
     assert.deepEqual([upgrades, kept], [40, 0]);
     assert.ok(counts.shared > 0);
     server.close();
+  });
+
+  it('are handed over in front of a child process, which may have their descriptor by its number', async () => {
+    const { native } = loadNative() as { native: Native };
+    const { submitBatch } = native;
+    let submits = 0;
+    native.submitBatch = () => {
+      submits++;
+      submitBatch();
+    };
+    const children: Promise<unknown>[] = [];
+    let overtaken = 0;
+    try {
+      await askedByMany((_request, response, body) => {
+        const before = counts.shared;
+        response.end(body);
+        if (counts.shared === before || children.length === 5) return;
+        const submitsBefore = submits;
+        children.push(once(spawn('true', { stdio: 'ignore' }), 'close'));
+        if (submits === submitsBefore) overtaken++;
+      }, 100);
+      await Promise.all(children);
+    } finally {
+      native.submitBatch = submitBatch;
+    }
+    assert.deepEqual([children.length, overtaken], [5, 0]);
   });
 
   it('call back once each where callbacks act on all other connections', async () => {
