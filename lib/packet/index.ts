@@ -12,4 +12,5 @@ export type {
   OffloadOptions,
   UdpHeader,
 } from './headers.js';
+export type { PacketRingOptions } from '../datagram/ring.js';
 export type * from './types.js';

@@ -5,6 +5,7 @@ import { endianness } from 'node:os';
 import type { KernelConstants } from '../native/binding-constants.js';
 import { integer, oneOf, optionsObject } from '../send/arguments.js';
 import { outOfRange } from '../errors.js';
+import { VLAN_TAG_BYTES } from '../datagram/ring.js';
 import type { Offload } from './headers.js';
 
 export const VIRTIO_HEADER_BYTES = 10;
@@ -122,7 +123,6 @@ export function readVirtioHeader(from: Buffer, numbers: Numbers): Offload | unde
 // The VLAN tag of a received frame. The kernel takes it out (net/core/dev.c:__netif_receive_skb_core) and reports it
 // in PACKET_AUXDATA; this puts it back, as libpcap does.
 
-export const VLAN_TAG_BYTES = 4;
 /** Length of both link addresses; the tag comes after them. */
 const ADDRESS_BYTES = 12;
 

@@ -1,6 +1,5 @@
 // Packet sockets: frames of one interface, below IP, and the transmit ring from which they go without a copy.
 import { constants } from 'node:os';
-import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { NativeInterface } from '../native/binding.js';
 import {
@@ -16,16 +15,17 @@ import { DatagramJob, sendContext, type JobGroup, type SendCallback } from '../d
 import { resolveDatagramOptions } from '../datagram/options.js';
 import { integer, optionsObject, checkSignal } from '../send/arguments.js';
 import { DatagramSocket } from '../datagram/socket.js';
-import { TxRingEngine } from './tx-ring.js';
+import { TxRingEngine } from '../datagram/tx-ring.js';
+import {
+  ETHERNET_HEADER_BYTES,
+  findDevice,
+  openRing,
+  slotsOf,
+  VLAN_TAG_BYTES,
+} from '../datagram/ring.js';
 import { PLAIN, type DatagramMetadata } from '../datagram/metadata.js';
 import { invalidType, noRing, notPermitted, outOfRange, systemError } from '../errors.js';
-import {
-  checkPacketOptions,
-  ETHERNET_HEADER_BYTES,
-  openRing,
-  type CheckedPacketOptions,
-  findDevice,
-} from './options.js';
+import { checkPacketOptions, type CheckedPacketOptions } from './options.js';
 import type {
   PacketInterface,
   PacketMessageListener,
@@ -50,7 +50,6 @@ import {
   VIRTIO_HEADER_BYTES,
   VirtioHeaders,
   behindTag,
-  VLAN_TAG_BYTES,
   withTag,
 } from './offload.js';
 
@@ -139,11 +138,22 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     if (program !== undefined) attachProgram(native, port, program);
     if (options.recvBufferSize > 0) set(SOL_SOCKET, kernel.SO_RCVBUF, options.recvBufferSize);
     if (options.sendBufferSize > 0) set(SOL_SOCKET, kernel.SO_SNDBUF, options.sendBufferSize);
-    const opened = openRing(this.core, this.#checked, port, device);
-    const ring = opened && new TxRingEngine(port, this.core.context, opened);
+    const ring = this.#openRing(port, device);
     const name = encodeLinkAddress(device.index, protocol, undefined, kernel);
     check(native.bind(port, name), 'bind');
     return ring;
+  }
+
+  #openRing(port: number, device: NativeInterface): TxRingEngine | undefined {
+    const { ring, virtioHeader } = this.#checked;
+    if (ring === undefined) return undefined;
+    const { reactor, options, context } = this.core;
+    const headroom = virtioHeader ? VIRTIO_HEADER_BYTES : 0;
+    return new TxRingEngine(
+      port,
+      context,
+      openRing(reactor, port, ring, options, device, headroom),
+    );
   }
 
   get interface(): PacketInterface {
@@ -288,7 +298,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const ring = this.#requireRing();
     const options = optionsObject(given) as PacketSendOptions;
     const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
-    const slots = this.#slotsOf(ring, list);
+    const slots = slotsOf(ring, list);
     const groups = groupItems<unknown, JobGroup & Run>(
       list,
       (frame, run) => this.#runFor(frame, run, options),
@@ -304,27 +314,9 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     });
   }
 
-  // Each frame once, and all from this ring.
-  #slotsOf(ring: TxRingEngine, frames: readonly unknown[]): number[] {
-    const slots = new Array<number>(frames.length);
-    let ascending = true;
-    for (let i = 0; i < frames.length; i++) {
-      const frame = frames[i];
-      const slot = isUint8Array(frame) ? ring.slotOf(frame) : undefined;
-      if (slot === undefined) {
-        const expected = 'frames that this socket reserved and did not send yet';
-        throw invalidType('frames', expected, frame);
-      }
-      ascending &&= i === 0 || slot > (slots[i - 1] as number);
-      slots[i] = slot;
-    }
-    if (ascending || new Set(slots).size === slots.length) return slots;
-    throw outOfRange('frames', 'different frames', 'one frame twice');
-  }
-
   discard(frame: unknown): void {
     const ring = this.#requireRing();
-    for (const slot of this.#slotsOf(ring, [frame])) ring.discard(slot);
+    for (const slot of slotsOf(ring, [frame])) ring.discard(slot);
   }
 
   async ready(): Promise<void> {

@@ -3,17 +3,8 @@ import type { DatagramOptions } from '../datagram/options.js';
 import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from '../datagram/socket.js';
 import type { Offload } from './headers.js';
 import type { SendReport } from '../observe/report.js';
+import type { PacketRingOptions } from '../datagram/ring.js';
 import type { BpfInstruction } from '../datagram/socket-filter.js';
-
-export interface PacketRingOptions {
-  /** Frames of the ring. Default 256. Rounded up to a power of two. */
-  frames?: number;
-  /**
-   * Bytes of a slot, of which a frame may use all but 32, and 42 with `virtioHeader`. Rounded up to a
-   * power of two, at most 131,072. Default: what the interface's MTU needs.
-   */
-  frameSize?: number;
-}
 
 export interface PacketSocketOptions extends DatagramOptions {
   /** The interface to send and receive by: name or index. */

@@ -2,7 +2,7 @@
 // and discarded in whatever order, each committed frame leaves once, none else does, and no slot is handed
 // out while the kernel has it.
 import assert from 'node:assert/strict';
-import { type RingFrame, RingSlots } from '../../lib/packet/ring-slots';
+import { type RingFrame, RingSlots } from '../../lib/datagram/ring-slots';
 import { eachLife, LIVES_TIMEOUT_MS } from '../helpers/lives';
 import { between } from '../../scripts/random';
 

@@ -1,6 +1,6 @@
 // Machines whose pages are larger than 4 KiB: pools of whole pages, rings of whole blocks of them.
 import assert from 'node:assert/strict';
-import { ringShape } from '../../lib/packet/options';
+import { ringShape } from '../../lib/datagram/ring';
 import { pinPieces, PoolSlab, unpinPieces } from '../../lib/memory/pool-pins';
 
 const KIB = 1024;

@@ -4,12 +4,13 @@
 //      |--- kernel's ------|-- reserved, committed, --|---- free ----
 //                              discarded
 //
-// The kernel takes slots in order, up to the first that is not committed. The next committed frame moves into a slot
+// The kernel takes slots in order, up to the first that is not committed (a lent one holds up those behind it, too). The next committed frame moves into a slot
 // that was discarded, so that it holds nothing up. Slot numbers keep growing across the wrap.
-import type { DatagramJob } from '../datagram/job.js';
+import type { DatagramJob } from './job.js';
 
 export interface RingFrame {
-  state: 'reserved' | 'committed' | 'discarded';
+  /** `'lent'`: sent by somebody else from here, and discarded afterwards. */
+  state: 'reserved' | 'committed' | 'lent' | 'discarded';
   /** Bytes of its content, a virtio header included. */
   length: number;
   /** Produced in the ring, or copied into it. */
@@ -116,7 +117,7 @@ export class RingSlots {
       return false;
     }
     const frame = this.frame(from);
-    if (frame.state === 'reserved') return false;
+    if (frame.state !== 'committed') return false;
     move(from & this.#mask, this.#handed & this.#mask, frame);
     this.#frames[this.#handed & this.#mask] = frame;
     this.#frames[from & this.#mask] = hole;

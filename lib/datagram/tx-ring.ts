@@ -1,16 +1,17 @@
-// Sends the frames of a packet socket from its transmit ring (PACKET_TX_RING). Frames produced in the ring are not
+// Sends frames from the transmit ring of a packet socket (PACKET_TX_RING). Frames produced in the ring are not
 // copied on their way to the device; others are copied into it once.
 import { constants } from 'node:os';
 import { clearTimeout, nowMs, setTimeout } from '../node/clock.js';
-import { DatagramQueue, JobSettler, type DatagramJob } from '../datagram/job.js';
+import { DatagramQueue, JobSettler, type DatagramJob } from './job.js';
 import { mayGrow } from '../memory/detached.js';
 import { channels, publish } from '../observe/diagnostics.js';
-import { bytesOf } from '../datagram/arguments.js';
+import { bytesOf } from './arguments.js';
 import { bufferDetached, frameRefused, queueFull, ringFull, systemError } from '../errors.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
+import type { OpenRing } from './ring.js';
 import { RingSlots, type RingFrame, type RingRun } from './ring-slots.js';
 import { releaseLatency } from '../observe/aggregate.js';
-import type { DatagramSender, SenderContext } from '../datagram/sender.js';
+import type { DatagramSender, SenderContext } from './sender.js';
 
 const { EAGAIN, ECANCELED, ENOBUFS } = constants.errno;
 
@@ -21,18 +22,6 @@ const STALL_MS = 1_000;
 /** The kernel reports frames that it gives back, unless more than half of the send buffer is in use
  * (net/core/sock.c:sock_def_write_space). */
 const LOOK_AGAIN_MS = 20;
-
-/** The ring as it was opened. */
-export interface OpenRing {
-  readonly buffer: ArrayBuffer;
-  readonly frames: number;
-  /** Bytes of a slot. */
-  readonly frameBytes: number;
-  /** Where content starts in a slot. */
-  readonly dataOffset: number;
-  /** Bytes of content before a frame: the virtio header. */
-  readonly headroom: number;
-}
 
 export class TxRingEngine implements PortOwner, DatagramSender {
   readonly port: number;
@@ -132,6 +121,11 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     frame.name = job.metadata.name;
     frame.job = job;
     job.pending++;
+  }
+
+  /** Somebody else sends the reserved frame from there, and calls discard() then. */
+  lend(slot: number): void {
+    this.#slots.frame(slot).state = 'lent';
   }
 
   discard(slot: number): void {
