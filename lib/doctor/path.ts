@@ -118,7 +118,7 @@ export function findPath(native: Native, address: string): Path | NoPath {
     },
     name: () => undefined,
   });
-  const route = native.findRoute(bytes, zone);
+  const route = native.findRoute(bytes, zone, undefined);
   if (typeof route === 'number') {
     // The errors of routes of type unreachable, prohibit, blackhole and throw, and of none at all.
     const name = errnoName(route);

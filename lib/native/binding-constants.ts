@@ -38,6 +38,8 @@ export interface NativeConstants {
   readonly NO_TOS: number;
   /** What a failed zero-copy datagram that took an id is less by. */
   readonly ID_TAKEN: number;
+  /** Groups of rtnetlink that tell of changes of links, addresses, routes and neighbours, as a mask. */
+  readonly ROUTE_GROUPS: number;
 }
 
 /** Numbers of the kernel's, under its own names. */
@@ -45,6 +47,8 @@ export interface KernelConstants {
   readonly AF_INET: number;
   readonly AF_INET6: number;
   readonly AF_PACKET: number;
+  readonly AF_NETLINK: number;
+  readonly NETLINK_ROUTE: number;
   readonly SOCK_STREAM: number;
   readonly SOCK_DGRAM: number;
   readonly SOCK_RAW: number;
@@ -108,8 +112,15 @@ export interface KernelConstants {
   readonly PACKET_MULTICAST: number;
   readonly PACKET_OTHERHOST: number;
   readonly PACKET_OUTGOING: number;
+  readonly ARPHRD_ETHER: number;
   readonly ARPHRD_LOOPBACK: number;
   readonly ETH_P_ALL: number;
+  readonly ETH_P_IP: number;
+  readonly ETH_P_IPV6: number;
+  readonly NUD_STALE: number;
+  /** Of states in which the link address is known (include/net/neighbour.h). */
+  readonly NUD_VALID: number;
+  readonly RTN_UNICAST: number;
   readonly RTN_LOCAL: number;
   readonly RTN_BROADCAST: number;
   readonly RTN_MULTICAST: number;

@@ -6,6 +6,7 @@ import type { KernelConstants, NativeConstants } from './binding-constants.js';
 import type {
   NativeInterface,
   NativeRoute,
+  NativeNeighbour,
   NativeDevice,
   NativeFeatures,
   NativeDescription,
@@ -205,6 +206,8 @@ export interface Native {
    * shared arrivals describe them.
    */
   receive(port: number, memory: Uint8Array): number;
+  /** Whether something waited to be received, or was lost for want of room; it is gone. */
+  discardReceived(port: number): boolean;
   /** Datagrams that the kernel dropped because the socket's buffer was full, or -errno. */
   receiveDrops(port: number): number;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
@@ -234,9 +237,17 @@ export interface Native {
   /** Reads part of a file into the page cache on the thread pool. 0 or -errno; so for `done`, later. */
   warmFile(file: number, offset: number, count: number, done: (result: number) => void): number;
 
-  // For diagnose(): by rtnetlink and ethtool, of this network namespace.
-  /** @param device index of the only interface that may be used; 0: any */
-  findRoute(address: Uint8Array, device: number): NativeRoute | number;
+  // By rtnetlink and ethtool, of this network namespace.
+  /**
+   * @param device index of the only interface that may be used; 0: any
+   * @param source of the packets, for routes that depend on it; undefined: any
+   */
+  findRoute(
+    address: Uint8Array,
+    device: number,
+    source: Uint8Array | undefined,
+  ): NativeRoute | number;
+  findNeighbour(address: Uint8Array, device: number): NativeNeighbour | number;
   describeDevice(index: number): NativeDevice | number;
   deviceFeatures(name: string): NativeFeatures | number;
 

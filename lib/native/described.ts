@@ -16,8 +16,20 @@ export interface NativeRoute {
   readonly device: number;
   /** RTN_… */
   readonly type: number;
+  /** Of the path, where the route knows it; 0: the device's. */
+  readonly mtu: number;
+  /** A packet does not leave as it is: encapsulated, or to a gateway of the other family. */
+  readonly rewrites: boolean;
   readonly source?: Buffer;
   readonly gateway?: Buffer;
+}
+
+/** What the kernel knows of a host on the same link. */
+export interface NativeNeighbour {
+  /** NUD_… */
+  readonly state: number;
+  /** The link address; empty: not known. */
+  readonly address: Buffer;
 }
 
 /** What a network interface is. */

@@ -181,6 +181,20 @@ export function decodeLinkAddress(name: Buffer): LinkAddress {
   };
 }
 
+/** struct sockaddr_nl. @param groups multicast groups as a mask */
+export function encodeNetlinkName(groups: number, { AF_NETLINK }: KernelConstants): Buffer {
+  const name = Buffer.alloc(12);
+  writeHost16(name, AF_NETLINK, 0);
+  writeHost32(name, groups, 8);
+  return name;
+}
+
+/** The 4 or 16 bytes of the address in a sockaddr_in or sockaddr_in6, and the zone's interface index. */
+export function addressIn(name: Buffer, version: 4 | 6): { bytes: Buffer; scope: number } {
+  if (version === 4) return { bytes: name.subarray(4, 8), scope: 0 };
+  return { bytes: name.subarray(8, 24), scope: readHost32(name, 24) };
+}
+
 const MAC = /^[0-9a-f]{2}(?:(?::[0-9a-f]{2}){5}|(?:-[0-9a-f]{2}){5})$/i;
 
 /** The six bytes of `aa:bb:cc:dd:ee:ff`; undefined when it is none. */

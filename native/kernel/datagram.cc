@@ -109,6 +109,17 @@ int64_t receive_drops(int fd) {
   return bytes > SK_MEMINFO_DROPS * sizeof *info ? info[SK_MEMINFO_DROPS] : 0;
 }
 
+bool discard_received(int fd) {
+  bool found = false;
+  for (;;) {
+    // Of a message longer than this the rest goes, too.
+    uint8_t start;
+    // ENOBUFS, once: messages were lost.
+    if (recv(fd, &start, sizeof start, MSG_DONTWAIT) < 0 && errno != ENOBUFS && errno != EINTR) return found;
+    found = true;
+  }
+}
+
 int bind_name(int fd, const void* name, size_t bytes) {
   const auto* address = static_cast<const sockaddr*>(name);
   return bind(fd, address, static_cast<socklen_t>(bytes)) < 0 ? -errno : 0;

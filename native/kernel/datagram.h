@@ -70,6 +70,9 @@ int attach_filter(int fd, const void* instructions, size_t count);
 // 4.12), or -errno.
 int64_t receive_drops(int fd);
 
+// Drops what waits to be received. Whether something did, or was lost for want of room.
+bool discard_received(int fd);
+
 int bind_name(int fd, const void* name, size_t bytes);
 int connect_name(int fd, const void* name, size_t bytes);
 // The socket's own name, or its peer's; bytes written to `name` (at least kNameBytes), or -errno.

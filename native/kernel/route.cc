@@ -1,6 +1,7 @@
 #include "kernel/route.h"
 
 #include <linux/ethtool.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
@@ -102,19 +103,35 @@ uint32_t count_features(int fd, const char* name) {
 
 }  // namespace
 
-int find_route(const uint8_t* address, size_t bytes, uint32_t device, Route* found) {
+int find_route(const uint8_t* address, size_t bytes, uint32_t device, const uint8_t* source, Route* found) {
   if (bytes != 4 && bytes != 16) return -EAFNOSUPPORT;
   rtmsg wanted;
   std::memset(&wanted, 0, sizeof wanted);
   wanted.rtm_family = bytes == 4 ? AF_INET : AF_INET6;
   wanted.rtm_dst_len = static_cast<unsigned char>(bytes * 8);
+  if (source != nullptr) wanted.rtm_src_len = wanted.rtm_dst_len;
   Request request = make_request(RTM_GETROUTE, wanted);
   add_attribute(&request, RTA_DST, address, bytes);
+  if (source != nullptr) add_attribute(&request, RTA_SRC, source, bytes);
   if (device != 0) add_attribute(&request, RTA_OIF, &device, sizeof device);
   std::vector<char> answer;
   const ssize_t size = ask(&request, RTM_NEWROUTE, &answer);
   if (size < 0) return static_cast<int>(size);
   return read_route(answer.data(), static_cast<size_t>(size), bytes, found);
+}
+
+int find_neighbour(const uint8_t* address, size_t bytes, uint32_t device, Neighbour* found) {
+  if (bytes != 4 && bytes != 16) return -EAFNOSUPPORT;
+  ndmsg wanted;
+  std::memset(&wanted, 0, sizeof wanted);
+  wanted.ndm_family = bytes == 4 ? AF_INET : AF_INET6;
+  wanted.ndm_ifindex = static_cast<int>(device);
+  Request request = make_request(RTM_GETNEIGH, wanted);
+  add_attribute(&request, NDA_DST, address, bytes);
+  std::vector<char> answer;
+  const ssize_t size = ask(&request, RTM_NEWNEIGH, &answer);
+  if (size < 0) return static_cast<int>(size);
+  return read_neighbour(answer.data(), static_cast<size_t>(size), found);
 }
 
 int describe_device(uint32_t index, Device* found) {

@@ -12,6 +12,8 @@ namespace msg_zerocopy {
 struct Route {
   uint32_t device;  // index
   uint32_t type;    // RTN_…
+  uint32_t mtu;     // of the path, where the route knows it (RTAX_MTU); 0: the device's
+  bool rewrites;    // a packet does not leave as it is: encapsulated, or to a gateway of the other family
   uint8_t address_bytes;   // 4 or 16, of what follows
   bool has_source;
   bool has_gateway;
@@ -20,8 +22,19 @@ struct Route {
 };
 
 // The route to `address` (4 or 16 bytes). `device`: through this one only, for link-local addresses;
-// 0: through any. -errno: the kernel's own where there is no route (ENETUNREACH, EHOSTUNREACH …).
-int find_route(const uint8_t* address, size_t bytes, uint32_t device, Route* found);
+// 0: through any. `source`: of as many bytes, for routes that depend on it; null: any.
+// -errno: the kernel's own where there is no route (ENETUNREACH, EHOSTUNREACH …).
+int find_route(const uint8_t* address, size_t bytes, uint32_t device, const uint8_t* source, Route* found);
+
+struct Neighbour {
+  uint32_t state;         // NUD_…
+  uint8_t address_bytes;  // of what follows; 0: not known
+  uint8_t address[32];    // MAX_ADDR_LEN
+};
+
+// What is known of the neighbour `address` (4 or 16 bytes) on `device`. -ENOENT: nothing.
+// -EOPNOTSUPP before Linux 5.0.
+int find_neighbour(const uint8_t* address, size_t bytes, uint32_t device, Neighbour* found);
 
 struct Device {
   uint32_t index;

@@ -1,6 +1,7 @@
 #include "kernel/route_answer.h"
 
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -73,9 +74,29 @@ int read_route(const char* answer, size_t size, size_t address_bytes, Route* fou
           found->has_gateway = true;
           std::memcpy(found->gateway, data, length);
         }
+        if (type == RTA_ENCAP || type == RTA_VIA || type == RTA_NEWDST) found->rewrites = true;
+        if (type != RTA_METRICS) return;
+        each_attribute(data, length, [&](uint16_t metric, const char* value, size_t bytes) {
+          if (metric == RTAX_MTU) found->mtu = word_of(value, bytes);
+        });
       });
   if (failed < 0) return failed;
   found->type = route.rtm_type;
+  return 0;
+}
+
+int read_neighbour(const char* answer, size_t size, Neighbour* found) {
+  std::memset(found, 0, sizeof *found);
+  ndmsg neighbour;
+  const int failed =
+      read_answer(answer, size, &neighbour, [&](uint16_t type, const char* data, size_t length) {
+        if (type != NDA_LLADDR || length > sizeof found->address) return;
+        std::memset(found->address, 0, sizeof found->address);
+        found->address_bytes = static_cast<uint8_t>(length);
+        std::memcpy(found->address, data, length);
+      });
+  if (failed < 0) return failed;
+  found->state = neighbour.ndm_state;
   return 0;
 }
 

@@ -17,9 +17,10 @@ namespace msg_zerocopy {
 // or -errno: the one that the kernel answered, -EMSGSIZE when it did not fit, -EPROTO for anything else.
 ssize_t check_answer(const char* answer, size_t size, uint16_t expected);
 
-// Read what check_answer() found good: RTM_NEWROUTE to an address of `address_bytes`, RTM_NEWLINK of the
-// device `index`. 0, or -EPROTO when it is too short. Of `found` everything is set, but the driver is empty.
+// Read what check_answer() found good: RTM_NEWROUTE to an address of `address_bytes`, RTM_NEWNEIGH, RTM_NEWLINK of
+// the device `index`. 0, or -EPROTO when it is too short. Of `found` everything is set, but the driver is empty.
 int read_route(const char* answer, size_t size, size_t address_bytes, Route* found);
+int read_neighbour(const char* answer, size_t size, Neighbour* found);
 int read_device(const char* answer, size_t size, uint32_t index, Device* found);
 
 // Puts `text` of at most `bytes` bytes into `room` bytes, cut where it is too long, with an end.

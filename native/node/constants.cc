@@ -7,6 +7,8 @@
 #include <linux/rtnetlink.h>
 #include <netinet/udp.h>
 
+#include <initializer_list>
+
 #include "kernel/abi.h"
 #include "kernel/datagram.h"
 #include "kernel/sendfile.h"
@@ -20,6 +22,9 @@
 #ifndef PACKET_IGNORE_OUTGOING  // Linux 4.20, include/uapi/linux/if_packet.h
 #define PACKET_IGNORE_OUTGOING 23
 #endif
+#ifndef RTNLGRP_NEXTHOP  // Linux 5.3, include/uapi/linux/rtnetlink.h
+#define RTNLGRP_NEXTHOP 32
+#endif
 #ifndef ICMP_FILTER  // include/uapi/linux/icmp.h
 #define ICMP_FILTER 1
 #endif
@@ -31,6 +36,12 @@ struct Constant {
   const char* name;
   double value;
 };
+
+constexpr double mask_of(std::initializer_list<int> groups) {
+  uint32_t mask = 0;
+  for (const int group : groups) mask |= uint32_t{1} << (group - 1);
+  return mask;
+}
 
 constexpr Constant kOwn[] = {
     {"RECORD_WORDS", kRecordWords},
@@ -65,6 +76,9 @@ constexpr Constant kOwn[] = {
     {"ARRIVAL_TRUNCATED", kArrivalTruncated},
     {"NO_TOS", kNoTos},
     {"ID_TAKEN", Port::kIdTaken},
+    {"ROUTE_GROUPS",
+     mask_of({RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+              RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP})},
 };
 
 #define KERNEL_CONSTANT(name) {#name, static_cast<double>(name)}
@@ -72,6 +86,8 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(AF_INET),
     KERNEL_CONSTANT(AF_INET6),
     KERNEL_CONSTANT(AF_PACKET),
+    KERNEL_CONSTANT(AF_NETLINK),
+    KERNEL_CONSTANT(NETLINK_ROUTE),
     KERNEL_CONSTANT(SOCK_STREAM),
     KERNEL_CONSTANT(SOCK_DGRAM),
     KERNEL_CONSTANT(SOCK_RAW),
@@ -135,8 +151,14 @@ constexpr Constant kKernel[] = {
     KERNEL_CONSTANT(PACKET_MULTICAST),
     KERNEL_CONSTANT(PACKET_OTHERHOST),
     KERNEL_CONSTANT(PACKET_OUTGOING),
+    KERNEL_CONSTANT(ARPHRD_ETHER),
     KERNEL_CONSTANT(ARPHRD_LOOPBACK),
     KERNEL_CONSTANT(ETH_P_ALL),
+    KERNEL_CONSTANT(ETH_P_IP),
+    KERNEL_CONSTANT(ETH_P_IPV6),
+    KERNEL_CONSTANT(NUD_STALE),
+    {"NUD_VALID", NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY},
+    KERNEL_CONSTANT(RTN_UNICAST),
     KERNEL_CONSTANT(RTN_LOCAL),
     KERNEL_CONSTANT(RTN_BROADCAST),
     KERNEL_CONSTANT(RTN_MULTICAST),

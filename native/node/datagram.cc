@@ -130,6 +130,11 @@ Napi::Value receive(const Napi::CallbackInfo& info, const Target& target) {
   return number(info, receive_datagrams(target.port->fd(), memory.data, memory.size, arrivals));
 }
 
+// discardReceived(port) -> whether something waited to be received, or was lost; it is gone
+Napi::Value discard(const Napi::CallbackInfo& info, const Target& target) {
+  return Napi::Boolean::New(info.Env(), discard_received(target.port->fd()));
+}
+
 Napi::Value drops(const Napi::CallbackInfo& info, const Target& target) {
   return number(info, static_cast<double>(receive_drops(target.port->fd())));
 }
@@ -177,6 +182,7 @@ void export_datagrams(Napi::Env env, Napi::Object exports) {
       {"setReading", at_port<set_reading>},
       {"sendDatagrams", at_port<send>},
       {"receive", at_port<receive>},
+      {"discardReceived", at_port<discard>},
       {"receiveDrops", at_port<drops>},
       {"findInterface", find},
       {"probeOption", probe},

@@ -1,6 +1,7 @@
-// Routes and devices, for diagnose().
+// Routes, neighbours and devices, for diagnose() and for raw sockets that send past IP.
 #include <net/if.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "kernel/route.h"
@@ -9,15 +10,19 @@
 namespace msg_zerocopy {
 namespace {
 
-// findRoute(address, device) -> { device, type, source, gateway }, or -errno
+// findRoute(address, device, source or undefined) -> { device, type, mtu, rewrites, source, gateway }, or -errno
 Napi::Value route(const Napi::CallbackInfo& info) {
   const Bytes address = bytes_of(info.Env(), info[0]);
   Route found;
-  const int failed = find_route(address.data, address.size, uint_at(info, 1), &found);
+  const Bytes source = info[2].IsUndefined() ? Bytes{nullptr, 0} : bytes_of(info.Env(), info[2]);
+  if (source.data != nullptr && source.size != address.size) return number(info, -EAFNOSUPPORT);
+  const int failed = find_route(address.data, address.size, uint_at(info, 1), source.data, &found);
   if (failed < 0) return number(info, failed);
   Napi::Object result = Napi::Object::New(info.Env());
   result["device"] = static_cast<double>(found.device);
   result["type"] = static_cast<double>(found.type);
+  result["mtu"] = static_cast<double>(found.mtu);
+  result["rewrites"] = Napi::Boolean::New(info.Env(), found.rewrites);
   if (found.has_source) {
     result["source"] =
         Napi::Buffer<uint8_t>::Copy(info.Env(), found.source, found.address_bytes);
@@ -26,6 +31,18 @@ Napi::Value route(const Napi::CallbackInfo& info) {
     result["gateway"] =
         Napi::Buffer<uint8_t>::Copy(info.Env(), found.gateway, found.address_bytes);
   }
+  return result;
+}
+
+// findNeighbour(address, device) -> { state, address }, or -errno
+Napi::Value neighbour(const Napi::CallbackInfo& info) {
+  const Bytes address = bytes_of(info.Env(), info[0]);
+  Neighbour found;
+  const int failed = find_neighbour(address.data, address.size, uint_at(info, 1), &found);
+  if (failed < 0) return number(info, failed);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result["state"] = static_cast<double>(found.state);
+  result["address"] = Napi::Buffer<uint8_t>::Copy(info.Env(), found.address, found.address_bytes);
   return result;
 }
 
@@ -67,6 +84,7 @@ Napi::Value features(const Napi::CallbackInfo& info) {
 void export_routes(Napi::Env env, Napi::Object exports) {
   export_functions(exports, {
       {"findRoute", route},
+      {"findNeighbour", neighbour},
       {"describeDevice", device},
       {"deviceFeatures", features},
   });

@@ -1,5 +1,6 @@
-// What rtnetlink answers about a route or a device: any bytes, and well-formed answers against a model.
+// What rtnetlink answers about a route, a neighbour or a device: any bytes, and well-formed answers against a model.
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -15,6 +16,7 @@ namespace {
 using fuzz::expect;
 using msg_zerocopy::check_answer;
 using msg_zerocopy::Device;
+using msg_zerocopy::Neighbour;
 using msg_zerocopy::Route;
 
 // The bytes of memory that `object` lies in: also what a parser forgot to set must be the same each time.
@@ -50,6 +52,16 @@ int read_route_twice(const fuzz::Exact& answer, size_t size, size_t address_byte
   return failed;
 }
 
+int read_neighbour_twice(const fuzz::Exact& answer, size_t size, Neighbour* neighbour) {
+  auto other = filled<Neighbour>(0xa5);
+  *neighbour = filled<Neighbour>(0x5a);
+  const int failed = read_neighbour(answer.text(), size, neighbour);
+  expect(read_neighbour(answer.text(), size, &other) == failed, "the same twice");
+  expect(std::memcmp(neighbour, &other, sizeof other) == 0, "everything is set");
+  expect(neighbour->address_bytes <= sizeof neighbour->address, "an address that fits");
+  return failed;
+}
+
 int read_device_twice(const fuzz::Exact& answer, size_t size, uint32_t index, Device* device) {
   auto other = filled<Device>(0xa5);
   *device = filled<Device>(0x5a);
@@ -67,11 +79,12 @@ int read_device_twice(const fuzz::Exact& answer, size_t size, uint32_t index, De
 void any_bytes(fuzz::Input* input) {
   const uint8_t choice = input->byte();
   const bool wants_route = (choice & 1) != 0;
+  const bool wants_neighbour = (choice & 4) != 0;
   const size_t address_bytes = (choice & 2) != 0 ? 4 : 16;
   const uint32_t index = input->byte();
   const fuzz::Exact answer(input->take(input->left()));
-  const ssize_t size =
-      check_answer(answer.text(), answer.size(), wants_route ? RTM_NEWROUTE : RTM_NEWLINK);
+  const uint16_t expected = wants_route ? RTM_NEWROUTE : wants_neighbour ? RTM_NEWNEIGH : RTM_NEWLINK;
+  const ssize_t size = check_answer(answer.text(), answer.size(), expected);
   if (size < 0) return;
   expect(static_cast<size_t>(size) <= answer.size(), "no longer than what was received");
   // Only what belongs to the message may be looked at.
@@ -81,6 +94,9 @@ void any_bytes(fuzz::Input* input) {
     Route route;
     read_route_twice(message, message.size(), address_bytes, &route);
     expect_route(route, address_bytes);
+  } else if (wants_neighbour) {
+    Neighbour neighbour;
+    read_neighbour_twice(message, message.size(), &neighbour);
   } else {
     Device device;
     read_device_twice(message, message.size(), index, &device);
@@ -127,11 +143,20 @@ void a_route(fuzz::Input* input) {
   model.type = fixed.rtm_type;
   std::vector<uint8_t> attributes;
   for (size_t i = 0; i < 12 && input->left() > 0; i++) {
-    static const uint16_t kTypes[] = {RTA_OIF, RTA_PREFSRC, RTA_GATEWAY, RTA_DST, RTA_METRICS, RTA_OIF};
+    static const uint16_t kTypes[] = {RTA_OIF,     RTA_PREFSRC, RTA_GATEWAY, RTA_DST,
+                                      RTA_METRICS, RTA_VIA,     RTA_ENCAP};
     const uint8_t choice = input->byte();
-    const uint16_t type = kTypes[choice % 6];
+    const uint16_t type = kTypes[choice % 7];
     const size_t usual = type == RTA_OIF ? 4 : address_bytes;
-    const auto data = input->take((choice & 128) != 0 ? input->byte() % 40 : usual);
+    auto data = input->take((choice & 128) != 0 ? input->byte() % 40 : usual);
+    if (type == RTA_METRICS) {
+      model.mtu = word_in(data);
+      std::vector<uint8_t> nested;
+      add_attribute(&nested, RTAX_HOPLIMIT, {9, 9, 9, 9});
+      add_attribute(&nested, RTAX_MTU, data);
+      data = nested;
+    }
+    model.rewrites |= type == RTA_VIA || type == RTA_ENCAP;
     // Flags in the upper bits of the type are not part of it (NLA_F_NESTED).
     add_attribute(&attributes, static_cast<uint16_t>((choice & 64) != 0 ? type | NLA_F_NESTED : type), data);
     if (type == RTA_OIF) model.device = word_in(data);
@@ -147,6 +172,28 @@ void a_route(fuzz::Input* input) {
   Route route;
   expect(read_route_twice(answer, answer.size(), address_bytes, &route) == 0, "a route");
   expect(std::memcmp(&route, &model, sizeof model) == 0, "what the attributes say");
+}
+
+void a_neighbour(fuzz::Input* input) {
+  ndmsg fixed;
+  std::memset(&fixed, 0, sizeof fixed);
+  fixed.ndm_state = input->half();
+  std::vector<uint8_t> address;
+  std::vector<uint8_t> attributes;
+  for (size_t i = 0; i < 6 && input->left() > 0; i++) {
+    const bool is_address = (input->byte() & 1) != 0;
+    const auto data = input->take(input->byte() % 48);
+    if (is_address && data.size() <= sizeof(Neighbour::address)) address = data;
+    add_attribute(&attributes, is_address ? NDA_LLADDR : NDA_DST, data);
+  }
+  const fuzz::Exact answer(answer_of(RTM_NEWNEIGH, fixed, attributes));
+  const ssize_t size = check_answer(answer.text(), answer.size(), RTM_NEWNEIGH);
+  expect(size == static_cast<ssize_t>(answer.size()), "a whole answer");
+  Neighbour neighbour;
+  expect(read_neighbour_twice(answer, answer.size(), &neighbour) == 0, "a neighbour");
+  expect(neighbour.state == fixed.ndm_state, "its state");
+  expect(neighbour.address_bytes == address.size(), "the length of its address");
+  expect(std::equal(address.begin(), address.end(), neighbour.address), "its address");
 }
 
 // As C would read it from memory with an end behind, in at most `room` bytes.
@@ -209,7 +256,7 @@ void a_refusal(fuzz::Input* input) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   fuzz::Input input(data, size);
-  switch (input.byte() % 4) {
+  switch (input.byte() % 5) {
     case 0:
       any_bytes(&input);
       break;
@@ -218,6 +265,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case 2:
       a_device(&input);
+      break;
+    case 3:
+      a_neighbour(&input);
       break;
     default:
       a_refusal(&input);
