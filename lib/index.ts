@@ -18,6 +18,7 @@ export type {
 } from './udp/index.js';
 export { createRawSocket } from './raw/index.js';
 export type {
+  RawCommitOptions,
   RawDatagram,
   RawMessageListener,
   RawRemoteInfo,

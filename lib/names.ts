@@ -40,6 +40,13 @@ export type Reason =
   | 'shared-descriptor' // another process has the descriptor, too, or made it blocking
   | 'no-ring' // a packet socket without options.ring
   | 'not-reserved' // a frame that was not produced in the ring
+  | 'loopback' // a raw socket's ring: the route stays on this host
+  | 'multicast' // likewise: to several hosts, or to all
+  | 'no-route' // likewise: the kernel knows none, or it changes just now
+  | 'no-link-header' // likewise: the route's device is a tunnel, or no Ethernet
+  | 'no-neighbour' // likewise: the next hop's link address is not known, or the kernel has to confirm it
+  | 'path-mtu' // likewise: longer than the path takes, which the kernel refuses or fragments
+  | 'kernel-route' // likewise: encapsulated, a header to somewhere else, options of one send
   | 'io_uring-refused' // options.engine asks for it, and MSG_ZEROCOPY sends; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
   | 'no-descriptor' // this version of Node does not expose the socket's descriptor

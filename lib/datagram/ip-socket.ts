@@ -9,6 +9,7 @@ import {
   type SocketAddress,
 } from '../native/sockaddr.js';
 import { systemError } from '../errors.js';
+import type { EngineName, Reason } from '../names.js';
 import { DatagramCore } from './core.js';
 import type { ResolvedDatagramOptions } from './options.js';
 import { PeerNames } from './receive.js';
@@ -20,11 +21,18 @@ export abstract class IpSocket<Info> extends DatagramSocket<Info> {
   protected readonly names: InterfaceNames;
   readonly #peers: PeerNames<SocketAddress>;
 
-  constructor(version: 4 | 6, options: ResolvedDatagramOptions, reactor: Reactor) {
+  /** @param refused, engine as of DatagramCore */
+  constructor(
+    version: 4 | 6,
+    options: ResolvedDatagramOptions,
+    reactor: Reactor,
+    refused?: Reason,
+    engine?: EngineName,
+  ) {
     super();
     const { native } = reactor;
     this.version = version;
-    this.core = new DatagramCore(this, reactor, options, undefined);
+    this.core = new DatagramCore(this, reactor, options, refused, engine);
     this.names = interfaceNames(native);
     this.#peers = new PeerNames(this.core.words, (name) =>
       decodeAddress(name, native.kernel, this.names),

@@ -28,6 +28,8 @@ export class DatagramZeroCopy {
   readonly #engine: EngineName;
   readonly #adaptive = new Adaptive();
   #refused: Reason | undefined;
+  /** Why a raw socket's ring did not send what was committed last. */
+  #detour: Reason | undefined;
   /** A refusal of the kernel's that was not published yet. It is, once a send would have gone zero-copy. */
   #untold: Reason | undefined;
 
@@ -44,7 +46,8 @@ export class DatagramZeroCopy {
   ) {
     this.#engine = engine;
     this.#options = options;
-    this.floor = options.threshold;
+    // Beside a ring nothing else is zero-copy, however large.
+    this.floor = engine === 'tx_ring' ? 0 : options.threshold;
     this.maxPendingBytes = options.maxPendingBytes;
     this.looksAtChunks = options.looksAtChunks;
     this.#subject = subject;
@@ -56,10 +59,15 @@ export class DatagramZeroCopy {
     return this.reason === undefined ? this.#engine : 'copy';
   }
   get state(): State {
-    return this.#refused === undefined ? this.#adaptive.state : 'unsupported';
+    if (this.#refused !== undefined) return 'unsupported';
+    return this.#detour === undefined ? this.#adaptive.state : 'paused';
   }
   get reason(): Reason | undefined {
-    return this.#refused ?? this.#adaptive.reason;
+    return this.#refused ?? this.#detour ?? this.#adaptive.reason;
+  }
+  /** Why this socket never goes zero-copy. */
+  get refused(): Reason | undefined {
+    return this.#refused;
   }
   thresholds(): Thresholds {
     const { threshold } = this.#options;
@@ -120,6 +128,7 @@ export class DatagramZeroCopy {
 
   /** @param bytes at least the floor */
   copyReason(payloads: readonly Uint8Array[], bytes: number): Reason | undefined {
+    if (this.#engine === 'tx_ring') return this.#refused ?? 'not-reserved';
     const { source } = this.#options;
     if (source !== undefined && !payloads.every(source)) return 'source';
     if (this.#refused !== undefined) return this.#refusal(this.#refused);
@@ -127,6 +136,14 @@ export class DatagramZeroCopy {
     if (bytes < this.#options.threshold) return 'below-threshold';
     if (this.#adaptive.state === 'active') return undefined;
     return this.#adaptive.mayZeroCopy(nowMs()) ? undefined : this.#adaptive.reason;
+  }
+
+  /** Frames of a raw socket's ring go out: by itself, or, for a reason, by the kernel's IP layer. */
+  detoured(reason: Reason | undefined): void {
+    if (reason === this.#detour) return;
+    this.#detour = reason;
+    if (reason === undefined) publishResume(this.#subject.socket);
+    else this.#announce(reason);
   }
 
   sent(): SendKind {

@@ -2,100 +2,56 @@
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
 import { addPacketInfo, type Arrival } from '../datagram/receive.js';
-import type { KernelConstants } from '../native/binding-constants.js';
 import { bytesOf, checkItems, groupItems, messagePayloads } from '../datagram/arguments.js';
+import { findDevice, slotsOf } from '../datagram/ring.js';
 import { requireReactor } from '../datagram/core.js';
 import { IpSocket } from '../datagram/ip-socket.js';
 import { sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
-import { flag, integer, optionsObject, checkText } from '../send/arguments.js';
+import { integer, optionsObject, checkText } from '../send/arguments.js';
 import { type DatagramMetadata, Destinations, checkIpOptions } from '../datagram/metadata.js';
 import {
   addressError,
   invalidType,
   nodeError,
+  noRing,
   notPermitted,
   outOfRange,
   systemError,
 } from '../errors.js';
 import type {
+  RawCommitOptions,
   RawMessageListener,
   RawRemoteInfo,
   RawSendOptions,
   RawSocketOptions,
   ZeroCopyRawSocket,
 } from './types.js';
+import { checkRawOptions, type CheckedRawOptions } from './options.js';
+import { RawRing } from './ring.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import { attachProgram, encodeProgram, icmpMask, REJECT_ALL } from '../datagram/socket-filter.js';
+import { attachProgram, encodeProgram, REJECT_ALL } from '../datagram/socket-filter.js';
 
 const { EPERM } = constants.errno;
 
 const IPV4_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
 
-/** Options, checked before a descriptor is opened. */
-interface Checked {
-  readonly version: 4 | 6;
-  readonly protocol: number;
-  readonly headerIncluded: boolean;
-  readonly checksumOffset: number | undefined;
-  readonly program: Buffer | undefined;
-  readonly icmp: Buffer | undefined;
-}
-
-function protocolNumber(value: unknown, kernel: KernelConstants): number {
-  const named: Record<string, number> = {
-    icmp: kernel.IPPROTO_ICMP,
-    icmpv6: kernel.IPPROTO_ICMPV6,
-    tcp: kernel.IPPROTO_TCP,
-    udp: kernel.IPPROTO_UDP,
-    raw: kernel.IPPROTO_RAW,
-  };
-  if (typeof value !== 'string') return integer('options.protocol', value, 0, 255);
-  const number = named[value];
-  if (number !== undefined) return number;
-  const names = Object.keys(named).join(', ');
-  throw outOfRange('options.protocol', `a number or one of ${names}`, value);
-}
-
-function check(given: unknown, kernel: KernelConstants): Checked {
-  const options = optionsObject(given) as RawSocketOptions;
-  const { family, checksumOffset, filter } = options;
-  if (typeof family !== 'number') throw invalidType('options.family', 'a number', family);
-  if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);
-  const headerIncluded = flag('options.headerIncluded', options.headerIncluded);
-  if (checksumOffset !== undefined) {
-    integer('options.checksumOffset', checksumOffset, 0, 65_534);
-    if (family !== 6 || headerIncluded || checksumOffset % 2 !== 0) {
-      const valid = 'even, for family 6, and without headerIncluded';
-      throw outOfRange('options.checksumOffset', valid, checksumOffset);
-    }
-  }
-  if (filter !== undefined) optionsObject(filter, 'options.filter');
-  checkText('options.interface', options.interface);
-  flag('options.packetInfo', options.packetInfo);
-  flag('options.receiveTos', options.receiveTos);
-  return {
-    version: family,
-    protocol: protocolNumber(options.protocol, kernel),
-    headerIncluded,
-    checksumOffset,
-    program: filter?.program === undefined ? undefined : encodeProgram(filter.program),
-    icmp: filter?.icmpTypes === undefined ? undefined : icmpMask(filter.icmpTypes, family),
-  };
-}
-
 class RawSocket extends IpSocket<RawRemoteInfo> {
-  readonly #checked: Checked;
+  readonly #checked: CheckedRawOptions;
   readonly #options: RawSocketOptions;
   readonly #destinations: Destinations;
+  #ring: RawRing | undefined;
   #isBound = false;
   #isConnected = false;
 
   constructor(options: RawSocketOptions, reactor: Reactor, onMessage?: RawMessageListener) {
-    const checked = check(options, reactor.native.kernel);
-    super(checked.version, resolveDatagramOptions(options), reactor);
+    const checked = checkRawOptions(options, reactor.native.kernel);
+    const resolved = resolveDatagramOptions(options);
+    const engine = checked.ring === undefined ? undefined : 'tx_ring';
+    const isOff = engine === 'tx_ring' && resolved.zeroCopy.engine === 'copy';
+    super(checked.version, resolved, reactor, isOff ? 'disabled' : undefined, engine);
     this.#checked = checked;
     this.#options = options;
     this.#destinations = new Destinations(checked.version, reactor.native);
@@ -115,13 +71,27 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     const port = native.openDatagram(domain, kernel.SOCK_RAW, protocol);
     if (port === -EPERM) throw notPermitted('raw sockets');
     if (port < 0) throw systemError(port, 'socket');
-    core.attach(port);
+    try {
+      this.#ring = this.#openRing(port);
+    } catch (error) {
+      core.reactor.release(port);
+      throw error;
+    }
+    core.attach(port, undefined, this.#ring);
     try {
       this.#configure(port);
     } catch (error) {
       core.close();
       throw error;
     }
+  }
+
+  #openRing(port: number): RawRing | undefined {
+    const { version, ring } = this.#checked;
+    if (ring === undefined) return undefined;
+    const { interface: name } = this.#options;
+    const device = name === undefined ? undefined : findDevice(this.core.native, name);
+    return new RawRing(this.core, port, { version, ring, device });
   }
 
   #configure(port: number): void {
@@ -178,6 +148,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     this.#isBound = true;
     if (typeof callback === 'function') this.once('listening', callback as () => void);
     const failed = this.core.withPort((native, port) => native.bind(port, name));
+    this.#ring?.renamed();
     nextTick(() => {
       if (this.core.isClosed) return;
       if (failed < 0) {
@@ -197,6 +168,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
     const name = this.#encodeOrThrow(address);
     const failed = this.core.withPort((native, port) => native.connect(port, name));
+    this.#ring?.renamed(failed < 0 ? undefined : name);
     const error = failed < 0 ? addressError(failed, 'connect', address) : undefined;
     this.#isConnected = error === undefined;
     nextTick(() => {
@@ -213,6 +185,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
   disconnect(): void {
     if (!this.#isConnected) throw nodeError('ERR_SOCKET_DGRAM_NOT_CONNECTED', 'Not connected');
     this.dissolve();
+    this.#ring?.renamed();
     this.#isConnected = false;
   }
 
@@ -295,6 +268,49 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     return this.#destinations.with(metadata as DatagramMetadata, extras);
   }
 
+  // --- the ring -----------------------------------------------------------------------------------
+
+  get freeFrames(): number {
+    return this.#ring?.ring.freeFrames ?? 0;
+  }
+
+  #requireRing(): RawRing {
+    this.core.checkRunning();
+    if (this.#ring === undefined) throw noRing();
+    return this.#ring;
+  }
+
+  reserve(length: unknown): Buffer {
+    const { ring } = this.#requireRing();
+    return ring.reserve(integer('length', length, 1, ring.longestFrame));
+  }
+
+  commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
+    const ring = this.#requireRing();
+    const { address } = optionsObject(given) as RawCommitOptions;
+    const payloads = (Array.isArray(frames) ? [...frames] : [frames]) as Buffer[];
+    const slots = slotsOf(ring.ring, payloads);
+    const lengths = new Array<number>(payloads.length);
+    let bytes = 0;
+    for (let i = 0; i < payloads.length; i++) {
+      const { length } = payloads[i] as Buffer;
+      this.#checkLength(length);
+      lengths[i] = length;
+      bytes += length;
+    }
+    const metadata = this.#metadata(address === undefined ? {} : { address });
+    return ring.commit(slots, { payloads, bytes, lengths, metadata, prefix: undefined });
+  }
+
+  discard(frame: unknown): void {
+    const { ring } = this.#requireRing();
+    for (const slot of slotsOf(ring, [frame])) ring.discard(slot);
+  }
+
+  async ready(): Promise<void> {
+    await this.#requireRing().ring.ready();
+  }
+
   // --- receiving, names, options ------------------------------------------------------------------
 
   override [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<RawRemoteInfo>> {
@@ -332,9 +348,9 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
 }
 
 /**
- * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no zero copy for raw sockets
+ * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no MSG_ZEROCOPY for raw sockets
  * (SO_ZEROCOPY answers EOPNOTSUPP): the engine is `copy` then, and `zeroCopy.reason` says
- * 'kernel-unsupported'.
+ * 'kernel-unsupported'. With `ring`, packets go from where they were produced (engine `tx_ring`).
  * @throws EPERM without the capability, ERR_ZC_UNAVAILABLE without the addon, ERR_INVALID_ARG_TYPE,
  * ERR_OUT_OF_RANGE, system errors.
  */

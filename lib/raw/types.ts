@@ -2,6 +2,7 @@
 import type { PacketInfo, PacketInfoOptions } from '../datagram/receive.js';
 import type { DatagramOptions } from '../datagram/options.js';
 import type { DatagramMessage, DatagramSendCallback, DatagramSurface } from '../datagram/socket.js';
+import type { PacketRingOptions } from '../datagram/ring.js';
 import type { SendReport } from '../observe/report.js';
 import type { BpfInstruction } from '../datagram/socket-filter.js';
 
@@ -20,6 +21,12 @@ export interface RawSocketOptions extends DatagramOptions, PacketInfoOptions {
   filter?: { icmpTypes?: readonly number[]; program?: readonly BpfInstruction[] };
   /** Sends and receives by this interface only (SO_BINDTODEVICE). */
   interface?: string;
+  /**
+   * A transmit ring for reserve() and commit(), with `headerIncluded`: what is produced in it goes out by a packet
+   * socket on the route's device, without a copy and past the kernel's IP layer, so also past netfilter and IPsec. By
+   * default a slot has room for the MTU of `interface`, or for 1,500 bytes. Default none. Linux 5.0.
+   */
+  ring?: boolean | PacketRingOptions;
 }
 
 export interface RawSendOptions {
@@ -37,6 +44,11 @@ export interface RawSendOptions {
 
 export interface RawDatagram extends Omit<RawSendOptions, 'signal'> {
   data: Uint8Array | readonly Uint8Array[];
+}
+
+export interface RawCommitOptions {
+  /** An address of the socket's family. Absent on a connected socket. */
+  address?: string;
 }
 
 export interface RawRemoteInfo extends PacketInfo {
@@ -68,6 +80,27 @@ export interface ZeroCopyRawSocket extends DatagramSurface<RawRemoteInfo> {
     datagrams: readonly (Uint8Array | RawDatagram)[],
     options?: RawSendOptions,
   ): Promise<SendReport>;
+  /** Frames of the ring that reserve() can hand out now; 0 without one. */
+  readonly freeFrames: number;
+  /**
+   * The next free frame of the ring, `length` bytes of it, to be filled with a packet: yours until commit() or
+   * discard(). What it holds is what was sent from it last. Throws: ERR_ZC_NO_RING, ERR_ZC_RING_FULL, ERR_OUT_OF_RANGE.
+   */
+  reserve(length: number): Buffer;
+  /**
+   * Sends reserved packets from where they are. They leave in the order of reserve(): one that is neither committed
+   * nor discarded holds up those behind it. Of an IPv4 header length and checksum are filled in, and the source and
+   * the identification where they are 0, as the kernel does. Where the ring cannot send there, the raw socket sends all
+   * of the call's packets, copied: `report.reason` and `zeroCopy.reason` say why.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_ZC_NO_RING; nothing is sent then.
+   * @settles when the kernel gave the frames back. They must not be touched after the call. Rejects as send() does, and
+   * with ERR_ZC_FRAME_REFUSED when the device's MTU has just become smaller.
+   */
+  commit(frames: Buffer | readonly Buffer[], options?: RawCommitOptions): Promise<SendReport>;
+  /** Gives a reserved frame back unsent. */
+  discard(frame: Buffer): void;
+  /** Resolves when `freeFrames` is not 0. Rejects when the socket closes, ERR_ZC_NO_RING. */
+  ready(): Promise<void>;
   address(): { address: string; family: string };
   /** @param ttl 1 to 255 */
   setTTL(ttl: number): number;

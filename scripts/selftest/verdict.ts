@@ -79,7 +79,7 @@ export function zeroCopyWord(trial: Trial, { travelled, stats }: SenderResult): 
 
 /**
  * Whether zero copy was asked for, and the kernel says of all who could have had it that it copied. Linux has none
- * for raw sockets, and a packet socket's ring does not tell.
+ * for raw sockets, and a ring does not tell.
  */
 export function nothingZeroCopy(
   runs: readonly { readonly trial: Trial; readonly sent?: SenderResult }[],

@@ -40,6 +40,7 @@ interface Modules {
   'packet-vlan': typeof import('../scenarios/packet-vlan');
   'packet-waiting': typeof import('../scenarios/packet-waiting');
   promises: typeof import('../scenarios/promises');
+  'raw-ring': typeof import('../scenarios/raw-ring');
   pacing: typeof import('../scenarios/pacing');
   'pool-disposal': typeof import('../scenarios/pool-disposal');
   routes: typeof import('../scenarios/routes');

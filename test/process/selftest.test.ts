@@ -73,6 +73,17 @@ afterEach(() => {
   for (const child of running) child.kill(); // not SIGKILL: namespaces are to be taken down
 });
 
+const BY_MESSAGES = /txc=([1-9]\d*) of \1 zc=n engine=msg_zerocopy /;
+const BY_RING = /txc=([1-9]\d*) of \1 zc=\? engine=tx_ring /;
+const ENGINES: Readonly<Record<(typeof MODES)[number], RegExp>> = {
+  tcp: BY_MESSAGES,
+  udp: BY_MESSAGES,
+  raw: /txc=0 of 0 zc=n engine=copy \(kernel-unsupported\)/,
+  raw_hdrincl: /txc=0 of 0 zc=n engine=copy \(loopback\)/,
+  packet: BY_RING,
+  packet_dgram: BY_RING,
+};
+
 describe('the self-test over loopback', () => {
   for (const mode of MODES) {
     privileged(mode, () => {
@@ -83,12 +94,7 @@ describe('the self-test over loopback', () => {
       for (const family of FAMILIES) {
         it(`verifies ${mode} over IPv${family} with zero copy`, async () => {
           const ended = await selftest([String(family), mode, '-z', ...SHORT]);
-          const engine = mode.startsWith('raw')
-            ? /txc=0 of 0 zc=n engine=copy \(kernel-unsupported\)/
-            : mode.startsWith('packet')
-              ? /txc=([1-9]\d*) of \1 zc=\? engine=tx_ring /
-              : /txc=([1-9]\d*) of \1 zc=n engine=msg_zerocopy /;
-          assertVerified(ended, engine);
+          assertVerified(ended, ENGINES[mode]);
         });
       }
     });
@@ -207,7 +213,9 @@ rigSuite('the self-test between network namespaces', () => {
     });
   }
 
-  it('verifies packet over the rig', async () => {
-    assertVerified(await selftest(['6', 'packet', '-z', '-i', 'rig', ...SHORT]), /engine=tx_ring /);
-  });
+  for (const mode of ['packet', 'raw_hdrincl']) {
+    it(`verifies ${mode} over the rig`, async () => {
+      assertVerified(await selftest(['6', mode, '-z', '-i', 'rig', ...SHORT]), /engine=tx_ring /);
+    });
+  }
 });

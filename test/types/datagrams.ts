@@ -53,6 +53,12 @@ export async function raw(buffer: Buffer): Promise<void> {
     const info: RawRemoteInfo = rinfo;
     void info.size;
   }
+  const ring = createRawSocket({ family: 6, protocol: 'raw', headerIncluded: true, ring: true });
+  const reserved: Buffer = ring.reserve(100);
+  const sent: SendReport = await ring.commit([reserved], { address: '::1' });
+  void sent.reason;
+  // @ts-expect-error the header says it
+  void ring.commit(reserved, { address: '::1', tos: 4 });
   // @ts-expect-error no such family
   createRawSocket({ family: 5, protocol: 1 });
 }

@@ -1,5 +1,5 @@
 // What sends: the seam between the sender's loop and a socket of one kind.
-import type { SendReport, ZeroCopyControl } from '../../../lib/index';
+import type { PacketRingOptions, SendReport, ZeroCopyControl } from '../../../lib/index';
 import { OVERWRITTEN } from '../../pattern';
 import type { SenderOrder } from '../protocol';
 
@@ -26,6 +26,18 @@ export const SEND_BUFFER_BYTES = 2 * 1024 * 1024;
 /** Whose name insists: zero copy also where the kernel copies after all, as on loopback. */
 export function engineOf(order: SenderOrder): 'msg_zerocopy' | 'copy' {
   return order.trial.zeroCopy ? 'msg_zerocopy' : 'copy';
+}
+
+/** The kernel's own header of a ring frame, with room to spare. */
+const RING_HEADER_BYTES = 128;
+const LEAST_FRAME_BYTES = 2048;
+const RING_FRAMES = 32;
+
+/** A ring for frames of so many bytes: slots are powers of two, so that they fill its blocks. */
+export function ringFor(bytes: number): PacketRingOptions {
+  let frameSize = LEAST_FRAME_BYTES;
+  while (frameSize < bytes + RING_HEADER_BYTES) frameSize *= 2;
+  return { frames: RING_FRAMES, frameSize };
 }
 
 /** Buffers of one size that are used again and again. */

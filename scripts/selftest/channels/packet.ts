@@ -17,16 +17,13 @@ import {
   type Fill,
   type OpenChannel,
   PooledMessages,
+  ringFor,
   SEND_BUFFER_BYTES,
 } from './channel';
 
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const UDP_PROTOCOL = 17;
 const UDP_BYTES = 8;
-/** The kernel's own header of a ring frame, with room to spare. */
-const RING_HEADER_BYTES = 128;
-const LEAST_FRAME_BYTES = 2048;
-const RING_FRAMES = 32;
 
 /** Writes the headers of a frame. */
 class FrameHeaders {
@@ -75,12 +72,11 @@ export const openPacketChannel: OpenChannel = async (order): Promise<Channel> =>
   const { trial, address } = order;
   const link = await linkTowards(address);
   const frames = new FrameHeaders(order, link);
-  const frameSize = frameSizeFor(frames.bytes + trial.bytes);
   const socket = createPacketSocket({
     interface: link.device,
     type: trial.mode === 'packet' ? 'raw' : 'dgram',
     ...(trial.zeroCopy
-      ? { ring: { frames: RING_FRAMES, frameSize } }
+      ? { ring: ringFor(frames.bytes + trial.bytes) }
       : { zeroCopy: { engine: engineOf(order) } }),
     sendBufferSize: SEND_BUFFER_BYTES,
   });
@@ -133,11 +129,4 @@ function produceInRing(
     return [await socket.commit(frame, options)];
   };
   return { room: () => socket.ready(), transmit: produce };
-}
-
-// A power of two, so that frames fill the ring's blocks.
-function frameSizeFor(bytes: number): number {
-  let size = LEAST_FRAME_BYTES;
-  while (size < bytes + RING_HEADER_BYTES) size *= 2;
-  return size;
 }

@@ -1,0 +1,66 @@
+// Options of raw sockets, checked before a descriptor is opened.
+import type { KernelConstants } from '../native/binding-constants.js';
+import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
+import { encodeProgram, icmpMask } from '../datagram/socket-filter.js';
+import { invalidType, outOfRange } from '../errors.js';
+import { checkText, flag, integer, optionsObject } from '../send/arguments.js';
+import type { RawSocketOptions } from './types.js';
+
+/** Options, checked before a descriptor is opened. */
+export interface CheckedRawOptions {
+  readonly version: 4 | 6;
+  readonly protocol: number;
+  readonly headerIncluded: boolean;
+  readonly checksumOffset: number | undefined;
+  readonly program: Buffer | undefined;
+  readonly icmp: Buffer | undefined;
+  readonly ring: PacketRingOptions | undefined;
+}
+
+function protocolNumber(value: unknown, kernel: KernelConstants): number {
+  const named: Record<string, number> = {
+    icmp: kernel.IPPROTO_ICMP,
+    icmpv6: kernel.IPPROTO_ICMPV6,
+    tcp: kernel.IPPROTO_TCP,
+    udp: kernel.IPPROTO_UDP,
+    raw: kernel.IPPROTO_RAW,
+  };
+  if (typeof value !== 'string') return integer('options.protocol', value, 0, 255);
+  const number = named[value];
+  if (number !== undefined) return number;
+  const names = Object.keys(named).join(', ');
+  throw outOfRange('options.protocol', `a number or one of ${names}`, value);
+}
+
+/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+export function checkRawOptions(given: unknown, kernel: KernelConstants): CheckedRawOptions {
+  const options = optionsObject(given) as RawSocketOptions;
+  const { family, checksumOffset, filter } = options;
+  if (typeof family !== 'number') throw invalidType('options.family', 'a number', family);
+  if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);
+  const headerIncluded = flag('options.headerIncluded', options.headerIncluded);
+  if (checksumOffset !== undefined) {
+    integer('options.checksumOffset', checksumOffset, 0, 65_534);
+    if (family !== 6 || headerIncluded || checksumOffset % 2 !== 0) {
+      const valid = 'even, for family 6, and without headerIncluded';
+      throw outOfRange('options.checksumOffset', valid, checksumOffset);
+    }
+  }
+  const ring = ringOptions(options.ring);
+  if (ring !== undefined && !headerIncluded) {
+    throw outOfRange('options.ring', 'absent without headerIncluded', options.ring);
+  }
+  if (filter !== undefined) optionsObject(filter, 'options.filter');
+  checkText('options.interface', options.interface);
+  flag('options.packetInfo', options.packetInfo);
+  flag('options.receiveTos', options.receiveTos);
+  return {
+    version: family,
+    protocol: protocolNumber(options.protocol, kernel),
+    headerIncluded,
+    checksumOffset,
+    program: filter?.program === undefined ? undefined : encodeProgram(filter.program),
+    icmp: filter?.icmpTypes === undefined ? undefined : icmpMask(filter.icmpTypes, family),
+    ring,
+  };
+}

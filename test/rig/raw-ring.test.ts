@@ -1,0 +1,63 @@
+// Packets that bring their own IP header and are produced in a raw socket's ring.
+import { existsSync } from 'node:fs';
+import { packetSuites, plainPacketSuite } from '../helpers/packet-place';
+
+const FAMILIES = [4, 6] as const;
+
+packetSuites('the ring of a raw socket', (getPlace) => {
+  for (const family of FAMILIES) {
+    it(`sends IPv${family} packets as they were, one by one and together`, () =>
+      getPlace().runner.run('raw-ring', 'arrive', { family }));
+
+    it(`keeps the order of IPv${family} packets that go by it and by the kernel in turn`, () =>
+      getPlace().runner.run('raw-ring', 'mixedWays', { family }));
+
+    it(`sends to where a neighbour is that has moved, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring', 'movedNeighbour', { family }));
+
+    it(`lets the kernel find and confirm a neighbour, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring', 'lostNeighbour', { family }));
+  }
+});
+
+plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
+  for (const family of FAMILIES) {
+    it(`refuses an IPv${family} packet beyond the MTU as the raw socket does`, () =>
+      getPlace().runner.run('raw-ring', 'tooLong', { family }));
+
+    it(`sends what follows to a neighbour that moves while IPv${family} packets wait`, () =>
+      getPlace().runner.run('raw-ring', 'movedWhileBusy', { family }));
+
+    it(`follows routes that change: gateways, errors, narrow paths, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring', 'changedRoute', { family }));
+
+    it(`leaves this host, groups and other destinations to the kernel, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring', 'detours', { family }));
+
+    it(`fails as the raw socket while the device is down, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring', 'deviceDown', { family }));
+
+    it(`closes when a slow device has let go of its IPv${family} packets`, () =>
+      getPlace().runner.run('raw-ring', 'closedWhileBusy', { family }));
+
+    it(`sends to the peer of a connected IPv${family} socket`, () =>
+      getPlace().runner.run('raw-ring', 'connected', { family }));
+
+    it(`leaves everything else that an IPv${family} socket sends as it is`, () =>
+      getPlace().runner.run('raw-ring', 'besideRing', { family }));
+
+    it(`copies IPv${family} packets where zero copy is switched off`, () =>
+      getPlace().runner.run('raw-ring', 'switchedOff', { family }));
+
+    if (existsSync('/dev/net/tun')) {
+      it(`leaves a tunnel without a link header to the kernel, over IPv${family}`, () =>
+        getPlace().runner.run('raw-ring', 'tunnel', { family }));
+    }
+  }
+
+  it('tells when the kernel takes over, and when it is over, on channels and in metrics()', () =>
+    getPlace().runner.run('raw-ring', 'announced', { family: 4 }));
+
+  it('fills in what the kernel would of an IPv4 header', () =>
+    getPlace().runner.run('raw-ring', 'headerCompleted', { family: 4 }));
+});
