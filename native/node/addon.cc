@@ -1,5 +1,5 @@
-// Entry and export list; here: the environment and streams. A port that does not exist is a bug of
-// lib/ and throws.
+// Entry, and the exports of the environment and of what every port has: waiting, releases, linger, abort. A port
+// that does not exist is a bug of lib/ and throws.
 #include <napi.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>

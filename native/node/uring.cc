@@ -1,4 +1,4 @@
-// Exports of the submit ring, and of the memory that may be registered with it.
+// Exports of the io_uring of one environment, and of the memory of pools, which may be registered with it.
 #include <cerrno>
 
 #include "kernel/io_uring_send.h"

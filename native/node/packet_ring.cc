@@ -1,4 +1,4 @@
-// Exports for the transmit ring of a packet socket.
+// Exports for the transmit ring of a packet socket (PACKET_TX_RING).
 #include <cerrno>
 
 #include "node/arguments.h"
