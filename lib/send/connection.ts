@@ -152,7 +152,7 @@ export class Connection implements PortHost {
     return ring === undefined || ring instanceof SubmitRing ? 'io_uring' : 'msg_zerocopy';
   }
 
-  // It was asked for by name, and the next engine of the ladder sends.
+  // It was asked for by name, and the next engine in order sends.
   #lacksRing(engine: StreamEngineName): boolean {
     return this.options.engine === 'io_uring' && engine !== 'io_uring';
   }
