@@ -35,6 +35,8 @@ export interface NativeRingTrial {
 
 /** latin1, UTF-8 */
 export type TextEncoding = 0 | 1;
+/** What stands in front of a body: text, which may be empty, or bytes. */
+export type Head = string | Uint8Array;
 
 export interface Native {
   /** Of the package that the addon was compiled from. */
@@ -86,13 +88,13 @@ export interface Native {
     skip: number,
     flags: number,
   ): number;
-  /** One copying sendmsg(2) on any descriptor: at most MOST_TEXT characters, then `body`; bytes, or -errno. */
-  sendNow(fd: number, text: string, body: Uint8Array | undefined, encoding: TextEncoding): number;
+  /** One copying sendmsg(2) on any descriptor: bytes, or at most MOST_TEXT characters, then `body`; bytes, or -errno. */
+  sendNow(fd: number, head: Head, body: Uint8Array | undefined, encoding: TextEncoding): number;
   /**
    * The same for what may share a call with other sends of this turn, at most MOST_BATCH_BYTES. The number of its
    * result in the words, or -1: there is no room, nothing is queued. `fd` must stay open until then.
    */
-  queueSend(fd: number, text: string, body: Uint8Array | undefined, encoding: TextEncoding): number;
+  queueSend(fd: number, head: Head, body: Uint8Array | undefined, encoding: TextEncoding): number;
   /** Sends what is queued now: its results are in the words. */
   submitBatch(): void;
   /**

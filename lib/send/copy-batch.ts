@@ -1,11 +1,11 @@
-// Small responses that several connections send in one turn of the event loop share a system call, which
-// saves a server under load a fifth of its work. Whoever does anything more with a socket whose response is queued
+// Small responses that several connections send in one turn of the event loop share a system call, and so does a
+// message to many of them, which saves a server under load a fifth of its work. Whoever does anything more with a socket whose response is queued
 // has it handed over first; nothing lies longer than a fraction of a millisecond (native/kernel/send_batch.h).
 // Only where responses come so close together: the addon counts them.
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import type { Native, TextEncoding } from '../native/binding.js';
+import type { Head, Native, TextEncoding } from '../native/binding.js';
 import { getSubmitRing, SubmitRing } from '../native/submit-ring.js';
 import { runInContext } from '../node/callbacks.js';
 import { fallbacks, sharedCopies } from '../observe/aggregate.js';
@@ -106,12 +106,12 @@ export class CopyBatch {
   queue(
     host: QueueHost,
     descriptor: number,
-    text: string,
+    head: Head,
     body: Uint8Array | undefined,
     encoding: TextEncoding,
     done: (accepted: number) => void,
   ): boolean {
-    const number = this.#native.queueSend(descriptor, text, body, encoding);
+    const number = this.#native.queueSend(descriptor, head, body, encoding);
     if (number < 0) return false;
     sharedCopies.count++;
     host.queued = this.#queued[number] = new QueuedCopy(host, number, done);

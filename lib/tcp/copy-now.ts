@@ -2,9 +2,10 @@
 // libuv's uv_try_write() does, without the request, the list and the memory for text that Node makes for
 // it (src/stream_base.cc:StreamBase::Writev). What the socket does not take at once is Node's to send. Where many
 // connections are answered in each turn, responses share a call (send/copy-batch.ts).
+import { executionAsyncId } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
-import { loadNative, type Native, type TextEncoding } from '../native/binding.js';
+import { loadNative, type Head, type Native, type TextEncoding } from '../native/binding.js';
 import { systemError } from '../errors.js';
 import {
   descriptorOf,
@@ -84,23 +85,24 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
   if (second === undefined || (chunks.length === 2 && second.chunk === '')) {
     return copyOne(host, first.chunk, first.encoding, callback);
   }
-  if (!isAnswer(first, second, chunks[2])) return writeByNode(host, chunks, callback);
-  const text = first.chunk as string;
+  if (!isHeadAndBody(first, second, chunks[2])) return writeByNode(host, chunks, callback);
   const body = second.chunk as Uint8Array;
-  copy(host, text, body, LATIN1, text.length + body.length, (accepted, bytes) => {
+  const total = first.chunk.length + body.length;
+  copy(host, first.chunk, body, LATIN1, total, (accepted, bytes) => {
     if (accepted === bytes) callback();
     else if (accepted < 0) callback(systemError(accepted, 'write'));
-    else writeByNode(host, restOfAnswer(first, second, accepted), callback);
+    else writeByNode(host, restOfBoth(first, second, accepted), callback);
   });
 }
 
-// What http writes for most responses: a header, a body, and on Node 20 and 22 an empty chunk.
-function isAnswer(head: Chunk, body: Chunk, end: Chunk | undefined): boolean {
-  if (typeof head.chunk !== 'string' || head.encoding !== 'latin1') return false;
+// What http writes for most responses: a header, a body, and on Node 20 and 22 an empty chunk; and ws, whose
+// headers are bytes, for most messages.
+function isHeadAndBody(head: Chunk, body: Chunk, end: Chunk | undefined): boolean {
+  if (typeof head.chunk === 'string' && head.encoding !== 'latin1') return false;
   return typeof body.chunk !== 'string' && (end === undefined || end.chunk.length === 0);
 }
 
-function restOfAnswer(head: Chunk, body: Chunk, accepted: number): Chunk[] {
+function restOfBoth(head: Chunk, body: Chunk, accepted: number): Chunk[] {
   const { length } = head.chunk;
   if (accepted < length) return [restOf(head, accepted), body];
   return [restOf(body, accepted - length)];
@@ -130,7 +132,7 @@ type Finish = (accepted: number, bytes: number) => void;
 // write waits for the connection, too; or the error of the connection.
 function copy(
   host: CopyHost,
-  text: string,
+  head: Head,
   body: Uint8Array | undefined,
   encoding: TextEncoding,
   bytes: number,
@@ -141,32 +143,55 @@ function copy(
   // Asked for each time: the number of a closed handle may be another connection's by now.
   const descriptor = handle && descriptorOf(handle);
   const calls = addon();
-  if (descriptor === undefined || calls === undefined || bytes === 0 || text.length > mostText) {
+  if (descriptor === undefined || calls === undefined || bytes === 0 || head.length > mostText) {
     return finish(0, -1);
   }
   refreshTimeout(socket);
-  if (mayQueue(host, bytes)) {
+  if (mayQueue(host, descriptor, body, bytes)) {
     const done = (result: number): void => {
       const accepted = NODES_BUSINESS.has(result) ? 0 : result;
       if (accepted !== bytes) host.copiedNow(Math.max(accepted, 0) - bytes);
       finish(accepted, bytes);
     };
-    if (batch?.queue(host, descriptor, text, body, encoding, done) === true) {
+    if (batch?.queue(host, descriptor, head, body, encoding, done) === true) {
       return host.copiedNow(bytes);
     }
   }
-  const accepted = calls.sendNow(descriptor, text, body, encoding);
+  const accepted = calls.sendNow(descriptor, head, body, encoding);
   if (accepted > 0) host.copiedNow(accepted);
   finish(NODES_BUSINESS.has(accepted) ? 0 : accepted, bytes);
 }
 
-// Only messages of http: what else is written may be followed by somebody who takes the connection over from
-// below, as TLS and HTTP/2 do.
-function mayQueue(host: CopyHost, bytes: number): boolean {
+/** The body that was copied last, where to, and in which callback. */
+let lastBody: Uint8Array | undefined;
+let lastDescriptor = -1;
+let lastCallback = -1;
+
+// Only messages of http, and one message that a program sends to many connections: other writes may be followed by
+// somebody who takes the connection over from below, as TLS and HTTP/2 do.
+function mayQueue(
+  host: CopyHost,
+  descriptor: number,
+  body: Uint8Array | undefined,
+  bytes: number,
+): boolean {
   if (batch?.isBusy !== true || bytes > batch.mostBytes || !host.mayQueue) return false;
+  if (isForMany(descriptor, body)) return batch.open();
   const message = httpMessageOf(host.socket);
   if (message === undefined || !speaksHttp(host.socket)) return false;
   return !endsHttp(message) && batch.open();
+}
+
+// The same callback gives another connection the same memory. A proxy that answers CONNECT, and hands each connection
+// over, does so in a callback of its own for each.
+function isForMany(descriptor: number, body: Uint8Array | undefined): boolean {
+  const callback = executionAsyncId();
+  const isSame = body !== undefined && body === lastBody && callback === lastCallback;
+  const isOther = descriptor !== lastDescriptor;
+  lastBody = body;
+  lastDescriptor = descriptor;
+  lastCallback = callback;
+  return isSame && isOther;
 }
 
 /** Hands a queued write of the socket over: something else is about to happen to it. */

@@ -17,7 +17,7 @@ namespace msg_zerocopy {
 
 class SendBatch {
  public:
-  static constexpr uint32_t kMostSends = 256;     // between two calls of take()
+  static constexpr uint32_t kMostSends = 1024;    // between two calls of take()
   static constexpr size_t kMostBytes = 32 * 1024;  // of one send
   static constexpr uint64_t kMostWaitNs = 200'000;
 
@@ -51,6 +51,7 @@ class SendBatch {
   };
   static constexpr uint32_t kRequests = 64;
   static constexpr size_t kMemory = 512 * 1024;
+  const char* copy_in(const iovec* pieces, size_t count, size_t bytes);
   void hand_over();
   void read_results();
   void send_unanswered(int entered);

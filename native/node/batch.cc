@@ -11,7 +11,7 @@ namespace {
 // Of lib/send/copy-batch.ts.
 enum class TextEncoding : uint32_t { kLatin1, kUtf8 };
 
-// Text and a body, as JavaScript passes them: (fd, text, body, encoding).
+// A head, which is text or bytes, and a body, as JavaScript passes them: (fd, head, body, encoding).
 struct Copying {
   Env* env = nullptr;
   int fd = -1;
@@ -32,14 +32,15 @@ void read_arguments(napi_env env, napi_callback_info info, Copying* copying) {
   const bool is_utf8 = static_cast<TextEncoding>(uint_of(env, given[3])) == TextEncoding::kUtf8;
   const auto read_text = is_utf8 ? napi_get_value_string_utf8 : napi_get_value_string_latin1;
   size_t length = 0;
-  read_text(env, given[1], copying->text, sizeof copying->text, &length);
-  if (length > 0) copying->pieces[copying->count++] = {copying->text, length};
+  const napi_status is_text = read_text(env, given[1], copying->text, sizeof copying->text, &length);
+  const Bytes head = is_text == napi_ok ? Bytes{reinterpret_cast<uint8_t*>(copying->text), length} : bytes_of(env, given[1]);
+  if (head.size > 0) copying->pieces[copying->count++] = {head.data, head.size};
   const Bytes body = bytes_of(env, given[2]);
   if (body.size > 0) copying->pieces[copying->count++] = {body.data, body.size};
 }
 
-// sendNow(fd, text, body, encoding) -> bytes accepted, or -errno: one copying send on any descriptor. `text`: at
-// most kMostText characters, or empty; `body`: a view, or undefined.
+// sendNow(fd, head, body, encoding) -> bytes accepted, or -errno: one copying send on any descriptor. `head`: at
+// most kMostText characters, or none, or a view; `body`: a view, or undefined.
 napi_value send_now(napi_env env, napi_callback_info info) {
   Copying copying;
   read_arguments(env, info, &copying);
@@ -48,7 +49,7 @@ napi_value send_now(napi_env env, napi_callback_info info) {
   return int_value(env, send_message(copying.fd, copying.pieces, copying.count, 0));
 }
 
-// queueSend(fd, text, body, encoding) -> number of the result, or -1: the same at the end of the turn
+// queueSend(fd, head, body, encoding) -> number of the result, or -1: the same at the end of the turn
 napi_value queue_send(napi_env env, napi_callback_info info) {
   Copying copying;
   read_arguments(env, info, &copying);

@@ -125,11 +125,11 @@ describe('responses that share a system call', () => {
     it(`of which the socket takes at most ${taken} bytes arrive whole, with the rest sent by Node`, async () => {
       const { native } = loadNative() as { native: Native };
       const { queueSend } = native;
-      native.queueSend = (fd, text, body, encoding) =>
+      native.queueSend = (fd, head, body, encoding) =>
         queueSend(
           fd,
-          text.slice(0, taken),
-          body?.subarray(0, Math.max(0, taken - text.length)),
+          head.slice(0, taken),
+          body?.subarray(0, Math.max(0, taken - head.length)),
           encoding,
         );
       try {

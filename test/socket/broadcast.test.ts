@@ -1,0 +1,144 @@
+// One message to many connections in one turn shares system calls. Every receiver compares every byte, and a
+// message is overwritten when the last connection has called back.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { enableZeroCopy, metrics } from '../../lib/index';
+import { seededRandom } from '../../scripts/random';
+
+const CONNECTIONS = 24;
+const HEADER = Buffer.from('[message]');
+
+interface Pair {
+  readonly sender: net.Socket;
+  readonly receiver: net.Socket;
+  readonly expected: Buffer[];
+  readonly received: Buffer[];
+}
+
+async function connectMany(): Promise<{ pairs: Pair[]; close: () => void }> {
+  const server = enableZeroCopy(net.createServer()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const pairs: Pair[] = [];
+  for (let i = 0; i < CONNECTIONS; i++) {
+    const accepted = once(server, 'connection');
+    const receiver = net.connect(port, '127.0.0.1');
+    const [sender] = (await accepted) as [net.Socket];
+    const received: Buffer[] = [];
+    receiver.on('data', (chunk: Buffer) => received.push(chunk));
+    pairs.push({ sender, receiver, expected: [], received });
+  }
+  return { pairs, close: () => server.close() };
+}
+
+async function assertReceived(pairs: readonly Pair[]): Promise<void> {
+  for (const { sender, receiver, expected, received } of pairs) {
+    receiver.resume();
+    sender.end();
+    await once(receiver, 'end');
+    assert.ok(Buffer.concat(expected).equals(Buffer.concat(received)), 'other bytes arrived');
+  }
+}
+
+/** Sends a message to all; settles when all have called back, and overwrites it then. */
+function broadcast(pairs: readonly Pair[], message: Buffer, way: number): Promise<void> {
+  const bytes = Buffer.from(message);
+  return new Promise((resolve) => {
+    let left = pairs.length;
+    const told = (error?: Error | null): void => {
+      assert.equal(error ?? undefined, undefined);
+      if (--left > 0) return;
+      message.fill(0xee);
+      resolve();
+    };
+    for (const { sender, expected } of pairs) {
+      if (way === 0) {
+        sender.write(message, told);
+        expected.push(bytes);
+      } else {
+        // As ws writes a message.
+        sender.cork();
+        sender.write(HEADER);
+        sender.write(message, told);
+        sender.uncork();
+        expected.push(HEADER, bytes);
+      }
+    }
+  });
+}
+
+describe('one message to many connections', () => {
+  it('arrives whole and in order at each, and shares system calls', async () => {
+    const { pairs, close } = await connectMany();
+    const random = seededRandom(11);
+    const before = metrics().sharedCopies;
+    let messages = 0;
+    for (let round = 0; round < 300; round++) {
+      const message = Buffer.allocUnsafeSlow(1 + Math.floor(random() * 20_000)).fill(round);
+      const chosen = pairs.filter(() => random() < 0.9);
+      if (chosen.length === 0) continue;
+      // Readers that are slow have the socket take a part, or nothing.
+      for (const { receiver } of pairs) if (random() < 0.1) receiver.pause();
+      const told = broadcast(chosen, message, Math.floor(random() * 2));
+      messages += chosen.length;
+      // Behind it, in the same turn, something of its own for some.
+      for (const { sender, expected } of pairs) {
+        if (random() > 0.05) continue;
+        sender.write(`own ${round}`);
+        expected.push(Buffer.from(`own ${round}`));
+      }
+      await new Promise(setImmediate);
+      for (const { receiver } of pairs) receiver.resume();
+      await told;
+    }
+    await assertReceived(pairs);
+    const shared = metrics().sharedCopies - before;
+    assert.ok(shared > messages / 2, `${shared} of ${messages} shared a call`);
+    close();
+  });
+
+  it('arrives whole at those whose connections end right behind it', async () => {
+    const { pairs, close } = await connectMany();
+    for (let round = 0; round < 20; round++) {
+      await broadcast(pairs, Buffer.alloc(900, round), 0);
+    }
+    const last = Buffer.alloc(900, 'z');
+    for (const { sender, expected } of pairs) {
+      sender.write(last);
+      expected.push(last);
+      if (expected.length % 2 === 0) sender.end();
+      else sender.destroy();
+    }
+    const ends = pairs.map(({ receiver }) => once(receiver, 'close'));
+    await Promise.all(ends);
+    for (const { expected, received } of pairs) {
+      assert.ok(Buffer.concat(expected).equals(Buffer.concat(received)), 'other bytes arrived');
+    }
+    close();
+  });
+
+  // A proxy answers each CONNECT so, and may hand the connection to HTTP/2, which writes below our methods.
+  it('shares nothing where each connection is sent it by a callback of its own', async () => {
+    const { pairs, close } = await connectMany();
+    for (let round = 0; round < 20; round++) {
+      await broadcast(pairs, Buffer.alloc(900, round), 0);
+    }
+    const before = metrics().sharedCopies;
+    const established = Buffer.from('HTTP/1.1 200 Connection established\r\n\r\n');
+    for (let round = 0; round < 20; round++) {
+      const answered = pairs.map(async ({ sender, receiver, expected }) => {
+        sender.once('data', () => {
+          sender.write(established);
+          expected.push(established);
+        });
+        receiver.write('CONNECT');
+        await once(sender, 'data');
+      });
+      await Promise.all(answered);
+    }
+    assert.equal(metrics().sharedCopies, before);
+    await assertReceived(pairs);
+    close();
+  });
+});
