@@ -92,7 +92,12 @@ function sayAtStart({ include }: EnvironmentOptions): void {
     engines.length > 0
       ? `engines: ${engines.join(', ')}`
       : `everything is copied: ${addon.reason ?? tcp.msg_zerocopy.ipv4.reason ?? 'no engine'}`;
-  say(`upgrades each ${[...include].join(' and ')}, but TLS and http2; ${how}`);
+  const ends = upgradedEnds(include).join(' and ');
+  if (isForFilesOnly(include)) say(`upgrades each ${ends} for files only, but TLS and http2`);
+  else
+    say(
+      `upgrades each ${ends}${include.has('files') ? ' with its files' : ''}, but TLS and http2; ${how}`,
+    );
 }
 
 /** What was upgraded, what not, and how the bytes travelled. */
@@ -108,6 +113,15 @@ function sayAtExit(): void {
 }
 
 // --------------------------------------------------------------------------------------------------
+
+function isForFilesOnly(include: EnvironmentOptions['include']): boolean {
+  return include.has('files') && include.size === 1;
+}
+
+function upgradedEnds(include: EnvironmentOptions['include']): readonly ('server' | 'client')[] {
+  const ends = ['server', 'client'] as const;
+  return isForFilesOnly(include) ? ends : ends.filter((end) => include.has(end));
+}
 
 function register(): void {
   let found: EnvironmentOptions;
@@ -126,8 +140,9 @@ function register(): void {
     );
     return;
   }
-  if (found.include.has('server')) watchServers(found);
-  if (found.include.has('client')) watchClients(found);
+  const ends = upgradedEnds(found.include);
+  if (ends.includes('server')) watchServers(found);
+  if (ends.includes('client')) watchClients(found);
   if (found.logs) {
     sayAtStart(found);
     process.on('exit', sayAtExit);

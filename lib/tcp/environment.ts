@@ -4,11 +4,12 @@
 import { outOfRange } from '../errors.js';
 import { resolveOptions, type ZeroCopyOptions } from '../send/options.js';
 
-/** What `msg-zerocopy/register` upgrades. */
-const PARTS = ['server', 'client'] as const;
+/** What `msg-zerocopy/register` upgrades: connections of servers, of clients, and the files on either. */
+const PARTS = ['server', 'client', 'files'] as const;
 type Part = (typeof PARTS)[number];
 
 export interface EnvironmentOptions {
+  /** Whose connections; with `files` alone everybody's, for nothing else. */
   readonly include: ReadonlySet<Part>;
   readonly options: ZeroCopyOptions;
   /** Says on standard error what was upgraded. */
@@ -91,6 +92,16 @@ export function environmentOptions(environment: Environment = process.env): Envi
     if (found === undefined) throw outOfRange(variable, takes, `'${value}'`);
     options[option] = found;
   }
-  resolveOptions(options); // and with it the variables that it reads by itself
-  return { include: include(environment), options, logs: logs(environment) };
+  const parts = include(environment);
+  const chosen = { ...options, ...forParts(parts, environment) };
+  resolveOptions(chosen); // and with it the variables that it reads by itself
+  return { include: parts, options: chosen, logs: logs(environment) };
+}
+
+function forParts(parts: ReadonlySet<Part>, environment: Environment): ZeroCopyOptions {
+  if (!parts.has('files')) return { files: 'off' };
+  if (parts.size > 1) return {};
+  // What is off is off, whatever else is wanted.
+  const isOff = environment['MSG_ZEROCOPY_ENGINE'] === 'copy';
+  return { engine: 'copy', files: isOff ? 'off' : 'auto' };
 }

@@ -69,6 +69,43 @@ server.close();
 print({ accepted, client: isZeroCopy(client), whole });
 `;
 
+/** A server that answers with a file and then with memory, and a client that uploads a file. */
+const FILES_AND_MEMORY = `
+const fs = require('node:fs'), os = require('node:os'), path = require('node:path');
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'zc-register-'));
+const file = path.join(folder, 'file');
+fs.writeFileSync(file, Buffer.alloc(50_000, 'file'));
+const gathered = [];
+const server = http.createServer(async (request, response) => {
+  let bytes = 0;
+  for await (const part of request) bytes += part.length;
+  if (bytes > 0) gathered.push(bytes);
+  if (request.url === '/file') fs.createReadStream(file).pipe(response);
+  else response.end(body);
+});
+const { port } = await listen(server);
+const ask = async (path, upload) => {
+  const options = { port, host: '127.0.0.1', agent: false, path, method: upload ? 'PUT' : 'GET' };
+  const request = http.request(options);
+  if (upload) fs.createReadStream(file).pipe(request);
+  else request.end();
+  const [response] = await once(request, 'response');
+  return response;
+};
+let bytes = 0;
+for await (const part of await ask('/file', false)) bytes += part.length;
+const socket = net.connect(port, '127.0.0.1');
+socket.write('PUT / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\nContent-Length: 50000\\r\\n\\r\\n');
+fs.createReadStream(file).pipe(socket, { end: false });
+socket.resume();
+await once(socket, 'close');
+const whole = await gather(await ask('/', false));
+server.close();
+fs.rmSync(folder, { recursive: true });
+const { files, totals } = metrics();
+print({ bytes: [bytes, ...gathered], whole, files: files.sent, sends: totals.zeroCopySends > 0 });
+`;
+
 interface BothEnds {
   readonly accepted: readonly boolean[];
   readonly client: boolean;
@@ -88,6 +125,23 @@ function declare(node: string): void {
       });
       assert.deepEqual(answer, { accepted: [accepted], client, whole: true });
       assert.equal(stderr, '');
+    });
+  }
+
+  for (const [include, files, sends] of [
+    ['', 2, true],
+    ['server,client', 0, true],
+    ['server,client,files', 2, true],
+    ['server,files', 1, true],
+    ['client,files', 1, false],
+    ['files', 2, false],
+  ] as const) {
+    it(`sends ${files} of two files, and memory ${sends ? 'without' : 'by'} a copy, where MSG_ZEROCOPY_INCLUDE='${include}'`, () => {
+      const { answer } = run<unknown>(FILES_AND_MEMORY, {
+        node,
+        env: { MSG_ZEROCOPY_INCLUDE: include },
+      });
+      assert.deepEqual(answer, { bytes: [50_000, 50_000], whole: true, files, sends });
     });
   }
 
@@ -213,7 +267,7 @@ function declare(node: string): void {
     assert.deepEqual(more, []);
     assert.match(
       String(first),
-      /^msg-zerocopy [\d.]+ \(process \d+\): upgrades each server and client, but TLS and http2; engines: .*msg_zerocopy$/,
+      /^msg-zerocopy [\d.]+ \(process \d+\): upgrades each server and client with its files, but TLS and http2; engines: .*msg_zerocopy$/,
     );
     assert.match(
       String(last),

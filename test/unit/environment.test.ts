@@ -7,7 +7,7 @@ describe('options from the environment', () => {
     const empty = { MSG_ZEROCOPY_INCLUDE: '', MSG_ZEROCOPY_SOURCE: '', MSG_ZEROCOPY_LOG: '' };
     for (const environment of [{}, empty]) {
       const { include, options, logs } = environmentOptions(environment);
-      assert.deepEqual([...include], ['server', 'client']);
+      assert.deepEqual([...include], ['server', 'client', 'files']);
       assert.deepEqual(options, {});
       assert.equal(logs, false);
     }
@@ -15,7 +15,7 @@ describe('options from the environment', () => {
 
   it('are set by a variable each', () => {
     const { include, options, logs } = environmentOptions({
-      MSG_ZEROCOPY_INCLUDE: 'client',
+      MSG_ZEROCOPY_INCLUDE: 'client,files',
       MSG_ZEROCOPY_SOURCE: 'pool',
       MSG_ZEROCOPY_CALLBACK_AT: 'accept',
       MSG_ZEROCOPY_MAX_PENDING_BYTES: '1048576',
@@ -25,7 +25,7 @@ describe('options from the environment', () => {
       MSG_ZEROCOPY_DETECT_MUTATION: 'throw',
       MSG_ZEROCOPY_LOG: '1',
     });
-    assert.deepEqual([...include], ['client']);
+    assert.deepEqual([...include], ['client', 'files']);
     assert.deepEqual(options, {
       source: 'pool',
       callbackAt: 'accept',
@@ -43,10 +43,19 @@ describe('options from the environment', () => {
     assert.deepEqual([...include].sort(), ['client', 'server']);
   });
 
+  it('leaves files to Node that are not named, and everything else where they are alone', () => {
+    const optionsOf = (parts: string, engine = ''): unknown =>
+      environmentOptions({ MSG_ZEROCOPY_INCLUDE: parts, MSG_ZEROCOPY_ENGINE: engine }).options;
+    assert.deepEqual(optionsOf('server,client'), { files: 'off' });
+    assert.deepEqual(optionsOf('server,files'), {});
+    assert.deepEqual(optionsOf('files'), { engine: 'copy', files: 'auto' });
+    assert.deepEqual(optionsOf('files', 'copy'), { engine: 'copy', files: 'off' });
+  });
+
   for (const [variable, value, takes] of [
-    ['MSG_ZEROCOPY_INCLUDE', 'servers', 'server, client'],
-    ['MSG_ZEROCOPY_INCLUDE', 'server,', 'server, client'],
-    ['MSG_ZEROCOPY_INCLUDE', 'server;client', 'server, client'],
+    ['MSG_ZEROCOPY_INCLUDE', 'servers', 'server, client, files'],
+    ['MSG_ZEROCOPY_INCLUDE', 'server,', 'server, client, files'],
+    ['MSG_ZEROCOPY_INCLUDE', 'server;client', 'server, client, files'],
     ['MSG_ZEROCOPY_SOURCE', 'Pool', "'any' or 'pool'"],
     ['MSG_ZEROCOPY_CALLBACK_AT', 'released', "'release' or 'accept'"],
     ['MSG_ZEROCOPY_MAX_PENDING_BYTES', '16M', 'a whole number of bytes'],
