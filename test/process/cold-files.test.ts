@@ -10,8 +10,8 @@ import type { ColdArgument, Delays, Way } from '../scenarios/cold-files';
 
 const MiB = 1024 * 1024;
 /** All are asked for at once. */
-const FILES = 16;
-const FILE_MIB = 64;
+const FILES = 100;
+const FILE_MIB = 10;
 
 /** Writes a file, or has the page cache forget what it has of one. */
 function dd(name: string, ...options: readonly string[]): void {

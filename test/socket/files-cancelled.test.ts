@@ -1,37 +1,15 @@
 // sendFile() to a socket, cancelled before anything of the file is sent: nothing of it is, whatever became of its
 // descriptor meanwhile, and what is written behind it goes on.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
-import { enableZeroCopy, sendFile } from '../../lib/index';
+import { sendFile } from '../../lib/index';
 import { withFiles } from '../helpers/file-kit';
-import { RawClient, type Flavour } from '../helpers/http-kit';
+import type { Flavour } from '../helpers/http-kit';
+import { withPair } from '../helpers/sent-files';
 import { until } from '../../scripts/until';
 
 const MiB = 1024 * 1024;
 const FLAVOURS: readonly Flavour[] = ['plain', 'upgraded'];
-
-/** A pair of sockets; the near one is upgraded or not, the far one does not read yet. */
-async function withPair(
-  flavour: Flavour,
-  body: (near: net.Socket, far: RawClient) => Promise<void>,
-): Promise<void> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
-  const far = await RawClient.open((server.address() as net.AddressInfo).port, 'stalled');
-  const [near] = await accepted;
-  if (flavour === 'upgraded') enableZeroCopy(near);
-  try {
-    await body(near, far);
-  } finally {
-    near.destroy();
-    far.socket.destroy();
-    server.close();
-  }
-}
 
 for (const flavour of FLAVOURS) {
   describe(`a file for a socket (${flavour}) that is cancelled`, () => {

@@ -3,78 +3,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import http from 'node:http';
+import type http from 'node:http';
 import { constants as osConstants } from 'node:os';
 import { finished } from 'node:stream/promises';
 import { pipeline } from 'node:stream';
 import { metrics } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { answersOf, withFiles } from '../helpers/file-kit';
-import { RawClient, withServer, type Flavour, type Served } from '../helpers/http-kit';
+import { BYTES, FRAMINGS, inTheMiddle, readAll } from '../helpers/file-middle';
+import { RawClient, withServer } from '../helpers/http-kit';
 import { until } from '../../scripts/until';
 
-/** More than both buffers of a connection over loopback take. */
-const BYTES = 24 * 1024 * 1024;
-
-interface Middle {
-  readonly stream: fs.ReadStream;
-  readonly response: http.ServerResponse;
-  readonly client: RawClient;
-  readonly data: Buffer;
-  readonly served: Served;
-}
-
-type Framing = 'chunks' | 'a length';
-
-/** Runs `body` when a file is being sent to a client that does not read. */
-async function inTheMiddle(
-  flavour: Flavour,
-  framing: Framing,
-  body: (middle: Middle) => Promise<void>,
-): Promise<void> {
-  await withFiles(async (folder) => {
-    const { path, data } = folder.file(BYTES);
-    let begun: [fs.ReadStream, http.ServerResponse] | undefined;
-    await withServer(
-      flavour,
-      (_, response) => {
-        if (framing === 'a length') response.setHeader('Content-Length', BYTES);
-        const stream = fs.createReadStream(path);
-        stream.pipe(response);
-        begun = [stream, response];
-      },
-      async (served) => {
-        const client = await RawClient.open(served.port, 'stalled');
-        client.socket.write('GET / HTTP/1.1\r\nHost: files\r\nConnection: close\r\n\r\n');
-        await until('the file is begun', () => (begun?.[0].bytesRead ?? 0) > 0);
-        const [stream, response] = begun as [fs.ReadStream, http.ServerResponse];
-        let last = -1;
-        await until('the client is full', () => {
-          const stands = stream.bytesRead === last;
-          last = stream.bytesRead;
-          return stands;
-        });
-        assert.ok(stream.bytesRead < BYTES);
-        try {
-          await body({ stream, response, client, data, served });
-        } finally {
-          client.socket.destroy();
-          stream.destroy();
-        }
-      },
-      {},
-    );
-  });
-}
-
-async function readAll(client: RawClient): Promise<Buffer> {
-  client.socket.resume();
-  await once(client.socket, 'close');
-  return client.all();
-}
-
 describe('files that are interrupted', () => {
-  for (const framing of ['a length', 'chunks'] as const) {
+  for (const framing of FRAMINGS) {
     describe(`with ${framing}`, () => {
       it('a listener that is added in the middle hears exactly what is left', () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
@@ -235,33 +176,6 @@ describe('files that are interrupted', () => {
       }
       assert.equal(fired, 0);
     }));
-
-  it('a file that is replaced or deleted while it is sent arrives as it was', () =>
-    inTheMiddle('upgraded', 'a length', async ({ stream, client, data }) => {
-      fs.rmSync(stream.path);
-      fs.writeFileSync(stream.path, 'another file');
-      assert.ok(answersOf(await readAll(client))[0]?.body.equals(data));
-    }));
-
-  it('a file that becomes shorter ends as in plain Node', async () => {
-    const seen: unknown[] = [];
-    for (const flavour of ['plain', 'upgraded'] as const) {
-      await inTheMiddle(flavour, 'a length', async ({ stream, response, client, data }) => {
-        const sent = stream.bytesRead;
-        fs.truncateSync(stream.path, 1024 * 1024);
-        const arrived = await readAll(client);
-        const [answer] = answersOf(arrived);
-        assert.ok((answer?.bytes as number) < BYTES);
-        // Of what waits in the socket, the kernel clears the pages that it shared with the part cut off.
-        assert.ok(answer?.body.subarray(0, 1024 * 1024).equals(data.subarray(0, 1024 * 1024)));
-        assert.ok((answer?.bytes as number) >= 1024 * 1024 && sent > 0);
-        // The descriptor is closed on the thread pool.
-        if (!stream.closed) await once(stream, 'close');
-        seen.push([response.writableFinished, stream.readableEnded]);
-      });
-    }
-    assert.deepEqual(seen[1], seen[0]);
-  });
 
   it('a file whose connection failed at its first byte can still be read', () =>
     withFiles(async (folder) => {

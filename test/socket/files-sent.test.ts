@@ -1,77 +1,22 @@
-// sendFile(): to responses and sockets, upgraded or not; what it refuses before anything is sent; and what
-// becomes of the connection when a file cannot be sent as promised.
+// sendFile(): to responses and sockets, upgraded or not, in its place of the stream.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { open } from 'node:fs/promises';
-import http from 'node:http';
+import type http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/index';
 import { answersOf, exchange, sha256, withFiles } from '../helpers/file-kit';
-import { RawClient, withServer, type Flavour } from '../helpers/http-kit';
+import { withServer } from '../helpers/http-kit';
 import { makeIdentity } from '../helpers/identity';
+import { answered, GET, withPair } from '../helpers/sent-files';
 import { until } from '../../scripts/until';
 
 const MiB = 1024 * 1024;
-const GET = 'GET / HTTP/1.1\r\nHost: files\r\nConnection: close\r\n\r\n';
-
-type Outcome = SendReport | NodeJS.ErrnoException;
-
-/** What one answer of a server that calls `answer` is, and what became of its promise. */
-async function answered(
-  flavour: Flavour,
-  answer: (response: http.ServerResponse) => Promise<SendReport> | Promise<void>,
-  request = GET,
-): Promise<{ arrived: Buffer; outcome: Outcome }> {
-  let outcome: Outcome | undefined;
-  let arrived: Buffer = Buffer.alloc(0);
-  await withServer(
-    flavour,
-    (_, response) => {
-      Promise.resolve(answer(response)).then(
-        (report) => (outcome = report as SendReport),
-        (error: NodeJS.ErrnoException) => {
-          outcome = error;
-          if (response.headersSent) return;
-          response.statusCode = 500;
-          response.end('refused');
-        },
-      );
-    },
-    async ({ port }) => {
-      arrived = await exchange(port, request);
-      await until('the promise is settled', () => outcome !== undefined);
-    },
-    {},
-  );
-  return { arrived, outcome: outcome as Outcome };
-}
-
-/** A pair of sockets; the near one is upgraded or not. */
-async function withPair(
-  flavour: Flavour,
-  body: (near: net.Socket, far: RawClient) => Promise<void>,
-): Promise<void> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
-  const far = await RawClient.open((server.address() as net.AddressInfo).port, 'stalled');
-  const [near] = await accepted;
-  near.on('error', () => undefined);
-  if (flavour === 'upgraded') enableZeroCopy(near);
-  try {
-    await body(near, far);
-  } finally {
-    near.destroy();
-    far.socket.destroy();
-    server.close();
-  }
-}
 
 function sumOf(report: SendReport): number {
   const { zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes } = report;
@@ -233,34 +178,6 @@ describe('sendFile()', () => {
           assert.equal(far.all().toString(), 'before behind');
         }));
 
-      it('a file that becomes shorter rejects and closes the connection', () =>
-        withFiles(async (folder) => {
-          const { path: name } = folder.file(24 * MiB);
-          await withPair(flavour, async (near, far) => {
-            const sent = assert.rejects(sendFile(near, name), { code: 'ERR_ZC_FILE_CHANGED' });
-            await until('it is begun', () => near.bytesWritten > 0);
-            fs.truncateSync(name, 10);
-            far.socket.resume();
-            await sent;
-            assert.ok(near.destroyed);
-          });
-        }));
-
-      it('a file that grows is sent as long as it was', () =>
-        withFiles(async (folder) => {
-          const { path: name, data } = folder.file(12 * MiB);
-          await withPair(flavour, async (near, far) => {
-            const sent = sendFile(near, name);
-            await until('it is begun', () => near.bytesWritten > 0);
-            fs.appendFileSync(name, 'more');
-            far.socket.resume();
-            assert.equal((await sent).bytes, data.length);
-            near.end();
-            await until('all is there', () => far.ended);
-            assert.ok(far.all().equals(data));
-          });
-        }));
-
       it('a signal cancels a file that is not begun, and closes the connection of one that is', () =>
         withFiles(async (folder) => {
           const { path: name } = folder.file(24 * MiB);
@@ -314,80 +231,6 @@ describe('sendFile()', () => {
         }));
     });
   }
-
-  const refused: readonly [title: string, file: (root: string) => string | number, code: string][] =
-    [
-      ['a missing file', (root) => path.join(root, 'missing'), 'ENOENT'],
-      ['a directory', (root) => root, 'EISDIR'],
-      ['a FIFO', fifo, 'ERR_ZC_FILE_NOT_REGULAR'],
-      ['a device', () => '/dev/zero', 'ERR_ZC_FILE_NOT_REGULAR'],
-      ['a path with a zero', () => 'a\0b', 'ERR_INVALID_ARG_VALUE'],
-      ['a descriptor that nobody has open', () => 1_000_000, 'EBADF'],
-    ];
-  for (const [title, file, code] of refused) {
-    it(`${title} rejects with ${code}, and the response can say so`, () =>
-      withFiles(async (folder) => {
-        const { arrived, outcome } = await answered('upgraded', (response) =>
-          sendFile(response, file(folder.root)),
-        );
-        assert.equal((outcome as NodeJS.ErrnoException).code, code);
-        const [answer] = answersOf(arrived);
-        assert.match(answer?.status ?? '', / 500 /);
-        assert.equal(answer?.body.toString(), 'refused');
-      }));
-  }
-
-  it('a FileHandle that was closed rejects with EBADF', () =>
-    withFiles(async (folder) => {
-      const handle = await open(folder.file(10).path);
-      await handle.close();
-      await withPair('upgraded', async (near) => {
-        await assert.rejects(sendFile(near, handle), { code: 'EBADF' });
-        assert.equal(near.destroyed, false);
-      });
-    }));
-
-  it('bad arguments throw, and nothing is sent', () =>
-    withPair('upgraded', async (near) => {
-      const wrong: readonly [unknown, unknown, unknown, string][] = [
-        [{}, 'file', undefined, 'ERR_INVALID_ARG_TYPE'],
-        [near, {}, undefined, 'ERR_INVALID_ARG_TYPE'],
-        [near, -1, undefined, 'ERR_OUT_OF_RANGE'],
-        [near, 1.5, undefined, 'ERR_OUT_OF_RANGE'],
-        [near, 'file', 7, 'ERR_INVALID_ARG_TYPE'],
-        [near, 'file', { start: -1 }, 'ERR_OUT_OF_RANGE'],
-        [near, 'file', { start: NaN }, 'ERR_OUT_OF_RANGE'],
-        [near, 'file', { end: 1.5 }, 'ERR_OUT_OF_RANGE'],
-        [near, 'file', { start: '1' }, 'ERR_INVALID_ARG_TYPE'],
-        [near, 'file', { start: 2, end: 1 }, 'ERR_OUT_OF_RANGE'],
-        [near, 'file', { signal: {} }, 'ERR_INVALID_ARG_TYPE'],
-      ];
-      for (const [target, file, options, code] of wrong) {
-        assert.throws(() => sendFile(target as never, file as never, options as never), { code });
-      }
-      assert.equal(near.bytesWritten, 0);
-    }));
-
-  it('a response that is over, or whose length says otherwise, rejects', () =>
-    withFiles(async (folder) => {
-      const { path: name } = folder.file(100);
-      const over = await answered('upgraded', async (response) => {
-        response.end('over');
-        return sendFile(response, name);
-      });
-      assert.equal((over.outcome as NodeJS.ErrnoException).code, 'ERR_STREAM_WRITE_AFTER_END');
-      assert.equal(answersOf(over.arrived)[0]?.body.toString(), 'over');
-      const other = await answered('upgraded', (response) => {
-        response.setHeader('Content-Length', 99);
-        return sendFile(response, name).catch((error: unknown) => {
-          response.removeHeader('Content-Length');
-          throw error;
-        });
-      });
-      const { code } = other.outcome as NodeJS.ErrnoException;
-      assert.equal(code, 'ERR_HTTP_CONTENT_LENGTH_MISMATCH');
-      assert.match(answersOf(other.arrived)[0]?.status ?? '', / 500 /);
-    }));
 
   it('a response whose write() was replaced is written through it', () =>
     withFiles(async (folder) => {
@@ -529,48 +372,4 @@ describe('sendFile()', () => {
       const all = ['begin', data, 'between', report, data].map((part) => Buffer.from(part));
       assert.equal(printed.trim(), sha256(Buffer.concat(all)));
     }));
-
-  it('two hundred stalled clients cost next to no memory, and the loop is quiet', () =>
-    withFiles(async (folder) => {
-      const { path: name } = folder.file(12 * MiB);
-      const near: net.Socket[] = [];
-      const server = net.createServer((socket) => {
-        socket.on('error', () => undefined);
-        near.push(socket);
-        sendFile(socket, name).catch(() => undefined);
-      });
-      server.listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      const { port } = server.address() as net.AddressInfo;
-      const before = process.memoryUsage();
-      const far = await Promise.all(
-        Array.from({ length: 200 }, () => RawClient.open(port, 'stalled')),
-      );
-      let last = -1;
-      await until('all are stalled', async () => {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        const bytes = near.reduce((sum, socket) => sum + socket.bytesWritten, 0);
-        const stands = near.length === far.length && bytes > 0 && bytes === last;
-        last = bytes;
-        return stands;
-      });
-      const used = process.cpuUsage();
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      const { user, system } = process.cpuUsage(used);
-      // A loop that spins would take all of it.
-      assert.ok(user + system < 200_000, `${user + system} us of 300 ms`);
-      const after = process.memoryUsage();
-      assert.ok(
-        after.arrayBuffers + after.external - before.arrayBuffers - before.external < 16 * MiB,
-      );
-      for (const { socket } of far) socket.destroy();
-      for (const socket of near) socket.destroy();
-      server.close();
-    }));
 });
-
-function fifo(root: string): string {
-  const name = path.join(root, 'fifo');
-  execFileSync('mkfifo', [name]);
-  return name;
-}
