@@ -182,7 +182,10 @@ describe('files that are interrupted', () => {
       const { path, data } = folder.file(300_000);
       const { native } = loadNative() as { native: Native };
       const { moveFile } = native;
-      native.moveFile = () => -osConstants.errno.EPIPE;
+      native.moveFile = (_socket, _text, _file, _offset, _count, moved) => {
+        moved.fill(0);
+        return -osConstants.errno.EPIPE;
+      };
       let piped: [fs.ReadStream, http.ServerResponse] | undefined;
       const listener: http.RequestListener = (_, response) => {
         const stream = fs.createReadStream(path);
