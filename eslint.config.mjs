@@ -15,7 +15,7 @@ const FAKED = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'build/**', 'build-*/**', 'node_modules/**'] },
+  { ignores: ['dist/**', 'api/**', 'build/**', 'build-*/**', 'node_modules/**'] },
   ...tseslint.configs.recommended,
   {
     rules: {

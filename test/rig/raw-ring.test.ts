@@ -49,6 +49,12 @@ plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
     it(`copies IPv${family} packets where zero copy is switched off`, () =>
       getPlace().runner.run('raw-ring', 'switchedOff', { family }));
 
+    it(`keeps IPv${family} packets that wait for the kernel to copy them where they are`, () =>
+      getPlace().runner.run('raw-ring', 'copiesThatWait', { family, then: 'wait' }));
+
+    it(`fails those IPv${family} packets that still wait at close()`, () =>
+      getPlace().runner.run('raw-ring', 'copiesThatWait', { family, then: 'close' }));
+
     if (existsSync('/dev/net/tun')) {
       it(`leaves a tunnel without a link header to the kernel, over IPv${family}`, () =>
         getPlace().runner.run('raw-ring', 'tunnel', { family }));

@@ -525,3 +525,39 @@ export const switchedOff = sending<FamilyParams>(
   },
   { zeroCopy: { engine: 'copy' } },
 );
+
+/** Copies that wait for room in the raw socket's send buffer stay in their slots, and those behind them in order. */
+export const copiesThatWait = sending<FamilyParams & { readonly then: 'wait' | 'close' }>(
+  async (all, { then }) => {
+    const { wire, socket, out, udp, address } = all;
+    const codes: (string | undefined)[] = [];
+    let sent = 0;
+    const packets = Array.from({ length: FRAMES }, () => out.frame(out.largestPayload));
+    await whileSlow(wire, async () => {
+      const commits = packets.map((packet) => socket.commit(produce(socket, packet), { address }));
+      assert.ok(socket.freeFrames < FRAMES, 'nothing waits');
+      assert.ok(socket.getSendQueueCount() > 0, 'nothing waits');
+      const closed = then === 'close' ? once(socket, 'close') : undefined;
+      if (then === 'close') socket.close();
+      for (const commit of commits) {
+        codes.push(
+          await commit.then(
+            ({ engine, reason }) => `${engine} ${reason}`,
+            ({ code }: NodeJS.ErrnoException) => code,
+          ),
+        );
+      }
+      await closed;
+      sent = codes.filter((code) => code === 'copy disabled').length;
+      // The device has them yet, of which it would lose what it does not send before it is fast again.
+      await udp.arrived(sent);
+    });
+    assert.deepEqual(codes.slice(sent), Array<string>(FRAMES - sent).fill('ECANCELED'));
+    if (then === 'wait') {
+      assert.equal(sent, FRAMES);
+      assert.equal(socket.freeFrames, FRAMES);
+    } else assert.ok(sent > 0 && sent < FRAMES, codes.join());
+    await udp.expect(out.taken().slice(0, sent));
+  },
+  { zeroCopy: { engine: 'copy' }, sendBufferSize: 4608 },
+);
