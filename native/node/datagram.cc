@@ -167,7 +167,7 @@ Napi::Value probe(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_datagrams(Napi::Env env, Napi::Object exports) {
+void export_datagrams(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"shareDatagramWords", share_words},
       {"openDatagram", open_datagram},

@@ -111,7 +111,7 @@ Napi::Value warm(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_files(Napi::Env env, Napi::Object exports) {
+void export_files(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"moveFile", move},
       {"peekFile", peek},

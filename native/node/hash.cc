@@ -16,7 +16,7 @@ Napi::Value hash_view(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_hash(Napi::Env env, Napi::Object exports) {
+void export_hash(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"hashBytes", hash_view},
   });

@@ -42,7 +42,7 @@ Napi::Value get_of_port(const Napi::CallbackInfo& info, const Target& target) {
 
 }  // namespace
 
-void export_pacing(Napi::Env env, Napi::Object exports) {
+void export_pacing(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"setPacingRate", set_of_descriptor},
       {"pacingRate", get_of_descriptor},

@@ -60,7 +60,7 @@ Napi::Value revoke(const Napi::CallbackInfo& info, const Target& target) {
 
 }  // namespace
 
-void export_ring(Napi::Env env, Napi::Object exports) {
+void export_ring(Napi::Env, Napi::Object exports) {
   exports["ringDataOffset"] = static_cast<double>(TxRing::data_offset());
   export_functions(exports, {
       {"openRing", at_port<open_ring>},

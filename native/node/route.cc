@@ -81,7 +81,7 @@ Napi::Value features(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_routes(Napi::Env env, Napi::Object exports) {
+void export_routes(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"findRoute", route},
       {"findNeighbour", neighbour},

@@ -67,7 +67,7 @@ Napi::Value close_slab(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void export_submit_ring(Napi::Env env, Napi::Object exports) {
+void export_submit_ring(Napi::Env, Napi::Object exports) {
   export_functions(exports, {
       {"tryIoUring", try_ring},
       {"openSubmitRing", open_submit_ring},
