@@ -50,16 +50,22 @@ function describe(value: unknown): string {
 }
 
 export function invalidType(name: string, expected: string, actual: unknown): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument';
   return withCode(
-    new TypeError(`The "${name}" argument must be ${expected}. Received ${describe(actual)}`),
+    new TypeError(`The "${name}" ${kind} must be ${expected}. Received ${describe(actual)}`),
     'ERR_INVALID_ARG_TYPE',
   );
 }
 
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
+  return outOfRangeFound(name, expected, inspect(actual));
+}
+
+/** The same where words say more than the value would. @param found such as 'a fragment' */
+export function outOfRangeFound(name: string, expected: string, found: string): RangeError {
   return withCode(
     new RangeError(
-      `The value of "${name}" is out of range. It must be ${expected}. Received ${String(actual)}`,
+      `The value of "${name}" is out of range. It must be ${expected}. Received ${found}`,
     ),
     'ERR_OUT_OF_RANGE',
   );

@@ -3,7 +3,7 @@ import { isUint8Array } from 'node:util/types';
 import type { Native, NativeInterface } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
 import { integer, optionsObject } from '../send/arguments.js';
-import { invalidType, outOfRange, systemError } from '../errors.js';
+import { invalidType, outOfRangeFound, systemError } from '../errors.js';
 import type { ResolvedDatagramOptions } from './options.js';
 
 /** Ethernet header and one VLAN tag. */
@@ -139,5 +139,5 @@ export function slotsOf(
     slots[i] = slot;
   }
   if (ascending || new Set(slots).size === slots.length) return slots;
-  throw outOfRange('frames', 'different frames', 'one frame twice');
+  throw outOfRangeFound('frames', 'different frames', 'one frame twice');
 }

@@ -25,7 +25,7 @@ const MOST_PORT = 65_535;
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function parseTarget(target: unknown): Target {
   if (typeof target !== 'string') throw invalidType('target', EXPECTED, target);
-  const wrong = (): Error => outOfRange('target', EXPECTED, `'${target}'`);
+  const wrong = (): Error => outOfRange('target', EXPECTED, target);
   if (net.isIP(target) !== 0) return { host: target };
   const parts = /^(?:\[(?<ip>[^[\]]+)\]|(?<name>[^:[\]\s/]+))(?::(?<port>\d+))?$/.exec(target);
   const { ip, name, port } = parts?.groups ?? {};

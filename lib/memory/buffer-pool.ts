@@ -78,7 +78,7 @@ function resolvePoolOptions(options: BufferPoolOptions | undefined): ResolvedPoo
   if (typeof hugePages !== 'boolean' && hugePages !== 'try') {
     const expected = "a boolean or 'try'";
     if (typeof hugePages !== 'string') throw invalidType('options.hugePages', expected, hugePages);
-    throw outOfRange('options.hugePages', expected, `'${String(hugePages)}'`);
+    throw outOfRange('options.hugePages', expected, hugePages);
   }
   return { bytes, hugePages };
 }

@@ -2,7 +2,7 @@
 // Pure: fields in, bytes in network byte order out. It knows formats, and nothing of sockets.
 import { isIP } from 'node:net';
 import { inspect, types } from 'node:util';
-import { invalidType, outOfRange } from '../errors.js';
+import { invalidType, outOfRange, outOfRangeFound } from '../errors.js';
 import { addressBytes, macBytes } from '../native/sockaddr.js';
 import { integer as checkInteger } from '../send/arguments.js';
 
@@ -131,7 +131,7 @@ function oneOf<const T>(name: string, value: unknown, allowed: readonly T[]): T 
   if (found !== undefined) return found;
   const expected = `one of ${allowed.map((item) => inspect(item)).join(', ')}`;
   if (typeof value !== typeof allowed[0]) throw invalidType(name, expected, value);
-  throw outOfRange(name, expected, inspect(value));
+  throw outOfRange(name, expected, value);
 }
 
 function bytes(name: string, value: unknown): Uint8Array {
@@ -145,7 +145,11 @@ function payloadOf(header: { payload: UdpHeader['payload'] }, family: 4 | 6): Ui
   const most = MOST_16_BITS - UDP_BYTES - (family === 4 ? IPV4_BYTES : 0);
   const length = lengthOf(parts);
   if (length <= most) return parts;
-  throw outOfRange('header.payload', `at most ${most} bytes over IPv${family}`, `${length} bytes`);
+  throw outOfRangeFound(
+    'header.payload',
+    `at most ${most} bytes over IPv${family}`,
+    `${length} bytes`,
+  );
 }
 
 interface Address {
@@ -159,7 +163,7 @@ function address(name: string, value: unknown, family?: 4 | 6): Address {
   if (typeof value !== 'string') throw invalidType(name, expected, value);
   const found = isIP(value);
   if ((found !== 4 && found !== 6) || (family !== undefined && found !== family)) {
-    throw outOfRange(name, expected, `'${value}'`);
+    throw outOfRange(name, expected, value);
   }
   return { family: found, bytes: addressBytes(value) as Buffer };
 }
@@ -168,7 +172,7 @@ function macAddress(name: string, value: unknown): Uint8Array {
   const expected = 'a MAC address such as 02:00:00:00:00:01';
   if (typeof value !== 'string') throw invalidType(name, expected, value);
   const bytes = macBytes(value);
-  if (bytes === undefined) throw outOfRange(name, expected, `'${value}'`);
+  if (bytes === undefined) throw outOfRange(name, expected, value);
   return bytes;
 }
 
@@ -292,7 +296,7 @@ function icmpEcho(header: IcmpEchoHeader): Buffer {
 }
 
 function refuse(found: string): never {
-  throw outOfRange('frame', 'one whole UDP or TCP packet over IPv4 or IPv6', found);
+  throw outOfRangeFound('frame', 'one whole UDP or TCP packet over IPv4 or IPv6', found);
 }
 
 /** A view for reading, of bytes that are sure to be there. */

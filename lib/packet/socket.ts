@@ -24,7 +24,14 @@ import {
   VLAN_TAG_BYTES,
 } from '../datagram/ring.js';
 import { PLAIN, type DatagramMetadata } from '../datagram/metadata.js';
-import { invalidType, noRing, notPermitted, outOfRange, systemError } from '../errors.js';
+import {
+  invalidType,
+  noRing,
+  notPermitted,
+  outOfRange,
+  outOfRangeFound,
+  systemError,
+} from '../errors.js';
 import { checkPacketOptions, type CheckedPacketOptions } from './options.js';
 import type {
   PacketInterface,
@@ -221,7 +228,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { offload } = options;
     const { virtioHeader } = this.#checked;
     if (offload !== undefined && !virtioHeader) {
-      throw outOfRange('options.offload', 'absent without virtioHeader', 'an offload');
+      throw outOfRangeFound('options.offload', 'absent without virtioHeader', 'an offload');
     }
     this.#checkLength(bytes, offload !== undefined);
     return virtioHeader ? this.#virtio.of(offload, bytes) : undefined;

@@ -77,6 +77,6 @@ export function oneOf<const T extends string>(
   if (typeof value === 'string' && (allowed as readonly string[]).includes(value))
     return value as T;
   const list = allowed.map((item) => `'${item}'`).join(', ');
-  if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, `'${value}'`);
+  if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, value);
   throw invalidType(name, `one of ${list}${or}`, value);
 }

@@ -66,7 +66,7 @@ function include(environment: Environment): ReadonlySet<Part> {
   for (const part of parts) {
     if (!(PARTS as readonly string[]).includes(part)) {
       const allowed = `any of ${PARTS.join(', ')}, with commas between them`;
-      throw outOfRange('MSG_ZEROCOPY_INCLUDE', allowed, `'${value}'`);
+      throw outOfRange('MSG_ZEROCOPY_INCLUDE', allowed, value);
     }
   }
   return new Set(parts as Part[]);
@@ -76,7 +76,7 @@ function logs(environment: Environment): boolean {
   const value = environment['MSG_ZEROCOPY_LOG'];
   if (value === undefined || value === '' || value === '0') return false;
   if (value === '1') return true;
-  throw outOfRange('MSG_ZEROCOPY_LOG', "'1' or '0'", `'${value}'`);
+  throw outOfRange('MSG_ZEROCOPY_LOG', "'1' or '0'", value);
 }
 
 /**
@@ -89,7 +89,7 @@ export function environmentOptions(environment: Environment = process.env): Envi
     const value = environment[variable];
     if (value === undefined || value === '') continue;
     const found = read(value);
-    if (found === undefined) throw outOfRange(variable, takes, `'${value}'`);
+    if (found === undefined) throw outOfRange(variable, takes, value);
     options[option] = found;
   }
   const parts = include(environment);

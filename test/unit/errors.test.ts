@@ -10,12 +10,15 @@ describe('errors', () => {
     assert.equal((type as NodeJS.ErrnoException).code, 'ERR_INVALID_ARG_TYPE');
     assert.equal(
       type.message,
-      `The "options.threshold" argument must be a number of bytes. Received type string ('5')`,
+      `The "options.threshold" property must be a number of bytes. Received type string ('5')`,
     );
     const range = errors.outOfRange('options.threshold', '>= 0', -1);
     assert.ok(range instanceof RangeError);
     assert.equal((range as NodeJS.ErrnoException).code, 'ERR_OUT_OF_RANGE');
     assert.match(range.message, /"options\.threshold".*>= 0.*Received -1/);
+    assert.match(errors.invalidType('data', 'a Buffer', 5).message, /^The "data" argument must be/);
+    const text = errors.outOfRange('MSG_ZEROCOPY_THRESHOLD', 'a number', 'x');
+    assert.match(text.message, /Received 'x'$/);
   });
 
   const received: [unknown, RegExp][] = [
