@@ -107,7 +107,8 @@ function sayAtExit(): void {
   say(
     `upgraded ${upgraded.servers} servers, ${upgraded.accepted} connections of others and ` +
       `${upgraded.clients} clients; left alone ${upgraded.tlsServers} TLS servers and ` +
-      `${upgraded.tlsClients} TLS clients; ${totals.zeroCopyBytes} bytes went zero-copy, ` +
+      `${upgraded.tlsClients} TLS clients; ${totals.zeroCopyBytes} bytes went zero-copy ` +
+      `(${totals.kernelCopiedSends} of ${totals.zeroCopySends} sends copied by the kernel after all), ` +
       `${totals.copiedBytes} were copied; paused or refused: ${reasons.join(', ') || 'never'}`,
   );
 }
