@@ -1,6 +1,6 @@
 // Serves the files of a folder by http: read straight into pieces of a pool, sent from there without
 // copying, and given back when the kernel has let go of them.
-// Usage: node dist/examples/pooled-files.js <folder> [port]
+// Usage: node dist/examples/pooled-files.js [folder] [port]
 import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';

@@ -109,7 +109,7 @@ export const instruments: readonly Instrument[] = [
     kind: 'counter',
     name: 'sent',
     unit: 'By',
-    help: 'Bytes sent, without copying and by copying',
+    help: 'Bytes sent, without copying, by copying and as files',
     read: ({ totals: { zeroCopyBytes, fileBytes, copiedBytes } }) => [
       ...byLabel('method', { zero_copy: zeroCopyBytes, file: fileBytes, copy: copiedBytes }),
     ],
