@@ -31,6 +31,8 @@ const ourWords: Readonly<Record<string, string>> = {
   copy: 'this package, copying',
   'c-copy': 'C, copying',
   'c-zerocopy': 'C, MSG_ZEROCOPY',
+  pipe: 'this package, piped',
+  sendFile: 'this package, sendFile()',
   floor: 'the least JavaScript that sends so',
 };
 

@@ -226,6 +226,8 @@ static void run(struct load *load, uint64_t rate_from) {
     if (load->interval != 0 && !load->open && now >= rate_from) start_rate(load);
     if (now >= load->until && load->busy == 0) return;
     if (now >= load->until + drain_seconds * second) {
+      /* A large file may take longer; whoever asks for the next when the last is there misses nothing. */
+      if (load->interval == 0) return;
       fprintf(stderr, "load: %zu requests were not answered\n", load->busy);
       exit(1);
     }

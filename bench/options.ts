@@ -44,6 +44,9 @@ export type ContestantKind = (typeof contestantKinds)[number];
 const engines = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
 export type EngineName = (typeof engines)[number];
 
+/** How a server answers with a file. */
+export type FileWay = 'pipe' | 'sendFile' | 'express' | 'fastify' | 'nginx';
+
 /** Who is measured. `settings` goes to the library as it is; absent means its defaults. */
 export interface Contestant {
   name: string;
@@ -52,7 +55,7 @@ export interface Contestant {
   /** How a floor sends. */
   floor?: 'msg_zerocopy' | 'io_uring';
   /** It answers with a file. */
-  file?: 'pipe' | 'sendFile';
+  file?: FileWay;
   /** Its memory comes from a BufferPool, which the library is given as well. */
   pool?: true;
   /** Why it cannot take part here, and what would change that: shown in its row. */

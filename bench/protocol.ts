@@ -120,6 +120,15 @@ export interface ServerOrder extends WindowOrder {
   parts: readonly BodyPart[];
 }
 
+/** Every answer is one file. */
+export interface FileServerOrder extends WindowOrder {
+  address: string;
+  /** Its name is index.html, and its folder has nothing else. */
+  file: string;
+  /** Its length. */
+  bytes: number;
+}
+
 /** Who is looked at while it works, for so many seconds. */
 export interface RecorderOrder {
   contestant: Contestant;

@@ -9,7 +9,8 @@ Workloads (default: tcp http)
   tcp-loopback    the same as tcp-stream on loopback, after the first second
   http            CPU per request of a keep-alive http server under full load
   http-latency    latency of the same server under low load, in an open loop
-  files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile()
+  files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile(),
+                  nginx where it is installed; express.static, @fastify/static; and over loopback
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
                   in inverse proportion to it, of one body each or of many; and of single sizes
   tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on

@@ -2,22 +2,18 @@
 // mix of sizes.
 import http from 'node:http';
 import type net from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 
-import type { Result, ServerOrder, Snapshot } from '../protocol';
+import type { ServerOrder, Snapshot } from '../protocol';
 import { Bodies } from './bodies';
-import { fileAnswer } from './files';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
+import { tellWindow } from './window';
 
 async function main(): Promise<void> {
   const order = takeOrder<ServerOrder>();
   const sources = order.parts.map(({ bytes: size, bodies: count }) => ({ size, count }));
   const upgrade = await upgradeFor(order.contestant, ...sources);
   const bodies = new Bodies(order.parts, upgrade.allocate);
-  const { file } = order.contestant;
-  const largest = Math.max(...order.parts.map(({ bytes: size }) => size));
-  const answer = file && (await fileAnswer(largest, file));
   let requests = 0;
   let bytes = 0;
   let onFirstRequest: () => void = () => undefined;
@@ -28,8 +24,7 @@ async function main(): Promise<void> {
     requests++;
     bytes += body.length;
     response.setHeader('Content-Type', 'application/octet-stream');
-    if (answer === undefined) response.end(body);
-    else answer(response);
+    response.end(body);
   });
   upgrade.apply(server);
   server.on('connection', (socket: net.Socket) => upgrade.watch(socket));
@@ -38,15 +33,7 @@ async function main(): Promise<void> {
   });
   const snapshot = (): Snapshot =>
     takeSnapshot(order.kernelThreads, { bytes, writes: requests }, upgrade.totals());
-  await firstRequest;
-  await sleep(order.warmup * 1000);
-  const start = snapshot();
-  const loop = performance.eventLoopUtilization();
-  await sleep(order.seconds * 1000);
-  const { utilization: loopUtilization } = performance.eventLoopUtilization(loop);
-  const end = snapshot();
-  const result: Result = { event: 'result', start, end, ...upgrade.verdict(), loopUtilization };
-  say(result);
+  await tellWindow(order, firstRequest, snapshot, upgrade.verdict);
   // The load generator closes its connections when its time is over; then nothing keeps us. close()
   // would cut those that are between two requests.
   server.unref();

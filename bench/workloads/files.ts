@@ -1,28 +1,106 @@
 // A keep-alive http server of one file in the page cache: what one request costs the server's process.
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+import { canStart } from '../../scripts/rig/commands';
+import { costOf, trialOf } from '../cost';
 import { formatSize, type BenchOptions, type Contestant } from '../options';
-import type { Places } from '../place';
-import { runCase, type Case, type Plan, type Report, type Target } from '../trials';
-import { runUnderLoad, underLoadFigures } from './http';
+import type { Place, Places } from '../place';
+import { median } from '../stats';
+import {
+  runCase,
+  type CaseReport,
+  type Measured,
+  type Plan,
+  type Report,
+  type Target,
+} from '../trials';
+import { perRequest, underLoadFigures } from './http';
+import { serveLoad, type LoadSetting } from './http-load';
 
 const kib = 1024;
 const mib = 1024 * kib;
-const defaultSizes = [4 * kib, 64 * kib, mib, 16 * mib];
+const gib = 1024 * mib;
+const defaultSizes = [4 * kib, 64 * kib, mib, 16 * mib, gib];
 const defaultConnections = [8, 100];
+/** So much the connections ask for together at most: the load generator waits for answers that are under way. */
+const mostAtOnce = 16 * gib;
+// With less of its CPU used, the server was not what limited the rate.
+const saturatedFrom = 0.9;
 
 const settings = { engine: 'auto' } as const;
-const contestants: readonly Contestant[] = [
-  { name: 'plain', kind: 'plain', file: 'pipe' },
-  { name: 'pipe', kind: 'upgraded', settings, file: 'pipe' },
-  { name: 'sendFile', kind: 'upgraded', settings, file: 'sendFile' },
-];
+const plain: Contestant = { name: 'plain', kind: 'plain', file: 'pipe' };
+const pipe: Contestant = { name: 'pipe', kind: 'upgraded', settings, file: 'pipe' };
+const sendFile: Contestant = { name: 'sendFile', kind: 'upgraded', settings, file: 'sendFile' };
 
-/** Shares of the CPU that plain Node takes for `createReadStream().pipe(response)`. */
-const targets: Readonly<Record<number, { pipe: number; sendFile: number }>> = {
-  [4 * kib]: { pipe: 0.85, sendFile: 0.5 },
-  [64 * kib]: { pipe: 0.8, sendFile: 0.48 },
-  [mib]: { pipe: 0.33, sendFile: 0.25 },
-  [16 * mib]: { pipe: 0.16, sendFile: 0.15 },
+function nginx(): Contestant {
+  const contestant: Contestant = { name: 'nginx', kind: 'plain', file: 'nginx' };
+  if (canStart(['nginx', '-v'])) return contestant;
+  return { ...contestant, missing: 'nginx is not installed (Debian: apt-get install nginx-light)' };
+}
+
+/** Shares of the CPU that the first contestant of a panel takes, by size of the file. */
+type Bounds = Readonly<Record<number, number>>;
+
+function boundsOf(...shares: readonly number[]): Bounds {
+  return Object.fromEntries(shares.map((share, index) => [defaultSizes[index] as number, share]));
+}
+
+const bounds = {
+  pipe: boundsOf(0.85, 0.8, 0.33, 0.16, 0.12),
+  sendFile: boundsOf(0.5, 0.48, 0.25, 0.15, 0.12),
+  framework: boundsOf(0.95, 0.9, 0.5, 0.22, 0.15),
+  loopback: boundsOf(0.85, 0.8, 0.3, 0.15, 0.12),
 };
+/** Shares of nginx's CPU that sendFile() takes at most. */
+const boundsBesideNginx: Bounds = { [64 * kib]: 2, [mib]: 1.5, [16 * mib]: 1.2 };
+
+interface Panel {
+  readonly title: string;
+  readonly place: Place;
+  readonly contestants: readonly Contestant[];
+  readonly bounds: Readonly<Record<string, Bounds>>;
+}
+
+function panelsOf(place: Place, places: Places): Panel[] {
+  const ofFramework = (title: string, file: 'express' | 'fastify'): Panel => ({
+    title,
+    place,
+    contestants: [
+      { ...plain, file },
+      { ...pipe, file },
+    ],
+    bounds: { pipe: bounds.framework },
+  });
+  const panels: Panel[] = [
+    {
+      title: 'createReadStream().pipe(response), sendFile()',
+      place,
+      contestants: [plain, pipe, sendFile, nginx()],
+      bounds: { pipe: bounds.pipe, sendFile: bounds.sendFile },
+    },
+    ofFramework('express.static', 'express'),
+    ofFramework('@fastify/static', 'fastify'),
+  ];
+  if (place.name === 'loopback') return panels;
+  const loopback: Panel = {
+    title: 'loopback',
+    place: places.loopback(),
+    contestants: [plain, pipe, sendFile],
+    bounds: { pipe: bounds.loopback },
+  };
+  return [...panels, loopback];
+}
 
 export async function files(options: BenchOptions, places: Places): Promise<Report> {
   const place = places.preferred();
@@ -35,33 +113,93 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
     main: 'proc',
     alsoCompared: ['sys', 'rate'],
     compare: 'ratio',
-    contestants: [...contestants],
+    contestants: [plain, pipe, sendFile, nginx()],
     rounds: options.rounds,
   };
-  const cases = [];
-  for (const connections of options.connections ?? defaultConnections) {
-    for (const bytes of options.sizes ?? defaultSizes) {
-      const one: Case = {
-        label: formatSize(bytes),
-        panel: `${connections} connections`,
-        bytes,
-        targets: targetsOf(bytes),
-      };
-      const setting = {
-        ...{ place, label: one.label, connections, requestRate: 0, warmup },
-        parts: [{ bytes, bodies: 1, weight: 1 }],
-        seconds: options.seconds,
-        // As a client: pages that nobody reads cost no copy.
-        receiver: 'reads' as const,
-      };
-      cases.push(await runCase(plan, one, (contestant) => runUnderLoad(setting, contestant)));
+  const sizes = options.sizes ?? defaultSizes;
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'zc-bench-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  try {
+    const cases: CaseReport[] = [];
+    for (const panel of panelsOf(place, places)) {
+      for (const connections of options.connections ?? defaultConnections) {
+        for (const bytes of sizes.filter((size) => size * connections <= mostAtOnce)) {
+          const file = writeFile(folder, bytes);
+          const { seconds } = options;
+          const parts = [{ bytes, bodies: 1, weight: 1 }];
+          const window = { connections, requestRate: 0, warmup, seconds };
+          // As a client: pages that nobody reads cost no copy.
+          const setting = { ...window, parts, file, receiver: 'reads' as const };
+          cases.push(await runPanel(plan, panel, setting, bytes));
+        }
+      }
     }
+    return { plan, cases };
+  } finally {
+    remove();
   }
-  return { plan, cases };
 }
 
-function targetsOf(bytes: number): Record<string, Target> {
-  const bounds = targets[bytes];
-  if (bounds === undefined) return {};
-  return { pipe: { most: bounds.pipe }, sendFile: { most: bounds.sendFile } };
+async function runPanel(
+  plan: Plan,
+  { title, place, contestants, bounds: of }: Panel,
+  setting: Omit<LoadSetting, 'place' | 'label'>,
+  bytes: number,
+): Promise<CaseReport> {
+  const label = formatSize(bytes);
+  const targets: Record<string, Target> = {};
+  for (const [name, shares] of Object.entries(of)) {
+    const most = shares[bytes];
+    if (most !== undefined) targets[name] = { most };
+  }
+  const panel = `${title}, ${setting.connections} connections`;
+  const ofSize = { ...plan, contestants };
+  const report = await runCase(ofSize, { label, panel, bytes, targets }, (contestant) =>
+    runTrial({ ...setting, place, label }, contestant),
+  );
+  return besideNginx(report, bytes);
+}
+
+async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<Measured> {
+  const { result, load } = await serveLoad(setting, contestant);
+  const figures = perRequest(costOf(result));
+  const trial = trialOf(result, { ...figures, p99: load.p99 / 1000, load: load.busy * 100 });
+  const isSaturated = (figures['busy'] ?? 0) >= saturatedFrom * 100;
+  return isSaturated ? trial : { ...trial, remark: 'server not saturated' };
+}
+
+/** Says in the row of sendFile() what it takes of nginx's CPU. */
+function besideNginx(report: CaseReport, bytes: number): CaseReport {
+  const cpuOf = (name: string): number[] =>
+    report.contestants
+      .filter(({ contestant }) => contestant === name)
+      .flatMap(({ trials }) => trials.map(({ figures }) => figures['proc'] ?? NaN));
+  const theirs = cpuOf('nginx');
+  if (theirs.length === 0) return report;
+  const share = median(cpuOf('sendFile').map((own, round) => own / (theirs[round] ?? NaN)));
+  const most = boundsBesideNginx[bytes];
+  const target = most === undefined ? '' : `, the target is ${most}`;
+  const said = `${share.toFixed(2)} of nginx${target}`;
+  const contestants = report.contestants.map((one) =>
+    one.contestant === 'sendFile' ? { ...one, marks: [...one.marks, said] } : one,
+  );
+  return { ...report, contestants };
+}
+
+/** Written once, and then in the page cache. Its name is what every server answers with. */
+function writeFile(folder: string, bytes: number): string {
+  const own = path.join(folder, String(bytes));
+  const file = path.join(own, 'index.html');
+  if (!existsSync(own)) {
+    mkdirSync(own);
+    const part = Buffer.alloc(Math.min(bytes, mib), 'file');
+    const descriptor = openSync(file, 'w');
+    for (let left = bytes; left > 0; left -= part.length) {
+      writeSync(descriptor, part, 0, Math.min(left, part.length));
+    }
+    fsyncSync(descriptor);
+    closeSync(descriptor);
+  }
+  return file;
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { nativeProgram } from '../native';
 import { formatSize, type BenchOptions, type Contestant, type Receiver } from '../options';
 import type { Place } from '../place';
-import type { BodyPart, LoadResult, Result, ServerOrder } from '../protocol';
+import type { BodyPart, FileServerOrder, LoadResult, Result, ServerOrder } from '../protocol';
 
 const startMs = 15_000;
 const slackMs = 20_000;
@@ -24,6 +24,8 @@ export interface LoadSetting {
   seconds: number;
   /** Absent: discards. */
   receiver?: Receiver;
+  /** What contestants that answer with a file answer with. */
+  file?: string;
 }
 
 /** One body, unless --footprint asks for more. */
@@ -36,21 +38,22 @@ export function bodiesFact({ footprint }: BenchOptions): string {
   return footprint === undefined ? 'one' : formatSize(footprint);
 }
 
+function programOf({ file }: Contestant): string {
+  if (file === undefined) return 'http-server';
+  return file === 'nginx' ? 'nginx-server' : 'file-server';
+}
+
 export async function serveLoad(
   setting: LoadSetting,
   contestant: Contestant,
 ): Promise<{ result: Result; load: LoadResult }> {
   const { place, label, parts, warmup, seconds } = setting;
   const address = place.address('sender');
-  const order: ServerOrder = {
-    contestant,
-    address,
-    parts,
-    warmup,
-    seconds,
-    kernelThreads: place.kernelThreads,
-  };
-  const script = path.join(__dirname, '../children/http-server.js');
+  const window = { contestant, address, warmup, seconds, kernelThreads: place.kernelThreads };
+  const bytes = parts[0]?.bytes ?? 0;
+  const order: ServerOrder | FileServerOrder =
+    setting.file === undefined ? { ...window, parts } : { ...window, file: setting.file, bytes };
+  const script = path.join(__dirname, `../children/${programOf(contestant)}.js`);
   const argv = [process.execPath, script, JSON.stringify(order)];
   const what = `http server ${contestant.name}`;
   const server = place.start('sender', what, argv);

@@ -121,7 +121,7 @@ export async function runUnderLoad(
   return idle ? { ...trial, remark: 'server not saturated' } : trial;
 }
 
-function perRequest(cost: Cost): Record<string, number> {
+export function perRequest(cost: Cost): Record<string, number> {
   const each = (seconds: number): number => (seconds / cost.writes) * 1e6;
   return {
     proc: each(cost.proc),
