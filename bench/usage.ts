@@ -34,10 +34,11 @@ Options
   --size LIST        sizes, e.g. 4K,64K,1M; mix: single ones
   --footprint SIZE   memory the buffers of a stream (4M) or the bodies of an http server (one body)
                      cover together; mix: its many bodies (512M)
-  --contestants LIST of plain, upgraded, floor, floor:io_uring, c-copy, c-zerocopy and engines by name: auto, msg_zerocopy,
-                     io_uring, copy (plain,upgraded; mix alone: plain and all engines but copy;
-                     tuning alone: auto). Upgraded ones may end in +pool: buffers and bodies come from a BufferPool. The C contestants take part in tcp-stream (of
-                     one socket) and tcp-loopback.
+  --contestants LIST of plain, upgraded, floor, floor:io_uring, c-copy, c-zerocopy and engines by name:
+                     auto, msg_zerocopy, io_uring, copy (plain,upgraded; mix alone: plain and all
+                     engines but copy; tuning alone: auto). Upgraded ones may end in +pool: buffers
+                     and bodies come from a BufferPool. The C contestants take part in tcp-stream
+                     (of one socket) and tcp-loopback.
                      Of the datagram workloads: names of their rows (all)
   --engine NAME      engine of 'upgraded': auto, msg_zerocopy, io_uring, copy (the library's default)
   --threshold SIZE   threshold of every upgraded contestant (the library's default)

@@ -25,6 +25,7 @@ import {
   type MainManifest,
   type Manifest,
   optionalDependencies,
+  platformManifest,
   ROOT,
   writePlatformPackage,
 } from './platform-packages.js';
@@ -67,6 +68,7 @@ function packMain(out: string, work: string): void {
   renameSync(path.join(folder, inCheckout), path.join(folder, published));
   writeFileSync(path.join(folder, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   npmPack(folder, out);
+  console.log(path.join(out, tarballOf(manifest)));
 }
 
 function packPlatform(platform: Platform, binary: string, out: string, work: string): void {
@@ -74,6 +76,7 @@ function packPlatform(platform: Platform, binary: string, out: string, work: str
   writePlatformPackage(platform, folder);
   copyFileSync(binary, path.join(folder, BINARY));
   npmPack(folder, out);
+  console.log(path.join(out, tarballOf(platformManifest(platform))));
 }
 
 function binaries(named: readonly string[]): Map<Platform, string> {
@@ -106,6 +109,8 @@ function main(): void {
   try {
     packMain(out, work);
     for (const [platform, binary] of found) packPlatform(platform, binary, out, work);
+    if (missing.length > 0)
+      console.log(`without a binary (npm run prebuilt): ${missing.join(', ')}`);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
