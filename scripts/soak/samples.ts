@@ -25,6 +25,20 @@ function descriptors(): string[] {
   });
 }
 
+const TABLES = ['tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6', 'packet', 'unix'];
+
+/** Which sockets this process has: the kernel's table of each, with its line. */
+export function namedSockets(): string[] {
+  const inodes = descriptors().flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []);
+  const lines = TABLES.flatMap((table) =>
+    readFileSync(`/proc/self/net/${table}`, 'latin1')
+      .split('\n')
+      .map((line) => `${table} ${line.trim().replace(/\s+/g, ' ')}`),
+  );
+  const unknown = 'in no table: closed by its peer, or not bound yet';
+  return inodes.map((inode) => lines.find((line) => line.split(' ').includes(inode)) ?? unknown);
+}
+
 /** Means something after collectGarbage(). */
 export function takeSample(startedMs: number, memory: Memory): Sample {
   const { heapUsed, rss, external } = process.memoryUsage();

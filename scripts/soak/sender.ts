@@ -16,7 +16,7 @@ import { Ledger } from './ledger';
 import { Memory } from './memory';
 import { ACTORS, type ActorName, tokenOf } from './names';
 import type { FromSender, Sample, SenderOrder, Sent, ToSender } from './protocol';
-import { collectGarbage, takeSample } from './samples';
+import { collectGarbage, namedSockets, takeSample } from './samples';
 import { afterMs, codeOf, type Episode, isWant, type World } from './world';
 
 const EPISODES: Readonly<Record<Exclude<ActorName, 'http'>, Episode>> = {
@@ -195,7 +195,9 @@ class Sender implements World {
     const most = { ...(before as Sample), ringMappings: RING_MAPPINGS };
     for (const name of ['sockets', 'packetRings', 'ringMappings'] as const) {
       const allowed = most[name];
-      if (after[name] > allowed) ledger.fail(`${name}: ${after[name]}, more than ${allowed}`);
+      const which = name === 'sockets' ? `: ${namedSockets().join('; ')}` : '';
+      if (after[name] > allowed)
+        ledger.fail(`${name}: ${after[name]}, more than ${allowed}${which}`);
     }
     if (after.retainedBuffers > RETAINED_BUFFERS) {
       ledger.fail(`${after.retainedBuffers} buffers are retained`);

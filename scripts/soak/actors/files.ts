@@ -141,7 +141,7 @@ class FileConnection {
     this.#fillNext(data);
     const name = `files-${process.pid}-${this.#token}-${this.#files++ % NAMES}`;
     const part = writePart(path.join(this.#world.order.folder, name), data, this.#chance);
-    if (this.#chance.odds(0.03)) await this.#forget(part.path);
+    if (!this.#isTroubled && this.#chance.odds(0.03)) await this.#forget(part.path);
     return part;
   }
 
@@ -182,7 +182,7 @@ class FileConnection {
   /** Cuts off what is not sent yet, if there is enough. @param sent bytes of the part */
   #shorten({ path: name, start, end }: Part, sent: number): boolean {
     const at = start + sent + AHEAD_BYTES + this.#chance.size(1, MIB);
-    if (at > end) return false;
+    if (at > end || this.#isTroubled) return false;
     fs.truncateSync(name, at);
     this.#world.ledger.add('files made shorter');
     return true;
