@@ -6,7 +6,7 @@ import { executionAsyncId } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { loadNative, type Head, type Native, type TextEncoding } from '../native/binding.js';
-import { systemError } from '../errors.js';
+import { bufferDetached, systemError } from '../errors.js';
 import {
   descriptorOf,
   endsHttp,
@@ -64,15 +64,12 @@ export function copyOne(
   encoding: BufferEncoding,
   callback: WriteCallback,
 ): void {
-  const finish = (accepted: number, bytes: number): void => {
-    if (accepted === bytes) callback();
-    else if (accepted < 0) callback(systemError(accepted, 'write'));
-    else writeByNode(host, [restOf({ chunk, encoding }, accepted)], callback);
-  };
-  if (typeof chunk !== 'string') return copy(host, '', chunk, LATIN1, chunk.length, finish);
-  if (encoding === 'latin1') return copy(host, chunk, undefined, LATIN1, chunk.length, finish);
-  if (encoding !== 'utf8') return finish(0, -1);
-  copy(host, chunk, undefined, UTF8, Buffer.byteLength(chunk), finish);
+  const rest = (accepted: number): Chunk[] => [restOf({ chunk, encoding }, accepted)];
+  if (typeof chunk !== 'string') return copy(host, '', chunk, LATIN1, chunk.length, rest, callback);
+  const { length } = chunk;
+  if (encoding === 'latin1') return copy(host, chunk, undefined, LATIN1, length, rest, callback);
+  if (encoding !== 'utf8') return writeByNode(host, rest(0), callback);
+  copy(host, chunk, undefined, UTF8, Buffer.byteLength(chunk), rest, callback);
 }
 
 /** Copies the chunks of one write to the kernel, or has Node do so. */
@@ -88,11 +85,8 @@ export function copyAll(host: CopyHost, chunks: readonly Chunk[], callback: Writ
   if (!isHeadAndBody(first, second, chunks[2])) return writeByNode(host, chunks, callback);
   const body = second.chunk as Uint8Array;
   const total = first.chunk.length + body.length;
-  copy(host, first.chunk, body, LATIN1, total, (accepted, bytes) => {
-    if (accepted === bytes) callback();
-    else if (accepted < 0) callback(systemError(accepted, 'write'));
-    else writeByNode(host, restOfBoth(first, second, accepted), callback);
-  });
+  const rest = (accepted: number): Chunk[] => restOfBoth(first, second, accepted);
+  copy(host, first.chunk, body, LATIN1, total, rest, callback);
 }
 
 // What http writes for most responses: a header, a body, and on Node 20 and 22 an empty chunk; and ws, whose
@@ -126,17 +120,19 @@ function writeByNode(host: CopyHost, chunks: readonly Chunk[], callback: WriteCa
     base._writev.call(socket, chunks as { chunk: unknown; encoding: BufferEncoding }[], callback);
 }
 
-type Finish = (accepted: number, bytes: number) => void;
+/** What is left of a write of which the kernel took `accepted` bytes. */
+type Rest = (accepted: number) => Chunk[];
 
-// Tells `finish` the bytes that the kernel took, 0 where Node is to send all of them, which may be none: an empty
-// write waits for the connection, too; or the error of the connection.
+// Has Node write what the kernel did not take, which is everything where it was not asked. An empty write waits for
+// the connection, too.
 function copy(
   host: CopyHost,
   head: Head,
   body: Uint8Array | undefined,
   encoding: TextEncoding,
   bytes: number,
-  finish: Finish,
+  rest: Rest,
+  callback: WriteCallback,
 ): void {
   const { socket } = host;
   const handle = host.leavesCopiesToNode || socket.connecting ? undefined : handleOf(socket);
@@ -144,14 +140,16 @@ function copy(
   const descriptor = handle && descriptorOf(handle);
   const calls = addon();
   if (descriptor === undefined || calls === undefined || bytes === 0 || head.length > mostText) {
-    return finish(0, -1);
+    return writeByNode(host, rest(0), callback);
   }
   refreshTimeout(socket);
   if (mayQueue(host, descriptor, body, bytes)) {
     const done = (result: number): void => {
       const accepted = NODES_BUSINESS.has(result) ? 0 : result;
-      if (accepted !== bytes) host.copiedNow(Math.max(accepted, 0) - bytes);
-      finish(accepted, bytes);
+      if (accepted === bytes) return callback();
+      host.copiedNow(Math.max(accepted, 0) - bytes);
+      if (accepted >= 0 && wasResized(head, body, encoding, bytes)) callback(bufferDetached());
+      else finish(host, accepted, bytes, rest, callback);
     };
     if (batch?.queue(host, descriptor, head, body, encoding, done) === true) {
       return host.copiedNow(bytes);
@@ -159,7 +157,30 @@ function copy(
   }
   const accepted = calls.sendNow(descriptor, head, body, encoding);
   if (accepted > 0) host.copiedNow(accepted);
-  finish(NODES_BUSINESS.has(accepted) ? 0 : accepted, bytes);
+  finish(host, NODES_BUSINESS.has(accepted) ? 0 : accepted, bytes, rest, callback);
+}
+
+function finish(
+  host: CopyHost,
+  accepted: number,
+  bytes: number,
+  rest: Rest,
+  callback: WriteCallback,
+): void {
+  if (accepted === bytes) callback();
+  else if (accepted < 0) callback(systemError(accepted, 'write'));
+  else writeByNode(host, rest(accepted), callback);
+}
+
+// The program did not keep its memory until the callback, and the addon no longer has its copy: Node would leave out
+// bytes of what is left, and say nothing.
+function wasResized(
+  head: Head,
+  body: Uint8Array | undefined,
+  encoding: TextEncoding,
+  bytes: number,
+): boolean {
+  return encoding === LATIN1 && head.length + (body?.length ?? 0) !== bytes;
 }
 
 /** The body that was copied last, where to, and in which callback. */

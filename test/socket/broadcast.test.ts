@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { enableZeroCopy, metrics } from '../../lib/index';
+import { loadNative, type Native } from '../../lib/native/binding';
 import { seededRandom } from '../../scripts/random';
 
 const CONNECTIONS = 24;
@@ -117,6 +118,70 @@ describe('one message to many connections', () => {
     }
     close();
   });
+
+  const losses: Record<string, (memory: ArrayBuffer) => void> = {
+    transferred: (memory) => void structuredClone(memory, { transfer: [memory] }),
+    // The type is that of ES2024.
+    shrunk: (memory) => (memory as unknown as { resize(bytes: number): void }).resize(50),
+  };
+  for (const [lost, lose] of Object.entries(losses)) {
+    for (const taken of [0, 100]) {
+      it(`that is ${lost} behind the loop fails where the socket took ${taken} bytes of it, and nowhere else`, async () => {
+        const { pairs, close } = await connectMany();
+        for (let round = 0; round < 20; round++) {
+          await broadcast(pairs, Buffer.alloc(900, round), 0);
+        }
+        const ends = pairs.map(({ receiver }) => once(receiver, 'close'));
+        const codes = new Map<net.Socket, string | undefined>();
+        const memory = new (ArrayBuffer as new (bytes: number, options: object) => ArrayBuffer)(
+          900,
+          {
+            maxByteLength: 900,
+          },
+        );
+        const message = Buffer.from(memory).fill('m');
+        const bytes = Buffer.from(message);
+        const { native } = loadNative() as { native: Native };
+        const { queueSend } = native;
+        let queued = 0;
+        native.queueSend = (fd, head, body, encoding) =>
+          queueSend(fd, head, queued++ % 2 === 0 ? body?.subarray(0, taken) : body, encoding);
+        const told: Promise<void>[] = [];
+        try {
+          for (const { sender, expected } of pairs) {
+            sender.on('error', () => undefined);
+            expected.push(bytes);
+            const before = queued;
+            const tell = (resolve: () => void): void =>
+              void sender.write(message, (error) => {
+                codes.set(sender, (error as NodeJS.ErrnoException | null | undefined)?.code);
+                resolve();
+              });
+            told.push(new Promise(tell));
+            // The first goes at once.
+            if (queued > before && before % 2 === 0)
+              expected.splice(-1, 1, bytes.subarray(0, taken));
+          }
+        } finally {
+          native.queueSend = queueSend;
+        }
+        lose(memory);
+        await Promise.all(told);
+        assert.ok(queued > CONNECTIONS / 2, `${queued} shared a call`);
+        for (const { sender, expected } of pairs) {
+          const isWhole = expected[expected.length - 1] === bytes;
+          assert.equal(codes.get(sender), isWhole ? undefined : 'ERR_ZC_BUFFER_DETACHED');
+          assert.equal(sender.destroyed, !isWhole);
+          sender.end();
+        }
+        await Promise.all(ends);
+        for (const { expected, received } of pairs) {
+          assert.ok(Buffer.concat(expected).equals(Buffer.concat(received)), 'other bytes arrived');
+        }
+        close();
+      });
+    }
+  }
 
   // A proxy answers each CONNECT so, and may hand the connection to HTTP/2, which writes below our methods.
   it('shares nothing where each connection is sent it by a callback of its own', async () => {
