@@ -40,6 +40,12 @@ class Window {
 
   constructor(readonly size: number) {}
 
+  // The first goes alone: until the neighbour is found, its queue holds three of 64 KiB, and drops others
+  // (net/core/neighbour.c:__neigh_event_send).
+  get #present(): number {
+    return this.#arrived === 0 && this.size !== Infinity ? 1 : this.size;
+  }
+
   arrived(messages: number): void {
     this.#arrived = messages;
     this.#wake();
@@ -47,7 +53,7 @@ class Window {
 
   /** Whether one more may be sent after `sent`; waits for it. False: nothing arrives any longer. */
   async opens(sent: number): Promise<boolean> {
-    while (sent - this.#arrived >= this.size) {
+    while (sent - this.#arrived >= this.#present) {
       const before = this.#arrived;
       const stalled = new AbortController();
       const late = setTimeout(STALL_MS, undefined, { signal: stalled.signal }).catch(
