@@ -99,7 +99,9 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     const { frameBytes, dataOffset, headroom } = this.#ring;
     const slot = (frame.byteOffset / frameBytes) | 0;
     const isStart = frame.byteOffset === slot * frameBytes + dataOffset + headroom;
-    return isStart && this.#slots.isReserved(slot) ? slot : undefined;
+    // The next slots are others' memory.
+    if (!isStart || frame.byteLength > this.longestFrame) return undefined;
+    return this.#slots.isReserved(slot) ? slot : undefined;
   }
 
   /** Sends the frames in `slots`, which are the payloads of `job`. */

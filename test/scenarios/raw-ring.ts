@@ -503,6 +503,9 @@ export const besideRing = sending<FamilyParams>(async (all) => {
   await assertCode(() => socket.commit(frame, { address }), 'ERR_INVALID_ARG_TYPE');
   await assertCode(() => socket.commit(socket.reserve(3), { address }), 'ERR_OUT_OF_RANGE');
   await assertCode(() => socket.commit(socket.reserve(100)), 'ERR_INVALID_ARG_TYPE');
+  const { buffer, byteOffset } = socket.reserve(100);
+  const intoTheNext = Buffer.from(buffer, byteOffset);
+  await assertCode(() => socket.commit(intoTheNext, { address }), 'ERR_INVALID_ARG_TYPE');
   const twice = socket.reserve(100);
   await assertCode(() => socket.commit([twice, twice], { address }), 'ERR_OUT_OF_RANGE');
   assert.throws(() => socket.reserve(1e6), { code: 'ERR_OUT_OF_RANGE' });
