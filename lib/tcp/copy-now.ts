@@ -203,8 +203,9 @@ function mayQueue(
   return !endsHttp(message) && batch.open();
 }
 
-// The same callback gives another connection the same memory. A proxy that answers CONNECT, and hands each connection
-// over, does so in a callback of its own for each.
+// The same callback gives another connection the same memory, as who sends one message to many. A proxy that answers
+// CONNECT most often does so in a callback for each connection; who takes one over all the same has it settled: TLS
+// writes an empty text, HTTP/2 calls setNoDelay() (tcp/overrides.ts).
 function isForMany(descriptor: number, body: Uint8Array | undefined): boolean {
   const callback = executionAsyncId();
   const isSame = body !== undefined && body === lastBody && callback === lastCallback;

@@ -179,6 +179,14 @@ function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): 
   return result;
 }
 
+// HTTP/2 calls it when it takes a connection over, before it writes below our methods
+// (lib/internal/http2/core.js:Http2Session).
+function setNoDelay(this: net.Socket, enable?: boolean): net.Socket {
+  const up = upgrade(this);
+  settleQueued(up);
+  return up.base.setNoDelay.call(this, enable);
+}
+
 function ref(this: net.Socket): net.Socket {
   upgrade(this).connection.port?.setReferenced(true);
   return upgrade(this).base.ref.call(this);
@@ -215,6 +223,7 @@ const overrides: PropertyDescriptorMap = {
   _destroy: hidden(_destroy),
   resetAndDestroy: hidden(resetAndDestroy),
   setTimeout: hidden(setSocketTimeout),
+  setNoDelay: hidden(setNoDelay),
   ref: hidden(ref),
   unref: hidden(unref),
   bytesWritten: { get: bytesWritten, configurable: true, enumerable: false },
@@ -237,6 +246,7 @@ const BASE_METHODS = [
   '_destroy',
   'resetAndDestroy',
   'setTimeout',
+  'setNoDelay',
   'ref',
   'unref',
 ] as const satisfies readonly (keyof Base)[];

@@ -47,6 +47,7 @@ export interface Base {
   readonly _destroy: net.Socket['_destroy'];
   readonly resetAndDestroy: net.Socket['resetAndDestroy'];
   readonly setTimeout: net.Socket['setTimeout'];
+  readonly setNoDelay: net.Socket['setNoDelay'];
   readonly ref: net.Socket['ref'];
   readonly unref: net.Socket['unref'];
 }

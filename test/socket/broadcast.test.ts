@@ -2,6 +2,7 @@
 // message is overwritten when the last connection has called back.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { enableZeroCopy, metrics } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
@@ -124,6 +125,40 @@ describe('one message to many connections', () => {
     await Promise.all(ends);
     for (const { expected, received } of pairs) {
       assert.ok(Buffer.concat(expected).equals(Buffer.concat(received)), 'other bytes arrived');
+    }
+    close();
+  });
+
+  it('is with the kernel before HTTP/2 takes a connection over in the same loop', async () => {
+    const { pairs, close } = await connectMany();
+    await broadcastUntilShared(pairs);
+    const { native } = loadNative() as { native: Native };
+    const { submitBatch } = native;
+    let submits = 0;
+    native.submitBatch = () => {
+      submits++;
+      submitBatch();
+    };
+    const other = http2.createServer();
+    const message = Buffer.alloc(700, 'm');
+    const before = metrics().sharedCopies;
+    try {
+      for (const { sender, expected } of pairs) {
+        sender.write(message);
+        expected.push(message);
+        other.emit('connection', sender);
+      }
+    } finally {
+      native.submitBatch = submitBatch;
+    }
+    const shared = metrics().sharedCopies - before;
+    assert.ok(shared > CONNECTIONS / 2, `${shared} shared a call`);
+    assert.equal(submits, shared);
+    for (const { receiver, expected, received } of pairs) {
+      const wanted = Buffer.concat(expected);
+      while (Buffer.concat(received).length <= wanted.length) await once(receiver, 'data');
+      assert.ok(Buffer.concat(received).subarray(0, wanted.length).equals(wanted));
+      receiver.destroy();
     }
     close();
   });
