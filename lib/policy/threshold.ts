@@ -8,11 +8,11 @@
 export const DEFAULT_THRESHOLD_BYTES = 32 * 1024;
 
 /**
- * Default thresholds in bytes for a response, the first write after data from the peer, by engine. A response
- * pays for a notification of its own, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that costs more than
- * the copy (docs/performance.md).
+ * Default threshold in bytes for a response, the first write after data from the peer. A response pays for a
+ * notification of its own, and with MSG_ZEROCOPY for a wake-up: at 64 KiB that costs more than the copy, by
+ * either engine (docs/performance.md).
  */
-export const RESPONSE_THRESHOLD_BYTES = { io_uring: 64 * 1024, msg_zerocopy: 128 * 1024 } as const;
+export const RESPONSE_THRESHOLD_BYTES = 128 * 1024;
 
 /**
  * A chunk below this never goes zero-copy by itself: each piece takes one of 17 fragment slots of a

@@ -118,11 +118,11 @@ export class Connection implements PortHost {
       return 'waiting-writer';
     }
     if (!isOwn && options.holdCallbacks) return health.refuse('foreign-write');
-    if (isTooSmall(bytes, wanted, answers, options)) return 'below-threshold';
+    if (isTooSmall(bytes, answers, options)) return 'below-threshold';
     const port = this.#attached(wanted);
     // Not while the present engine is to be taken over from, nor for a send that finds something out.
     this.steady = typeof port !== 'string' && port.engine === wanted && !health.probes;
-    this.#leastAnswer = leastAnswerBytes(wanted, options);
+    this.#leastAnswer = leastAnswerBytes(options);
     return port;
   }
 

@@ -4,7 +4,7 @@ import { RESPONSE_THRESHOLD_BYTES } from '../policy/threshold.js';
 import type { EngineOption } from './options.js';
 
 /** What may send without copying. */
-export type StreamEngineName = EngineName & keyof typeof RESPONSE_THRESHOLD_BYTES;
+export type StreamEngineName = EngineName & ('io_uring' | 'msg_zerocopy');
 
 /** What is known of a connection beside its options. */
 interface Standing {
@@ -30,11 +30,14 @@ export function wantedEngine(
 }
 
 /** Bytes from which a response goes zero-copy, the first write after data of the peer. */
-export function leastAnswerBytes(
-  engine: StreamEngineName,
-  { threshold, fixed }: { readonly threshold: number; readonly fixed: boolean },
-): number {
-  return fixed ? threshold : Math.max(threshold, RESPONSE_THRESHOLD_BYTES[engine]);
+export function leastAnswerBytes({
+  threshold,
+  fixed,
+}: {
+  readonly threshold: number;
+  readonly fixed: boolean;
+}): number {
+  return fixed ? threshold : Math.max(threshold, RESPONSE_THRESHOLD_BYTES);
 }
 
 /**
@@ -44,9 +47,8 @@ export function leastAnswerBytes(
  */
 export function isTooSmall(
   bytes: number,
-  engine: StreamEngineName,
   answers: boolean,
   options: { readonly threshold: number; readonly fixed: boolean },
 ): boolean {
-  return bytes < (answers ? leastAnswerBytes(engine, options) : options.threshold);
+  return bytes < (answers ? leastAnswerBytes(options) : options.threshold);
 }

@@ -135,8 +135,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     return this.account.stats();
   }
   thresholds(): Thresholds {
-    const engine = this.engineName === 'io_uring' ? 'io_uring' : 'msg_zerocopy';
-    return { stream: this.options.threshold, response: leastAnswerBytes(engine, this.options) };
+    return { stream: this.options.threshold, response: leastAnswerBytes(this.options) };
   }
 
   /** Settles when what is written so far has gone to the kernel and been released. */
