@@ -1,6 +1,6 @@
 // A library for LD_PRELOAD: the kernel has no memory for every third request of a ring, as io_uring_enter(2)
 // may answer under pressure (io_uring/io_uring.c: io_submit_sqes). Each time it writes a byte to the file named
-// by REFUSED_SUBMITS.
+// by REFUSED_SUBMITS. Of several requests it takes the first half, then has no memory for the rest.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -17,13 +17,22 @@ static void tell(void) {
 }
 
 long syscall(long number, ...) {
-  static __thread int submits;
+  static __thread int submits, refuses_rest;
   va_list list;
   va_start(list, number);
-  const struct syscall_arguments a = take_arguments(list);
+  struct syscall_arguments a = take_arguments(list);
   va_end(list);
+  const int submits_some = number == kIoUringEnter && a.at[1] > 0;
   // The first shows whether there is a ring.
-  if (number == kIoUringEnter && a.at[1] > 0 && ++submits % 3 == 0) {
+  if (submits_some && !refuses_rest && ++submits % 3 == 0) {
+    refuses_rest = 1;
+    if (a.at[1] > 1) {
+      a.at[1] /= 2;
+      return real_syscall(number, &a);
+    }
+  }
+  if (submits_some && refuses_rest) {
+    refuses_rest = 0;
     tell();
     errno = EAGAIN;
     return -1;

@@ -1,6 +1,7 @@
 // The kernel may have no memory for a request: it was not sent, and is sent later. Whoever takes it for sent, or
 // leaves it in the ring, sends bytes twice, or never.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
@@ -66,4 +67,20 @@ uringSuite('io_uring: a submit that the kernel refuses for want of memory', () =
       assert.equal((await program.ended()).code, 0);
     });
   }
+
+  it('sends those of several responses once that it took no more, and those that it took', () => {
+    const library = compiled('refused-submit', ['-shared', '-fPIC', '-ldl']);
+    const counted = path.join(folder, 'count');
+    const mocha = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin/mocha.js');
+    const tests = path.join(__dirname, 'copy-batch.test.js');
+    const shared = ['--no-config', '--timeout', '30000', '--fgrep', 'arrive whole', tests];
+    const env = {
+      ...process.env,
+      LD_PRELOAD: `${process.env['LD_PRELOAD'] ?? ''} ${library}`,
+      REFUSED_SUBMITS: counted,
+    };
+    const said = execFileSync(process.execPath, [mocha, ...shared], { encoding: 'utf8', env });
+    assert.match(said, /8 passing/);
+    assert.ok(readFileSync(counted).length > 20, 'no submit was refused');
+  });
 });
