@@ -122,6 +122,36 @@ for (const zeroCopy of ENGINES) {
   });
 }
 
+describe('a response whose write throws', () => {
+  it('is sent whole by what is written next, and holds no callback afterwards', async () => {
+    const called: string[] = [];
+    const body = Buffer.alloc(2 * LARGE, 'b');
+    const server = http.createServer((_request, response) => {
+      const wrong = { code: 'ERR_INVALID_ARG_TYPE' };
+      for (const chunk of [{}, new Array(10), 7]) {
+        assert.throws(() => response.write(chunk as never, () => called.push('write')), wrong);
+      }
+      response.end(body, () => called.push('end'));
+    });
+    enableZeroCopy(server, { engine: 'msg_zerocopy', threshold: 1 });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as net.AddressInfo;
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    for (let i = 1; i <= 3; i++) {
+      const asked = http.get({ port, agent });
+      const [response] = (await once(asked, 'response')) as [http.IncomingMessage];
+      const parts: Buffer[] = [];
+      for await (const part of response) parts.push(part as Buffer);
+      assert.ok(Buffer.concat(parts).equals(body));
+      await until('the callback came', () => called.length === i);
+    }
+    assert.deepEqual(called, ['end', 'end', 'end']);
+    agent.destroy();
+    server.close();
+  });
+});
+
 describe('an idle connection', () => {
   const connections = loopback();
 
