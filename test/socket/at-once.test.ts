@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { countWrong } from '../../scripts/pattern';
 import { startProgram, stopPrograms } from '../helpers/program';
+import { uringSuite } from '../helpers/suites';
 import type { AtOnceArgument, Deed } from '../scenarios/at-once';
 
 const DEEDS: Readonly<Partial<Record<Deed, string>>> = {
@@ -116,7 +117,7 @@ async function arrivesFirst(
 }
 
 for (const engine of ['auto', 'io_uring'] as const) {
-  describe(`a response that shares a system call with others, engine '${engine}'`, () => {
+  uringSuite(`a response that shares a system call with others, engine '${engine}'`, () => {
     afterEach(stopPrograms);
 
     for (const bytes of [1_000, 20_000]) {
@@ -129,7 +130,7 @@ for (const engine of ['auto', 'io_uring'] as const) {
   });
 }
 
-describe("a worker's response that shares a system call with others", () => {
+uringSuite("a worker's response that shares a system call with others", () => {
   afterEach(stopPrograms);
 
   // A thread hands over what lies for a moment: it must not win every time.

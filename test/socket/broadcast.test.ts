@@ -7,6 +7,7 @@ import net from 'node:net';
 import { enableZeroCopy, metrics } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { seededRandom } from '../../scripts/random';
+import { uringSuite } from '../helpers/suites';
 
 const CONNECTIONS = 24;
 const HEADER = Buffer.from('[message]');
@@ -79,7 +80,7 @@ async function broadcastUntilShared(pairs: readonly Pair[]): Promise<void> {
   }
 }
 
-describe('one message to many connections', () => {
+uringSuite('one message to many connections', () => {
   it('arrives whole and in order at each, and shares system calls', async () => {
     const { pairs, close } = await connectMany();
     const random = seededRandom(11);

@@ -10,6 +10,7 @@ import { enableZeroCopy } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { countWrong, fillFrom } from '../../scripts/pattern';
 import { seededRandom } from '../../scripts/random';
+import { uringSuite } from '../helpers/suites';
 
 const CONNECTIONS = 24;
 /** In which plain Node tells of the end of a response: since 24 the callback of end() comes first. */
@@ -117,7 +118,7 @@ async function askedByMany(
   return clients.reduce((answers, client) => answers + client.answers, 0);
 }
 
-describe('responses that share a system call', () => {
+uringSuite('responses that share a system call', () => {
   const counts = countingShared();
 
   it('arrive whole, of one body each', async () => {
