@@ -25,7 +25,17 @@ const files = given.filter((argument) => argument !== 'EPERM' && argument !== 'E
 
 const mocha = path.join(path.dirname(require.resolve('mocha/package.json')), 'bin/mocha.js');
 const reporter = path.join(TESTS, 'reporter.js');
-const options = ['--no-config', '--reporter', reporter, '--timeout', '60000', '--forbid-only'];
+const setup = path.join(TESTS, 'setup.js');
+const options = [
+  '--no-config',
+  '--require',
+  setup,
+  '--reporter',
+  reporter,
+  '--timeout',
+  '60000',
+  '--forbid-only',
+];
 const [file = '', ...argv] = [...refusing(errno), process.execPath, mocha, ...options];
 let failed = 0;
 // Each in a process of its own: what one finds out about a route holds for the others.
