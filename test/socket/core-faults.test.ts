@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { compiled } from '../helpers/compiled';
+import { uringSuite } from '../helpers/suites';
 import { loopbackSuite, type TcpPlace } from '../helpers/tcp-place';
 import { UDP_FAMILIES, udpLoopbackSuite } from '../helpers/udp-place';
 
@@ -136,10 +137,13 @@ loopbackSuite('faults of other kernels', (getPlace) => {
     });
   }
 
-  it("a connection that cannot wait for space fails with the system's error", async () => {
-    const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},1` }, (runner) =>
-      runner.run('core-faults', 'unwatchedWait', { ...params(), zeroCopy: { engine: 'io_uring' } }),
-    );
-    assert.deepEqual(seen, { code: 'ENOSPC', syscall: 'write' });
+  uringSuite('by io_uring', () => {
+    it("a connection that cannot wait for space fails with the system's error", async () => {
+      const given = { ...params(), zeroCopy: { engine: 'io_uring' as const } };
+      const seen = await withFaults({ REFUSE_WATCH: `${NO_SPACE},1` }, (runner) =>
+        runner.run('core-faults', 'unwatchedWait', given),
+      );
+      assert.deepEqual(seen, { code: 'ENOSPC', syscall: 'write' });
+    });
   });
 });
