@@ -22,8 +22,9 @@ long syscall(long number, ...) {
   va_start(list, number);
   struct syscall_arguments a = take_arguments(list);
   va_end(list);
+  // The first two of a ring may be those that show whether there is one.
+  if (number == kIoUringSetup) submits = 0;
   const int submits_some = number == kIoUringEnter && a.at[1] > 0;
-  // The first shows whether there is a ring.
   if (submits_some && !refuses_rest && ++submits % 3 == 0) {
     refuses_rest = 1;
     if (a.at[1] > 1) {
