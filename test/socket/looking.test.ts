@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { createRawSocket } from '../../lib/index';
 import { openSockets } from '../helpers/dgram-behaviours-open';
 import { isolated, type Tools } from '../helpers/isolated';
+import { uringSuite } from '../helpers/suites';
 
 interface Look {
   readonly engine: string;
@@ -47,7 +48,9 @@ describe('reading socket.zeroCopy', () => {
   } else {
     it('skipped: raw sockets need root (remedy: run as root, for instance with sudo)');
   }
+});
 
+uringSuite('reading socket.zeroCopy', () => {
   it('of a TCP socket does not create a ring', async () => {
     const body = async ({ zc, net, events, turn }: Tools): Promise<unknown[]> => {
       const { subscribe } = process.getBuiltinModule('node:diagnostics_channel');
