@@ -252,6 +252,11 @@ export function bufferSizeError(errno: number, syscall: string): Error {
   return Object.assign(error, { name: 'SystemError', info, errno, syscall });
 }
 
+/** Node's error for a datagram socket that is closed. */
+export function notRunning(): Error {
+  return nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+}
+
 /** Node's error for an address that a net.BlockList refuses. */
 export function ipBlocked(ip: string): Error {
   return nodeError('ERR_IP_BLOCKED', `IP(${ip}) is blocked by net.BlockList`);

@@ -3,8 +3,8 @@
 import type { DatagramJob, DatagramQueue } from './job.js';
 import { foundUnpinnable, isUnpinnable } from '../send/unpinnable.js';
 import type { Reason } from '../names.js';
-import type { DatagramCounters } from '../observe/counters.js';
 import type { DatagramWords } from './metadata.js';
+import type { SenderContext } from './sender.js';
 
 const NOTHING = new Uint8Array(0);
 
@@ -36,15 +36,18 @@ export class DatagramBatch {
     let used = 0;
     let bytes = 0;
     for (let i = 0; i < queue.size && slots < words.batch; i++) {
-      const job = queue.at(i);
+      const job = i === 0 ? queue.head : queue.at(i);
       const { payloads, metadata, lengths, next, count, prefix } = job;
       for (let index = next; index < count && slots < words.batch; index++) {
         const parts =
           (lengths === undefined ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
         if (used + parts > this.#mostPieces) return slots;
         const size = lengths === undefined ? job.bytes : (lengths[index] as number);
-        const isSmall = size < this.#floor && (index > next || job.copyNext === undefined);
-        const reason = isSmall ? 'below-threshold' : this.#whyCopied(job, index, bytes);
+        const decided = index === next ? job.copyNext : undefined;
+        const isSmall = decided === undefined && size < this.#floor;
+        const reason = isSmall
+          ? 'below-threshold'
+          : (decided ?? this.#whyCopied(job, index, bytes));
         // The first was decided by the caller.
         if (slots > 0 && (reason !== undefined) !== (kind === 'copied')) return slots;
         if (index === next) job.copyNext = reason;
@@ -66,17 +69,34 @@ export class DatagramBatch {
   }
 }
 
-/**
- * The next datagram of a job was copied with others. If its memory was the reason, `copyNext` says so; which buffer it
- * was is known only if there is one payload.
- */
-export function copiedUnpinnable(
-  { socket, counters }: { readonly socket: object; readonly counters: DatagramCounters },
-  job: DatagramJob,
-): void {
-  const payloads = job.gathered ? job.payloads : [job.payloads[job.next] as Uint8Array];
+/** The datagrams of `job` before `end` went out, copied: counts and reports them. @returns their bytes */
+export function bookCopied(host: SenderContext, job: DatagramJob, end: number): number {
+  const { lengths, next, copyNext = 'below-threshold' } = job;
+  const { floor } = host.zeroCopy;
+  let bytes = 0;
+  let large = 0;
+  for (let index = next; index < end; index++) {
+    const size = lengths === undefined ? job.bytes : (lengths[index] as number);
+    bytes += size;
+    if (size < floor) continue;
+    large += size;
+    if (copyNext === 'unpinnable-memory') copiedUnpinnable(host, job, index);
+  }
+  host.counters.copiedBytes += bytes;
+  if (job.tracker !== undefined) {
+    if (bytes > large) job.tracker.copied(bytes - large, 'below-threshold');
+    if (large > 0) job.tracker.copied(large, copyNext);
+  }
+  job.advance(end - next, host.routes);
+  return bytes;
+}
+
+// `copyNext` gave memory as the reason for datagram `next` and those behind it. Which buffer it was is known only if
+// the datagram is that first one and has one payload.
+function copiedUnpinnable(host: SenderContext, job: DatagramJob, index: number): void {
+  const payloads = job.gathered ? job.payloads : [job.payloads[index] as Uint8Array];
   const isKnown = payloads.some(isUnpinnable);
-  if (!isKnown && job.copyNext !== 'unpinnable-memory') return;
-  counters.unpinnableSends++;
-  if (!isKnown && payloads.length === 1) foundUnpinnable(socket, payloads[0] as Uint8Array);
+  if (!isKnown && index !== job.next) return;
+  host.counters.unpinnableSends++;
+  if (!isKnown && payloads.length === 1) foundUnpinnable(host.socket, payloads[0] as Uint8Array);
 }

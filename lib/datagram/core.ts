@@ -18,7 +18,7 @@ import type { EngineName, Reason, State } from '../names.js';
 import { DatagramWords } from './metadata.js';
 import {
   bufferSizeError,
-  nodeError,
+  notRunning,
   systemError,
   unavailable,
   type ZeroCopyError,
@@ -56,7 +56,8 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   counted: DatagramStats | undefined;
   countedByNode = 0;
   readonly #aborts = new AbortJobs();
-  #engine: DatagramSender | undefined;
+  /** The engine, once there is a descriptor. Only this class sets it. */
+  engine: DatagramSender | undefined;
   /** close() was called. Only this class sets it. */
   isClosed = false;
   #referenced = true;
@@ -119,7 +120,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
    * @param engine the sender; default the engine of all sockets
    */
   attach(port: number, batch = this.words.receiveBatch, engine?: DatagramSender): void {
-    this.#engine = engine ?? new DatagramEngine(port, this.context);
+    this.engine = engine ?? new DatagramEngine(port, this.context);
     this.receiver.open(port, batch);
     if (!this.#referenced) this.native.setReferenced(port, false);
     accounts.open(this);
@@ -134,22 +135,18 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   }
 
   get isAttached(): boolean {
-    return this.#engine !== undefined;
-  }
-
-  get engine(): DatagramSender {
-    return this.#engine as DatagramSender;
+    return this.engine !== undefined;
   }
 
   /** Throws: ERR_SOCKET_DGRAM_NOT_RUNNING. */
   checkRunning(): void {
-    if (this.isClosed) throw nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+    if (this.isClosed) throw notRunning();
   }
 
   /** Runs `ask` with the native port. @returns its answer, or -EBADF before bind() and after close() */
   withPort<T>(ask: (native: Native, port: number) => T): T | number {
-    if (this.#engine === undefined || this.isClosed) return -EBADF;
-    return ask(this.native, this.#engine.port);
+    if (this.engine === undefined || this.isClosed) return -EBADF;
+    return ask(this.native, this.engine.port);
   }
 
   /** setsockopt(2). Throws: a system error of `syscall`. */
@@ -182,8 +179,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
 
   submit(shape: JobShape): DatagramJob {
     const job = new DatagramJob(shape);
-    if (this.zeroCopy.looksAtChunks) this.zeroCopy.expect(job, this.reactor);
-    (this.#engine as DatagramSender).submit(job);
+    (this.engine as DatagramSender).submit(job);
     return job;
   }
 
@@ -197,7 +193,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     const jobs: DatagramJob[] = [];
     const reported = this.#settled(groups, jobs, (shape) => this.submit(shape));
     if (signal === undefined) return reported;
-    this.#aborts.watch(signal, jobs, this.engine);
+    this.#aborts.watch(signal, jobs, this.engine as DatagramSender);
     return reported.finally(() => this.#aborts.unwatch(signal, jobs));
   }
 
@@ -237,11 +233,11 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   }
 
   get queuedBytes(): number {
-    return this.#engine?.queuedBytes ?? 0;
+    return this.engine?.queuedBytes ?? 0;
   }
 
   get queuedSends(): number {
-    return this.#engine?.queuedJobs ?? 0;
+    return this.engine?.queuedJobs ?? 0;
   }
 
   // --- for socket.zeroCopy, metrics() and detectMutation -----------------------------------------
@@ -256,10 +252,10 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return this.zeroCopy.reason;
   }
   get pendingBytes(): number {
-    return this.#engine?.pendingBytes ?? 0;
+    return this.engine?.pendingBytes ?? 0;
   }
   get pendingSends(): number {
-    return this.#engine?.pendingSends ?? 0;
+    return this.engine?.pendingSends ?? 0;
   }
   get isOver(): boolean {
     return this.isClosed && this.pendingSends === 0;
@@ -300,7 +296,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   }
 
   flush(): Promise<void> {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (engine === undefined) return Promise.resolve();
     return new Promise((resolve) => engine.whenReleased(resolve));
   }
@@ -311,7 +307,7 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
   close(): void {
     this.refresh();
     this.receiver.close();
-    const engine = this.#engine;
+    const engine = this.engine;
     engine?.flush();
     this.isClosed = true;
     if (engine === undefined) this.#finished();

@@ -12,7 +12,7 @@ import { roomBytes } from '../policy/budget.js';
 import { refusesSegmentation } from '../policy/segmentation.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import { releaseLatency } from '../observe/aggregate.js';
-import { copiedUnpinnable, DatagramBatch } from './batch.js';
+import { bookCopied, DatagramBatch } from './batch.js';
 import type { DatagramSender, SenderContext } from './sender.js';
 import type { SendKind } from '../policy/adaptive.js';
 
@@ -74,7 +74,10 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   get pendingSends(): number {
     return this.#inflight.pendingSends;
   }
+
   submit(job: DatagramJob): void {
+    const { zeroCopy } = this.#host;
+    if (zeroCopy.looksAtChunks) zeroCopy.expect(job, this.#reactor);
     if (this.#queue.bytes + job.bytes > this.#host.maxQueuedBytes && !this.#admits(job)) {
       job.fail(queueFull(this.#host.maxQueuedBytes));
       if (job.callback === undefined) this.#host.counters.failedSends++;
@@ -85,11 +88,13 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     if (segmentSize > 0 && this.#host.routes.refuses(job.metadata, segmentSize)) this.#split(job);
     this.#queue.push(job);
     this.#queue.bytes += job.bytes;
-    this.#settler.expect(job);
     if (job.callback === undefined) {
       this.flush();
       job.stage();
-    } else if (!this.#waiting) {
+      return;
+    }
+    this.#settler.expect(job);
+    if (!this.#waiting) {
       this.#deferred += job.count;
       if (this.#deferred >= this.#host.words.batch) this.flush();
       else if (!this.#settler.isScheduled) this.#settler.schedule();
@@ -113,8 +118,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     this.#deferred = 0;
     if (this.#phase === 'closed') return;
     while (!this.#waiting && this.#queue.size > 0) {
-      if (this.#queue.head.isSent) this.#finishHead();
-      else this.#sendBatch();
+      const { head } = this.#queue;
+      if (head.next >= head.count) this.#finishHead();
+      else this.#sendBatch(head);
     }
     this.#batch.release();
   }
@@ -209,9 +215,9 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // --- sending --------------------------------------------------------------------------------
 
   // One system call: as many datagrams as fit, all copied or all without copying.
-  #sendBatch(): void {
-    const { head } = this.#queue;
-    const reason = this.#copyReason(head, head.next, 0);
+  #sendBatch(head: DatagramJob): void {
+    const isSmall = head.lengths === undefined && head.bytes < this.#host.zeroCopy.floor;
+    const reason = isSmall ? 'below-threshold' : this.#copyReason(head, head.next, 0);
     if (reason === undefined) return this.#sendZeroCopy(head);
     head.copyNext = reason;
     const count = this.#batch.describe(this.#queue, 'copied');
@@ -251,21 +257,13 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   }
 
   #bookCopied(sent: number): void {
-    const { counters } = this.#host;
     for (let left = sent; left > 0;) {
       const job = this.#queue.head;
-      const first = job.copyNext ?? 'below-threshold';
-      const { bytes: all, lengths, count } = job;
-      for (; left > 0 && job.next < count; left--) {
-        const bytes = lengths === undefined ? all : (lengths[job.next] as number);
-        const reason = bytes < this.#host.zeroCopy.floor ? 'below-threshold' : first;
-        counters.copiedBytes += bytes;
-        if (reason === 'unpinnable-memory') copiedUnpinnable(this.#host, job);
-        this.#queue.bytes -= bytes;
-        job.tracker?.copied(bytes, reason);
-        job.advance(this.#host.routes);
-      }
-      if (job.next < count) return;
+      const { next, count } = job;
+      const end = Math.min(count, next + left);
+      this.#queue.bytes -= bookCopied(this.#host, job, end);
+      left -= end - next;
+      if (end < count) return;
       this.#finishHead();
     }
   }
@@ -369,7 +367,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     counters.zeroCopyBytes += bytes;
     this.#queue.bytes -= bytes;
     job.pending++;
-    job.advance(this.#host.routes);
+    job.advance(1, this.#host.routes);
     if (job.isSent) this.#queue.shift();
     if (channels.send.hasSubscribers)
       publish(channels.send, { socket: this.#host.socket, id, bytes });
@@ -387,7 +385,8 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   // Runs callbacks: user code, which may send or close in turn.
   #settle(): void {
     this.#settler.settle();
-    this.#releaseCallbacks.settle(this.#inflight.releasedBelow);
+    if (this.#releaseCallbacks.size > 0)
+      this.#releaseCallbacks.settle(this.#inflight.releasedBelow);
   }
 
   #closeIfReleased(): void {

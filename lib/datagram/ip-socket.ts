@@ -63,7 +63,7 @@ export abstract class IpSocket<Info> extends DatagramSocket<Info> {
 
   /** Throws: a system error. */
   protected dissolve(): void {
-    this.core.engine.flush();
+    this.core.engine?.flush();
     // AF_UNSPEC is 0.
     const failed = this.core.withPort((native, port) => native.connect(port, Buffer.alloc(16)));
     if (failed < 0) throw systemError(failed, 'connect');

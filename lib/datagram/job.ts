@@ -38,35 +38,37 @@ export interface JobShape {
 /** Datagrams of one promise with the same metadata. */
 export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'metadata' | 'prefix'>;
 
-// What runs for every datagram reads properties: it calls as little as possible.
+// What runs for every datagram reads properties and calls little. `declare`: the constructor sets each property once, and no
+// initializer runs before it.
 export class DatagramJob {
-  payloads: readonly Uint8Array[];
-  metadata: DatagramMetadata;
-  readonly bytes: number;
-  readonly prefix: Uint8Array | undefined;
-  readonly callback: SendCallback | undefined;
-  readonly resource: AsyncResource | undefined;
-  readonly tracker: SendTracker | undefined;
+  declare payloads: readonly Uint8Array[];
+  declare metadata: DatagramMetadata;
+  declare readonly bytes: number;
+  declare readonly prefix: Uint8Array | undefined;
+  declare readonly callback: SendCallback | undefined;
+  declare readonly resource: AsyncResource | undefined;
+  declare readonly tracker: SendTracker | undefined;
   /** Bytes of each payload, where every payload is a datagram. Undefined: they make up one. */
-  lengths: readonly number[] | undefined;
+  declare lengths: readonly number[] | undefined;
   /** How many datagrams are handed to the kernel in all. */
-  count: number;
+  declare count: number;
   /** The next datagram to send. */
-  next: number;
+  declare next: number;
   /** Datagrams that went out, as the caller counts them. */
-  sent: number;
+  declare sent: number;
   /** Zero-copy sends that the kernel has not released. */
-  pending: number;
-  error: Error | undefined;
+  declare pending: number;
+  declare error: Error | undefined;
   /** Checks whether its payloads changed before its callback. */
-  watch: MutationWatch | undefined;
+  declare watch: MutationWatch | undefined;
   /** Its callback ran. */
-  isSettled: boolean;
+  declare isSettled: boolean;
   /** Its segmentation was refused. That says something about the route only if the same bytes then go without. */
-  refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
+  declare refusal: { readonly segmentSize: number; readonly errno: number } | undefined;
   /** Why the next datagram is copied although it is large: a zero-copy send of it failed. */
-  copyNext: Reason | undefined;
-  #segmentsOfOne: number;
+  declare copyNext: Reason | undefined;
+  /** Pieces that its one datagram was cut into, which count as one; else 0. Only this class sets it. */
+  declare segmentsOfOne: number;
 
   constructor(shape: JobShape) {
     this.payloads = shape.payloads;
@@ -88,7 +90,7 @@ export class DatagramJob {
     this.isSettled = false;
     this.refusal = undefined;
     this.copyNext = undefined;
-    this.#segmentsOfOne = 0;
+    this.segmentsOfOne = 0;
   }
 
   get gathered(): boolean {
@@ -120,15 +122,15 @@ export class DatagramJob {
     return this.lengths === undefined ? this.bytes : (this.lengths[index] as number);
   }
 
-  /** The next datagram went out. @param routes learn that its route refuses segmentation, where it does */
-  advance(routes?: SegmentationRoutes): void {
+  /** The next `count` datagrams went out. @param routes learn that the route refuses segmentation, where it does */
+  advance(count: number, routes?: SegmentationRoutes): void {
     if (this.refusal !== undefined) {
       routes?.refused(this.metadata, this.refusal.segmentSize, this.refusal.errno);
       this.refusal = undefined;
     }
-    this.next++;
+    this.next += count;
     this.copyNext = undefined;
-    if (this.#segmentsOfOne === 0) this.sent++;
+    if (this.segmentsOfOne === 0) this.sent += count;
     else if (this.isSent) this.sent = 1;
   }
 
@@ -178,7 +180,7 @@ export class DatagramJob {
         lengths.push(Math.min(segmentSize, bytes - at));
       }
     });
-    this.#segmentsOfOne = whole.length === 1 ? segments.length : 0;
+    this.segmentsOfOne = whole.length === 1 ? segments.length : 0;
     this.payloads = segments;
     this.next = 0;
     this.lengths = lengths;
@@ -246,14 +248,14 @@ export class JobSettler {
   #finished: DatagramJob[] = [];
   /** Callbacks that wait for several jobs, and which of these are not done. */
   #waits: { readonly jobs: Set<DatagramJob>; readonly callback: () => void }[] = [];
-  /** The tick will come. Only this class sets it. */
+  /** A tick will come that settles. Only this class sets it. */
   isScheduled = false;
   readonly #receiver: object;
   readonly #onTick: () => void;
 
   /**
    * @param receiver `this` of callbacks
-   * @param onTick runs at the end of the turn after schedule(), and is to call settle()
+   * @param onTick runs at the end of the turn after schedule(), and is to call settle() when it has sent what waited
    */
   constructor(receiver: object, onTick: () => void) {
     this.#receiver = receiver;
@@ -287,29 +289,24 @@ export class JobSettler {
   schedule(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    nextTick(() => {
-      this.isScheduled = false;
-      this.#onTick();
-    });
+    nextTick(this.#onTick);
   }
 
   /** Runs the callbacks that are due. User code, which may send or close. */
   settle(): void {
-    this.#runCallbacks();
-    if (this.#waits.length === 0) return;
-    const over = this.#waits.filter(({ jobs }) => jobs.size === 0);
-    this.#waits = this.#waits.filter(({ jobs }) => jobs.size > 0);
-    for (const { callback } of over) callback();
-  }
-
-  #runCallbacks(): void {
+    // Before the callbacks, which may send. What is done in the same tick before this needs no tick of its own.
+    this.isScheduled = false;
     for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
     const expected = this.#expected;
     while (expected.size > 0) {
       const { pending, next, count } = expected.head;
-      if (pending > 0 || next < count) return;
+      if (pending > 0 || next < count) break;
       settleJob(expected.shift(), this.#receiver);
     }
+    if (this.#waits.length === 0) return;
+    const over = this.#waits.filter(({ jobs }) => jobs.size === 0);
+    this.#waits = this.#waits.filter(({ jobs }) => jobs.size > 0);
+    for (const { callback } of over) callback();
   }
 }
 

@@ -190,7 +190,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
       at += piece.length;
     }
     this.#commit(slot, job, bytes, 'copied');
-    job.advance();
+    job.advance(1);
   }
 
   cancel(job: DatagramJob, error: Error): boolean {

@@ -27,10 +27,8 @@ export class ReleaseCallbacks {
 
   /** settle() is running a callback. */
   running = false;
-
-  get size(): number {
-    return this.#queue.size;
-  }
+  /** How many wait. Only this class sets it. */
+  size = 0;
 
   /**
    * Calls `callback` once every id below `barrier` is released. Barriers never fall, so callbacks
@@ -43,6 +41,7 @@ export class ReleaseCallbacks {
     error?: Error | null,
     resource?: AsyncResource,
   ): void {
+    this.size++;
     this.#queue.push({
       barrier,
       callback,
@@ -61,6 +60,7 @@ export class ReleaseCallbacks {
   settle(releasedBelow: number): void {
     while (this.#queue.size > 0 && this.#queue.head.barrier <= releasedBelow) {
       const next = this.#queue.shift();
+      this.size--;
       const nested = this.running;
       this.running = true;
       runReleaseCallback(next);

@@ -363,7 +363,7 @@ export class FallbackUdpSocket extends NodesSocket {
   #end(): void {
     this.#source.closed();
     for (const iterator of this.#iterators) iterator.end();
-    const error = errors.nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
+    const error = errors.notRunning();
     this.#settleLater(this.#corked ?? [], error);
     // libuv cancels its sends at the end of a turn; dgram forgets those that wait for a lookup.
     const settle = (): void => this.#settleLater(this.#outgoing, error);

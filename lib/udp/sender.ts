@@ -6,9 +6,16 @@ import type { AsyncResource } from 'node:async_hooks';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { DatagramCore } from '../datagram/core.js';
-import { pinning, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
+import {
+  DatagramJob,
+  pinning,
+  sendContext,
+  type JobGroup,
+  type SendCallback,
+} from '../datagram/job.js';
+import type { DatagramSender } from '../datagram/sender.js';
 import { type DatagramMetadata, Destinations } from '../datagram/metadata.js';
-import { addressError, ipBlocked, nodeError } from '../errors.js';
+import { addressError, ipBlocked, notRunning } from '../errors.js';
 import { pinAllUntil } from '../memory/pool-pins.js';
 import type { SendReport } from '../observe/report.js';
 import { abortError } from '../send/arguments.js';
@@ -351,11 +358,8 @@ export class UdpSender {
     callback: SendCallback | undefined,
     resource: AsyncResource | undefined,
   ): void {
-    if (this.#core.isClosed) {
-      this.#fail(notRunning(), callback, resource);
-      return;
-    }
-    this.#core.submit({
+    if (this.#core.isClosed) return this.#fail(notRunning(), callback, resource);
+    const job = new DatagramJob({
       payloads,
       bytes,
       lengths: undefined,
@@ -365,6 +369,7 @@ export class UdpSender {
       resource,
       tracker: undefined,
     });
+    (this.#core.engine as DatagramSender).submit(job);
   }
 
   // As node:dgram: a failed lookup goes to the callback, or is the socket's 'error'.
@@ -390,8 +395,4 @@ export class UdpSender {
 function pinnedWhile<T>(promise: Promise<T>, payloads: readonly Uint8Array[]): Promise<T> {
   const unpin = pinAllUntil(payloads);
   return unpin === undefined ? promise : promise.finally(unpin);
-}
-
-function notRunning(): Error {
-  return nodeError('ERR_SOCKET_DGRAM_NOT_RUNNING', 'Not running');
 }

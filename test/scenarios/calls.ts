@@ -1,5 +1,5 @@
-// Counts, in a process of its own, what runs for a large write and for datagrams: functions of this package, the files that they stand in, and calls of the
-// addon, counted by V8. What a write costs in a process's first second is above all how much runs for it.
+// Counts what runs for a large write and for datagrams, in a process of its own: functions of this package, the files that
+// contain them, and calls of the addon, as V8 counts them.
 import { once } from 'node:events';
 import http from 'node:http';
 import inspector from 'node:inspector';
@@ -27,6 +27,8 @@ export interface Calls {
   readonly stream: Counted;
   readonly responses: Counted;
   readonly ringResponses: Counted;
+  /** Of one datagram in a turn. */
+  readonly datagram: Counted;
   /** Of 64 datagrams. */
   readonly datagrams: Counted;
 }
@@ -142,8 +144,8 @@ async function responses(engine: 'io_uring' | 'msg_zerocopy'): Promise<Counted> 
   return counted;
 }
 
-/** `send(buffer, port, address, callback)`, as many times in one turn as one system call takes. */
-async function datagrams(): Promise<Counted> {
+/** `send(buffer, port, address, callback)`, so many times in one turn. */
+async function datagrams(count: number): Promise<Counted> {
   const receiver = createUdpSocket('udp4');
   receiver.bind(0, LOCAL);
   await once(receiver, 'listening');
@@ -152,8 +154,8 @@ async function datagrams(): Promise<Counted> {
   const counted = await countCalls(
     () =>
       new Promise((resolve) => {
-        let left = DATAGRAMS;
-        for (let i = 0; i < DATAGRAMS; i++)
+        let left = count;
+        for (let i = 0; i < count; i++)
           socket.send(DATAGRAM, port, LOCAL, () => --left === 0 && resolve());
       }),
   );
@@ -167,7 +169,8 @@ void (async () => {
     stream: await stream(),
     responses: await responses('msg_zerocopy'),
     ringResponses: await responses('io_uring'),
-    datagrams: await datagrams(),
+    datagram: await datagrams(1),
+    datagrams: await datagrams(DATAGRAMS),
   };
   process.stdout.write(JSON.stringify(counted));
 })();
