@@ -1,4 +1,5 @@
 // One file on its way to a socket, as one write of the stream: which bytes, how far they are, who wants to know.
+import type { AsyncResource } from 'node:async_hooks';
 
 /** Whoever has a file sent. None of these may throw. */
 export interface FileSender {
@@ -36,6 +37,8 @@ export class FileWrite {
   body: Uint8Array | undefined;
   /** Of the present chunk; undefined: not chunked. */
   chunkEnd: number | undefined;
+  /** Whose context it is sent in; undefined: that of the stream's write before it will do. */
+  context: AsyncResource | undefined;
   /** Bytes that go before anything else of the file. */
   owed: Uint8Array | string = '';
   /** Whether a chunk was begun, so that its end is due. */

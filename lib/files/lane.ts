@@ -148,8 +148,9 @@ export class Lane implements StepHost {
       file.owed = body === undefined ? text : Buffer.concat([Buffer.from(text, 'latin1'), body]);
       new FileSteps(this, file, (error) => this.#over(file, callback, error)).step();
     };
-    if (file.opening === undefined) start();
-    else void file.opening.then(start);
+    if (file.opening !== undefined) void file.opening.then(start);
+    else if (file.context !== undefined) file.context.runInAsyncScope(start);
+    else start();
   }
 
   #over(file: FileWrite, callback: WriteCallback, error: Error | undefined): void {

@@ -1,6 +1,7 @@
 // A fs.ReadStream that is piped into an upgraded socket, or a response on one, is not read: the kernel moves
 // its bytes. The stream stays piped and keeps its events, counters and its end, as if it had been read. What
 // others do to it (a listener, pause, unpipe, destroy) ends that, and it reads on from the right place.
+import { AsyncResource } from 'node:async_hooks';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -137,6 +138,8 @@ class TakeOver implements FileSender {
       !lane.isIdle ||
       this.#host.socket.writableLength > 0 ||
       (this.#target as http.ServerResponse).socket === null;
+    // Its turn comes by another's callback.
+    if (waits) file.context = new AsyncResource('msg-zerocopy.file');
     lane.expect(file);
     try {
       this.#target.write(file.marker);

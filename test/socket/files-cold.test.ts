@@ -101,13 +101,14 @@ describe('files that are not in the page cache', () => {
         const context = new AsyncLocalStorage<string>();
         far.resume();
         enableZeroCopy(near);
+        const first = coldFile(folder, 24 * MiB);
         const heard = context.run('its own', () => {
           const stream = fs.createReadStream(path);
           stream.pipe(near);
           return new Promise((resolve) => stream.on('end', () => resolve(context.getStore())));
         });
         const sent = context.run('of sendFile()', async () => {
-          await sendFile(near, folder.file(MiB).path);
+          await sendFile(near, first.path);
           return context.getStore();
         });
         assert.equal(await sent, 'of sendFile()');
