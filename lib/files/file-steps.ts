@@ -9,7 +9,7 @@ import type { Native } from '../native/binding.js';
 import { fileShrunk, streamDestroyed, systemError } from '../errors.js';
 import { descriptorOf, handleOf, isPlain, refreshTimeout } from '../node/internals.js';
 import { CHUNK_BYTES, type FileWrite } from './file-write.js';
-import { hasTurn, useTurn, waitForTurn } from './turns.js';
+import { turnFor, useTurn, waitForTurn } from './turns.js';
 
 const { EAGAIN, EBADF, EINVAL, EIO, ENOBUFS, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE } =
   osConstants.errno;
@@ -21,8 +21,8 @@ const REFUSALS: ReadonlySet<number> = new Set(
 /** Libuv's wait for space will tell. */
 const FULL: ReadonlySet<number> = new Set([EAGAIN, ENOBUFS, ENOMEM].map((errno) => -errno));
 
-/** Bytes for one call. */
-const WINDOW_BYTES = 1024 * 1024;
+/** Bytes for one call: what is wanted of a file may be Infinity. */
+const WINDOW_BYTES = 1024 * 1024 * 1024;
 /** Bytes that go by libuv where the socket is full. */
 const PIECE_BYTES = 4096;
 /** Bytes of a copy, as streams read them. */
@@ -37,7 +37,7 @@ export interface StepHost {
 }
 
 /** Filled in by each call of moveFile() and describeFile(). */
-const moved = new Float64Array(2);
+const moved = new Float64Array(3);
 const size = new Float64Array(1);
 const NOTHING = Buffer.alloc(0);
 
@@ -79,10 +79,13 @@ export class FileSteps {
     if (native === undefined || descriptor === undefined) return this.#refused(-ENOSYS);
     const most = file.chunkEnd ?? file.end;
     const count = Math.min(most - file.offset, WINDOW_BYTES);
-    if (!hasTurn(count)) return this.#waitForTurn();
+    const time = turnFor(count);
+    if (time <= 0) return this.#waitForTurn();
     const text = file.owed;
-    const stop = native.moveFile(descriptor, text, file.file, file.offset, count, moved);
-    const [textMoved = 0, fileMoved = 0] = moved;
+    const stop = native.moveFile(descriptor, text, file.file, file.offset, count, time, moved);
+    const textMoved = moved[0] as number;
+    const fileMoved = moved[1] as number;
+    useTurn(fileMoved, moved[2] as number);
     if (textMoved + fileMoved > 0) this.#book(textMoved, fileMoved, text);
     return this.#next(native, stop);
   }
@@ -93,7 +96,6 @@ export class FileSteps {
     refreshTimeout(socket);
     this.#host.movedBytes(textMoved + fileMoved, fileMoved);
     if (textMoved > 0) file.owed = textMoved === text.length ? '' : text.slice(textMoved);
-    useTurn(fileMoved);
     file.bytesByKernel += fileMoved;
     if (fileMoved > 0) file.advance(fileMoved);
     if (file.offset === file.chunkEnd) file.chunkEnd = undefined;
@@ -101,8 +103,8 @@ export class FileSteps {
 
   #next(native: Native, stop: number): boolean {
     const file = this.#file;
-    const { FILE_DONE, FILE_END, FILE_COLD } = native.constants;
-    if (stop === FILE_DONE) return true;
+    const { FILE_DONE, FILE_END, FILE_COLD, FILE_TURN } = native.constants;
+    if (stop === FILE_DONE || stop === FILE_TURN) return true;
     if (stop === FILE_END) return this.#ended();
     if (stop === FILE_COLD) return this.#warm(native);
     // A header goes as it would without a file.

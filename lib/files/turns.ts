@@ -1,29 +1,28 @@
-// How much of files one turn of the event loop moves. Each call of sendfile(2) works for as long as a copy of its
+// How long files may be moved until the event loop turns. Each call of sendfile(2) works for as long as a copy of its
 // bytes, or the receiver's end of a loopback connection, takes: timers and other connections have their turn
-// in between, however many files there are.
+// in between, however many files there are. Time, not bytes: a network card takes in a turn what loopback takes in ten.
 import { AsyncResource } from 'node:async_hooks';
 import { setImmediate } from '../node/clock.js';
 
-/** About a millisecond where bytes are copied. */
-const TURN_BYTES = 2 * 1024 * 1024;
+const TURN_MICROSECONDS = 1000;
 /** Moves of so few bytes are what every write costs: nobody counts them. */
 const SMALL_BYTES = 128 * 1024;
 
-let left = TURN_BYTES;
+let left = TURN_MICROSECONDS;
 let isScheduled = false;
 /** First come, first served. */
 let waiting: (() => void)[] = [];
 
-/** Whether so many bytes may be moved now; otherwise waitForTurn(). */
-export function hasTurn(bytes: number): boolean {
-  return left > 0 || bytes <= SMALL_BYTES;
+/** For how many microseconds so many bytes may be moved now; none: waitForTurn(). */
+export function turnFor(bytes: number): number {
+  return left > 0 || bytes > SMALL_BYTES ? left : TURN_MICROSECONDS;
 }
 
-/** Tells of what was moved. */
-export function useTurn(bytes: number): void {
+/** Tells of what was moved, and how long it took. Turns that leave time over leave it to the next ones. */
+export function useTurn(bytes: number, microseconds: number): void {
   if (bytes <= SMALL_BYTES) return;
-  left -= bytes;
-  schedule();
+  left -= microseconds;
+  if (left <= 0) schedule();
 }
 
 /** Calls `step` in the caller's context when there is time for it. */
@@ -40,7 +39,7 @@ function schedule(): void {
 
 function nextTurn(): void {
   isScheduled = false;
-  left = TURN_BYTES;
+  left = TURN_MICROSECONDS;
   const steps = waiting;
   waiting = [];
   let at = 0;

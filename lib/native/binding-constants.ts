@@ -24,10 +24,11 @@ export interface NativeConstants {
   /** Copying sends that share a call: how many of a turn, and bytes of one. */
   readonly MOST_BATCH: number;
   readonly MOST_BATCH_BYTES: number;
-  /** Why moveFile() stopped: all is sent, the file is at its end, or what follows is not in memory. */
+  /** Why moveFile() stopped: all is sent, the file is at its end, what follows is not in memory, its time is over. */
   readonly FILE_DONE: number;
   readonly FILE_END: number;
   readonly FILE_COLD: number;
+  readonly FILE_TURN: number;
   /** Datagrams for one call, and buffers that they may consist of. */
   readonly BATCH: number;
   readonly PIECES_PER_BATCH: number;

@@ -216,8 +216,9 @@ export interface Native {
 
   // Files on their way to a socket.
   /**
-   * Sends `text` (latin1, at most MOST_TEXT characters) and behind it at most `count` bytes of a file, without
-   * ever waiting; FILE_…, or -errno. `moved`: gets the bytes of the text and of the file that went.
+   * Sends `text` (latin1, at most MOST_TEXT characters) and behind it at most `count` bytes of a file, for about as
+   * many microseconds, without ever waiting; FILE_…, or -errno. `moved`: gets the bytes of the text and of the file
+   * that went, and the microseconds that it took.
    */
   moveFile(
     socket: number,
@@ -225,6 +226,7 @@ export interface Native {
     file: number,
     offset: number,
     count: number,
+    microseconds: number,
     moved: Float64Array,
   ): number;
   /** Reads what is in memory already; bytes, 0 at the end, or -errno: EAGAIN where it is not. */

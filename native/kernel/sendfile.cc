@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "kernel/sys.h"
@@ -26,7 +28,10 @@
 namespace msg_zerocopy {
 namespace {
 
-// As many bytes are looked at together, and sent by one call: what is looked at may be gone when it is sent.
+using Clock = std::chrono::steady_clock;
+
+// As many bytes are looked at together, from a multiple of it on, and sent by one call: what is looked at may be gone
+// when it is sent.
 constexpr uint64_t kStretch = 1024 * 1024;
 // Where cachestat() is refused, one page of so many bytes stands for the others: the kernel reads ahead and
 // forgets in larger steps.
@@ -79,6 +84,51 @@ bool lives_in_memory(int file) {
   return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
 }
 
+// Whether the pages from `offset` to `end`, whose own were found, are there as well.
+bool has_every_page(int file, uint64_t offset, uint64_t end, uint64_t pages) {
+  const int64_t cached = cached_pages(file, offset, end - offset + 1);
+  if (cached >= 0 && static_cast<uint64_t>(cached) < pages) return false;
+  for (uint64_t at = (offset / kSample + 1) * kSample; at < end; at += cached >= 0 ? 4 * kSample : kSample) {
+    if (look_at(file, at) != Residency::kResident) return false;
+  }
+  return true;
+}
+
+// Stretches that were there lately. What was sent within the last second is not what the kernel forgets, unless it forgets
+// the file, which its ends show: looking at all of it each time costs an eighth of what sending does.
+class KnownStretches {
+ public:
+  bool holds(const FileFacts& file, uint64_t offset, uint64_t end) const {
+    const Entry& entry = entries_[place_of(file, offset)];
+    return entry.inode == file.inode && entry.device == file.device && entry.changed == file.changed &&
+           entry.offset <= offset && entry.end >= end && Clock::now() < entry.until;
+  }
+  void learn(const FileFacts& file, uint64_t offset, uint64_t end) {
+    entries_[place_of(file, offset)] = {file.device, file.inode, file.changed, offset,
+                                        end,         Clock::now() + kTrusted};
+  }
+
+ private:
+  struct Entry {
+    uint64_t device = 0;
+    uint64_t inode = 0;
+    uint64_t changed = 0;
+    uint64_t offset = 0;
+    uint64_t end = 0;
+    Clock::time_point until;
+  };
+  static constexpr size_t kPlaces = 1024;
+  static constexpr std::chrono::milliseconds kTrusted{1000};
+
+  static size_t place_of(const FileFacts& file, uint64_t offset) {
+    return (offset / kStretch + file.inode * 31) % kPlaces;
+  }
+
+  std::array<Entry, kPlaces> entries_;
+};
+
+thread_local KnownStretches stretches;
+
 // Whether `count` bytes from `offset` on, at most a stretch, can be sent without waiting.
 bool is_resident(int file, uint64_t offset, uint64_t count) {
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
@@ -89,17 +139,14 @@ bool is_resident(int file, uint64_t offset, uint64_t count) {
   if (first == Residency::kMissing) return false;
   const uint64_t last = offset + count - 1;
   if (last / page == offset / page) return true;
-  FileFacts facts = {0, false, false};
+  FileFacts facts;
   if (describe_file(file, &facts) < 0 || offset >= facts.size) return true;
   const uint64_t end = std::min(last, facts.size - 1);
   if (look_at(file, end) != Residency::kResident) return false;
   const uint64_t pages = end / page - offset / page + 1;
-  if (pages <= 2) return true;
-  const int64_t cached = cached_pages(file, offset, end - offset + 1);
-  if (cached >= 0 && static_cast<uint64_t>(cached) < pages) return false;
-  for (uint64_t at = (offset / kSample + 1) * kSample; at < end; at += cached >= 0 ? 4 * kSample : kSample) {
-    if (look_at(file, at) != Residency::kResident) return false;
-  }
+  if (pages <= 2 || stretches.holds(facts, offset, end)) return true;
+  if (!has_every_page(file, offset, end, pages)) return false;
+  stretches.learn(facts, offset, end);
   return true;
 }
 
@@ -124,24 +171,16 @@ int send_text(int socket, const char* text, size_t bytes, uint64_t* sent) {
   return *sent < bytes ? -EAGAIN : 0;
 }
 
-}  // namespace
-
-int move_file(int socket, const char* text, size_t text_bytes, int file, uint64_t offset, uint64_t count,
-              Moved* moved) {
-  // It has no flag against waiting; a process that shares the descriptor may have made it blocking.
-  if (is_blocking(socket)) return -EINVAL;
-  if (text_bytes > 0) {
-    const int sent = send_text(socket, text, text_bytes, &moved->text_bytes);
-    if (sent < 0) return sent;
-  }
+int move_range(int socket, const FileRange& range, Clock::time_point until, Moved* moved) {
   uint64_t known = 0;  // bytes that were found in the cache, from where the file stands on
-  while (moved->file_bytes < count) {
-    off_t at = static_cast<off_t>(offset + moved->file_bytes);
+  while (moved->file_bytes < range.count) {
+    off_t at = static_cast<off_t>(range.offset + moved->file_bytes);
     if (known == 0) {
-      known = std::min(kStretch, count - moved->file_bytes);
-      if (!is_resident(file, static_cast<uint64_t>(at), known)) return kFileCold;
+      if (moved->file_bytes > 0 && Clock::now() >= until) return kFileTurn;
+      known = std::min(kStretch - static_cast<uint64_t>(at) % kStretch, range.count - moved->file_bytes);
+      if (!is_resident(range.file, static_cast<uint64_t>(at), known)) return kFileCold;
     }
-    const ssize_t sent = sendfile(socket, file, &at, known);
+    const ssize_t sent = sendfile(socket, range.file, &at, known);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return -errno;
     if (sent == 0) return kFileEnd;
@@ -149,6 +188,23 @@ int move_file(int socket, const char* text, size_t text_bytes, int file, uint64_
     known -= static_cast<uint64_t>(sent);
   }
   return kFileDone;
+}
+
+}  // namespace
+
+int move_file(int socket, const char* text, size_t text_bytes, const FileRange& range, uint64_t microseconds,
+              Moved* moved) {
+  // It has no flag against waiting; a process that shares the descriptor may have made it blocking.
+  if (is_blocking(socket)) return -EINVAL;
+  if (text_bytes > 0) {
+    const int sent = send_text(socket, text, text_bytes, &moved->text_bytes);
+    if (sent < 0) return sent;
+  }
+  const Clock::time_point begin = Clock::now();
+  const int stopped = move_range(socket, range, begin + std::chrono::microseconds(microseconds), moved);
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+  moved->microseconds = static_cast<uint64_t>(took.count());
+  return stopped;
 }
 
 int peek_file(int file, uint64_t offset, void* bytes, size_t count) {
@@ -178,9 +234,12 @@ int describe_file(int file, FileFacts* facts) {
   // Not fstat(): it needs a newer C library than Node does. What the kernel knows is enough, no other machine is
   // to be asked.
   struct statx status;
-  const unsigned wanted = STATX_TYPE | STATX_NLINK | STATX_SIZE;
+  const unsigned wanted = STATX_TYPE | STATX_NLINK | STATX_SIZE | STATX_INO | STATX_CTIME;
   const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   if (syscall(SYS_statx, file, "", flags, wanted, &status) < 0) return -errno;
+  facts->device = static_cast<uint64_t>(status.stx_dev_major) << 32 | status.stx_dev_minor;
+  facts->inode = status.stx_ino;
+  facts->changed = static_cast<uint64_t>(status.stx_ctime.tv_sec) * 1000000000 + status.stx_ctime.tv_nsec;
   facts->size = status.stx_size;
   facts->regular = (status.stx_mode & kTypeMask) == kRegular;
   facts->deleted = status.stx_nlink == 0;

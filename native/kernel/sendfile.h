@@ -14,16 +14,24 @@ enum FileStop : int {
   kFileDone = 0,  // all that was wanted
   kFileEnd = 1,   // the file has no more bytes
   kFileCold = 2,  // the next bytes are not in the page cache
+  kFileTurn = 3,  // the time is over
 };
 
 struct Moved {
   uint64_t text_bytes = 0;
   uint64_t file_bytes = 0;
+  uint64_t microseconds = 0;  // that it took
 };
 
-// Sends `text` and behind it, in the same packets, at most `count` bytes of `file` from `offset` on; never
+struct FileRange {
+  int file;
+  uint64_t offset;
+  uint64_t count;
+};
+
+// Sends `text` and behind it, in the same packets, a range of a file, for about as long as it is given; never
 // waits: -EINVAL on a blocking socket. A FileStop, or -errno: -EAGAIN when the socket takes no more. `moved` says how far it came.
-int move_file(int socket, const char* text, size_t text_bytes, int file, uint64_t offset, uint64_t count,
+int move_file(int socket, const char* text, size_t text_bytes, const FileRange& range, uint64_t microseconds,
               Moved* moved);
 
 // At most `count` bytes of what move_file() would send next, for somebody else to send. Bytes, 0 at the end
@@ -35,9 +43,12 @@ int peek_file(int file, uint64_t offset, void* bytes, size_t count);
 int warm_file(int file, uint64_t offset, uint64_t count);
 
 struct FileFacts {
-  uint64_t size;
-  bool regular;
-  bool deleted;  // no name leads to it any more
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  uint64_t changed = 0;  // when, in nanoseconds
+  uint64_t size = 0;
+  bool regular = false;
+  bool deleted = false;  // no name leads to it any more
 };
 
 // 0 or -errno.

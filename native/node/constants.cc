@@ -68,6 +68,7 @@ constexpr Constant kOwn[] = {
     {"FILE_DONE", kFileDone},
     {"FILE_END", kFileEnd},
     {"FILE_COLD", kFileCold},
+    {"FILE_TURN", kFileTurn},
     {"BATCH", kBatch},
     {"PIECES_PER_BATCH", kPiecesPerBatch},
     {"METADATA_WORDS", sizeof(DatagramMetadata) / 4},

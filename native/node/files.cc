@@ -25,19 +25,21 @@ double* numbers_of(const Napi::CallbackInfo& info, size_t index) {
   return static_cast<double*>(data);
 }
 
-// moveFile(socket, text, file, offset, count, moved) -> FILE_…, or -errno. `text`: latin1, at most kMostText
-// characters, or empty; `moved`: two numbers to be filled in, bytes of the text and of the file.
+// moveFile(socket, text, file, offset, count, microseconds, moved) -> FILE_…, or -errno. `text`: latin1, at most
+// kMostText characters, or empty; `moved`: three numbers to be filled in, bytes of the text and of the file, and
+// the microseconds that it took.
 Napi::Value move(const Napi::CallbackInfo& info) {
   char text[kMostText + 1];
   size_t length = 0;
   // Raw Node-API, as in sendNow(): every file passes here.
   napi_get_value_string_latin1(info.Env(), info[1], text, sizeof text, &length);
   Moved moved;
-  const int stopped = move_file(int_at(info, 0), text, length, int_at(info, 2), bytes_at(info, 3),
-                                bytes_at(info, 4), &moved);
-  double* const numbers = numbers_of(info, 5);
+  const FileRange range = {int_at(info, 2), bytes_at(info, 3), bytes_at(info, 4)};
+  const int stopped = move_file(int_at(info, 0), text, length, range, bytes_at(info, 5), &moved);
+  double* const numbers = numbers_of(info, 6);
   numbers[0] = static_cast<double>(moved.text_bytes);
   numbers[1] = static_cast<double>(moved.file_bytes);
+  numbers[2] = static_cast<double>(moved.microseconds);
   return number(info, stopped);
 }
 
@@ -50,7 +52,7 @@ Napi::Value peek(const Napi::CallbackInfo& info) {
 // describeFile(file, size) -> 1 for a regular file, 0 for anything else, or -errno. `size`: a number to be
 // filled in.
 Napi::Value describe(const Napi::CallbackInfo& info) {
-  FileFacts facts = {0, false, false};
+  FileFacts facts;
   const int failed = describe_file(int_at(info, 0), &facts);
   if (failed < 0) return number(info, failed);
   numbers_of(info, 1)[0] = static_cast<double>(facts.size);
@@ -71,7 +73,7 @@ Napi::Value duplicate_file(const Napi::CallbackInfo& info) {
 // is the thread pool's work.
 Napi::Value close_file(const Napi::CallbackInfo& info) {
   const int file = int_at(info, 0);
-  FileFacts facts = {0, true, false};
+  FileFacts facts;
   const bool closes = describe_file(file, &facts) < 0 || !facts.deleted;
   if (closes) Fd(file).reset();
   return Napi::Boolean::New(info.Env(), closes);

@@ -182,7 +182,7 @@ describe('files that are interrupted', () => {
       const { path, data } = folder.file(300_000);
       const { native } = loadNative() as { native: Native };
       const { moveFile } = native;
-      native.moveFile = (_socket, _text, _file, _offset, _count, moved) => {
+      native.moveFile = (_socket, _text, _file, _offset, _count, _time, moved) => {
         moved.fill(0);
         return -osConstants.errno.EPIPE;
       };
