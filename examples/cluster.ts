@@ -1,5 +1,5 @@
-// node:cluster: each worker upgrades its server. Connections that are handed out by the primary are as good as
-// others; memory that may be pinned (RLIMIT_MEMLOCK) is shared by the workers of one user.
+// node:cluster: each worker upgrades its server. Connections that the primary distributes work like
+// others. Memory that may be pinned (RLIMIT_MEMLOCK) is shared by the workers of one user.
 // Usage: node dist/examples/cluster.js
 import assert from 'node:assert/strict';
 import cluster from 'node:cluster';
@@ -20,7 +20,7 @@ function serve(): void {
   });
 }
 
-// The rest asks for the body some times, and shows how it went.
+// The rest requests the body several times and prints the result.
 async function manage(): Promise<void> {
   const workers = Array.from({ length: WORKERS }, () => cluster.fork());
   const listening = await Promise.all(workers.map((worker) => once(worker, 'listening')));

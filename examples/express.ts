@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { enableZeroCopy, metrics } from 'msg-zerocopy';
 
-// send() takes no callback, so nobody tells when the memory is free: give it what is not changed any more.
+// send() takes no callback: you cannot know when the memory is free, so pass a buffer that you will not modify.
 const body = randomBytes(5 * 1024 * 1024);
 
 const app = express();
@@ -17,7 +17,7 @@ app.get('/', (_request, response) => {
 });
 const server = enableZeroCopy(app.listen(0, '127.0.0.1')); // the one line
 
-// The rest asks for the body once, and shows how it went.
+// The rest requests the body once and prints the result.
 async function main(): Promise<void> {
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import fastify from 'fastify';
 import { enableZeroCopy, metrics } from 'msg-zerocopy';
 
-// send() takes no callback, so nobody tells when the memory is free: give it what is not changed any more.
+// send() takes no callback: you cannot know when the memory is free, so pass a buffer that you will not modify.
 const body = randomBytes(5 * 1024 * 1024);
 
 const app = fastify({ forceCloseConnections: true });
@@ -14,7 +14,7 @@ app.get('/', (_request, reply) => {
 });
 enableZeroCopy(app.server); // the one line
 
-// The rest asks for the body once, and shows how it went.
+// The rest requests the body once and prints the result.
 async function main(): Promise<void> {
   // For 'localhost' fastify makes a second server, for the other address, which is not upgraded.
   const url = await app.listen({ port: 0, host: '127.0.0.1' });

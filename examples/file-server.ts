@@ -1,4 +1,4 @@
-// Serves the files of a folder by http: from the page cache to the socket, by one line more than without.
+// Serves the files of a folder over HTTP, from the page cache to the socket. One additional line does it.
 // Usage: node dist/examples/file-server.js [folder] [port]
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -10,7 +10,7 @@ import { connect, metrics } from 'msg-zerocopy';
 const agent = new http.Agent({ keepAlive: true });
 agent.createConnection = (options) => connect(options as TcpNetConnectOpts); // the one line
 
-// The rest uploads to a server of its own, and shows how it went.
+// The rest uploads to a server of its own and prints the result.
 const server = http.createServer(async (incoming, response) => {
   const hash = createHash('sha256');
   for await (const chunk of incoming) hash.update(chunk);
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const body = randomBytes(5 * 1024 * 1024);
   const expected = createHash('sha256').update(body).digest('hex');
   const request = http.request({ host: '127.0.0.1', port, agent, method: 'POST' });
-  // The callback of write() hands the memory back. That of request.end(body, callback) may come too early.
+  // The memory is yours again when the callback passed with it fires, here as with request.end(body, callback).
   request.write(body, () => body.fill(0));
   request.end();
   const [response] = (await once(request, 'response')) as [http.IncomingMessage];

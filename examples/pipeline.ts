@@ -1,4 +1,4 @@
-// stream.pipeline() from a file into a socket: the stream is not read, the kernel sends the file.
+// stream.pipeline() from a file into a socket: the kernel sends the file, and the stream is never read.
 // Usage: node dist/examples/pipeline.js [file]
 import assert from 'node:assert/strict';
 import { createHash, type Hash } from 'node:crypto';

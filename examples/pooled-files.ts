@@ -1,5 +1,5 @@
-// Serves the files of a folder by http: read straight into pieces of a pool, sent from there without
-// copying, and given back when the kernel has let go of them.
+// Serves the files of a folder over HTTP: reads them into pieces of a pool, sends from there without copying, and frees
+// each piece when the kernel has released it.
 // Usage: node dist/examples/pooled-files.js [folder] [port]
 import { once } from 'node:events';
 import { constants } from 'node:fs';

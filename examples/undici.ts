@@ -1,4 +1,4 @@
-// undici and fetch(): they tell of every connection they make before they send on it.
+// undici and fetch() publish every new connection on a diagnostics channel before they send on it.
 // Usage: node dist/examples/undici.js
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
@@ -14,7 +14,7 @@ subscribe('undici:client:connected', (message) => {
   enableZeroCopy((message as { socket: Socket }).socket);
 });
 
-// The rest uploads to a server of its own, twice, and shows how it went.
+// The rest uploads twice to a server of its own and prints the result.
 const server = http.createServer(async (incoming, response) => {
   const hash = createHash('sha256');
   for await (const chunk of incoming) hash.update(chunk);
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const body = randomBytes(5 * 1024 * 1024);
   const expected = createHash('sha256').update(body).digest('hex');
-  // request() sends from this memory, and nobody tells when it is free: do not change it any more.
+  // request() sends from this memory and takes no callback, so do not modify it afterwards.
   const dispatcher = new Agent();
   const answer = await request(url, { dispatcher, method: 'POST', body });
   assert.equal(await answer.body.text(), expected);

@@ -13,12 +13,12 @@ const sockets = new WebSocketServer({ server });
 sockets.on('connection', (socket) => {
   socket.on('message', (message: Buffer) => {
     const answer = Buffer.from(message);
-    // ws hands its callback on: `answer` may be used again when it comes, also with an error.
+    // ws passes its callback on to the socket: you may reuse `answer` when it fires, also with an error.
     socket.send(answer, () => answer.fill(0));
   });
 });
 
-// The rest sends one message there and back, and shows how it went.
+// The rest sends one message there and back and prints the result.
 async function main(): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

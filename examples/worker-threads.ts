@@ -23,7 +23,7 @@ function serve(): void {
   });
 }
 
-// The rest asks a thread for the body, and shows how it went.
+// The rest requests the body from a thread and prints the result.
 async function manage(): Promise<void> {
   const worker = new Worker(__filename);
   const [port] = (await once(worker, 'message')) as [number];

@@ -131,7 +131,7 @@ export function bufferDetached(): ZeroCopyError {
 export function bufferMutated(what: string, bytes: number, stack: string): ZeroCopyError {
   const error = new ZeroCopyError(
     'ERR_ZC_BUFFER_MUTATED',
-    `A buffer of ${bytes} bytes was ${what} before its memory was handed back: wrong bytes may have ` +
+    `A buffer of ${bytes} bytes was ${what} before its memory was released: wrong bytes may have ` +
       'been sent. Do not touch it until the callback passed with it fires, or send a copy. Sent by',
   );
   error.stack = `${error.name}: ${error.message}\n${stack}`;

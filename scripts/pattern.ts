@@ -1,11 +1,11 @@
 // The bytes that tests, the self-test, the soak and the demo send: they follow from the stream's number and
 // the offset, so that every received piece can be checked byte by byte, however the connection ended.
 //
-// No byte of it has its top bit set and OVERWRITTEN has: memory that is sent after it was handed back
+// No byte of it has its top bit set and OVERWRITTEN has: memory that is sent after it was released
 // is noticed in every single byte. Text in any of Node's encodings can carry it, too.
 import { createCipheriv } from 'node:crypto';
 
-/** What memory is filled with the moment it is handed back. */
+/** What memory is filled with the moment it is released. */
 export const OVERWRITTEN = 0xee;
 
 /** A prime: bytes that end up a power of two away from their place are noticed. */

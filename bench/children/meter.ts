@@ -111,7 +111,7 @@ export type Sent = (error?: Error | null) => void;
 
 /**
  * Keeps `outstanding` sends going in callback form, and calls `close` when the meter has said that
- * it is over and every buffer has been handed back.
+ * it is over and every buffer has been released.
  */
 export function keepSending(
   meter: Meter,

@@ -31,7 +31,7 @@ export class DatagramZeroCopy {
   /** Why a raw socket's ring did not send what was committed last. */
   #detour: Reason | undefined;
   /** A refusal of the kernel's that was not published yet. It is, once a send would have gone zero-copy. */
-  #untold: Reason | undefined;
+  #unannounced: Reason | undefined;
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
@@ -78,7 +78,7 @@ export class DatagramZeroCopy {
   opened(enable: () => Reason | undefined): void {
     // A ring needs nothing switched on.
     if (this.#refused !== undefined || this.#engine === 'tx_ring') return;
-    this.#refused = this.#untold = enable();
+    this.#refused = this.#unannounced = enable();
   }
 
   /**
@@ -178,8 +178,8 @@ export class DatagramZeroCopy {
   }
 
   #refusal(reason: Reason): Reason {
-    if (this.#untold !== undefined) this.#announce(reason);
-    this.#untold = undefined;
+    if (this.#unannounced !== undefined) this.#announce(reason);
+    this.#unannounced = undefined;
     return reason;
   }
 

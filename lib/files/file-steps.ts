@@ -18,7 +18,7 @@ const { EAGAIN, EBADF, EINVAL, EIO, ENOBUFS, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, 
 const REFUSALS: ReadonlySet<number> = new Set(
   [EBADF, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE].map((errno) => -errno),
 );
-/** Libuv's wait for space will tell. */
+/** Libuv's wait for space will show it. */
 const FULL: ReadonlySet<number> = new Set([EAGAIN, ENOBUFS, ENOMEM].map((errno) => -errno));
 
 /** Bytes for one call: what is wanted of a file may be Infinity. */

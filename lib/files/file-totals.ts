@@ -1,4 +1,5 @@
-// What this environment counts of files, over upgraded and other sockets, and tells on a channel.
+// Counters of files for this environment, over upgraded and other sockets, and their diagnostics channel.
+// Stands on the socket's own descriptor and its stream's order; knows nothing of tcp/, which
 import { channels, publish } from '../observe/diagnostics.js';
 import { CountsByName } from '../observe/aggregate.js';
 import type { FileReason } from '../names.js';

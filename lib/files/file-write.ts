@@ -1,4 +1,4 @@
-// One file on its way to a socket, as one write of the stream: which bytes, how far they are, who wants to know.
+// One file that is being sent, as one write of its stream: its range, its progress, its callbacks.
 import type { AsyncResource } from 'node:async_hooks';
 
 /** Whoever has a file sent. None of these may throw. */

@@ -1,4 +1,4 @@
-// One sendFile() on its way: the file it has, the promise, the signal, the report.
+// One running sendFile(): its file, promise, signal and report.
 import fs from 'node:fs';
 import http from 'node:http';
 import type net from 'node:net';
@@ -62,7 +62,7 @@ export function leave(socket: net.Socket | null, reason: FileReason): void {
   else host.leftFile(reason);
 }
 
-/** One sendFile() on its way. */
+/** One running sendFile(). */
 export class Sending implements FileSender {
   readonly file: FileWrite;
   readonly promise: Promise<SendReport>;
@@ -145,7 +145,7 @@ export class Sending implements FileSender {
   }
 
   moved(): void {
-    // The report tells at the end.
+    // The report says so at the end.
   }
 
   waits(): void {

@@ -144,7 +144,7 @@ class TakeOver implements FileSender {
     try {
       this.#target.write(file.marker);
     } catch {
-      // The header of a response is wrong, perhaps: it will be told when the stream's own chunk comes.
+      // The header of a response may be wrong: it is reported when the stream's own chunk comes.
       lane.forget(file);
       return 'own-write';
     }

@@ -143,7 +143,7 @@ const LOOK_MS = 20;
 
 const DISPOSED = 'disposed: it holds no memory any more';
 
-/** Why there is no slab, or the slab; and why it is not registered. */
+/** The slab, or why there is none; and why it is not registered. */
 interface Opened {
   readonly slab?: PoolSlab;
   readonly reason: string | undefined;

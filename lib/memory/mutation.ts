@@ -42,7 +42,7 @@ function capture(): Stack {
   const holder = {};
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = STACK_FRAMES;
-  // Frames are gathered here and put into words when somebody reads them.
+  // Stack frames are captured here and formatted only when they are read.
   Error.captureStackTrace(holder, capture);
   Error.stackTraceLimit = stackTraceLimit;
   return holder as Stack;

@@ -29,7 +29,7 @@ function fittingClass(pages: number): number {
   return pages === 1 || classOf(pages - 1) !== own ? own : own + 1;
 }
 
-export class PageRuns {
+export class PageAllocator {
   /** Pages that are not taken. */
   freePages: number;
   readonly #lengths: Int32Array;

@@ -2,7 +2,7 @@
 // that is freed meanwhile returns to its slab at the last unpin. Knows slabs and pages, not how a pool allocates
 // pieces.
 import { isUint8Array } from 'node:util/types';
-import { PageRuns } from './page-allocator.js';
+import { PageAllocator } from './page-allocator.js';
 
 /** A run of pages of a slab that was handed out. */
 export interface PoolPiece {
@@ -27,7 +27,7 @@ export class PoolSlab {
   pinnedPieces = 0;
   /** Pieces that were freed while they were pinned, and still are. */
   waitingFrees = 0;
-  readonly #runs: PageRuns;
+  readonly #runs: PageAllocator;
   /** Of each page that was ever taken: the first page of the piece that took it last. */
   readonly #firstPages: Int32Array;
   readonly #pieces: (PoolPiece | undefined)[];
@@ -40,7 +40,7 @@ export class PoolSlab {
   ) {
     this.bytes = memory.byteLength;
     const pages = this.bytes / pageBytes;
-    this.#runs = new PageRuns(pages);
+    this.#runs = new PageAllocator(pages);
     this.#firstPages = new Int32Array(pages);
     this.#pieces = new Array<PoolPiece | undefined>(pages).fill(undefined);
     slabs ??= new WeakMap();

@@ -39,7 +39,7 @@ export interface NativeConstants {
   readonly NO_TOS: number;
   /** What a failed zero-copy datagram that took an id is less by. */
   readonly ID_TAKEN: number;
-  /** Groups of rtnetlink that tell of changes of links, addresses, routes and neighbours, as a mask. */
+  /** Groups of rtnetlink that announce changes of links, addresses, routes and neighbours, as a mask. */
   readonly ROUTE_GROUPS: number;
 }
 

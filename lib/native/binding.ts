@@ -214,7 +214,7 @@ export interface Native {
   receiveDrops(port: number): number;
   findInterface(nameOrIndex: string | number): NativeInterface | number;
 
-  // Files on their way to a socket.
+  // Files that are sent to a socket.
   /**
    * Sends `text` (latin1, at most MOST_TEXT characters) and behind it at most `count` bytes of a file, for about as
    * many microseconds, without ever waiting; FILE_…, or -errno. `moved`: gets the bytes of the text and of the file

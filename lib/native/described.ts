@@ -1,4 +1,4 @@
-// What the addon tells of the machine: interfaces, routes, devices, limits.
+// What the addon reports about the machine: interfaces, routes, devices, limits.
 
 /** A network interface. */
 export interface NativeInterface {

@@ -31,7 +31,7 @@ export interface Host {
   readonly isSetUid: boolean;
 }
 
-/** Ways to load an addon; each throws where there is none. */
+/** Loaders of an addon; each throws where there is none. */
 interface Doors<T> {
   file(path: string): T;
   localBuild(): T;
@@ -165,7 +165,7 @@ function tryDoor<T extends Versioned>(title: string, open: () => T): Attempt<T> 
   }
 }
 
-/** The remedy where Node was told to load no addon. */
+/** The remedy where Node's flags forbid addons. */
 function forbidden(host: Host, { code }: { readonly code: unknown }): string | undefined {
   if (code !== 'ERR_DLOPEN_DISABLED') return undefined;
   return host.hasPermissions ? 'start Node with --allow-addons' : 'start Node without --no-addons';

@@ -14,8 +14,8 @@ export const EVENTS = 5;
 /** With EVENT_UNPINNABLE: which chunk. */
 export const SUSPECT = 6;
 /** Sends whose copied flag is reliable, and those of them that the kernel copied. */
-export const TOLD_SENDS = 7;
-export const TOLD_COPIES = 8;
+export const KNOWN_SENDS = 7;
+export const KNOWN_COPIES = 8;
 /** How the last probe went: 0 no answer yet, 1 not copied, 2 copied. */
 export const PROBE = 9;
 /** From here on: counters. */

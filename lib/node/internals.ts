@@ -178,7 +178,7 @@ export function isKeptByHttp(message: object): boolean {
 }
 
 // The name of the function that http passes to socket.write() for its own bookkeeping of the end of
-// a message. It hands no memory back and must fire when the kernel accepted the bytes: fired later,
+// a message. It releases no memory and must fire when the kernel accepted the bytes: fired later,
 // every following keep-alive request looks pipelined (test/socket/http.test.ts). Found out by asking
 // http itself. A name proves nothing by itself: a user's function may have it, too (tcp/http-end.ts says
 // whose).

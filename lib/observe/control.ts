@@ -32,7 +32,7 @@ export interface ZeroCopyControl {
   readonly thresholds: Thresholds;
   /**
    * Bytes per second that the kernel sends at most (SO_MAX_PACING_RATE); Infinity: no limit. Undefined while there is
-   * no connection, and where nobody can tell.
+   * no connection, and where it is unknown.
    */
   readonly maxPacingRate: number | undefined;
   /** Resolves when everything written so far is sent and released. Works after close, too. */

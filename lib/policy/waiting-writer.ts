@@ -2,7 +2,7 @@
 // writer a round trip for each write, while plain Node calls back as soon as the kernel took the bytes. For
 // this writer copying is faster. Pure: callers pass times and the peer's bytes.
 //
-//   write .... accepted ............. handed back .. write
+//   write .... accepted ................ released .. write
 //     |<------------------- cycle -------------------->|
 //                    |<----- wait ---->|
 //

@@ -22,7 +22,7 @@ const NO_NEIGHBOUR_MS = 50;
 const ETHERNET_ADDRESS_BYTES = 6;
 const IPV6_MULTICAST = 0xff;
 
-/** The way to one destination. */
+/** The route to one destination. */
 export interface NextHop {
   /** Why the ring cannot send there; undefined: it can. */
   reason: Reason | undefined;

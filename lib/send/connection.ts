@@ -8,7 +8,7 @@ import { warnDetachedInFlight } from '../memory/detached.js';
 import type { EngineName, Reason, State } from '../names.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { getSubmitRing, seenSubmitRing, SubmitRing } from '../native/submit-ring.js';
-import { TOLD_SENDS } from '../native/stream-words.js';
+import { KNOWN_SENDS } from '../native/stream-words.js';
 import { nowMs, setImmediate } from '../node/clock.js';
 import * as internals from '../node/internals.js';
 import { NO_BYTES, zeroCounters, type Counters } from '../observe/counters.js';
@@ -33,10 +33,10 @@ export class Connection implements PortHost {
   #ownsZeroCopy = false;
   #descriptorsShort = false;
   #retryAt = 0;
-  /** Bytes that the peer had sent at the last write that could go either way. */
+  /** Bytes that the peer had sent at the last write that could go with or without copying. */
   #heard = NO_BYTES;
   #counters: Counters | undefined;
-  /** Nothing has changed of what the choice of an engine depends on, beside health. */
+  /** Nothing that the choice of an engine depends on has changed, except health. */
   steady = false;
   /** An answer of so many bytes is large enough. */
   #leastAnswer = Infinity;
@@ -70,11 +70,11 @@ export class Connection implements PortHost {
     const { options, health } = this;
     const heard = this.socket.bytesRead;
     const answers = heard !== this.#heard;
-    // The first that is heard of the peer may make it another engine's.
+    // Once the peer has sent data, another engine may be better.
     if (answers && this.#heard === 0) this.steady = false;
     this.#heard = heard;
     const port = this.#port;
-    // In words that need no call: all is as it was with the last write.
+    // Nothing has changed since the last write: a few comparisons, no calls.
     if (
       port !== undefined &&
       this.steady &&
@@ -84,7 +84,7 @@ export class Connection implements PortHost {
       !this.socket.pending
     ) {
       const { releases } = port;
-      if (port.words[port.at + TOLD_SENDS] !== releases.toldSends) releases.feedHealth();
+      if (port.words[port.at + KNOWN_SENDS] !== releases.knownSends) releases.feedHealth();
       if (
         health.refused === undefined &&
         (health.route === undefined || health.route.state === 'active') &&
@@ -120,7 +120,7 @@ export class Connection implements PortHost {
     if (!isOwn && options.holdCallbacks) return health.refuse('foreign-write');
     if (isTooSmall(bytes, answers, options)) return 'below-threshold';
     const port = this.#attached(wanted);
-    // Not while the present engine is to be taken over from, nor for a send that finds something out.
+    // Not while another engine is about to take over, nor for a probe.
     this.steady = typeof port !== 'string' && port.engine === wanted && !health.probes;
     this.#leastAnswer = leastAnswerBytes(options);
     return port;
@@ -134,7 +134,7 @@ export class Connection implements PortHost {
     return this.#descriptorsShort ? 'fd-limit' : undefined;
   }
 
-  // The engine that is to be had, or why there is none.
+  // The engine that is available, or why none is.
   #wanted(
     hears: boolean,
     find = getSubmitRing as typeof seenSubmitRing,
@@ -157,7 +157,7 @@ export class Connection implements PortHost {
     return this.options.engine === 'io_uring' && engine !== 'io_uring';
   }
 
-  // --- what is seen of it -----------------------------------------------------------------------
+  // --- what socket.zeroCopy and metrics() read --------------------------------------------------
 
   get engine(): EngineName {
     const engine = this.#refusal() ?? this.#wanted(this.#hears, seenSubmitRing);
@@ -188,7 +188,7 @@ export class Connection implements PortHost {
   get pendingSends(): number {
     return this.ports().reduce((sends, port) => sends + port.pendingSends, 0);
   }
-  /** What is counted here; what the addon counts for ports that are open comes to it. */
+  /** Counters kept in JavaScript; those that the addon keeps for open ports are added to them. */
   get counting(): Counters {
     return (this.#counters ??= zeroCounters());
   }
@@ -239,13 +239,13 @@ export class Connection implements PortHost {
 
   // --- the port ---------------------------------------------------------------------------------
 
-  // The port that sends by `engine`, made where there is none; or why there is none.
+  // The port that sends by `engine`, created if necessary; or why there is none.
   #attached(engine: StreamEngineName): StreamPort | Reason {
     const handle = internals.handleOf(this.socket);
     const present = this.#port;
     if (present !== undefined && this.#handle === handle) {
-      // Another engine is wanted. The present port goes when nothing of its is pending, or callbacks of its
-      // writes would be overtaken; until then it goes on.
+      // Another engine is wanted. The present port stays until nothing of its is pending: otherwise callbacks of
+      // later writes would overtake its own.
       if (present.engine === engine || !this.#detach(present)) return present;
     }
     const attached = this.#attach(handle, engine);

@@ -11,19 +11,19 @@ import { runInContext } from '../node/callbacks.js';
 import { fallbacks, sharedCopies } from '../observe/aggregate.js';
 import { calledWithinWrite } from '../node/internals.js';
 
-/** A socket one of whose writes may be queued. */
+/** A socket that may have one queued write. */
 export interface QueueHost {
   readonly socket: net.Socket;
-  /** The write of its that is queued. */
+  /** Its queued write. */
   queued: QueuedCopy | undefined;
 }
 
-/** A write whose bytes the addon has. */
+/** A write whose bytes were copied into the addon's memory. */
 export class QueuedCopy extends AsyncResource {
   /** Bytes that the socket took, or -errno; once it is known. */
   accepted: number | undefined;
 
-  /** @param done is told the bytes that the socket took, or -errno */
+  /** @param done called with the bytes that the socket took, or -errno */
   constructor(
     readonly host: QueueHost,
     readonly number: number,
@@ -50,12 +50,12 @@ export class CopyBatch {
     native.shareBatchWords(this.#results);
   }
 
-  /** Copies come so close together that sharing a call pays. */
+  /** Responses follow each other closely enough for a shared system call to pay. */
   get isBusy(): boolean {
     return this.#results[this.#busy] === 1;
   }
 
-  /** Makes it for the first response that may share a call. Whether there is one. */
+  /** Opens the batch ring for the first response that may share a call. @returns whether it is there */
   open(): boolean {
     return (this.#opened ??= this.#make());
   }
@@ -75,7 +75,7 @@ export class CopyBatch {
   #watchEnds(): void {
     process.once('exit', () => {
       this.#native.submitBatch();
-      // What listeners behind this one write is sent at once.
+      // What later listeners of the same event write is sent at once.
       this.#opened = false;
     });
     this.#submitBefore('kill');
@@ -101,7 +101,7 @@ export class CopyBatch {
   /**
    * Queues a write. False: there is no room; it is to be sent at once.
    * @param descriptor stays open until `host.queued` is gone
-   * @param done is told the bytes that the socket took, or -errno, in the present async context
+   * @param done called with the bytes that the socket took, or -errno, in the present async context
    */
   queue(
     host: QueueHost,
@@ -118,12 +118,12 @@ export class CopyBatch {
     return true;
   }
 
-  /** Hands over what is queued, and tells nobody yet. */
+  /** Submits what is queued, without reporting results yet. */
   submit(): void {
     if (this.#opened === true) this.#native.submitBatch();
   }
 
-  /** Hands over what is queued, and tells `queued` how it went. */
+  /** Submits what is queued, and reports the result of `queued`. */
   settle(queued: QueuedCopy): void {
     if (queued.accepted === undefined) {
       this.#native.submitBatch();
@@ -135,7 +135,7 @@ export class CopyBatch {
   #finish(count: number): void {
     const queued = this.#queued;
     this.#queued = [];
-    // Numbers and results are used anew by those who are told; and they may settle others of these.
+    // The callbacks may queue new writes, which reuse numbers and results, and may settle others of these.
     for (let i = 0; i < count; i++) {
       (queued[i] as QueuedCopy).accepted = this.#results[i] as number;
     }

@@ -12,7 +12,7 @@ import type { ResolvedOptions } from './options.js';
 
 const routes = new Routes();
 
-/** More reports than these say nothing more about a route. */
+/** Further reports say nothing new about a route. */
 const MOST_RECORDED = 16;
 
 const LIMIT_WARNING =
@@ -58,8 +58,8 @@ export class Health {
   }
 
   /**
-   * A write begins. Who insists on zero copy is not bound to what the route shows: it goes on where the
-   * kernel copies.
+   * A write begins. With a named engine and a numeric threshold the route's history does not count: zero copy
+   * goes on where the kernel copies.
    */
   follow(insists: boolean): void {
     if (insists) this.route = undefined;
@@ -145,7 +145,7 @@ export class Health {
    * @param others sends that are still pending
    */
   handingBack(options: ResolvedOptions, waitMs: number, others: number): void {
-    // Who forces zero copy gets it.
+    // The program insists on zero copy.
     if (others > 1 || options.insists || options.threshold <= 1) return;
     const writer = (this.writer ??= new WaitingWriter());
     const cause = writer.handingBack(waitMs, this.socket.bytesRead, others);

@@ -32,7 +32,7 @@ export class HeldCallbacks {
   readonly #called = new Set<number>();
   /** Failures that wait for a tick, by their numbers. */
   #deferred: Deferred[] = [];
-  /** Those in front of this one are told. */
+  /** Those before this one were called. */
   #nextDeferred = 0;
 
   constructor(release: Release) {
@@ -76,7 +76,7 @@ export class HeldCallbacks {
   // Of a destroyed stream Node fails what is buffered in the tick of the first write that was accepted,
   // while the ticks of others are still to come, that of the write which failed last of all
   // (lib/internal/streams/writable.js: afterWrite, onwriteError). Those are in the queue by then, so that
-  // each tick tells the lowest. test/socket/io-uring-ends.test.ts: churn.
+  // each tick calls the lowest. test/socket/io-uring-ends.test.ts: churn.
   #defer(failure: Deferred): void {
     const deferred = this.#deferred;
     let place = deferred.length;

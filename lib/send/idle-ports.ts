@@ -1,5 +1,5 @@
-// Looks after connections that sent a while ago: drops the chunks that the kernel let go of, which nobody does
-// who does not write, and gives idle duplicates back. A server with thousands of quiet keep-alive connections
+// Looks after connections that sent a while ago: drops the chunks that the kernel has released, which otherwise
+// happens with their next write, and gives idle duplicates back. A server with thousands of quiet keep-alive connections
 // should not hold two descriptors for each.
 import type net from 'node:net';
 import { whenPoolsRunShort } from '../memory/pool-pins.js';

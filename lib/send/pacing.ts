@@ -20,7 +20,7 @@ function refusalOf(errno: number): string | undefined {
   return `setsockopt(SO_MAX_PACING_RATE) failed with ${errnoName(errno)} (a sandbox may refuse it)`;
 }
 
-/** The limit; Infinity: none. Undefined where nobody can tell. @param get the rate or -errno */
+/** The limit; Infinity: none. Undefined where it is unknown. @param get the rate or -errno */
 export function rateLimit(get: (native: Native) => number): number | undefined {
   const { native } = loadNative();
   const rate = native === undefined ? -1 : get(native);

@@ -1,4 +1,4 @@
-// What one connection has at the addon while it sends: a duplicate of its descriptor, the write that waits for
+// One connection's half of a native port while it sends: a duplicate of its descriptor, the write that waits for
 // space, the chunks that the kernel references, the callbacks that wait for their release; and its end, which
 // lasts until the memory is free. The same for both engines: how bytes reach the kernel is the addon's.
 import { AsyncResource } from 'node:async_hooks';
@@ -35,7 +35,7 @@ export class StreamPort implements PortOwner {
   /** Set by every write; the idle sweep clears it. */
   touched = true;
   readonly #native: Native;
-  /** What the addon tells of it, from `at` on (native/stream-words.ts). */
+  /** The words that the addon keeps for it, from `at` on (native/stream-words.ts). */
   readonly words: Float64Array;
   readonly at: number;
   readonly releases: Releases;
@@ -81,7 +81,7 @@ export class StreamPort implements PortOwner {
   get callbacks(): ReleaseCallbacks {
     return this.releases.callbacks;
   }
-  /** No memory is pinned or will be, and nobody waits for a release. */
+  /** No memory is pinned or about to be, and no callback waits for a release. */
   get pinsNothing(): boolean {
     return this.#write === undefined && this.pendingSends === 0 && this.callbacks.size === 0;
   }
@@ -167,7 +167,7 @@ export class StreamPort implements PortOwner {
     return isWatched() ? probe | this.releases.logs() : probe;
   }
 
-  // What a call of ours read for others is told them, and its own callbacks.
+  // The call may have read releases of other ports: reports them, and runs this port's callbacks.
   #lookSoon(): void {
     if (this.engine === 'io_uring') this.reactor.deliverSoon();
     if (this.releases.awaited) this.releases.lookSoon(() => this.onRangesDone());
@@ -179,7 +179,7 @@ export class StreamPort implements PortOwner {
     this.#conclude(write, status, skip);
   }
 
-  // What comes of a call that began behind `skip` bytes.
+  // Handles the result of a call that began after `skip` bytes.
   #conclude(write: Write, status: number, skip: number): void {
     this.releases.book(write.followed, skip, write);
     if (this.nextId > write.firstId) {
@@ -202,7 +202,7 @@ export class StreamPort implements PortOwner {
     write.settle(isGone ? bufferDetached() : systemError(status, 'write'));
   }
 
-  // What the kernel said beside the result.
+  // Handles the events that accompany the result.
   #heed(write: Write): void {
     const { health } = this.host;
     this.host.steady = false;
@@ -218,7 +218,7 @@ export class StreamPort implements PortOwner {
       foundUnpinnable(this.host.socket, write.chunkAt(this.#word(word.SUSPECT)));
   }
 
-  // All of it is with the kernel, or nothing more of it will be.
+  // The kernel took all of it, or will take no more.
   #endWrite(write: Write): void {
     this.#write = undefined;
     const { nextId } = this;
@@ -252,7 +252,7 @@ export class StreamPort implements PortOwner {
     nextTick(() => this.onRangesDone());
   }
 
-  /** What the kernel said of sends is news to the route. */
+  /** The kernel reported how sends went: updates the route. */
   feedHealth(): void {
     this.releases.feedHealth();
   }
@@ -379,7 +379,7 @@ export class StreamPort implements PortOwner {
   }
 
   #closeIfReleased(): boolean {
-    // Nobody may have read what the kernel let go of: it is asked before bytes are called pending.
+    // Releases may wait unread: reads them before bytes count as pending.
     if (this.pendingSends > 0) this.reactor.reap(this.index);
     if (this.pendingSends > 0) return false;
     this.#finish();
@@ -392,7 +392,7 @@ export class StreamPort implements PortOwner {
     this.#phase = 'closed';
     this.#stay.end();
     this.reactor.release(this.index);
-    // In front of callbacks, which may ask the connection for what is pending.
+    // Before callbacks, which may read `pendingBytes`.
     this.host.ended(this);
     this.callbacks.settle(Infinity);
   }

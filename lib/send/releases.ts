@@ -1,5 +1,5 @@
-// What the kernel still references of one port's writes, and who waits for that to end: the chunks, the
-// callbacks, the reports. Looks when somebody waits, with the next write, or in the sweep for all connections.
+// What the kernel still references of one port's writes, and what waits for the release: chunks, callbacks, reports.
+// Checks when a callback waits, with the next write, or in the sweep over all connections.
 import type { AsyncResource } from 'node:async_hooks';
 import type { Reactor } from '../native/reactor.js';
 import * as word from '../native/stream-words.js';
@@ -17,8 +17,8 @@ export class Releases {
   readonly callbacks = new ReleaseCallbacks();
   /** Somebody waits for a release. */
   awaited = false;
-  /** Sends of which health was told. */
-  toldSends = 0;
+  /** Sends that were reported to `health`. */
+  knownSends = 0;
   // The chunks of writes, in the order of their ids: a ring, `count` entries from `head` on.
   count = 0;
   #head = 0;
@@ -26,12 +26,12 @@ export class Releases {
   #chunks: (Chunks | undefined)[] = new Array<Chunks | undefined>(FEWEST_PLACES).fill(undefined);
   #kept: (Kept | undefined)[] = new Array<Kept | undefined>(FEWEST_PLACES).fill(undefined);
   readonly #reports: Reports;
-  /** The addon tells of each id. */
+  /** The addon reports each id. */
   #reporting = false;
   #eager = false;
   #looks = false;
   #acceptedMs = NaN;
-  #toldCopies = 0;
+  #knownCopies = 0;
 
   constructor(
     readonly reactor: Reactor,
@@ -139,7 +139,7 @@ export class Releases {
     this.awaited = this.callbacks.size > 0;
   }
 
-  /** A call of ours may have read what callbacks wait for. They are user code, and no business of a write. */
+  /** A write's call may have read releases that callbacks wait for. Those are user code, and must not run inside a write. */
   lookSoon(look: () => void): void {
     if (this.#looks || !this.callbacks.isDue(this.#word(word.RELEASED_BELOW))) return;
     this.#looks = true;
@@ -161,29 +161,29 @@ export class Releases {
   released(id: number, copied: boolean, copiedFlagIsReliable: boolean): void {
     this.#reports.released(id, copied, copiedFlagIsReliable);
     if (this.#reports.any || !this.#reporting || isWatched()) return;
-    // Nobody asks any more: the addon need not tell of each id.
+    // Nothing follows single ids any more: the addon need not report them.
     this.#reporting = false;
     this.reactor.native.setReporting(this.index, false);
   }
 
-  /** Whether each release is told at once. */
+  /** Whether each release is reported at once. */
   setEager(eager: boolean): void {
     if (this.#eager === eager) return;
     this.#eager = eager;
     this.reactor.native.setEager(this.index, eager);
   }
 
-  /** What the kernel said of sends is news to the route. */
+  /** The kernel reported how sends went: updates the route. */
   feedHealth(): void {
-    const sends = this.words[this.at + word.TOLD_SENDS] as number;
+    const sends = this.words[this.at + word.KNOWN_SENDS] as number;
     const probe = this.words[this.at + word.PROBE] as number;
-    if (sends === this.toldSends && probe === 0) return;
-    const copies = this.words[this.at + word.TOLD_COPIES] as number;
+    if (sends === this.knownSends && probe === 0) return;
+    const copies = this.words[this.at + word.KNOWN_COPIES] as number;
     const answer = probe === 0 ? undefined : probe === 2 ? 'copied' : 'sent';
-    const newSends = sends - this.toldSends;
-    const newCopies = copies - this.#toldCopies;
-    this.toldSends = sends;
-    this.#toldCopies = copies;
+    const newSends = sends - this.knownSends;
+    const newCopies = copies - this.#knownCopies;
+    this.knownSends = sends;
+    this.#knownCopies = copies;
     this.words[this.at + word.PROBE] = 0;
     this.host.health.record(newSends, newCopies, answer, this.host.options.insists);
   }

@@ -1,12 +1,12 @@
-// How the bytes of writes travelled, for those who asked: send() by its trackers, and subscribers of the
-// channels of sends and releases. Everybody else's writes pass this file by.
+// How the bytes of writes travelled, for send() (by its trackers) and for subscribers of the channels of sends and
+// releases. Other writes do not use this file.
 import type { EngineName, Reason } from '../names.js';
 import { channels, publish } from '../observe/diagnostics.js';
 import type { SendTracker } from '../observe/report.js';
 import { SMALL } from './chunk-kinds.js';
 import { COPY_CAUSES } from './copy-causes.js';
 
-/** What of one write is followed. */
+/** The parts of one write that are followed. */
 export interface Followed {
   readonly pieces: readonly Uint8Array[];
   readonly kinds: Uint8Array;

@@ -1,4 +1,4 @@
-// How long the process waits for what one connection has pinned. A socket that the program holds on to:
+// How long the process waits for what one connection has pinned. For a referenced socket:
 // until it is released. One that is unref'ed: while the peer takes what was written, since the end of the
 // process resets what it does not. One that is destroyed: half a second, however slowly the peer reads; where
 // the process lives on, the linger clock rules.
@@ -7,7 +7,7 @@ import { LET_GO_MS, Linger } from '../policy/linger.js';
 import type { Reactor } from '../native/reactor.js';
 
 export class Stay {
-  /** The program holds on to the socket. Set here only. */
+  /** The socket is referenced: ref() and unref(). Only this class sets it. */
   referenced = true;
   #linger: Linger | undefined;
   #timer: NodeJS.Timeout | undefined;

@@ -1,6 +1,6 @@
 // Memory that the kernel can read and cannot pin: memfd_secret(2), mappings of devices. A zero-copy send
-// of it fails with EFAULT where a copying one goes. Whose it is, is remembered by the ArrayBuffer, so
-// that it costs a failed system call once and not with every chunk.
+// of it fails with EFAULT, while a copying send works. The ArrayBuffer is remembered, so that only the first
+// send costs a failed system call.
 import { publishFallback } from '../observe/diagnostics.js';
 
 const known = new WeakSet<ArrayBufferLike>();

@@ -1,5 +1,5 @@
-// One write of a stream that is more than a chunk which goes at once: it waits, is followed, or has several
-// chunks. What the addon needs of it to begin, and to go on where it stopped.
+// A write of a stream that is not one chunk sent at once: it waits for space, is followed, or has several chunks.
+// Keeps what the addon needs to begin it, and to continue where it stopped.
 import type { AsyncResource } from 'node:async_hooks';
 import type { Native } from '../native/binding.js';
 import type { NativeConstants } from '../native/binding-constants.js';
@@ -36,7 +36,7 @@ export abstract class Write {
   abstract call(native: Native, port: number, skip: number, flags: number): number;
   abstract chunkAt(index: number): Uint8Array;
 
-  /** Tells the stream, in the async context of the write. */
+  /** Calls the stream's callback, in the async context of the write. */
   settle(error?: Error): void {
     const { resource, callback } = this;
     if (resource === undefined) callback(error);

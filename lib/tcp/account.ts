@@ -34,7 +34,7 @@ export class TcpAccount implements SocketAccount, MutationSubject {
   }
   get bytesByNode(): number {
     const bytes = this.#bytesBefore + internals.bytesDispatched(this.socket);
-    // A socket whose handle went to another process says 0: what was counted stays so.
+    // Node reports 0 for a socket whose handle went to another process: keeps what was counted.
     return (this.#bytesByNode = Math.max(this.#bytesByNode, bytes));
   }
   get pendingBytes(): number {
@@ -49,7 +49,7 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     this.#bytesBefore += bytes;
   }
 
-  /** Notifications that nobody waits for are read late (docs/architecture.md): who asks wants them. */
+  /** Notifications that nothing waits for are read late (docs/architecture.md); reading `stats` fetches them. */
   refresh(): void {
     for (const port of this.connection.ports()) port.refresh();
   }
@@ -62,7 +62,7 @@ export class TcpAccount implements SocketAccount, MutationSubject {
     return snapshotOf({ ...counters, copiedBytes });
   }
 
-  // --- its place in the sums --------------------------------------------------------------------
+  // --- accounting for metrics() -----------------------------------------------------------------
 
   /** The socket got a handle. @param bytesBefore what libuv had written by the one before */
   connected(bytesBefore: number): void {

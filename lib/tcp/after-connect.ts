@@ -17,7 +17,7 @@ export function afterConnect(
   const single = chunks.length === 1 ? chunks[0] : undefined;
   nodePrivate.setPendingData(socket, single?.chunk ?? chunks, single?.encoding ?? '');
   const onClose = (): void => {
-    // The callback hands memory back: a later connection of this socket must not send it.
+    // The callback reports the release of memory: a later connection of this socket must not send it.
     socket.off('connect', onConnect);
     callback(closedBeforeConnection());
   };

@@ -1,7 +1,7 @@
-// A write that is copied, by one system call of ours on the socket's own descriptor, within the write: what
-// libuv's uv_try_write() does, without the request, the list and the memory for text that Node makes for
-// it (src/stream_base.cc:StreamBase::Writev). What the socket does not take at once is Node's to send. Where many
-// connections are answered in each turn, responses share a call (send/copy-batch.ts).
+// Copies a write by one system call on the socket's own descriptor, within the write. libuv's uv_try_write() does the
+// same, but Node allocates a request, a list and memory for text around it (src/stream_base.cc:StreamBase::Writev).
+// Node sends what the socket does not take at once. Where many connections are answered in each turn, responses share a
+// call (send/copy-batch.ts).
 import { executionAsyncId } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
@@ -20,7 +20,7 @@ import type { Chunk } from './chunks.js';
 
 const { EAGAIN, EBADF, EINVAL, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP } = osConstants.errno;
 
-/** Node's own write waits, or says what is wrong, as if nothing had been tried. */
+/** Errors that are left to Node's own write, which waits or reports them, as if nothing had been tried. */
 const NODES_BUSINESS: ReadonlySet<number> = new Set(
   [EAGAIN, EBADF, EINVAL, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP].map((errno) => -errno),
 );
@@ -29,13 +29,13 @@ type WriteCallback = (error?: Error | null) => void;
 
 const [LATIN1, UTF8] = [0, 1] as const;
 
-/** Whose writes are copied. */
+/** The socket whose writes are copied. */
 export interface CopyHost extends QueueHost {
   readonly base: {
     readonly _write: net.Socket['_write'];
     readonly _writev: NonNullable<net.Socket['_writev']>;
   };
-  /** Node's write is to be used for all: the program wants it, or this is no TCP socket. */
+  /** Node's write is used for everything: the program asked for it, or this is no TCP socket. */
   readonly leavesCopiesToNode: boolean;
   /** Its writes may share a call with those of other connections. */
   readonly mayQueue: boolean;
@@ -107,7 +107,7 @@ function restOf(whole: Chunk, accepted: number): Chunk {
   if (accepted === 0) return whole;
   if (typeof chunk !== 'string') return { chunk: chunk.subarray(accepted), encoding };
   if (encoding === 'latin1') return { chunk: chunk.slice(accepted), encoding };
-  // A character may have gone in part. Node aborts the process where bytes are said to be text.
+  // Part of a character may have gone out, and Node aborts the process if such bytes are declared to be text.
   const bytes = Buffer.from(chunk, encoding);
   return { chunk: bytes.subarray(accepted), encoding: 'buffer' as BufferEncoding };
 }
@@ -172,8 +172,8 @@ function finish(
   else writeByNode(host, rest(accepted), callback);
 }
 
-// The program did not keep its memory until the callback, and the addon no longer has its copy: Node would leave out
-// bytes of what is left, and say nothing.
+// The program detached or resized its buffer before the callback, and the addon no longer has its copy: Node would
+// silently leave out bytes of the rest.
 function wasResized(
   head: Head,
   body: Uint8Array | undefined,
@@ -183,7 +183,7 @@ function wasResized(
   return encoding === LATIN1 && head.length + (body?.length ?? 0) !== bytes;
 }
 
-/** The body that was copied last, where to, and in which callback. */
+/** The body that was copied last, its connection, and the callback that sent it. */
 let lastBody: Uint8Array | undefined;
 let lastDescriptor = -1;
 let lastCallback = -1;
@@ -216,13 +216,13 @@ function isForMany(descriptor: number, body: Uint8Array | undefined): boolean {
   return isSame && isOther;
 }
 
-/** Hands a queued write of the socket over: something else is about to happen to it. */
+/** Submits a queued write of the socket, because something else is about to happen to it. */
 export function settleQueued(host: CopyHost): void {
   // What the stream buffered behind it, past our own methods, may be queued in its place.
   while (host.queued !== undefined) batch?.settle(host.queued);
 }
 
-/** Hands over what is queued of all sockets. Nobody is told yet. */
+/** Submits what is queued of all sockets, without reporting results yet. */
 export function submitQueued(): void {
   batch?.submit();
 }

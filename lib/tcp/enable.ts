@@ -16,8 +16,8 @@ import { enableOnSocket, type ZeroCopyMembers } from './overrides.js';
  * socket, for later sends; `{ engine: 'copy' }` switches off.
  *
  * @memory a buffer passed to write() or end() is the socket's until the callback passed with it
- * fires, also when that carries an error. 'drain', 'finish' and 'close' keep Node's time and hand
- * nothing back; `socket.zeroCopy.flush()` does.
+ * fires, also when that carries an error. 'drain', 'finish' and 'close' come at the same time as in plain Node,
+ * and release nothing; `socket.zeroCopy.flush()` resolves when everything is released.
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; nothing is changed then.
  * @kernel Linux 4.14 or later; elsewhere everything works by Node's own copying writes, and
  * `socket.zeroCopy.reason` says why. Source: Documentation/networking/msg_zerocopy.rst

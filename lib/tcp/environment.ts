@@ -1,6 +1,5 @@
-// The options of a process that is upgraded without a change of its program: they come from the
-// environment. A value that cannot be right is refused, never guessed: a mistyped `copy` must not switch on
-// what it was to switch off.
+// The options of a process that `register` upgrades, from environment variables. An invalid value is refused, never
+// guessed: a mistyped `copy` must not enable what it was meant to disable.
 import { outOfRange } from '../errors.js';
 import { resolveOptions, type ZeroCopyOptions } from '../send/options.js';
 
@@ -9,7 +8,7 @@ const PARTS = ['server', 'client', 'files'] as const;
 type Part = (typeof PARTS)[number];
 
 export interface EnvironmentOptions {
-  /** Whose connections; with `files` alone everybody's, for nothing else. */
+  /** Which connections are upgraded; with `files` alone all of them, but only for files. */
   readonly include: ReadonlySet<Part>;
   readonly options: ZeroCopyOptions;
   /** Says on standard error what was upgraded. */

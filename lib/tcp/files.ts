@@ -5,7 +5,7 @@ import type { ResolvedOptions } from '../send/options.js';
 import type { FileReason } from '../names.js';
 import type { Counters } from '../observe/counters.js';
 
-/** What of an upgrade is needed. */
+/** The parts of an upgrade that files need. */
 interface Owner {
   readonly socket: net.Socket;
   readonly options: ResolvedOptions;

@@ -1,8 +1,8 @@
-// What http hides from its socket. The callback of `end(chunk, callback)` hands `chunk` back, but it is not
+// Ends of http messages. The callback of `end(chunk, callback)` reports the release of `chunk`, but it is not
 // passed to socket.write(): it fires with 'finish', when the kernel accepted the bytes. So `end` of the two
 // classes of messages is wrapped, once for the process, and lets such a callback wait for the release.
-// Listeners of 'finish' keep Node's time. Nothing is set on a message or a server, whose own methods and
-// other people's wraps stay as they are.
+// 'finish' keeps Node's time. Nothing is set on a message or a server: their own methods, and wrappers by others,
+// stay as they are.
 import http from 'node:http';
 import type net from 'node:net';
 import { httpMessageOf, isHttpFinish, isHttpNothing } from '../node/internals.js';
@@ -94,10 +94,10 @@ function whenReleased(callback: Callback, message: Message, find: FindHost): Cal
 /** What a callback that is passed to the socket of an http message is. */
 type Passed =
   | 'other'
-  | 'finish' // http's own for the end of the message: it hands nothing back, and fires at acceptance
-  | 'unseen'; // as it seems, of an end() that was taken before it was wrapped: nobody holds its user's
+  | 'finish' // http's own for the end of the message: it releases nothing, and fires at acceptance
+  | 'unseen'; // probably of an end() that was saved before the wrap, so that its user's callback is not held
 
-/** Tells what `callback` is that `host`'s socket was given. */
+/** What kind of callback `host`'s socket was given. */
 export function passedByHttp(host: EndHost, callback: Callback): Passed {
   if (!isHttpFinish(callback)) return 'other';
   const message = httpMessageOf(host.socket);

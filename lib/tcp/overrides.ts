@@ -31,7 +31,7 @@ export interface ZeroCopyMembers {
   /** What zero copy does on this socket, and why. */
   readonly zeroCopy: ZeroCopyControl;
   /**
-   * Sends `data` and tells how it travelled.
+   * Sends `data` and reports how it travelled.
    * @param data one or more buffers, sent in order and as they are; empty ones are allowed
    * @param options.signal cancels while nothing of `data` was accepted; later it has no effect
    * @memory do not change `data` until the promise settles, also when it rejects.
@@ -108,7 +108,7 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
   settleQueued(up);
   const { signal } = wanted;
   const tracker = new SendTracker(wanted.bytes);
-  // Views of our own: a chunk is told apart by its identity.
+  // Views of our own, because chunks are identified by object.
   const views = wanted.list.map(
     (item) => lookedAt(up, Buffer.from(item.buffer, item.byteOffset, item.byteLength)) as Buffer,
   );

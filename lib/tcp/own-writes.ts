@@ -1,11 +1,11 @@
-// Tells the writes that came by our own write(), end() and send() from those that did not: what waited in
-// the stream at the upgrade, and what a method pushes that somebody took from the socket before. Of those
-// nobody holds the callback, so that their memory must be copied. A stream is first in, first out, and says
-// how many bytes wait in it: as long as all of them came our way, what comes next did, too.
+// Distinguishes writes that came through the upgraded write(), end() and send() from those that did not: data that
+// waited in the stream at the upgrade, and data written by a method that was saved before it. The callbacks of those are
+// not held, so their memory must be copied. A stream is first in, first out, and reports how many bytes wait in it: as
+// long as all of them came through our methods, so does the next write.
 import { NO_BYTES } from '../observe/counters.js';
 
 export class OwnWrites {
-  /** Bytes that wait in the stream behind the present write and came our way. */
+  /** Bytes that wait in the stream behind the present write and came through our methods. */
   #known = NO_BYTES;
   /** Others wait there, too. */
   #mixed = false;
@@ -43,7 +43,7 @@ export class OwnWrites {
   }
 
   /**
-   * The stream hands a write to _write() or _writev(). Whether all of it came our way.
+   * The stream hands a write to _write() or _writev(). @returns whether all of it came through our methods
    * @param last its last chunk
    * @param size bytes of all its chunks
    * @param waiting bytes that wait in the stream, these among them
@@ -62,7 +62,7 @@ export class OwnWrites {
     return isOwn;
   }
 
-  /** What waits in the stream was passed under other conditions: it counts as somebody else's. */
+  /** What waits in the stream was passed under other options: it counts as foreign. */
   disown(): void {
     this.#mixed = true;
   }

@@ -1,8 +1,8 @@
-// Who hears of it before another process gets a socket's descriptor and this one keeps it: as a standard
-// stream of a child, or by a message with { keepOpen: true }. child_process takes the handle itself, past
-// every method of the socket, so its own two ways out are wrapped, from the first upgrade on. What an
-// addon passes on is not seen (native/node/reactor.cc refuses a descriptor that somebody made blocking), nor
-// are spawnSync() and fs, which take the number of one.
+// Notices when another process is about to get a socket's descriptor while this one keeps it: as a standard stream of a
+// child, or by a message with { keepOpen: true }. child_process takes the handle itself, past every method of the
+// socket, so its two functions that pass handles are wrapped, from the first upgrade on. Descriptors that an addon,
+// spawnSync() or fs passes on by number are not noticed (native/node/reactor.cc refuses a descriptor that was made
+// blocking).
 import { ChildProcess } from 'node:child_process';
 import net from 'node:net';
 import { runningChildren } from '../node/internals.js';
@@ -18,7 +18,7 @@ type Find = (socket: net.Socket) => Shared | undefined;
 
 let find: Find | undefined;
 
-/** Tells sockets before another process gets their descriptor. @param upgradeOf who is told for a socket */
+/** Notifies sockets before another process gets their descriptor. @param upgradeOf the upgrade to notify for a socket */
 export function watchSharing(upgradeOf: Find): void {
   if (find !== undefined) return;
   find = upgradeOf;

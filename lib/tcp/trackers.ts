@@ -1,11 +1,11 @@
-// Which chunks of a socket's stream belong to a send(), from its call until they are sent.
+// Which chunks of a socket's stream belong to a send(), from the call until they are sent.
 import type { Reason } from '../names.js';
 import type { SendTracker } from '../observe/report.js';
 import type { Chunk } from './chunks.js';
 
 export class Trackers {
   #trackers: Map<Uint8Array, SendTracker> | undefined;
-  /** Some send() wants to know about its chunks: a property, as every write asks. */
+  /** Some send() follows its chunks. A property, because every write reads it. */
   any = false;
 
   add(chunk: Uint8Array, tracker: SendTracker): void {
@@ -23,7 +23,7 @@ export class Trackers {
     this.any = this.#trackers !== undefined && this.#trackers.size > 0;
   }
 
-  /** Who follows a chunk that is being sent; a signal cancels it no more. */
+  /** The send() that follows a chunk being sent; from here on a signal cannot cancel it. */
   follow(chunk: Uint8Array | string): SendTracker | undefined {
     if (typeof chunk === 'string') return undefined;
     const tracker = this.#trackers?.get(chunk);

@@ -71,7 +71,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   dispatched = NO_BYTES;
   /** A chunk of so many bytes may go without copying. */
   largeFrom = 0;
-  /** Nobody watches the memory of writes, and nobody is asked about it. */
+  /** The memory of writes is neither watched (detectMutation) nor subject to `source`. */
   isUnwatched = false;
   readonly #held = new HeldCallbacks((callback, error, resource) => {
     const port = this.connection.latest;

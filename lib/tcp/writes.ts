@@ -1,5 +1,5 @@
-// A write on its way from the caller to the kernel: what is asked about its chunk, which callback Node is given,
-// what is undone when it throws; and, behind the stream, whether it goes to an engine or is copied.
+// The path of a write from the caller to the kernel: the check of its chunk, the callback that Node gets, the cleanup
+// when it throws; and, after the stream, the choice between an engine and a copy.
 import net from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { asked } from '../memory/allowed-memory.js';
@@ -68,7 +68,7 @@ export function writeChunk(
   ) {
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
-    // What nearly every large write is. It runs few functions of few files (test/socket/calls.test.ts).
+    // The shape of nearly every large write. It runs few functions in few files (test/socket/calls.test.ts).
     const port = up.connection.choose(size, isOwn);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
@@ -118,7 +118,7 @@ export function writeChunks(
   up.write(chunks, callback, isOwn);
 }
 
-// Nobody follows or watches a chunk, or owns its memory, and there is a connection.
+// No chunk is followed, watched, or part of a pool, and there is a connection.
 function isPlain(up: TcpUpgrade, chunk: Uint8Array): boolean {
   return (
     up.isUnwatched &&
@@ -151,7 +151,7 @@ export function lookedAt(up: TcpUpgrade, chunk: unknown): unknown {
 
 /**
  * The callback to give to Node for a write. It is held until release, unless nothing can be pending by then:
- * a small chunk is copied. One of an empty chunk hands back what was written before it: a barrier, or a
+ * a small chunk is copied. One of an empty chunk fires when what was written before it is released: a barrier, or a
  * wrapper that passes the data first and its callback behind it.
  */
 function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteCallback {

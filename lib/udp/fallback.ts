@@ -270,7 +270,7 @@ export class FallbackUdpSocket extends NodesSocket {
     this.cork();
   }
 
-  // --- what is on its way -------------------------------------------------------------------------
+  // --- what dgram has not sent yet ----------------------------------------------------------------
 
   #refusal(bytes: number): Error | undefined {
     const isFull = this.#outgoing.size > 0 && this.#outgoingBytes + bytes > this.#maxQueuedBytes;

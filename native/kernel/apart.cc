@@ -17,7 +17,7 @@
 namespace msg_zerocopy {
 namespace {
 
-// Whether a seccomp filter is on for this thread; also where nobody can tell.
+// Whether a seccomp filter is on for this thread; true where it is unknown.
 bool is_filtered() {
   Fd status(open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC));
   char text[4096];
@@ -60,7 +60,7 @@ struct Task {
 
 int run_task(void* argument) {
   const auto* task = static_cast<const Task*>(argument);
-  // No core file of who dies on purpose: 1 is what a helper that takes cores is not started for, either.
+  // No core file of a child that dies on purpose. A limit of 1 also keeps a core helper from being started.
   const rlimit no_core = {1, 1};
   setrlimit(RLIMIT_CORE, &no_core);
   task->trial(task->given, task->into);
@@ -98,7 +98,7 @@ int try_apart(void (*trial)(const void* given, void* into), const void* given, v
   const SharedMemory shared;
   if (shared.failed() < 0) return shared.failed();
   Task task = {trial, given, shared.result()};
-  // The child has the handlers of libuv, which would tell its parent of signals that are the child's.
+  // The child has libuv's handlers, which would report the child's signals to the parent.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);

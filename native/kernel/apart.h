@@ -1,6 +1,6 @@
-// Trials of system calls that Node itself does not make. A seccomp filter may kill who makes one
-// (SECCOMP_RET_KILL_PROCESS, as some hardened containers have), and nobody can ask it: under a filter the trial is
-// made in a child process, whose death is the answer.
+// Trials of system calls that Node itself does not make. A seccomp filter may kill the caller
+// (SECCOMP_RET_KILL_PROCESS, in some hardened containers) and cannot be queried, so under a filter the trial runs in a
+// child process, whose death is the answer.
 #pragma once
 
 #include <cstddef>

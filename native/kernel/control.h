@@ -1,5 +1,5 @@
-// A walk over received control messages that believes nothing of what they say of their own length:
-// CMSG_FIRSTHDR and CMSG_NXTHDR leave that to the caller (man 3 cmsg).
+// Walks over received control messages without trusting the lengths that they claim: CMSG_FIRSTHDR and CMSG_NXTHDR leave
+// that check to the caller (man 3 cmsg).
 #pragma once
 
 #include <sys/socket.h>

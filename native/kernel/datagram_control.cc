@@ -80,11 +80,11 @@ static_assert(sizeof(Auxdata) == sizeof(tpacket_auxdata), "layout of tpacket_aux
 void read_auxdata(const uint8_t* data, Arrival* arrival) {
   Auxdata aux;
   std::memcpy(&aux, data, sizeof aux);
-  // What a socket filter cut off is not told by MSG_TRUNC.
+  // MSG_TRUNC does not show what a socket filter cut off.
   if (aux.kept_bytes < aux.bytes) arrival->flags |= kArrivalTruncated;
   if ((aux.status & TP_STATUS_VLAN_VALID) == 0) return;
-  const bool told = (aux.status & TP_STATUS_VLAN_TPID_VALID) != 0;
-  arrival->vlan = (told ? aux.vlan_tpid : uint32_t{ETH_P_8021Q}) << 16 | aux.vlan_tci;
+  const bool has_tpid = (aux.status & TP_STATUS_VLAN_TPID_VALID) != 0;
+  arrival->vlan = (has_tpid ? aux.vlan_tpid : uint32_t{ETH_P_8021Q}) << 16 | aux.vlan_tci;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The most that the kernel sends of one socket in a second (SO_MAX_PACING_RATE). TCP paces by itself, other sockets
+// Limits the bytes per second that the kernel sends of one socket (SO_MAX_PACING_RATE). TCP paces by itself, other sockets
 // through the qdisc `fq`. Knows nothing of Node or of libuv.
 #pragma once
 

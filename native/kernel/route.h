@@ -1,5 +1,5 @@
-// Which way packets leave this network namespace, and what the device there can do: what neither /proc
-// nor /sys tells for certain (a /sys that was mounted elsewhere shows another namespace's devices).
+// How packets leave this network namespace, and what the device there can do. Neither /proc nor /sys is reliable for
+// that: a /sys that was mounted elsewhere shows another namespace's devices.
 // Knows nothing of Node or of libuv.
 #pragma once
 

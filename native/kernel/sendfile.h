@@ -1,5 +1,5 @@
-// Bytes of files that go from the page cache to a socket (sendfile(2)), and what must be known before: a
-// call that finds a page missing waits for the disk, and with it would the event loop.
+// Sends bytes of files from the page cache to a socket (sendfile(2)), and checks first whether they are cached: a call
+// that finds a page missing would block the event loop until the disk has it.
 #pragma once
 
 #include <sys/types.h>
@@ -34,7 +34,7 @@ struct FileRange {
 int move_file(int socket, const char* text, size_t text_bytes, const FileRange& range, uint64_t microseconds,
               Moved* moved);
 
-// At most `count` bytes of what move_file() would send next, for somebody else to send. Bytes, 0 at the end
+// Reads at most `count` bytes of what move_file() would send next. Bytes, 0 at the end
 // of the file, or -errno: -EAGAIN when they are not in the page cache.
 int peek_file(int file, uint64_t offset, void* bytes, size_t count);
 

@@ -16,7 +16,7 @@ constexpr size_t kMaxPieces = 1024;                  // UIO_MAXIOV, include/uapi
 constexpr size_t kMostOfOneSend = size_t{1} << 30;   // a request's length is a signed 32-bit number
 constexpr int kNotSupported = 524;                   // the kernel's own ENOTSUPP, which TLS lets out before 5.5
 
-// Who writes without returning to the event loop gets no wake-up, so notifications are read after this many
+// A program that writes without returning to the event loop gets no wake-up, so notifications are read after this many
 // sends, or bytes by the ring: after each they cost a tenth more (docs/performance.md).
 constexpr uint64_t kSendsBetweenReaps = 64;
 constexpr uint64_t kBytesBetweenReaps = 1024 * 1024;
@@ -180,17 +180,17 @@ int StreamSender::conclude(StreamCarrier* carrier, const Chunk* chunks, const Ru
 
 // Why a write is copied whose zero-copy send failed; kNone: the connection is dead.
 CopyCause StreamSender::refuse(int error, size_t wanted) {
-  const auto tell = [this](StreamEvent event, CopyCause cause) {
+  const auto report = [this](StreamEvent event, CopyCause cause) {
     words_[kEvents] = static_cast<double>(static_cast<uint32_t>(words_[kEvents]) | event);
     return cause;
   };
   switch (error) {
     case -ENOBUFS:
     case -ENOMEM:
-      return shared_->pins->total() > 0 || wanted > kSmallSend ? tell(kEventEnobufs, CopyCause::kEnobufs)
-                                        : tell(kEventLimit, CopyCause::kLimit);
+      return shared_->pins->total() > 0 || wanted > kSmallSend ? report(kEventEnobufs, CopyCause::kEnobufs)
+                                        : report(kEventLimit, CopyCause::kLimit);
     case -ECANCELED:
-      return tell(kEventRingLost, CopyCause::kRingLost);
+      return report(kEventRingLost, CopyCause::kRingLost);
     case -EINVAL:
       if (engine_ != StreamEngine::kIoUring) return CopyCause::kNone;
       [[fallthrough]];
@@ -198,7 +198,7 @@ CopyCause StreamSender::refuse(int error, size_t wanted) {
     case -kNotSupported:
       // Something took the sends of this connection over, and wants no MSG_ZEROCOPY: a protocol above TCP
       // (TCP_ULP; net/tls/tls_sw.c:tls_sw_sendmsg).
-      return tell(kEventRefused, CopyCause::kRefused);
+      return report(kEventRefused, CopyCause::kRefused);
     default:
       return CopyCause::kNone;
   }
@@ -353,25 +353,25 @@ void StreamSender::released(uint32_t lo, uint32_t hi, bool copied) {
     shared_->latency.observe(static_cast<double>(now - send.accepted_ns) / 1e6);
     // The flag of the error queue speaks for the first id of a merged range only; by the ring, that a send
     // was not copied is never said wrongly.
-    const bool told = engine_ == StreamEngine::kIoUring ? !copied || send.reliable : is_first;
-    if (reporting_) fates_.push_back({static_cast<uint32_t>(id), copied, !told});
-    if (!told) {
+    const bool reliable = engine_ == StreamEngine::kIoUring ? !copied || send.reliable : is_first;
+    if (reporting_) fates_.push_back({static_cast<uint32_t>(id), copied, !reliable});
+    if (!reliable) {
       words_[kUnknownSends]++;
       return;
     }
-    words_[kToldSends]++;
-    told_++;
+    words_[kKnownSends]++;
+    known_++;
     if (copied) {
       words_[kKernelCopiedSends]++;
-      words_[kToldCopies]++;
-      told_copies_++;
+      words_[kKnownCopies]++;
+      known_copies_++;
     }
     if (id == probe_id_) {
       words_[kProbe] = copied ? 2 : 1;
       news_ = true;
     }
   });
-  if (told_copies_ > 0 && told_ >= kSample) news_ = true;
+  if (known_copies_ > 0 && known_ >= kSample) news_ = true;
   words_[kStrayNotifications] += static_cast<double>(strays);
   progress_ = true;
   shared_->pins->add(-bytes);
@@ -392,7 +392,7 @@ bool StreamSender::take_progress() {
 
 bool StreamSender::take_news() {
   const bool news = news_;
-  if (news) told_ = told_copies_ = 0;
+  if (news) known_ = known_copies_ = 0;
   news_ = false;
   return news;
 }

@@ -26,8 +26,8 @@ enum StreamWord : size_t {
   kAccepted,  // bytes of the present write that the kernel took
   kEvents,    // of the last write: StreamEvent bits
   kSuspect,   // with kEventUnpinnable: which chunk
-  kToldSends,    // sends of which the kernel said reliably how they went ...
-  kToldCopies,   // ... and those of them that it copied
+  kKnownSends,    // sends of which the kernel said reliably how they went ...
+  kKnownCopies,   // ... and those of them that it copied
   kProbe,     // 0: no answer yet; 1: the probe was not copied; 2: it was
   kZeroCopySends,
   kZeroCopyBytes,
@@ -45,11 +45,11 @@ enum StreamWord : size_t {
   kStreamWords = 24,
 };
 
-// What JavaScript is to hear of a write beside its result.
+// Events of a write, reported beside its result.
 enum StreamEvent : uint32_t {
   kEventEnobufs = 1,      // no room for one more send beside those in flight
   kEventLimit = 2,        // no room for one send, with nothing in flight
-  kEventRefused = 4,      // the kernel does not send this connection's bytes that way
+  kEventRefused = 4,      // the kernel refuses zero copy by this engine on this connection
   kEventUnpinnable = 8,   // the memory of chunk kSuspect can be read and not pinned
   kEventRingLost = 16,    // the process changed its user: the ring is not used any more
 };
@@ -60,14 +60,14 @@ struct SendResult {
   bool from_slot;  // from registered memory, which is pinned already
 };
 
-// By which a connection's bytes reach the kernel.
+// How a connection's bytes reach the kernel.
 class StreamCarrier {
  public:
   virtual SendResult zero_copy(const iovec* pieces, size_t count, int flags) = 0;
   virtual int copy(const iovec* pieces, size_t count, int flags) = 0;
   // Reads the notifications that are there.
   virtual void reap() = 0;
-  // Asks to be told when the socket takes bytes again. 0 or -errno.
+  // Requests a notification when the socket takes bytes again. 0 or -errno.
   virtual int arm() = 0;
 
  protected:
@@ -76,7 +76,7 @@ class StreamCarrier {
 
 enum class StreamEngine : uint8_t { kMsgZeroCopy, kIoUring };
 
-// What the options of a connection say.
+// The options of a connection.
 struct StreamLimits {
   int64_t most_pending;
   size_t threshold;
@@ -98,7 +98,7 @@ struct WriteRules {
   bool logs;
 };
 
-// How one id went, for those who asked.
+// How the send of one id went, for reports.
 struct Fate {
   uint32_t id;
   bool copied;
@@ -166,8 +166,8 @@ class StreamSender {
   uint64_t since_mark_ = 0;
   uint64_t since_reap_ = 0;  // sends, or bytes by the ring
   uint64_t probe_id_ = UINT64_MAX;
-  uint64_t told_ = 0;  // since the last news
-  uint64_t told_copies_ = 0;
+  uint64_t known_ = 0;  // since the last news
+  uint64_t known_copies_ = 0;
 };
 
 }  // namespace msg_zerocopy

@@ -1,5 +1,4 @@
-// What a write of a stream consists of, which of its chunks are copied and why; and the words in which is
-// told how its parts went. Pure.
+// The chunks of a stream's write: which of them are copied, and why; and the log of how its parts were sent. Pure.
 #pragma once
 
 #include <cstddef>

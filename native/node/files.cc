@@ -1,4 +1,4 @@
-// Files on their way to a socket. Positional arguments, checked by the callers in lib/files/.
+// Exports that send files to a socket. Positional arguments, checked by the callers in lib/files/.
 #include "kernel/sendfile.h"
 
 #include <napi.h>

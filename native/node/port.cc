@@ -65,7 +65,7 @@ void Port::read_queue(Until until) {
     const int parsed = read_notice(fd_.get(), &notice);
     if (parsed < 0) break;
     // Foreign entries are skipped. A truncated one may have been a notice: what it named is then kept,
-    // which is safe, and told. read_notice() has room for more than the largest entry.
+    // which is safe, and reported. read_notice() has room for more than the largest entry.
     if (parsed == static_cast<int>(Parsed::kTruncated) && issued_ != completed_) {
       lost_++;
       if (sender_ != nullptr) sender_->lost(1);
@@ -80,9 +80,9 @@ void Port::read_queue(Until until) {
 }
 
 void Port::deliver_ranges(std::vector<Record>* records, size_t limit) {
-  if (lost_ > told_lost_ && limit > 0) {
-    records->push_back({index_, lost_ - told_lost_, 0, kLost});
-    told_lost_ = lost_;
+  if (lost_ > reported_lost_ && limit > 0) {
+    records->push_back({index_, lost_ - reported_lost_, 0, kLost});
+    reported_lost_ = lost_;
     limit--;
   }
   const size_t count = std::min(limit, held_.size());
@@ -112,7 +112,7 @@ void Port::collect(int epoll, uint32_t events, std::vector<Record>* records) {
   if (sender_ != nullptr) tell_stream(records);
   const bool only_notices = held_.size() > before && issued_ != completed_ && (events & EPOLLIN) == 0;
   const bool writable = waiting_ && (events & (EPOLLOUT | EPOLLHUP)) != 0;
-  if (sender_ == nullptr && (eager_ || writable || lost_ > told_lost_)) deliver_ranges(records, SIZE_MAX);
+  if (sender_ == nullptr && (eager_ || writable || lost_ > reported_lost_)) deliver_ranges(records, SIZE_MAX);
   if (writable) {
     waiting_ = false;
     records->push_back({index_, 0, 0, kWritable | ((events & EPOLLHUP) != 0 ? kHangup : 0u)});

@@ -78,7 +78,7 @@ class Port {
 
   int arm(int epoll);     // wait for space; race-free, see port.cc
   void stop_waiting() { waiting_ = false; }
-  // Also tells of what waits already, each time that it is called with `true`.
+  // Each call with `true` also reports data that waits already.
   int set_reading(int epoll, bool reading);
   int linger(int epoll);  // FIN after what was accepted, then watch for late data of the peer
   int abort();            // RST, queues purged; what was pending becomes readable
@@ -115,7 +115,7 @@ class Port {
     completed_++;
     sender_->released(id, id, copied);
   }
-  // Of a stream: what JavaScript is to be told of, if anything.
+  // Of a stream: flags of the record for JavaScript; 0: none.
   void tell_stream(std::vector<Record>* records);
 
   TxRing ring;  // of a packet socket, once opened
@@ -148,8 +148,8 @@ class Port {
   bool abandoned_ = false;
   uint64_t issued_ = 0;
   uint64_t completed_ = 0;
-  uint32_t lost_ = 0;  // truncated entries, and how many of them were told
-  uint32_t told_lost_ = 0;
+  uint32_t lost_ = 0;  // truncated entries, and how many of them were reported
+  uint32_t reported_lost_ = 0;
   std::vector<Notice> held_;  // of a datagram socket
   std::unique_ptr<StreamSender> sender_;
 };

@@ -14,7 +14,7 @@ namespace msg_zerocopy {
 namespace {
 
 constexpr int kEventsPerWait = 128;
-// Sockets that have more to say than one turn is for are told again: the rest is the next turn's, which
+// Sockets with more events than one turn handles are reported again in the next turn, which
 // libuv starts because the epoll set is still readable.
 constexpr int kWaitsPerWakeup = 8;
 
@@ -159,7 +159,7 @@ void Reactor::detach(Port* port) {
   port->unwatch(epoll_.get());
   const uint32_t index = port->index();
   ports_[index].reset();
-  // What still waits to be told of it is nobody's: the number may be another port's soon.
+  // Drops its pending records: the number may soon be another port's.
   records_.erase(std::remove_if(records_.begin(), records_.end(),
                                 [index](const Record& record) { return record.port == index; }),
                  records_.end());

@@ -34,7 +34,7 @@ class Reactor final : private Ports {
   int start();  // 0 or -errno
 
   // Duplicates `fd` into a new port of a stream. Its index, or -errno: -EALREADY when SO_ZEROCOPY is on and it
-  // was not us (`ours` is false), -EMFILE when descriptors run short, -EBUSY when somebody who shares it
+  // was not us (`ours` is false), -EMFILE when descriptors run short, -EBUSY when another process that shares it
   // made it blocking: libuv reads when a notification comes, and would wait.
   // `first_id`: the kernel's number of the next zero-copy send; by the ring, 0.
   int attach(int fd, StreamEngine engine, bool ours, uint64_t first_id);
@@ -137,7 +137,7 @@ class Reactor final : private Ports {
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<uint32_t> free_;
   std::vector<uint32_t> resting_;  // freed while records of a batch may still name them
-  uint32_t batches_ = 0;           // that JavaScript is being told of
+  uint32_t batches_ = 0;           // that JavaScript is handling
   std::vector<uint32_t> holding_;  // ports with ranges that JavaScript does not know of yet
   std::vector<Record> records_;
   StreamShared shared_;

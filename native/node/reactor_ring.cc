@@ -133,7 +133,7 @@ bool Reactor::read_ring() {
   return found;
 }
 
-// At the end of the environment, when nobody is left to be told.
+// At the end of the environment, when JavaScript can no longer be called.
 void Reactor::discard_completions() {
   if (ring_ == nullptr) return;
   ring_->set_wakeups(true);

@@ -29,7 +29,7 @@ int Reactor::attach(int fd, StreamEngine engine, bool ours, uint64_t first_id) {
     if (before != 0) return -EALREADY;
     const int set = set_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY, 1);
     if (set < 0) return set;
-    // A sandbox that swallows the call would have every send copied, and nobody told of its end.
+    // A sandbox that swallows the call would have every send copied, and never notified.
     if (get_option(copy.get(), SOL_SOCKET, SO_ZEROCOPY) != 1) return -EOPNOTSUPP;
   }
   const bool foreign_entries = !by_ring && has_foreign_entries(copy.get()) > 0;

@@ -10,14 +10,14 @@ namespace msg_zerocopy {
 enum RecordFlag : uint32_t {
   kRange = 1,     // lo and hi name released send ids
   kCopied = 2,    // the kernel says of id `lo` that it copied
-  kWritable = 4,  // the socket takes bytes again (or is dead: the next send tells)
+  kWritable = 4,  // the socket takes bytes again (or is dead: the next send fails)
   kHangup = 16,   // with kWritable: the connection is dead
-  kPeerData = 8,  // data of the peer arrived after our side was destroyed
+  kPeerData = 8,  // the peer sent data after this side was destroyed
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
   kReleased = 64,  // of a stream: the kernel let go of something that somebody waits for
   kNews = 128,     // of a stream: its words say something of the route
   kLost = 256,     // `lo` entries of the error queue were truncated: ids may never be released
-  kUnknown = 512,  // with kRange: whether the kernel copied cannot be told
+  kUnknown = 512,  // with kRange: it is unknown whether the kernel copied
 };
 
 // Flags of a stream's write; a CopyCause that holds for all of it stands in the bits above.

@@ -127,7 +127,7 @@ Napi::Value set_limits(const Napi::CallbackInfo& info, const Target& target) {
   return info.Env().Undefined();
 }
 
-// setReporting(port, reporting): whether each id is told of
+// setReporting(port, reporting): whether each id is reported
 Napi::Value set_reporting(const Napi::CallbackInfo& info, const Target& target) {
   target.port->sender()->set_reporting(info[1].As<Napi::Boolean>().Value());
   return info.Env().Undefined();

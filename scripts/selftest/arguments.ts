@@ -8,7 +8,7 @@ import { FAMILIES, type Family, isCorkable, type Mode, MODES, type Wish } from '
 export const USAGE = `usage: msg-zerocopy selftest [4|6] [MODE] [options]
 
 Sends data that the receiver can check, byte by byte, from sockets of this package; overwrites every
-buffer the moment it is handed back; and compares the kernel's completions with the sends.
+buffer the moment it is released; and compares the kernel's completions with the sends.
 
 MODE  tcp, udp, raw, raw_hdrincl, packet, packet_dgram, or all (default): every mode, copied and
       zero-copy, tcp and udp also corked and mixed, with a table at the end

@@ -43,7 +43,7 @@ export interface SenderResult {
   readonly seconds: number;
   /** Gave up because what was sent did not arrive. */
   readonly stalled: boolean;
-  /** Sends whose memory was never handed back. */
+  /** Sends whose memory was never released. */
   readonly unsettled: number;
   readonly travelled: Travelled;
   /** Who sent: that of the zero-copy sends, where there were any. */

@@ -1,4 +1,4 @@
-// The sending process of a run: sends for a while, waits until every buffer was handed back, and says
+// The sending process of a run: sends for a while, waits until every buffer was released, and says
 // what the socket's own accounts tell.
 // Usage: node sender.js MODE; speaks over IPC (see protocol.ts).
 import { once } from 'node:events';
@@ -14,7 +14,7 @@ import { obstacleBehind } from './unavailable';
 const BURST = 8;
 /** What was sent must arrive within so long, or has not. */
 const STALL_MS = 2000;
-/** Sent memory must be handed back within so long. */
+/** Sent memory must be released within so long. */
 const SETTLE_MS = 5000;
 
 // Loaded when needed: a mode that cannot be loaded does not keep the others from running.

@@ -1,4 +1,4 @@
-// Whether a run was all right: what was sent, handed back, reported and received must agree. Pure.
+// Whether a run was all right: what was sent, released, reported and received must agree. Pure.
 import type { Reason } from '../../lib/index';
 import type { ReceiverResult, SenderResult } from './protocol';
 import type { Trial } from './trial';
@@ -19,7 +19,7 @@ export function senderProblems(trial: Trial, sent: SenderResult): string[] {
   return said([
     [sent.messages === 0, 'nothing was sent'],
     [sent.stalled, 'stopped, because what was sent did not arrive'],
-    [sent.unsettled > 0, `${sent.unsettled} sends never handed their memory back`],
+    [sent.unsettled > 0, `${sent.unsettled} sends never released their memory`],
     [
       unreported !== 0,
       `gap: of ${stats.zeroCopySends} zero-copy sends ${stats.notifications} were reported complete`,

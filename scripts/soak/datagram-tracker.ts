@@ -1,4 +1,4 @@
-// The sends of one datagram socket that are under way, and the memory that each of them hands back.
+// The sends of one datagram socket that are under way, and the memory of each.
 import type { Chance } from './chance';
 import type { Kind, Piece } from './memory';
 import { codeOf, isWant, type World } from './world';
@@ -55,10 +55,10 @@ export class DatagramTracker {
     ledger.add(`${this.#channel} ${what}`);
     const bytes = pieces.reduce((sum, { data }) => sum + data.length, 0);
     ledger.add(`${this.#channel} bytes`, bytes);
-    const told = ledger.awaits(`${this.#channel} ${what} of token ${this.#token}`);
+    const happened = ledger.awaits(`${this.#channel} ${what} of token ${this.#token}`);
     const back = (): void => {
-      for (const piece of pieces) piece.handBack();
-      told();
+      for (const piece of pieces) piece.release();
+      happened();
     };
     const done: Promise<void> = send()
       .then(back, (error: Error) => {

@@ -36,7 +36,7 @@ export class Deliveries {
     const { bytes, how } = arrived;
     const tooFew = (clean && bytes !== most) || (how === 'ended' && bytes < least);
     if (tooFew || bytes > most) {
-      const said = `${least} of ${most} bytes were handed back${clean ? ', without an error' : ''}`;
+      const said = `${least} of ${most} bytes were released${clean ? ', without an error' : ''}`;
       this.#fail(`${describeToken(token)}: ${said}; ${bytes} arrived (${how})`);
     }
   }

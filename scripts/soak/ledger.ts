@@ -1,4 +1,4 @@
-// The sender's accounts: how often what happened, what went wrong, and which handbacks are awaited.
+// The sender's accounts: how often what happened, what went wrong, and which release callbacks are awaited.
 
 const MOST_FAILURES = 20;
 
@@ -39,9 +39,9 @@ export class Ledger {
   awaits(what: string): () => void {
     const number = this.#next++;
     this.#awaited.set(number, what);
-    this.add('handbacks awaited');
+    this.add('release callbacks awaited');
     return () => {
-      if (this.#awaited.delete(number)) this.add('handbacks');
+      if (this.#awaited.delete(number)) this.add('release callbacks');
       else this.fail(`${what}: told twice`);
     };
   }

@@ -1,4 +1,4 @@
-// The memory that a soak sends from. Whatever its kind, it is overwritten the moment it is handed back,
+// The memory that a soak sends from. Whatever its kind, it is overwritten the moment it is released,
 // so that a byte that is sent too late is a wrong one.
 import { BufferPool, type BufferPoolOptions } from '../../lib/index';
 import { OVERWRITTEN } from '../pattern';
@@ -6,8 +6,8 @@ import type { Chance } from './chance';
 
 export interface Piece {
   readonly data: Buffer;
-  /** The socket has handed it back: overwrites it, and frees it unless that was done. */
-  handBack(): void;
+  /** The socket has released it: overwrites it, and frees it unless that was done. */
+  release(): void;
   /**
    * The kernel has taken the bytes, and may still reference them. Of a pool: frees the piece, whose
    * pages are used again only after their release.
@@ -20,7 +20,7 @@ export type Kind = (typeof KINDS)[number];
 
 const POOL_BYTES = 24 * 1024 * 1024;
 const HUGE_POOL_BYTES = 8 * 1024 * 1024;
-/** Memory that is sent again as soon as it is handed back, in full or in part: io_uring registers it. */
+/** Memory that is sent again as soon as it is released, in full or in part: io_uring registers it. */
 const KEPT_BUFFERS = 4;
 export const KEPT_BYTES = 256 * 1024;
 
@@ -46,7 +46,7 @@ export class Memory {
     if (this.#taken++ % WATCH_EVERY === 0) this.#watched.push(new WeakRef(data));
     return {
       data,
-      handBack: () => void data.fill(OVERWRITTEN),
+      release: () => void data.fill(OVERWRITTEN),
       accepted: () => undefined,
     };
   }
@@ -55,7 +55,7 @@ export class Memory {
     let ours = true;
     return {
       data: kept.subarray(KEPT_BYTES - bytes),
-      handBack: () => {
+      release: () => {
         if (!ours) return;
         ours = false;
         kept.fill(OVERWRITTEN);
@@ -71,7 +71,7 @@ export class Memory {
     return this.#watched.length;
   }
 
-  /** What pools still hold that they should not, once every piece was handed back. */
+  /** What pools still hold that they should not, once every piece was released. */
   remains(): string[] {
     const remains: string[] = [];
     for (const [name, pool] of [
@@ -107,7 +107,7 @@ function fromPool(pool: BufferPool, bytes: number): Piece {
   };
   return {
     data,
-    handBack: () => {
+    release: () => {
       // Freed before, it may be another's by now.
       if (!freed) data.fill(OVERWRITTEN);
       free();

@@ -54,7 +54,7 @@ export interface Arrived {
 /** What was sent on one connection, as its sender knows at its end. */
 export interface Sent {
   readonly token: number;
-  /** Handed back without an error: they arrived, unless the connection was reset. */
+  /** Released without an error: they arrived, unless the connection was reset. */
   readonly least: number;
   readonly most: number;
   /** Ended without an error on either side: all of it arrives. */

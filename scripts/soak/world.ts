@@ -13,7 +13,7 @@ export interface World {
   sent(sent: Sent): void;
 }
 
-/** One episode of an actor: opens sockets, sends, ends them, and settles when all is handed back. */
+/** One episode of an actor: opens sockets, sends, ends them, and settles when all is released. */
 export type Episode = (world: World, chance: Chance, token: number) => Promise<void>;
 
 /** Errors that mean that the machine had no more of something. */

@@ -1,5 +1,5 @@
 // A program that uses the installed package, however it was bundled: it sends known bytes to this
-// process, overwrites them when they are handed back, and says what the package says of itself.
+// process, overwrites them when they are released, and says what the package says of itself.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';

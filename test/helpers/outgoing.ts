@@ -1,5 +1,5 @@
-// A stream under test: writes the keystream, overwrites every buffer the moment it is handed back,
-// whether with an error or without, and keeps account of what was written and handed back.
+// A stream under test: writes the keystream, overwrites every buffer the moment it is released,
+// whether with an error or without, and counts what was written and released.
 import type net from 'node:net';
 import type { ZeroCopyMembers } from '../../lib/index';
 import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
@@ -10,14 +10,14 @@ export class Outgoing {
   /** Bytes given to the socket so far, without the first line. */
   written = 0;
   /** Callbacks that fired, and the codes of the errors among them. */
-  handedBack = 0;
+  released = 0;
   readonly errors: string[] = [];
   /** Writes whose callback fired before that of an earlier write. */
   outOfOrder = 0;
   /** Code of the socket's error, if it had one. */
   socketError: string | undefined;
-  /** Looks at every handback, after its memory was overwritten. */
-  onHandback: (() => void) | undefined;
+  /** Runs at every release, after its memory was overwritten. */
+  onRelease: (() => void) | undefined;
   #writes = 0;
   #settled: (() => void)[] = [];
   readonly #free = new Map<number, Buffer[]>();
@@ -41,7 +41,7 @@ export class Outgoing {
     return zeroCopyBytes + copiedBytes - this.headBytes;
   }
 
-  /** Memory with the next bytes of the stream. It is used again as soon as it is handed back. */
+  /** Memory with the next bytes of the stream. It is used again as soon as it is released. */
   take(bytes: number): Buffer {
     const buffer = this.#free.get(bytes)?.pop() ?? Buffer.allocUnsafeSlow(bytes);
     fillFrom(buffer, this.stream, this.written);
@@ -50,38 +50,37 @@ export class Outgoing {
   }
 
   /** The callback that goes with `buffer`. */
-  handback(buffer: Buffer): (error?: Error | null) => void {
-    // An empty write hands nothing back: its callback fires when what is before it is accepted.
+  releaseCallback(buffer: Buffer): (error?: Error | null) => void {
+    // An empty write has no memory to release: its callback fires when what is before it is accepted.
     if (buffer.length === 0) return () => {};
     const index = this.#writes++;
     return (error) => {
       buffer.fill(OVERWRITTEN);
-      if (index !== this.handedBack) this.outOfOrder++;
-      this.handedBack++;
+      if (index !== this.released) this.outOfOrder++;
+      this.released++;
       if (error) this.errors.push((error as NodeJS.ErrnoException).code ?? error.message);
       this.#giveBack(buffer);
-      this.onHandback?.();
-      if (this.handedBack === this.#writes)
-        for (const resolve of this.#settled.splice(0)) resolve();
+      this.onRelease?.();
+      if (this.released === this.#writes) for (const resolve of this.#settled.splice(0)) resolve();
     };
   }
 
   write(bytes: number): boolean {
     const buffer = this.take(bytes);
-    return this.socket.write(buffer, this.handback(buffer));
+    return this.socket.write(buffer, this.releaseCallback(buffer));
   }
 
   /** The same bytes as a string, in an encoding that depends on where in the stream they are. */
   writeText(bytes: number): boolean {
     const encoding = ENCODINGS[this.written % ENCODINGS.length] as (typeof ENCODINGS)[number];
     const buffer = this.take(bytes);
-    return this.socket.write(buffer.toString(encoding), encoding, this.handback(buffer));
+    return this.socket.write(buffer.toString(encoding), encoding, this.releaseCallback(buffer));
   }
 
   /** Ends the stream with its last bytes. */
   end(bytes: number): void {
     const buffer = this.take(bytes);
-    this.socket.end(buffer, this.handback(buffer));
+    this.socket.end(buffer, this.releaseCallback(buffer));
   }
 
   /** Writes chunks of these sizes, waiting for 'drain' as a program should; stops when it closes. */
@@ -110,7 +109,7 @@ export class Outgoing {
   /** Settles when every callback given so far has fired. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.handedBack === this.#writes) resolve();
+      if (this.released === this.#writes) resolve();
       else this.#settled.push(resolve);
     });
   }

@@ -1,5 +1,5 @@
 // Datagrams on their way out of a socket under test: every buffer is overwritten and used again the
-// moment it is handed back, and what became of each datagram is compared with what arrived.
+// moment it is released, and what became of each datagram is compared with what arrived.
 import assert from 'node:assert/strict';
 import type { SendReport } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
@@ -23,7 +23,7 @@ export interface Parcel {
   /** Sizes of its datagrams: more than one with GSO. */
   readonly sizes: readonly number[];
   readonly first: number;
-  /** How often it was handed back. */
+  /** How often it was released. */
   handed: number;
 }
 
@@ -52,7 +52,7 @@ export class UdpOutgoing {
   readonly reports: SendReport[] = [];
   /** Sends that were begun, and those whose memory came back. */
   begun = 0;
-  handedBack = 0;
+  released = 0;
   readonly #free = new Map<number, Buffer[]>();
   readonly #expected = new Map<Target, Expectation>();
   #waiting: { readonly due: number; readonly then: () => void }[] = [];
@@ -82,14 +82,17 @@ export class UdpOutgoing {
   }
 
   /** The callback that goes with the parcel. `share`: the bytes it is to be told, default: all. */
-  handback(parcel: Parcel, share = parcel.data.length): (error?: Error | null, n?: number) => void {
+  releaseCallback(
+    parcel: Parcel,
+    share = parcel.data.length,
+  ): (error?: Error | null, n?: number) => void {
     return (error, bytes) => {
       if (!error && bytes !== share) this.violations.push(`told ${bytes} bytes of ${share}`);
       this.settle(parcel, error);
     };
   }
 
-  /** Hands the parcel back when the promise settles. Settles: then, never with an error. */
+  /** Records the release when the promise settles. Settles then, never with an error. */
   promised(parcel: Parcel, promise: Promise<SendReport>): Promise<SendReport | undefined> {
     return this.#sum(promise, [parcel], [parcel]);
   }
@@ -107,22 +110,22 @@ export class UdpOutgoing {
   settle(parcel: Parcel, error?: SendError | null): void {
     parcel.data.fill(OVERWRITTEN);
     if (++parcel.handed > 1) {
-      this.violations.push(`parcel ${parcel.first} was handed back ${parcel.handed} times`);
+      this.violations.push(`parcel ${parcel.first} was released ${parcel.handed} times`);
       return;
     }
     this.#giveBack(parcel.data);
     if (error) this.errors.push(error.code ?? error.message);
     else this.#expect(parcel);
-    this.handedBack++;
-    const due = this.#waiting.filter((one) => one.due <= this.handedBack);
-    this.#waiting = this.#waiting.filter((one) => one.due > this.handedBack);
+    this.released++;
+    const due = this.#waiting.filter((one) => one.due <= this.released);
+    this.#waiting = this.#waiting.filter((one) => one.due > this.released);
     for (const { then } of due) then();
   }
 
-  /** Settles when everything begun so far has been handed back. */
+  /** Settles when everything begun so far has been released. */
   settled(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.handedBack >= this.begun) resolve();
+      if (this.released >= this.begun) resolve();
       else this.#waiting.push({ due: this.begun, then: resolve });
     });
   }
@@ -143,7 +146,7 @@ export class UdpOutgoing {
     }
   }
 
-  /** Compares what was handed back without an error with what arrived. Settles: when all has. */
+  /** Compares what was released without an error with what arrived. Settles: when all has. */
   async verify(tolerance: Tolerance = {}): Promise<void> {
     await this.settled();
     assert.deepEqual(this.violations, []);

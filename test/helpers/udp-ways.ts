@@ -63,8 +63,8 @@ function sendWithCallback(trip: Trip, parcel: Parcel, data: Buffer | readonly Bu
   const { socket, out } = trip;
   const { port, address } = parcel.target;
   const message = data as Buffer | Buffer[];
-  if (trip.connected === 'yes') socket.send(message, out.handback(parcel));
-  else socket.send(message, port, address, out.handback(parcel));
+  if (trip.connected === 'yes') socket.send(message, out.releaseCallback(parcel));
+  else socket.send(message, port, address, out.releaseCallback(parcel));
 }
 
 function callback(trip: Trip): void {
@@ -77,7 +77,7 @@ function slice(trip: Trip): void {
   const parcel = single(trip);
   const { data, target } = parcel;
   const around = Buffer.concat([Buffer.alloc(7, 0xaa), data, Buffer.alloc(9, 0xbb)]);
-  const done = trip.out.handback(parcel);
+  const done = trip.out.releaseCallback(parcel);
   const settle: typeof done = (error, bytes) => {
     around.fill(0xee);
     done(error, bytes);
@@ -147,7 +147,7 @@ function manySegments(trip: Trip): Promise<SendReport | undefined> {
   return trip.out.many(parcels, trip.socket.sendMany(datagrams));
 }
 
-// Several sends that make up one datagram; each has memory of its own to hand back.
+// Several sends that make up one datagram; each has memory of its own.
 function corked(trip: Trip): void {
   const { socket, out, random } = trip;
   const size = between(random, HEADER_BYTES, random() < 0.7 ? SEGMENT_BYTES : 9000);

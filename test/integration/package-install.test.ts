@@ -68,7 +68,7 @@ async function send(run: Run): Promise<PackageSenderReport> {
   const { code, stderr } = await sender.ended();
   assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
   await receiver.ended();
-  assert.equal(report.handedBack, WRITES);
+  assert.equal(report.released, WRITES);
   return report;
 }
 

@@ -59,7 +59,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
         assert.deepEqual(beforeExit, {
           pendingBytes: 0,
           writableLength: 0,
-          handedBack: BYTES / 2 ** 18,
+          released: BYTES / 2 ** 18,
         });
         assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
         const arrival = await peer.nextArrival();
@@ -74,11 +74,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     peer.read();
     const { beforeExit } = await sender.next<BeforeExit>();
     assert.equal(beforeExit.pendingBytes, 0);
-    assert.equal(
-      beforeExit.handedBack,
-      BYTES / 2 ** 18,
-      'every callback, with or without an error',
-    );
+    assert.equal(beforeExit.released, BYTES / 2 ** 18, 'every callback, with or without an error');
     assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
     assertIntact(await peer.nextArrival(), acceptedBytes);
   });
@@ -88,8 +84,8 @@ describePlaces('exit with memory pinned', (getPlace) => {
     assert.ok((await sender.next<Stayed>()).stayed);
     peer.read();
     const { beforeExit } = await sender.next<BeforeExit>();
-    const handedBack = BYTES / 2 ** 18;
-    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, handedBack });
+    const released = BYTES / 2 ** 18;
+    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, released });
     assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
     assert.deepEqual(await peer.nextArrival(), { bytes: BYTES, wrong: 0, how: 'end' });
   });
@@ -98,8 +94,8 @@ describePlaces('exit with memory pinned', (getPlace) => {
     const { peer, sender } = await pin(getPlace(), { then: 'unrefs', bytes: ACCEPTED_BYTES });
     peer.readSlowly(64 * 1024, 100);
     const { beforeExit } = await sender.next<BeforeExit>();
-    const handedBack = ACCEPTED_BYTES / 2 ** 18;
-    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, handedBack });
+    const released = ACCEPTED_BYTES / 2 ** 18;
+    assert.deepEqual(beforeExit, { pendingBytes: 0, writableLength: 0, released });
     assert.deepEqual(await sender.ended(), { code: 0, signal: null, stderr: '' });
     assert.deepEqual(await peer.nextArrival(), { bytes: ACCEPTED_BYTES, wrong: 0, how: 'end' });
   });
@@ -122,7 +118,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
       peer.read();
       // Also those who wait are told, as in plain Node, where that comes at acceptance.
       const { beforeExit } = await sender.next<BeforeExit>();
-      assert.equal(beforeExit.handedBack, BYTES / 2 ** 18);
+      assert.equal(beforeExit.released, BYTES / 2 ** 18);
       assert.deepEqual(await sender.ended(BOUNDED_EXIT_MS), { code: 0, signal: null, stderr: '' });
       assertIntact(await peer.nextArrival(), acceptedBytes);
     });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { isolated } from '../helpers/isolated';
 
 interface Outcome {
-  readonly handedBack: string[];
+  readonly released: string[];
   readonly report: object;
   readonly arrived: boolean;
   readonly body: boolean;
@@ -41,14 +41,14 @@ async function program({ zc, net, events, warnings, turn }: Tools): Promise<Outc
   const server = net.createServer((far) => far.on('data', (part: Buffer) => parts.push(part)));
   const accepted = events.once(server, 'connection') as Promise<[import('node:net').Socket]>;
   const sender = zc.connect({ port: await listening(server), host: '127.0.0.1' });
-  const handedBack: string[] = [];
+  const released: string[] = [];
   const [far] = await accepted;
   const ended = events.once(far, 'end');
-  sender.write(Buffer.alloc(size, 1), () => handedBack.push('write'));
+  sender.write(Buffer.alloc(size, 1), () => released.push('write'));
   const report = await sender.send([Buffer.alloc(size, 2), Buffer.from('tail')]);
   await sender.zeroCopy.flush();
   const { engine, state, reason = 'none', pendingBytes, pendingSends, stats } = sender.zeroCopy;
-  sender.end(Buffer.alloc(size, 3), () => handedBack.push('end'));
+  sender.end(Buffer.alloc(size, 3), () => released.push('end'));
   await ended;
   const expected = [Buffer.alloc(size, 1), Buffer.alloc(size, 2), Buffer.from('tail')];
   const arrived = Buffer.concat(parts).equals(Buffer.concat([...expected, Buffer.alloc(size, 3)]));
@@ -80,7 +80,7 @@ async function program({ zc, net, events, warnings, turn }: Tools): Promise<Outc
   await turn();
   const { addon, tcp } = zc.capabilities();
   return {
-    handedBack,
+    released,
     report,
     arrived,
     body,
@@ -102,11 +102,11 @@ async function program({ zc, net, events, warnings, turn }: Tools): Promise<Outc
 /** The same whatever the reason. */
 function assertWorks(outcome: Outcome | undefined, reason: string, stderr: string): Outcome {
   assert.ok(outcome !== undefined, stderr);
-  const { handedBack, arrived, body, http, upgraded } = outcome;
+  const { released, arrived, body, http, upgraded } = outcome;
   assert.deepEqual(
-    { handedBack, arrived, body, http, upgraded },
+    { released, arrived, body, http, upgraded },
     {
-      handedBack: ['write', 'end'],
+      released: ['write', 'end'],
       arrived: true,
       body: true,
       http: [true, true, true],

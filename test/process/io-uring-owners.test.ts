@@ -24,7 +24,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
   const connections = loopback();
   const heirs = new Heirs('io_uring');
 
-  /** Overwritten when it is handed back. */
+  /** Overwritten when it is released. */
   function write(sender: Upgraded, bytes: number, fill: number): Promise<Outcome> {
     const data = Buffer.alloc(bytes, fill);
     return new Promise((resolve) =>
@@ -51,12 +51,12 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     sender.on('error', assert.fail);
-    const handedBack = write(sender, UNREAD, 1);
+    const released = write(sender, UNREAD, 1);
     await until('all is accepted', () => sender.writableLength === 0);
     assert.ok(sender.zeroCopy.pendingBytes > 0);
     await handOver(child, sender);
     const runs = runsOf(receiver);
-    assert.equal((await handedBack) ?? null, null);
+    assert.equal((await released) ?? null, null);
     assert.deepEqual(await runs, [
       [1, UNREAD],
       [HEIR_FILL, HEIR_BYTES],

@@ -62,16 +62,16 @@ for (const runtime of otherRuntimes()) {
   describe(`in ${name}`, () => {
     it('a connection that asks for zero copy copies, and gives the runtime as the reason', async () => {
       const report = await send(runtime);
-      const { engine, addon, reason, copiedBytes, zeroCopySends, handedBack } = report;
+      const { engine, addon, reason, copiedBytes, zeroCopySends, released } = report;
       assert.deepEqual(
-        { engine, addon, reason, copiedBytes, zeroCopySends, handedBack },
+        { engine, addon, reason, copiedBytes, zeroCopySends, released },
         {
           engine: 'copy',
           addon: 'no',
           reason: reasonIn(name),
           copiedBytes: BYTES,
           zeroCopySends: 0,
-          handedBack: WRITES,
+          released: WRITES,
         },
       );
     });

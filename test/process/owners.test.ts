@@ -85,7 +85,7 @@ describe('a socket that is handed to another process', () => {
     const { sender, receiver } = await connections.pair(FORCED);
     sender.on('error', assert.fail);
     const mine = Buffer.alloc(ACCEPTED_UNREAD, 1);
-    const handedBack = new Promise<Error | null | undefined>((resolve) =>
+    const released = new Promise<Error | null | undefined>((resolve) =>
       sender.write(mine, (error) => {
         mine.fill(0xee);
         resolve(error);
@@ -96,7 +96,7 @@ describe('a socket that is handed to another process', () => {
     const { reason } = await handOver(await heirs.start(), sender);
     assert.equal(reason, 'foreign-owner');
     const arrived = gather(receiver);
-    assert.equal((await handedBack) ?? null, null);
+    assert.equal((await released) ?? null, null);
     assert.equal(
       (await arrived).sha256,
       sha256(Buffer.alloc(ACCEPTED_UNREAD, 1), Buffer.alloc(HEIR_BYTES, HEIR_FILL)),
@@ -130,7 +130,7 @@ describe('a socket that is handed to another process', () => {
     const { bytes } = await arrived;
     assert.ok(bytes < STALLING_BYTES, `${bytes} arrived`);
     assert.ok(!seen.has(HEIR_FILL), 'the other process sent into the middle of a write');
-    assert.ok(!seen.has(0xee), 'handed back too early');
+    assert.ok(!seen.has(0xee), 'released too early');
     assert.equal(sender.destroyed, true);
   });
 });

@@ -115,7 +115,7 @@ describe('UDP sockets without the addon', () => {
   });
 
   describe('and the memory of sends', () => {
-    it('hand it back with the callback and with the promise', async () => {
+    it('release it with the callback and with the promise', async () => {
       const far = await receiver();
       const sender = await bound();
       for (const host of [HOST, 'localhost']) {
@@ -156,7 +156,7 @@ describe('UDP sockets without the addon', () => {
       assert.throws(() => sender.send(bytes, { port }), { code: 'ERR_ZC_BUFFER_DETACHED' });
     });
 
-    it('hand it back when bind() fails, and report the failure once', async () => {
+    it('release it when bind() fails, and report the failure once', async () => {
       const taken = await receiver();
       const sender = create();
       const events: unknown[] = [];
@@ -175,7 +175,7 @@ describe('UDP sockets without the addon', () => {
       assert.deepEqual(await heard(taken), ['again']);
     });
 
-    it('hand it back when the socket closes during a lookup', async () => {
+    it('release it when the socket closes during a lookup', async () => {
       const never = ((_name: string, _options: unknown, _found: unknown): void =>
         undefined) as Lookup;
       const atOnce = ((_name: string, _options: unknown, found: (...a: unknown[]) => void): void =>

@@ -30,7 +30,7 @@ describePlaces('an unref’ed connection', (getPlace) => {
         const given = { port: peer.port, address: place.address('receiver'), engine, ...manner };
         const writer = startProgram('unrefs', given, { place });
         const { end } = await writer.next<UnrefsEnd>();
-        assert.deepEqual(end, { handedBack: manner.bytes });
+        assert.deepEqual(end, { released: manner.bytes });
         assert.deepEqual(await writer.ended(), { code: 0, signal: null, stderr: '' });
         const arrival = await peer.nextArrival();
         assert.deepEqual(arrival, { bytes: manner.bytes, wrong: 0, how: 'end' });

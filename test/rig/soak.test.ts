@@ -38,7 +38,7 @@ rigSuite('the soak', () => {
     assert.equal(code, 0, stderr + stdout);
     const { counts, failures, absent } = JSON.parse(stdout) as Report;
     assert.deepEqual([failures, absent], [[], []]);
-    assert.equal(counts['handbacks'], counts['handbacks awaited']);
+    assert.equal(counts['release callbacks'], counts['release callbacks awaited']);
     for (const name of [
       'stats zeroCopySends',
       'connections compared',

@@ -14,13 +14,13 @@ const [library, address, engine] = process.argv.slice(1);
 const { createUdpSocket } = require(library);
 const zeroCopy = { engine, threshold: 0 };
 const socket = createUdpSocket({ type: 'udp4', sendBufferSize: 8192, zeroCopy });
-let handedBack = 0;
+let released = 0;
 const codes = new Set();
 const SENDS = 2000; // more than the burst that the link lets through at once
 for (let i = 0; i < SENDS; i++) {
   socket.send(Buffer.alloc(1400), 9, address, (error) => {
     codes.add(error?.code ?? 'sent');
-    if (++handedBack === SENDS) console.log(JSON.stringify([...codes].sort()));
+    if (++released === SENDS) console.log(JSON.stringify([...codes].sort()));
   });
 }
 setImmediate(() => {

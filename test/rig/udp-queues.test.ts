@@ -6,13 +6,13 @@ udpRigSuite('datagrams in a stalled queue', (getPlace) => {
   beforeEach(() => getPlace().run('udp-queues', 'flowing', getPlace().params('udp4')));
 
   udpScenarios(getPlace, 'udp-queues', {
-    pinned: 'are counted as pending and not handed back',
+    pinned: 'are counted as pending and not released',
     enobufs: 'leave no room for notifications: the next ones are copied',
     fullSendBuffer: 'fill the send buffer: the next ones wait, in order',
     queueLimit: 'fill the queue of the socket: the next ones are refused, or wait',
-    shortQueue: 'are lost where it is short, and handed back',
-    closed: 'are handed back after close(), when they are released',
-    closedWaiting: 'are handed back at close() when they were not sent yet',
+    shortQueue: 'are lost where it is short, and released',
+    closed: 'are released after close(), when they are released',
+    closedWaiting: 'are released at close() when they were not sent yet',
     abortedWaiting: 'are taken back by a signal while they wait',
     corkedWaiting: 'are corked together in their turn',
     twoSockets: 'belong to their own socket',

@@ -114,7 +114,7 @@ export const flushed = scenario(async (client, { zeroCopy }) => {
   let early = 0;
   for (let i = 0; i < 4; i++) {
     const buffer = out.take(MIB);
-    // Without a callback: only flush() hands it back.
+    // Without a callback, only flush() reports the release.
     out.socket.write(buffer);
     const flush = out.socket.zeroCopy.flush();
     await flush;

@@ -27,7 +27,7 @@ export interface Started {
   close(): Promise<void>;
 }
 
-/** Answers with memory that is overwritten the moment it is handed back. */
+/** Answers with memory that is overwritten the moment it is released. */
 function endWithCallback(response: http.ServerResponse, stream: number): void {
   const body = content(stream);
   response.end(body, () => body.fill(OVERWRITTEN));

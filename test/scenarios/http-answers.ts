@@ -29,8 +29,8 @@ class Pieces {
   }
 }
 
-// `note` when the buffer is handed back, which is overwritten at once.
-function handback(buffer: Buffer, note: Note, what: string): () => void {
+// `note` when the buffer is released, which is overwritten at once.
+function releaseCallback(buffer: Buffer, note: Note, what: string): () => void {
   return () => {
     buffer.fill(OVERWRITTEN);
     note(what);
@@ -40,43 +40,43 @@ function handback(buffer: Buffer, note: Note, what: string): () => void {
 export const answers: Record<string, Answering> = {
   'end(chunk, callback)': (response, pieces, note) => {
     const body = pieces.rest();
-    response.end(body, handback(body, note, 'end'));
+    response.end(body, releaseCallback(body, note, 'end'));
   },
   'end(chunk, encoding, callback)': (response, pieces, note) => {
     const body = pieces.rest();
-    response.end(body, 'binary', handback(body, note, 'end'));
+    response.end(body, 'binary', releaseCallback(body, note, 'end'));
   },
   'write(chunk, callback) and end(chunk, callback)': (response, pieces, note) => {
     const first = pieces.take(400_000);
-    response.write(first, handback(first, note, 'write'));
+    response.write(first, releaseCallback(first, note, 'write'));
     const last = pieces.rest();
-    response.end(last, handback(last, note, 'end'));
+    response.end(last, releaseCallback(last, note, 'end'));
   },
   'write(chunk, callback) of a known length, and end()': (response, pieces, note) => {
     response.writeHead(200, { 'content-length': BODY_BYTES });
     const first = pieces.take(BODY_BYTES / 2);
-    response.write(first, handback(first, note, 'write'));
+    response.write(first, releaseCallback(first, note, 'write'));
     const last = pieces.rest();
-    response.write(last, 'binary', handback(last, note, 'second write'));
+    response.write(last, 'binary', releaseCallback(last, note, 'second write'));
     response.end();
   },
   // Small ones between large ones are copied, and still wait for their turn.
   'write(chunk, callback) of mixed sizes, and end(chunk, callback)': (response, pieces, note) => {
     for (const [i, bytes] of [100, 300_000, 10, 5000, 200_000, 1].entries()) {
       const piece = pieces.take(bytes);
-      response.write(piece, handback(piece, note, `write ${i}`));
+      response.write(piece, releaseCallback(piece, note, `write ${i}`));
     }
     const last = pieces.rest();
-    response.end(last, handback(last, note, 'end'));
+    response.end(last, releaseCallback(last, note, 'end'));
   },
   // As http's own function for the end of a message is called (lib/_http_outgoing.js).
   'callbacks that are called like one of Node’s own': (response, pieces, note) => {
     const bound = (name: string, callback: () => void): (() => void) =>
       Object.defineProperty(callback, 'name', { value: name }).bind(undefined);
     const first = pieces.take(500_000);
-    response.write(first, bound('onFinish', handback(first, note, 'write')));
+    response.write(first, bound('onFinish', releaseCallback(first, note, 'write')));
     const last = pieces.rest();
-    response.end(last, bound('onFinish', handback(last, note, 'end')));
+    response.end(last, bound('onFinish', releaseCallback(last, note, 'end')));
   },
 };
 

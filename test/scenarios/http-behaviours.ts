@@ -274,14 +274,14 @@ async function upload(): Promise<void> {
         return socket;
       },
     });
-    const handedBack: number[] = [];
+    const released: number[] = [];
     for (let i = 0; i < 3; i++) {
       const request = http.request({ host: '127.0.0.1', port, agent, method: 'POST' });
       for (let at = 0; at < expected.length; at += MIB) {
         const chunk = Buffer.from(expected.subarray(at, at + MIB));
         request.write(chunk, () => {
           chunk.fill(OVERWRITTEN);
-          handedBack.push(at);
+          released.push(at);
         });
       }
       request.end();
@@ -289,8 +289,8 @@ async function upload(): Promise<void> {
       assert.equal((await readAnswer(response)).body.toString(), 'thanks');
     }
     assert.deepEqual(received, [true, true, true]);
-    await until('the handbacks', () => handedBack.length === 15);
-    assert.deepEqual(handedBack.slice(0, 5), [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB]);
+    await until('the releases', () => released.length === 15);
+    assert.deepEqual(released.slice(0, 5), [0, MIB, 2 * MIB, 3 * MIB, 4 * MIB]);
     assert.equal(accepted.length, 1, 'the connection is kept alive');
     assert.ok(zeroCopySends(made) >= 3, 'uploads go zero-copy');
     agent.destroy();

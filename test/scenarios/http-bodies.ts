@@ -309,7 +309,7 @@ async function closedBehindTheLastByte(): Promise<void> {
 // An http server that takes the connection over in the middle of it.
 async function taken(): Promise<void> {
   const body = streamBytes(6, 2 * MIB);
-  const handedBack: string[] = [];
+  const released: string[] = [];
   await withServer(
     'upgraded',
     (_request, response) => response.end(streamBytes(6, 200_000)),
@@ -321,9 +321,9 @@ async function taken(): Promise<void> {
         const chunk = Buffer.from(body);
         socket.write(chunk, () => {
           chunk.fill(0xee);
-          handedBack.push('write');
+          released.push('write');
         });
-        socket.end('bye', () => handedBack.push('end'));
+        socket.end('bye', () => released.push('end'));
       });
       const client = await RawClient.open(port, 'reading');
       client.socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -337,8 +337,8 @@ async function taken(): Promise<void> {
       const from = wire.indexOf('\r\n\r\n') + 4;
       assert.ok(wire.subarray(from, -3).equals(body));
       assert.equal(wire.toString('latin1', wire.length - 3), 'bye');
-      await until('the handbacks', () => handedBack.length === 2);
-      assert.deepEqual(handedBack, ['write', 'end']);
+      await until('the releases', () => released.length === 2);
+      assert.deepEqual(released, ['write', 'end']);
       assert.ok(zeroCopySends(accepted) > 1);
     },
   );

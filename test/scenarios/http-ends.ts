@@ -34,7 +34,7 @@ class Answers {
     response.once('finish', () => this.notes.push('finish'));
     endsWith(response, body, () => {
       body.fill(OVERWRITTEN);
-      this.notes.push('handback');
+      this.notes.push('release');
     });
   }
 }
@@ -47,13 +47,13 @@ async function askLate(port: number, notes: readonly string[], request = REQUEST
   client.socket.write(request);
   await until('the first answer is accepted', () => notes.includes('finish'));
   await someTurns();
-  assert.deepEqual(notes, ['finish'], 'memory that the kernel has is handed back');
+  assert.deepEqual(notes, ['finish'], 'memory that the kernel has is released');
   client.socket.write(request);
   await until('the second answer is accepted', () => notes.length === 2);
   await someTurns();
   assert.deepEqual(notes, ['finish', 'finish']);
   client.socket.resume();
-  await until('both are handed back', () => notes.length === 4);
+  await until('both are released', () => notes.length === 4);
   await until('all bytes', () => client.bytes > 2 * BODY_BYTES);
   assert.equal(await wrongBytes(client, 2), 0, 'wrong bytes');
   client.socket.destroy();
@@ -133,7 +133,7 @@ async function takenBefore(kind: 'whole' | 'chunked'): Promise<void> {
     // Nobody can tell when this callback is called; what the kernel does not have was copied by then.
     await someTurns();
     client.socket.resume();
-    await until('the handback', () => answers.notes.includes('handback'));
+    await until('the release', () => answers.notes.includes('release'));
     assert.equal(await wrongBytes(client, 1), 0, 'wrong bytes');
     client.socket.destroy();
   });
@@ -155,7 +155,7 @@ async function pipelined(): Promise<void> {
     await someTurns();
     assert.deepEqual(answers.notes, ['finish', 'finish']);
     client.socket.resume();
-    await until('both are handed back', () => answers.notes.length === 4);
+    await until('both are released', () => answers.notes.length === 4);
     assert.equal(await wrongBytes(client, 2), 0, 'wrong bytes');
     assert.ok(zeroCopySends(accepted) >= 2);
     client.socket.destroy();
@@ -292,16 +292,16 @@ async function requestEnds(when: 'at once' | 'with its socket'): Promise<void> {
     const body = streamBytes(22, BODY_BYTES);
     request.end(body, () => {
       body.fill(OVERWRITTEN);
-      notes.push('handback');
+      notes.push('release');
     });
     await until('the body is accepted', () => notes.length > 0);
     await someTurns();
-    assert.deepEqual(notes, ['finish'], 'memory that the kernel has is handed back');
+    assert.deepEqual(notes, ['finish'], 'memory that the kernel has is released');
     const answered = once(request, 'response');
     incoming?.resume();
     const [response] = (await answered) as [http.IncomingMessage];
     response.resume();
-    await until('the handback', () => notes.includes('handback'));
+    await until('the release', () => notes.includes('release'));
     assert.ok(zeroCopySends([socket]) > 0);
     const received = Buffer.concat(parts);
     assert.equal(received.length, BODY_BYTES);
@@ -313,17 +313,16 @@ async function requestEnds(when: 'at once' | 'with its socket'): Promise<void> {
 export const ends: readonly Scenario[] = [
   {
     title:
-      'response.end(body, callback) hands back at release when the socket was upgraded in ‘connection’',
+      'response.end(body, callback) fires at release when the socket was upgraded in ‘connection’',
     run: upgradedInConnection,
   },
   {
     title:
-      'response.end(body, callback) hands back at release when the socket was upgraded in a request',
+      'response.end(body, callback) fires at release when the socket was upgraded in a request',
     run: upgradedInRequest,
   },
   {
-    title:
-      'response.end(body, callback) hands back at release on a server that is handed its sockets',
+    title: 'response.end(body, callback) fires at release on a server that is handed its sockets',
     run: handedOver,
   },
   {
@@ -339,17 +338,16 @@ export const ends: readonly Scenario[] = [
     run: () => takenBefore('chunked'),
   },
   ...Object.entries(wraps).map(([where, wrap]) => ({
-    title: `a wrap ${where} is called, and callbacks hand back at release`,
+    title: `a wrap ${where} is called, and callbacks fire at release`,
     run: () => wrapped(wrap),
   })),
   {
-    title:
-      'an own end() that the class of responses sets is called, and callbacks hand back at release',
+    title: 'an own end() that the class of responses sets is called, and callbacks fire at release',
     run: subclassed,
   },
   { title: 'responses and servers have no properties of ours', run: untouched },
   ...(['at once', 'with its socket'] as const).map((when) => ({
-    title: `request.end(body, callback) hands back at release, called ${when}`,
+    title: `request.end(body, callback) fires at release, called ${when}`,
     run: () => requestEnds(when),
   })),
 ];

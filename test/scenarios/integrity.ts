@@ -1,4 +1,4 @@
-// Much data in mixed sizes, every buffer overwritten and used again when it is handed back.
+// Much data in mixed sizes, every buffer overwritten and used again when it is released.
 import type { ZeroCopyOptions } from '../../lib/index';
 import { seededRandom } from '../../scripts/random';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';

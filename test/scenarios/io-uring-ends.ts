@@ -169,7 +169,7 @@ export const resetByPeer = scenario(async (client, params: UringParams) => {
     await assertReleased(out);
     assert.equal((await client.report(out)).wrong, 0);
     assert.match(out.socketError ?? '', /^(ECONNRESET|EPIPE)$/);
-    assert.equal(out.handedBack, 100);
+    assert.equal(out.released, 100);
     assert.equal(out.outOfOrder, 0);
   }
 });

@@ -1,5 +1,5 @@
 // Writes and ends in the same turn, in the way it is asked to. Every buffer is overwritten the moment
-// it is handed back. Writes {control} when it connected, {beforeExit} when the loop has run dry.
+// it is released. Writes {control} when it connected, {beforeExit} when the loop has run dry.
 import { connect, type ZeroCopyOptions, type ZeroCopySocket } from '../../lib/index';
 import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
 import { argument, print } from '../helpers/program-side';

@@ -1,8 +1,8 @@
 // An http server whose connections send by io_uring. Paths: /end/N and /chunks/N answer N bytes of the
 // keystream that the header x-stream names. An
 // upgrade gets the raw socket, on which frames follow as ws makes them. Bodies are overwritten as soon
-// as they are handed back.
-// Argument: {address, engine, threshold}. Writes {port}, and {handedBack} when it is told to.
+// as they are released.
+// Argument: {address, engine, threshold}. Writes {port}, and {released} when it is told to.
 import http from 'node:http';
 import type net from 'node:net';
 import { createInterface } from 'node:readline';
@@ -18,8 +18,8 @@ export interface HttpServerArgument {
   readonly threshold: NonNullable<ZeroCopyOptions['threshold']>;
 }
 
-export interface HandedBack {
-  readonly handedBack: {
+export interface Released {
+  readonly released: {
     readonly responses: number;
     readonly callbacks: number;
     /** Callbacks of a connection that came before one of an earlier response. */
@@ -42,7 +42,7 @@ function take(stream: number, offset: number, bytes: number): Buffer {
   return buffer;
 }
 
-function handback(socket: net.Socket, buffer: Buffer): () => void {
+function releaseCallback(socket: net.Socket, buffer: Buffer): () => void {
   const count = counts.get(socket) ?? { begun: 0, done: 0 };
   counts.set(socket, count);
   const index = count.begun++;
@@ -62,17 +62,17 @@ const respond: http.RequestListener = (request, response) => {
   sockets.add(socket);
   if (how === 'end') {
     const body = take(stream, 0, bytes);
-    response.end(body, handback(socket, body));
+    response.end(body, releaseCallback(socket, body));
     return;
   }
-  // In chunks, the last of which is handed back behind the others.
+  // In chunks, the last of which is released behind the others.
   const third = Math.floor(bytes / 3);
   for (const offset of [0, third]) {
     const chunk = take(stream, offset, third);
     response.write(chunk, () => chunk.fill(OVERWRITTEN));
   }
   const last = take(stream, 2 * third, bytes - 2 * third);
-  response.end(last, handback(socket, last));
+  response.end(last, releaseCallback(socket, last));
 };
 
 // As ws does: a small header from memory that is used again at once, corked with its payload.
@@ -110,8 +110,8 @@ createInterface({ input: process.stdin }).on('line', () => {
     engines.add(socket.zeroCopy.engine);
   }
   print({
-    handedBack: { responses, callbacks, outOfOrder, zeroCopySends, engines: [...engines] },
-  } satisfies HandedBack);
+    released: { responses, callbacks, outOfOrder, zeroCopySends, engines: [...engines] },
+  } satisfies Released);
 });
 
 server.listen(0, address, () => print({ port: (server.address() as net.AddressInfo).port }));

@@ -42,7 +42,7 @@ async function useOnce(client: ReceiverClient, { zeroCopy }: UringParams): Promi
   getSubmitRing();
 }
 
-/** All that was written arrived, everything was handed back in order, and nothing is left. */
+/** All that was written arrived, everything was released in order, and nothing is left. */
 export async function assertComplete(client: ReceiverClient, out: Outgoing): Promise<void> {
   const report = await client.report(out);
   assert.deepEqual(report, { bytes: out.written, wrong: 0, end: 'end' });

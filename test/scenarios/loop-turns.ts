@@ -20,7 +20,7 @@ export interface LoopArgument {
   /** Whether callbacks wait for the release: ranges are then reported at once. */
   readonly callbacks: 'waited for' | 'none';
   /** A number of milliseconds, or until every callback has fired. */
-  readonly measure: number | 'until handed back';
+  readonly measure: number | 'until released';
 }
 
 export interface Measured {
@@ -29,7 +29,7 @@ export interface Measured {
     readonly cpuMs: number;
     /** Released during the measurement. */
     readonly notifications: number;
-    readonly handedBack: number;
+    readonly released: number;
   };
 }
 
@@ -43,9 +43,9 @@ const CHUNK = Buffer.alloc(64 * 1024, 1);
 
 const WRITTEN = given.sockets * WRITES[given.state];
 
-let handedBack = 0;
+let released = 0;
 let onAll: () => void = () => undefined;
-const allHandedBack = new Promise<void>((resolve) => (onAll = resolve));
+const allReleased = new Promise<void>((resolve) => (onAll = resolve));
 
 async function open(): Promise<ZeroCopySocket> {
   const { port, address: host } = given;
@@ -55,7 +55,7 @@ async function open(): Promise<ZeroCopySocket> {
   await once(socket, 'connect');
   for (let i = 0; i < WRITES[given.state]; i++) {
     if (given.callbacks === 'none') socket.write(CHUNK);
-    else socket.write(CHUNK, () => ++handedBack === WRITTEN && onAll());
+    else socket.write(CHUNK, () => ++released === WRITTEN && onAll());
   }
   return socket;
 }
@@ -76,7 +76,7 @@ function turns(): number {
 async function measuring(): Promise<void> {
   const { measure } = given;
   // Nothing looks every now and then: its turns would be counted.
-  if (measure === 'until handed back') await allHandedBack;
+  if (measure === 'until released') await allReleased;
   // Not to wait for anything: this is the time over which is counted.
   else await new Promise((resolve) => setTimeout(resolve, measure));
 }
@@ -95,7 +95,7 @@ async function main(): Promise<void> {
       turns: turns() - before.turns,
       cpuMs: (cpu.user + cpu.system) / 1000,
       notifications: notifications(sockets) - before.notes,
-      handedBack,
+      released,
     },
   } satisfies Measured);
   process.exit();

@@ -172,14 +172,14 @@ export function thrown(params: MutationParams): Promise<void> {
     assert.equal(error.code, 'ERR_ZC_BUFFER_MUTATED');
     assert.match(String(error.stack), /Sent by\n\s+at .*mutation\.js/);
     assert.equal(out.socket.destroyed, true);
-    await until('all are handed back', () => order.length === 3);
+    await until('all are released', () => order.length === 3);
     assert.deepEqual(order, [0, 1, 2]);
     await until('it is told', () => found.messages.length === 1);
     assert.deepEqual(warnings.list, []);
   });
 }
 
-/** Buffers that are overwritten the moment they are handed back, in all sizes and as text: no word. */
+/** Buffers that are overwritten the moment they are released, in all sizes and as text: no word. */
 export async function clean(params: MutationParams): Promise<{ zeroCopySends: number }> {
   let zeroCopySends = 0;
   await withScene(params, 'throw', async ({ out, client, found, warnings }) => {

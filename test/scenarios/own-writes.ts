@@ -86,30 +86,30 @@ export const captured = scenario(async (client, { zeroCopy }) => {
     for (let round = 0; round < 4; round++) {
       for (const way of ['own', 'taken', 'taken', 'own', 'own'] as const) {
         const buffer = out.take(MIB / 2);
-        if (way === 'own') socket.write(buffer, out.handback(buffer));
-        else write(buffer, out.handback(buffer));
+        if (way === 'own') socket.write(buffer, out.releaseCallback(buffer));
+        else write(buffer, out.releaseCallback(buffer));
       }
       if (round % 2 === 1) await out.drained();
     }
     const last = out.take(MIB);
-    end(last, out.handback(last));
+    end(last, out.releaseCallback(last));
     await assertArrived(client, out);
   }
 });
 
-/** The callback of an empty write, behind one without, hands back what was written before it. */
+/** The callback of an empty write, behind one without, fires when what was written before it is released. */
 export const barrier = scenario(async (client, { zeroCopy }) => {
   const out = await client.stream({ pace: { bytes: MIB, everyMs: 1 } }, { zeroCopy });
   const order: number[] = [];
   for (let round = 0; round < 12; round++) {
     const [first, second] = [out.take(MIB / 2), out.take(MIB / 2)];
-    const handBack = [out.handback(first), out.handback(second)] as const;
+    const releaseCallbacks = [out.releaseCallback(first), out.releaseCallback(second)] as const;
     if (round % 3 === 2) out.socket.cork();
     out.socket.write(first);
     out.socket.write(second, () => order.push(2 * round));
     out.socket.write('', (error) => {
       order.push(2 * round + 1);
-      for (const callback of handBack) callback(error);
+      for (const callback of releaseCallbacks) callback(error);
     });
     if (round % 3 === 2) out.socket.uncork();
     if (round % 4 === 3) await out.drained();
@@ -275,12 +275,12 @@ class RandomStream {
     },
     () => {
       const buffer = this.out.take(this.#size());
-      return this.#taken.write(buffer, this.out.handback(buffer));
+      return this.#taken.write(buffer, this.out.releaseCallback(buffer));
     },
     () => {
       const buffer = this.out.take(this.#size());
       const view = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
-      return this.out.socket.write(view, this.out.handback(buffer));
+      return this.out.socket.write(view, this.out.releaseCallback(buffer));
     },
     () => this.#poolPiece(),
     () => this.#poolPiece(),
@@ -329,7 +329,7 @@ class RandomStream {
       return 'destroyed';
     }
     const last = this.out.take(this.#size());
-    const callback = this.out.handback(last);
+    const callback = this.out.releaseCallback(last);
     if (this.#random() < 0.5) this.out.socket.end(last, callback);
     else this.#taken.end(last, callback);
     return 'ended';

@@ -26,7 +26,7 @@ export interface PackageSenderReport {
   readonly kernelCopiedSends: number;
   readonly notifications: number;
   readonly copiedBytes: number;
-  readonly handedBack: number;
+  readonly released: number;
 }
 
 type Library = typeof import('../../lib/index');
@@ -44,13 +44,13 @@ async function main(): Promise<void> {
   const zeroCopy = { engine: 'msg_zerocopy', threshold: 1 } as const;
   const socket = zc.connect({ host, port, zeroCopy });
   await once(socket, 'connect');
-  let handedBack = 0;
+  let released = 0;
   for (let i = 0; i < writes; i++) {
     const chunk = Buffer.allocUnsafeSlow(writeBytes);
     fillFrom(chunk, stream, i * writeBytes);
     socket.write(chunk, () => {
       chunk.fill(OVERWRITTEN);
-      handedBack++;
+      released++;
     });
   }
   await socket.zeroCopy.flush();
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
     kernelCopiedSends,
     notifications,
     copiedBytes,
-    handedBack,
+    released,
   };
   print(report);
 }

@@ -8,7 +8,7 @@ import {
   assertIdle,
   assertSent,
   failureOf,
-  handback,
+  outcomeOf,
   reserveFor,
   ringOf,
   scenario,
@@ -53,7 +53,7 @@ export const places = scenario<{
     const discard = (): void =>
       discarded.forEach((index) => socket.discard(views[index] as Buffer));
     if (first === 'discard') discard();
-    const outcome = kept.length === 0 ? undefined : handback(socket.commit(kept));
+    const outcome = kept.length === 0 ? undefined : outcomeOf(socket.commit(kept));
     if (first === 'commit') discard();
     if (outcome !== undefined) assertSent(await outcome, bytes);
     await udp.expect(out.taken());
@@ -68,7 +68,7 @@ export const releasesThoseBehind = scenario(async (near) => {
   for (let round = 0; round < 2 * FRAMES; round++) {
     const first = reserveFor(socket, out.stray(600));
     const behind = [reserveFor(socket, out.frame(500)), reserveFor(socket, out.frame(501))];
-    const outcomes = behind.map((view) => handback(socket.commit(view)));
+    const outcomes = behind.map((view) => outcomeOf(socket.commit(view)));
     if (round === 0) await udp.expect([]);
     socket.discard(first);
     for (const outcome of outcomes) assert.ok('report' in (await outcome));
@@ -121,7 +121,7 @@ async function shuffle(
     if (one === undefined) return;
     if (!one.kept) return socket.discard(one.view);
     const { length } = one.view;
-    all.push(handback(socket.commit(one.view)).then((sent) => assertSent(sent, length)));
+    all.push(outcomeOf(socket.commit(one.view)).then((sent) => assertSent(sent, length)));
   };
   for (let step = 0; step < 60; step++) {
     if (between(chance, 0, 1) === 0) {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { createRawSocket, metrics, type DatagramStats } from '../../lib/index';
 import { Heard } from '../helpers/heard';
-import { assertSent, closed, handback, reserveFor, ringOf, scenario } from './packet-scenario';
+import { assertSent, closed, outcomeOf, reserveFor, ringOf, scenario } from './packet-scenario';
 import { until } from '../../scripts/until';
 
 const FRAMES = 8;
@@ -31,9 +31,9 @@ export const ring = scenario(async (near) => {
   for (let round = 0; round < ROUNDS; round++) {
     const views = [300, 800].map((size) => reserveFor(socket, out.frame(size)));
     bytes += views.reduce((sum, view) => sum + view.length, 0);
-    await handback(socket.commit(views, out.options));
+    await outcomeOf(socket.commit(views, out.options));
     const frame = out.frame(500);
-    assertSent(await handback(socket.send(frame, out.options), frame), frame.length);
+    assertSent(await outcomeOf(socket.send(frame, out.options), frame), frame.length);
   }
   assert.match(
     inspect(socket.zeroCopy),
@@ -71,7 +71,7 @@ export const copying = scenario(async (near) => {
   const raw = createRawSocket({ family: 4, protocol: 253, zeroCopy: { threshold: 0 } });
   for (let i = 0; i < 3; i++) {
     const frame = out.frame(100);
-    assertSent(await handback(packet.send(frame, out.options), frame), frame.length);
+    assertSent(await outcomeOf(packet.send(frame, out.options), frame), frame.length);
     await raw.send(Buffer.alloc(10), { address: near.wire.far.address4 });
   }
   await until('both refusals are told', () => refusals.messages.length >= 2);

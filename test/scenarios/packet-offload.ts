@@ -8,7 +8,7 @@ import {
   assertIdle,
   assertSent,
   failureOf,
-  handback,
+  outcomeOf,
   reserveFor,
   scenario,
 } from './packet-scenario';
@@ -36,11 +36,11 @@ async function transmit(
 ): Promise<void> {
   const options = offload === undefined ? {} : { offload };
   if (by === 'send') {
-    assertSent(await handback(socket.send(frame, options), frame), frame.length);
+    assertSent(await outcomeOf(socket.send(frame, options), frame), frame.length);
     return;
   }
   const view = reserveFor(socket, frame);
-  assertSent(await handback(socket.commit(view, options)), frame.length);
+  assertSent(await outcomeOf(socket.commit(view, options)), frame.length);
 }
 
 function onDevice(wire: Wire, device: OffloadParams['device'], body: () => Promise<void>) {
@@ -76,10 +76,10 @@ export const superBatch = scenario<OffloadParams>(async (near, { family, by, dev
     const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
     if (by === 'send') {
       const list = frames.map((data) => ({ data, offload }));
-      assertSent(await handback(socket.sendMany(list), ...frames), bytes);
+      assertSent(await outcomeOf(socket.sendMany(list), ...frames), bytes);
     } else {
       const views = frames.map((frame) => reserveFor(socket, frame));
-      assertSent(await handback(socket.commit(views, { offload })), bytes);
+      assertSent(await outcomeOf(socket.commit(views, { offload })), bytes);
     }
     await udp.expect(out.taken());
   });

@@ -9,7 +9,7 @@ import {
   assertSent,
   closed,
   failureOf,
-  handback,
+  outcomeOf,
   type Outcome,
   type Ring,
   scenario,
@@ -37,7 +37,7 @@ function attempt(socket: ZeroCopyPacketSocket, out: Outbox, signal?: AbortSignal
   const digest = out.expected.pop() as Digest;
   // The rejection may be a throw.
   const sent = (async () => socket.send(frame, options))();
-  return { digest, outcome: handback(sent, frame) };
+  return { digest, outcome: outcomeOf(sent, frame) };
 }
 
 async function sorted(attempts: readonly Attempt[]): Promise<{ sent: Digest[]; codes: string[] }> {

@@ -8,7 +8,7 @@ import {
   assertIdle,
   assertSent,
   failureOf,
-  handback,
+  outcomeOf,
   type Outcome,
   reserveFor,
   type Ring,
@@ -46,10 +46,10 @@ interface Sending {
 async function assertSends({ socket, udp, out }: Sending, payload: number): Promise<void> {
   for (let i = 0; i < 10; i++) {
     const frame = out.frame(payload);
-    assertSent(await handback(socket.send(frame, out.options), frame), frame.length);
+    assertSent(await outcomeOf(socket.send(frame, out.options), frame), frame.length);
     if (socket.zeroCopy.engine !== 'tx_ring') continue;
     const view = reserveFor(socket, out.frame(payload));
-    await handback(socket.commit(view, out.options));
+    await outcomeOf(socket.commit(view, out.options));
   }
   await udp.expect(out.taken());
 }
@@ -125,7 +125,7 @@ export const tagged = scenario<RefusedParams>(async (near, { ring }) => {
     const payload = Buffer.alloc(bytes, bytes & 0x7f);
     const tag = Buffer.from([0, 5, EXPERIMENTAL >> 8, EXPERIMENTAL & 0xff]);
     const frame = Buffer.concat([headers.ethernet({ ...link, protocol: VLAN_TAG }), tag, payload]);
-    assertSent(await handback(socket.send(frame, {}), frame), bytes + 18);
+    assertSent(await outcomeOf(socket.send(frame, {}), frame), bytes + 18);
     const [caught] = await far.catch(1);
     const data = Buffer.from(caught?.data ?? '', 'base64');
     assert.ok(data.subarray(LINK_HEADER).equals(payload));
@@ -161,7 +161,7 @@ export const smallerMtu = scenario<RefusedParams>(async (near, { ring }) => {
   setMtu(near.wire.near, 1300);
   try {
     const outcomes: Outcome[] = await Promise.all(
-      [small, large, behind, larger, last].map((view) => handback(socket.commit(view))),
+      [small, large, behind, larger, last].map((view) => outcomeOf(socket.commit(view))),
     );
     assert.deepEqual(
       outcomes.map((one) => ('error' in one ? one.error.code : one.report.bytes)),
@@ -191,7 +191,7 @@ export const smallerMtuBatch = scenario(async (near) => {
     );
     setMtu(near.wire.near, 1300);
     try {
-      const outcome = await handback(socket.commit(views));
+      const outcome = await outcomeOf(socket.commit(views));
       assert.equal('error' in outcome && outcome.error.code, 'ERR_ZC_FRAME_REFUSED');
     } finally {
       setMtu(near.wire.near, near.wire.mtu);
@@ -208,7 +208,7 @@ export const largerMtu = scenario(async (near) => {
   for (const end of [near.wire.near, near.wire.far]) setMtu(end, 4000);
   try {
     const frame = out.frame(3900);
-    assertSent(await handback(socket.send(frame, {}), frame), frame.length);
+    assertSent(await outcomeOf(socket.send(frame, {}), frame), frame.length);
     await udp.expect(out.taken());
     assert.equal(socket.interface.mtu, 4000);
   } finally {
@@ -227,7 +227,7 @@ export const droppingQueue = scenario<RefusedParams>(async (near, { ring }) => {
     const outcomes = await Promise.all(
       Array.from({ length: 40 }, () => {
         const frame = out.frame(1472);
-        return handback(socket.send(frame, {}), frame);
+        return outcomeOf(socket.send(frame, {}), frame);
       }),
     );
     const made = out.taken();
@@ -281,7 +281,7 @@ export const deviceLost = scenario<RefusedParams & { readonly trouble: Trouble }
       const errors: NodeJS.ErrnoException[] = [];
       socket.on('error', (error: NodeJS.ErrnoException) => errors.push(error));
       const frames = Array.from({ length: 12 }, () => out.frame(1400));
-      const underWay = frames.map((frame) => handback(socket.send(frame, {}), frame));
+      const underWay = frames.map((frame) => outcomeOf(socket.send(frame, {}), frame));
       await Promise.race(underWay);
       if (trouble === 'down') ip(here, 'link', 'set', device, 'down');
       else ip(here, 'link', 'del', device);
@@ -293,7 +293,7 @@ export const deviceLost = scenario<RefusedParams & { readonly trouble: Trouble }
       if (trouble === 'down') {
         ip(here, 'link', 'set', device, 'up');
         const frame = out.frame(100);
-        assertSent(await handback(socket.send(frame, {}), frame), frame.length);
+        assertSent(await outcomeOf(socket.send(frame, {}), frame), frame.length);
       }
     } finally {
       if (trouble === 'down') ip(here, 'link', 'del', device);

@@ -11,7 +11,7 @@ import {
   assertSent,
   closed,
   failureOf,
-  handback,
+  outcomeOf,
   reserveFor,
   ringOf,
   scenario,
@@ -38,7 +38,7 @@ export const single = scenario<RingParams>(async (near, { family, ...options }) 
   for (let i = 0; i < 5 * FRAMES; i++) {
     const view = reserveFor(socket, out.frame(between(random, 1, out.largestPayload)));
     const { length } = view;
-    assertSent(await handback(socket.commit(view, out.options)), length);
+    assertSent(await outcomeOf(socket.commit(view, out.options)), length);
   }
   assert.equal(socket.freeFrames, FRAMES);
   assertIdle(socket);
@@ -56,7 +56,7 @@ export const batches = scenario<RingParams>(async (near, { family, ...options })
     );
     assert.equal(socket.freeFrames, FRAMES - 5);
     const bytes = views.reduce((sum, view) => sum + view.length, 0);
-    assertSent(await handback(socket.commit(views, out.options)), bytes);
+    assertSent(await outcomeOf(socket.commit(views, out.options)), bytes);
   }
   assert.equal(socket.freeFrames, FRAMES);
   await udp.expect(out.taken());
@@ -68,7 +68,7 @@ export const together = scenario<RingParams>(async (near, { family }) => {
   const socket = near.open({ ring: SMALL });
   for (let turn = 0; turn < 4; turn++) {
     const views = Array.from({ length: FRAMES }, () => reserveFor(socket, out.frame(700)));
-    const all = views.map((view) => handback(socket.commit(view)));
+    const all = views.map((view) => outcomeOf(socket.commit(view)));
     for (const outcome of await Promise.all(all)) assertSent(outcome, 742);
   }
   await udp.expect(out.taken());
@@ -96,7 +96,7 @@ export const slowDevice = scenario<{ readonly frames: number; readonly sendBuffe
         }
         const view = reserveFor(socket, out.frame(out.largestPayload));
         const { length } = view;
-        const outcome = handback(socket.commit(view));
+        const outcome = outcomeOf(socket.commit(view));
         all.push(outcome.then((one) => assertSent(one, length)));
       }
       // The device takes a burst of one frame at once; those behind it wait for their turn.
@@ -124,7 +124,7 @@ export const slowSink = scenario(async (near) => {
       assert.deepEqual(settled, [...settled.keys()]);
       // Eight frames of 3 ms, the first of them at once; half of that leaves room for rounding.
       const passed = performance.now() - started;
-      assert.ok(passed > (FRAMES - 1) * 1.5, `all was handed back after ${passed} ms`);
+      assert.ok(passed > (FRAMES - 1) * 1.5, `all was released after ${passed} ms`);
     },
     { device: near.wire.sink },
   );
@@ -176,7 +176,7 @@ export const outOfOrder = scenario(async (near) => {
   // In one call, in any order: they go out as they were reserved.
   const views = [1, 2, 3].map((bytes) => reserveFor(socket, out.frame(bytes)));
   const bytes = views.reduce((sum, view) => sum + view.length, 0);
-  assertSent(await handback(socket.commit(views.toReversed())), bytes);
+  assertSent(await outcomeOf(socket.commit(views.toReversed())), bytes);
   await udp.expect(out.taken());
   assertIdle(socket);
 });
@@ -227,13 +227,13 @@ export const sendBeyondRing = scenario(async (near) => {
   const socket = near.open({ ring: SMALL });
   const all = Array.from({ length: 5 * FRAMES }, (_, index) => {
     const frame = out.frame(100 + index);
-    return handback(socket.send(frame, {}), frame).then((one) => assertSent(one, frame.length));
+    return outcomeOf(socket.send(frame, {}), frame).then((one) => assertSent(one, frame.length));
   });
   await Promise.all(all);
   await udp.expect(out.taken());
   const frames = Array.from({ length: 5 * FRAMES }, (_, index) => out.frame(900 + index));
   const bytes = frames.reduce((sum, frame) => sum + frame.length, 0);
-  assertSent(await handback(socket.sendMany(frames), ...frames), bytes);
+  assertSent(await outcomeOf(socket.sendMany(frames), ...frames), bytes);
   await udp.expect(out.taken());
   assertIdle(socket);
 });
@@ -247,7 +247,7 @@ export const sendBehindReserved = scenario<{ readonly then: 'commit' | 'discard'
       const frame = params.then === 'commit' ? out.frame(200) : out.stray(200);
       const view = reserveFor(socket, frame);
       const sent = out.frame(300);
-      const outcome = handback(socket.send(sent, {}), sent);
+      const outcome = outcomeOf(socket.send(sent, {}), sent);
       if (params.then === 'commit') await socket.commit(view);
       else socket.discard(view);
       assertSent(await outcome, sent.length);

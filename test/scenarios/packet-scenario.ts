@@ -116,7 +116,7 @@ export function scenario<P = undefined, R = void>(
 export type Outcome = { readonly report: SendReport } | { readonly error: NodeJS.ErrnoException };
 
 /** Settles when `sent` has; overwrites its memory, which is no ring's, in that moment. */
-export async function handback(
+export async function outcomeOf(
   sent: Promise<SendReport>,
   ...memory: readonly Buffer[]
 ): Promise<Outcome> {

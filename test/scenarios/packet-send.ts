@@ -9,7 +9,7 @@ import type { Family } from '../helpers/packet-receiver-protocol';
 import {
   assertIdle,
   assertSent,
-  handback,
+  outcomeOf,
   type Near,
   reserveFor,
   type Ring,
@@ -79,12 +79,12 @@ export const promises = sendScenario(async (sending) => {
   const { socket, udp, out } = sending;
   for (const bytes of payloads(sending)) {
     const frame = out.frame(bytes);
-    assertSent(await handback(socket.send(frame, out.options), frame), frame.length);
+    assertSent(await outcomeOf(socket.send(frame, out.options), frame), frame.length);
   }
   // And without waiting in between.
   const outcomes = payloads(sending).map((bytes) => {
     const frame = out.frame(bytes);
-    return handback(socket.send(frame, out.options), frame).then((outcome) =>
+    return outcomeOf(socket.send(frame, out.options), frame).then((outcome) =>
       assertSent(outcome, frame.length),
     );
   });
@@ -100,7 +100,7 @@ export const gathered = sendScenario(async (sending) => {
     const last = pieces.pop() as Buffer;
     pieces.push(last.subarray(0, bytes >> 1), Buffer.alloc(0), last.subarray(bytes >> 1));
     assertSent(
-      await handback(socket.send(pieces, out.options), ...pieces),
+      await outcomeOf(socket.send(pieces, out.options), ...pieces),
       out.headerBytes + bytes,
     );
   }
@@ -120,14 +120,14 @@ export const many = sendScenario(async ({ socket, udp, out }) => {
       if (index % 3 === 0) return { data: whole, ...out.options };
       return { data: pieces, ...out.options };
     });
-    assertSent(await handback(socket.sendMany(frames), ...memory), bytes);
+    assertSent(await outcomeOf(socket.sendMany(frames), ...memory), bytes);
     await udp.expect(out.taken());
   }
   const plain = [out.frame(1), out.frame(100), out.frame(1000)];
   const sum = plain.reduce((all, frame) => all + frame.length, 0);
-  assertSent(await handback(socket.sendMany(plain, out.options), ...plain), sum);
+  assertSent(await outcomeOf(socket.sendMany(plain, out.options), ...plain), sum);
   await udp.expect(out.taken());
-  assertSent(await handback(socket.sendMany([])), 0);
+  assertSent(await outcomeOf(socket.sendMany([])), 0);
 });
 
 /** Frames of random lengths, sent in every way there is, with others under way. */
@@ -141,18 +141,18 @@ export const randomSizes = sendScenario(async ({ socket, udp, out }) => {
       const way = between(random, 0, 3);
       const sent =
         way === 0
-          ? handback(socket.send(frame, out.options), frame)
+          ? outcomeOf(socket.send(frame, out.options), frame)
           : way === 1
-            ? handback(socket.send(pieces, out.options), ...pieces)
+            ? outcomeOf(socket.send(pieces, out.options), ...pieces)
             : way === 2
-              ? handback(socket.sendMany([frame], out.options), frame)
+              ? outcomeOf(socket.sendMany([frame], out.options), frame)
               : undefined;
       if (sent === undefined && socket.freeFrames > 0) {
         const view = reserveFor(socket, frame);
-        all.push(handback(socket.commit(view, out.options)).then(() => undefined));
+        all.push(outcomeOf(socket.commit(view, out.options)).then(() => undefined));
         continue;
       }
-      const waiting = sent ?? handback(socket.send(frame, out.options), frame);
+      const waiting = sent ?? outcomeOf(socket.send(frame, out.options), frame);
       all.push(waiting.then((outcome) => assertSent(outcome, frame.length)));
       if (between(random, 0, 4) === 0) await all.at(-1);
     }
@@ -161,12 +161,12 @@ export const randomSizes = sendScenario(async ({ socket, udp, out }) => {
   }
 });
 
-/** The kernel keeps every frame until the device has sent it, and only then is it handed back. */
+/** The kernel keeps every frame until the device has sent it, and only then is it released. */
 export const slowDevice = sendScenario(async ({ socket, udp, out }, { wire }) => {
   await whileSlow(wire, async () => {
     const all = Array.from({ length: ROUND }, () => {
       const frame = out.frame(out.largestPayload);
-      return handback(socket.send(frame, out.options), frame).then((outcome) =>
+      return outcomeOf(socket.send(frame, out.options), frame).then((outcome) =>
         assertSent(outcome, frame.length),
       );
     });
@@ -200,7 +200,7 @@ export const lossy = sendScenario(async ({ socket, udp, out }, { wire }) => {
     await whileLossy(wire, 300, async () => {
       const all = Array.from({ length: ROUND }, () => {
         const frame = out.frame(between(random, 64, out.largestPayload));
-        return handback(socket.send(frame, out.options), frame).then((outcome) =>
+        return outcomeOf(socket.send(frame, out.options), frame).then((outcome) =>
           assertSent(outcome, frame.length),
         );
       });

@@ -11,7 +11,7 @@ import type { Digest } from '../helpers/packet-receiver-protocol';
 import {
   closed,
   failureOf,
-  handback,
+  outcomeOf,
   reserveFor,
   ringOf,
   ringMappings,
@@ -37,9 +37,9 @@ export const closeInFlight = scenario<{ readonly by: 'commit' | 'send' }>(async 
     const socket = near.open({ ring: RING });
     const outcomes = Array.from({ length: FRAMES }, () => {
       const frame = out.frame(PAYLOAD);
-      if (by === 'send') return handback(socket.send(frame, {}), frame);
+      if (by === 'send') return outcomeOf(socket.send(frame, {}), frame);
       const view = reserveFor(socket, frame);
-      return handback(socket.commit(view), view);
+      return outcomeOf(socket.commit(view), view);
     });
     await Promise.race(outcomes);
     await closed(socket);
@@ -59,7 +59,7 @@ export const closeInFlightSink = scenario(async (near) => {
     async () => {
       const socket = near.open({ interface: near.wire.sink, ring: RING });
       const views = Array.from({ length: FRAMES }, () => reserveFor(socket, out.frame(PAYLOAD)));
-      const outcomes = views.map((view) => handback(socket.commit(view), view));
+      const outcomes = views.map((view) => outcomeOf(socket.commit(view), view));
       await closed(socket);
       await Promise.all(outcomes);
     },
@@ -73,7 +73,7 @@ export const closeReserved = scenario(async (near) => {
   const socket = near.open({ ring: RING });
   const first = reserveFor(socket, out.stray(100));
   const behind = reserveFor(socket, out.stray(100));
-  const waiting = handback(socket.commit(behind), behind);
+  const waiting = outcomeOf(socket.commit(behind), behind);
   await closed(socket);
   assert.ok('error' in (await waiting), 'a frame behind a reserved one cannot have been sent');
   await failureOf(() => socket.commit(first), 'commit() after close');

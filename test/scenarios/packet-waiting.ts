@@ -5,7 +5,7 @@ import { OVERWRITTEN } from '../../scripts/pattern';
 import {
   assertIdle,
   assertSent,
-  handback,
+  outcomeOf,
   type Outcome,
   reserveFor,
   ringOf,
@@ -68,7 +68,7 @@ export const changed = scenario<ChangeParams>(async (near, { change, by }) => {
   const { view, grow } = growing(stray, change === 'grown' ? 'alone' : 'shared');
   const given = change === 'detached' ? detachable(stray) : view;
   const [first, second] = [out.frame(300), out.frame(310)];
-  const before = handback(socket.send(first, {}), first);
+  const before = outcomeOf(socket.send(first, {}), first);
   const pieces = [given.subarray(0, 42), given.subarray(42)];
   const sent =
     by === 'send'
@@ -76,8 +76,8 @@ export const changed = scenario<ChangeParams>(async (near, { change, by }) => {
       : by === 'send in pieces'
         ? socket.send(pieces, {})
         : socket.sendMany([given]);
-  const behind = handback(socket.send(second, {}), second);
-  const outcome = handback(sent);
+  const behind = outcomeOf(socket.send(second, {}), second);
+  const outcome = outcomeOf(sent);
   if (change === 'detached')
     structuredClone(given.buffer, { transfer: [given.buffer as ArrayBuffer] });
   else grow();
@@ -97,7 +97,7 @@ export const setGoing = scenario(async (near) => {
   for (let round = 0; round < 3; round++) {
     const reserved = Array.from({ length: FRAMES }, () => reserveFor(socket, out.stray(100)));
     const frames = Array.from({ length: 2 * FRAMES }, () => out.frame(300));
-    const sent = frames.map((frame) => handback(socket.send(frame, {}), frame));
+    const sent = frames.map((frame) => outcomeOf(socket.send(frame, {}), frame));
     for (const frame of reserved) socket.discard(frame);
     for (const outcome of sent) assertSent(await outcome, 342);
   }

@@ -1,5 +1,5 @@
 // Pins megabytes to a peer that does not read, and ends in the way it is asked to. Every buffer is
-// overwritten the moment it is handed back. Writes {pinned} when the kernel holds the memory, and
+// overwritten the moment it is released. Writes {pinned} when the kernel holds the memory, and
 // {beforeExit} when the event loop has run dry by itself.
 import { type ZeroCopySocket, connect } from '../../lib/index';
 import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
@@ -34,7 +34,7 @@ export interface BeforeExit {
     readonly pendingBytes: number;
     readonly writableLength: number;
     /** Callbacks that had fired. */
-    readonly handedBack: number;
+    readonly released: number;
   };
 }
 
@@ -48,7 +48,7 @@ const STAY_MS = 1_500;
 
 const given = argument<SenderArgument>();
 const enoughBytes = Math.min(1024 * 1024, given.bytes / 4);
-let handedBack = 0;
+let released = 0;
 
 function writeAll(socket: ZeroCopySocket): void {
   const stream = socket.localPort as number;
@@ -56,7 +56,7 @@ function writeAll(socket: ZeroCopySocket): void {
     const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, given.bytes - offset));
     fillFrom(chunk, stream, offset);
     socket.write(chunk, () => {
-      handedBack++;
+      released++;
       chunk.fill(OVERWRITTEN);
     });
   }
@@ -117,5 +117,5 @@ socket.once('connect', () => {
 process.once('beforeExit', () => {
   const { pendingBytes } = socket.zeroCopy;
   const { writableLength } = socket;
-  print({ beforeExit: { pendingBytes, writableLength, handedBack } } satisfies BeforeExit);
+  print({ beforeExit: { pendingBytes, writableLength, released } } satisfies BeforeExit);
 });

@@ -74,7 +74,7 @@ export async function order(params: PromisesParams) {
     const report = await client.report(out);
     assert.deepEqual(report, { bytes: out.written, wrong: 0, end: 'end' });
     await out.settled();
-    assert.deepEqual([out.errors, out.outOfOrder, out.handedBack], [[], 0, 61]);
+    assert.deepEqual([out.errors, out.outOfOrder, out.released], [[], 0, 61]);
   }
   await until('all released', () => streams.every((s) => s.socket.zeroCopy.pendingSends === 0));
   await portsClosed();

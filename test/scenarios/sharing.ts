@@ -99,7 +99,7 @@ async function asParent(): Promise<void> {
   await new Promise((resolve) => socket.once('connect', resolve));
   const stream = socket.localPort as number;
   const data = part(stream, 0);
-  const handedBack = new Promise((resolve) => {
+  const released = new Promise((resolve) => {
     socket.write(data, () => resolve(data.fill(OVERWRITTEN)));
   });
   if (given.start === 'when accepted') {
@@ -114,7 +114,7 @@ async function asParent(): Promise<void> {
   const stay = setInterval(() => undefined, 60_000);
   await turns();
   print({ turns: TURNS } satisfies SharingEvent);
-  await Promise.all([handedBack, gone]);
+  await Promise.all([released, gone]);
   clearInterval(stay);
   const { reason, pendingBytes } = socket.zeroCopy;
   print({ released: { reason, pendingBytes } } satisfies SharingEvent);

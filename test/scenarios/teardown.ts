@@ -1,4 +1,4 @@
-// The ends of connections with megabytes in flight. Memory is overwritten at each handback, so one that
+// The ends of connections with megabytes in flight. Memory is overwritten at each release, so one that
 // comes too early shows as wrong bytes at the receiver, which reads slowly to leave time for it.
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
@@ -69,13 +69,13 @@ async function endedBy(
 ): Promise<[Outgoing, StreamReport]> {
   const client = await ReceiverClient.open(params.to);
   const out = await pin(client, params.zeroCopy, manner);
-  const before = out.handedBack;
+  const before = out.released;
   await ending(out, client);
   await client.pace(out, SLOWLY);
   const report = await client.report(out);
   await assertSettled(out);
   await client.close();
-  assert.ok(out.handedBack > before, 'nothing was handed back after the end');
+  assert.ok(out.released > before, 'nothing was released after the end');
   assert.ok(out.errors.length > 0, 'no write failed');
   assert.equal(report.wrong, 0, `wrong bytes among ${report.bytes}`);
   return [out, report];
@@ -97,13 +97,13 @@ export async function destroyedWithError(params: TeardownParams): Promise<void> 
   await portsClosed();
 }
 
-/** Memory handed back with an error is filled with another stream's bytes at once. */
+/** Memory released with an error is filled with another stream's bytes at once. */
 export async function reusedInErrorCallback(params: TeardownParams): Promise<void> {
   const client = await ReceiverClient.open(params.to);
   const second = await client.stream({}, { zeroCopy: params.zeroCopy });
   const [first, report] = await endedBy(params, (out) => {
-    // Outgoing keeps what was handed back for its next writes; here it goes out elsewhere first.
-    out.onHandback = () => void second.write(PIECE);
+    // Outgoing keeps what was released for its next writes; here it goes out elsewhere first.
+    out.onRelease = () => void second.write(PIECE);
     out.socket.destroy();
   });
   assert.deepEqual([report.bytes, report.end], [first.accepted, 'end']);
@@ -140,7 +140,7 @@ export async function resetByPeer(params: TeardownParams): Promise<void> {
   assert.equal(report.wrong, 0);
   assert.match(out.socketError ?? '', /^(ECONNRESET|EPIPE)$/);
   assert.ok(out.errors.length > 0, 'no write failed');
-  assert.equal(out.handedBack, WRITES);
+  assert.equal(out.released, WRITES);
   await client.close();
   await portsClosed();
 }
@@ -152,7 +152,7 @@ export async function closedByPeer(params: TeardownParams): Promise<void> {
   for (let i = 0; i < WRITES; i++) out.write(PIECE);
   await assertSettled(out);
   assert.equal((await client.report(out)).wrong, 0);
-  assert.equal(out.handedBack, WRITES);
+  assert.equal(out.released, WRITES);
   await client.close();
   await portsClosed();
 }

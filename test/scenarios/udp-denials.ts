@@ -41,7 +41,7 @@ function sendDenied(session: Session, denied: Target, round: number): Promise<un
 function sendGood({ socket, out, target }: Session, count: number): void {
   for (let i = 0; i < count; i++) {
     const parcel = out.take(target, 150 + i);
-    socket.send(parcel.data, target.port, target.address, out.handback(parcel));
+    socket.send(parcel.data, target.port, target.address, out.releaseCallback(parcel));
   }
 }
 
@@ -77,7 +77,7 @@ export async function filteredBatch(params: UdpParams): Promise<string | undefin
     for (let i = 0; i < 200; i++) {
       const to = i % 9 === 4 ? denied : target;
       const parcel = out.take(to, 200 + i);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(parcel.data, to.port, to.address, (error, bytes) => {
         const code = (error as NodeJS.ErrnoException | null)?.code;
         if (code !== (to === denied ? 'EPERM' : undefined)) wrong.push(`${i}: ${code}`);

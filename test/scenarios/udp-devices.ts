@@ -30,7 +30,7 @@ export async function rows(
     const { out, socket, target } = session;
     await sendRows(session, 30);
     const parcel = out.take(target, 900);
-    socket.send(parcel.data, target.port, target.address, out.handback(parcel));
+    socket.send(parcel.data, target.port, target.address, out.releaseCallback(parcel));
     await out.verify();
     assert.equal((await target.report()).outOfOrder, 0);
     const { softwareSegments, kernelCopiedSends, zeroCopySends } = socket.zeroCopy.stats;

@@ -21,7 +21,7 @@ export function failingTo(bytes: number, port: number, address: string): Failing
   return ({ socket, out, target }) =>
     new Promise((resolve) => {
       const parcel = out.take(target, bytes);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(parcel.data, port, address, (error, count) => {
         done(error ?? Object.assign(new Error('went'), { code: 'NO_ERROR' }), count);
         resolve((error as NodeJS.ErrnoException | null)?.code);
@@ -45,7 +45,7 @@ export function failingSegments(segmentSize: number, bytes: number): Failing {
 function sendGood({ socket, out, target }: Session, count: number): void {
   for (let i = 0; i < count; i++) {
     const parcel = out.take(target, 200 + i);
-    socket.send(parcel.data, target.port, target.address, out.handback(parcel));
+    socket.send(parcel.data, target.port, target.address, out.releaseCallback(parcel));
   }
 }
 
@@ -168,7 +168,7 @@ export async function refused(params: UdpParams): Promise<void> {
     const before = out.errors.length;
     for (let round = 0; round < ROUNDS; round++) {
       const parcel = out.take(nobody, 400);
-      socket.send(parcel.data, out.handback(parcel));
+      socket.send(parcel.data, out.releaseCallback(parcel));
       await out.settled();
       await nextTurn();
     }
@@ -200,7 +200,7 @@ export async function noise(params: UdpParams): Promise<void> {
     }
     sendGood(session, 50);
     await out.verify();
-    await until('all is handed back', () => handed === ROUNDS);
+    await until('all is released', () => handed === ROUNDS);
     assert.deepEqual(out.errors, []);
   });
 }
@@ -213,7 +213,7 @@ export async function thrown(params: UdpParams): Promise<void> {
     const caught = await uncaughtDuring(async () => {
       for (let i = 0; i < 60; i++) {
         const parcel = out.take(target, 300);
-        const done = out.handback(parcel);
+        const done = out.releaseCallback(parcel);
         socket.send(parcel.data, target.port, target.address, (error, bytes) => {
           done(error, bytes);
           if (i % 20 === 7) throw new Error(`thrown by ${i}`);

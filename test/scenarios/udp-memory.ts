@@ -13,7 +13,7 @@ export async function detached(params: UdpParams): Promise<void> {
     for (let i = 0; i < 60; i++) {
       const parcel = out.take(target, 700 + i);
       const data = Buffer.from(new Uint8Array(parcel.data).buffer);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(data, target.port, target.address, done);
       if (i % 3 === 0) {
         const memory = structuredClone(data.buffer, { transfer: [data.buffer] });
@@ -40,7 +40,7 @@ export async function detachedZeroCopy(params: UdpParams): Promise<void> {
     for (let i = 0; i < 60; i++) {
       const parcel = out.take(target, 700 + i);
       const data = Buffer.from(new Uint8Array(parcel.data).buffer);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(data, target.port, target.address, (error, bytes) => {
         handed++;
         done(error, bytes);
@@ -107,7 +107,7 @@ export async function contexts(params: UdpParams): Promise<void> {
     for (let i = 0; i < 30; i++) {
       storage.run(i, () => {
         const parcel = out.take(target, 500);
-        const done = out.handback(parcel);
+        const done = out.releaseCallback(parcel);
         socket.send(parcel.data, port, address, (error, bytes) => {
           seen[i] = storage.getStore();
           done(error, bytes);
@@ -132,7 +132,7 @@ export async function corked(params: UdpParams): Promise<void> {
   await withSession(params, {}, async ({ socket, out, target }) => {
     for (let round = 0; round < 20; round++) {
       const parcel = out.take(target, 1200);
-      const half = out.handback(parcel, 600);
+      const half = out.releaseCallback(parcel, 600);
       let handed = 0;
       socket.cork();
       socket.send(parcel.data.subarray(0, 600), target.port, target.address, () => void handed++);
@@ -159,7 +159,7 @@ export async function closedCorked(params: UdpParams): Promise<void> {
     const socket = await openUdp(params);
     socket.cork();
     const parcel = out.take(target, 1200);
-    const done = out.handback(parcel, 600);
+    const done = out.releaseCallback(parcel, 600);
     const { port, address } = target;
     socket.send(parcel.data.subarray(0, 600), port, address, (error, bytes) => {
       // Sent or not: it is no datagram of ours.
@@ -168,7 +168,7 @@ export async function closedCorked(params: UdpParams): Promise<void> {
     await nextTurn();
     await closeUdp(socket);
     await out.settled();
-    assert.equal(out.handedBack, 1);
+    assert.equal(out.released, 1);
   });
 }
 
@@ -178,7 +178,7 @@ export async function burst(params: UdpParams): Promise<void> {
     const order: number[] = [];
     for (let i = 0; i < 200; i++) {
       const parcel = out.take(target, 64 + i);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(parcel.data, target.port, target.address, (error, bytes) => {
         order.push(i);
         done(error, bytes);

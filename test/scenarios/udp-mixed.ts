@@ -34,11 +34,11 @@ function fail(trip: Trip, type: 'udp4' | 'udp6'): void {
   if (draw < 0.3) {
     const parcel = out.take(target, between(random, 0, 1400));
     const nowhere = type === 'udp4' ? '255.255.255.255' : '::ffff:255.255.255.255';
-    return socket.send(parcel.data, target.port, nowhere, out.handback(parcel));
+    return socket.send(parcel.data, target.port, nowhere, out.releaseCallback(parcel));
   }
   if (draw < 0.6) {
     const parcel = out.take(target, 65_536);
-    return socket.send(parcel.data, to.port, to.address, out.handback(parcel));
+    return socket.send(parcel.data, to.port, to.address, out.releaseCallback(parcel));
   }
   const signal = AbortSignal.abort();
   const parcel = out.take(target, between(random, 0, 5000));

@@ -16,7 +16,7 @@ async function turns(): Promise<void> {
 function sendAll({ socket, out, target }: Session, count: number, bytes: number): void {
   for (let i = 0; i < count; i++) {
     const parcel = out.take(target, bytes);
-    socket.send(parcel.data, target.port, target.address, out.handback(parcel));
+    socket.send(parcel.data, target.port, target.address, out.releaseCallback(parcel));
   }
 }
 
@@ -58,7 +58,7 @@ export function fullSendBuffer(params: UdpParams): Promise<void> {
     sendAll(session, 200, 1000);
     await turns();
     assert.ok(socket.getSendQueueCount() > 0, 'nothing waits');
-    assert.ok(out.handedBack < out.begun);
+    assert.ok(out.released < out.begun);
     queue.release();
     await target.drained();
     await out.verify();
@@ -126,7 +126,7 @@ export function pinned(params: UdpParams): Promise<void> {
     const { pendingBytes, pendingSends } = socket.zeroCopy;
     assert.ok(pendingSends >= 15, `${pendingSends} sends are pinned`);
     assert.equal(pendingBytes, pendingSends * 1200);
-    assert.equal(out.begun - out.handedBack, pendingSends);
+    assert.equal(out.begun - out.released, pendingSends);
     assert.equal(flushed, false);
     queue.release();
     await target.drained();
@@ -146,11 +146,11 @@ export function closed(params: UdpParams): Promise<void> {
     queue.stop();
     sendAll({ ...session, socket }, 20, 1200);
     await turns();
-    const before = out.handedBack;
+    const before = out.released;
     const close = once(socket, 'close');
     socket.close();
     await turns();
-    assert.ok(before <= 5 && out.handedBack <= before + 1, `${out.handedBack} were handed back`);
+    assert.ok(before <= 5 && out.released <= before + 1, `${out.released} were released`);
     assert.throws(() => socket.close(), { code: 'ERR_SOCKET_DGRAM_NOT_RUNNING' });
     queue.release();
     await target.drained();
@@ -160,7 +160,7 @@ export function closed(params: UdpParams): Promise<void> {
   });
 }
 
-/** close() while sends still wait for space: each is handed back once, with an error or sent right. */
+/** close() while sends still wait for space: each is released once, with an error or sent right. */
 export function closedWaiting(params: UdpParams): Promise<void> {
   return withSession(params, {}, async (session) => {
     const { out, target } = session;
@@ -217,11 +217,11 @@ export function corkedWaiting(params: UdpParams): Promise<void> {
     await turns();
     assert.ok(socket.getSendQueueCount() > 0, 'nothing waits');
     const parcel = out.take(target, 900);
-    const handback = out.handback(parcel, 300);
+    const onRelease = out.releaseCallback(parcel, 300);
     socket.cork();
     for (const at of [0, 300, 600]) {
       const piece = parcel.data.subarray(at, at + 300);
-      const last = at === 600 ? handback : () => undefined;
+      const last = at === 600 ? onRelease : () => undefined;
       socket.send(piece, target.port, target.address, last);
     }
     socket.uncork();

@@ -94,7 +94,7 @@ function lost(turn: Turn): void {
   const parcel = out.take(target, between(random, 12, 1400));
   const data = Buffer.from(new Uint8Array(parcel.data).buffer);
   const send = socket.send.bind(socket) as unknown as AnySend;
-  send(data, ...destination(turn.trip, target), out.handback(parcel));
+  send(data, ...destination(turn.trip, target), out.releaseCallback(parcel));
   transfer(data);
 }
 
@@ -123,7 +123,7 @@ function freed(turn: Turn): void {
   const piece = pool.allocUnsafe(parcel.data.length);
   parcel.data.copy(piece);
   const send = socket.send.bind(socket) as unknown as AnySend;
-  send(piece, ...destination(turn.trip, target), out.handback(parcel));
+  send(piece, ...destination(turn.trip, target), out.releaseCallback(parcel));
   pool.free(piece);
   const next = pool.allocUnsafe(parcel.data.length);
   next.fill(0xee);
@@ -135,7 +135,7 @@ function tooLong(turn: Turn): void {
   const target = pick(random, targets);
   const parcel = out.take(target, 65_536);
   const send = socket.send.bind(socket) as unknown as AnySend;
-  send(parcel.data, ...destination(turn.trip, target), out.handback(parcel));
+  send(parcel.data, ...destination(turn.trip, target), out.releaseCallback(parcel));
 }
 
 function aborted(turn: Turn): void {

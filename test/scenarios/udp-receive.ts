@@ -21,7 +21,7 @@ export async function coalesced(params: UdpParams): Promise<void> {
       const parcel = out.takeSegments(target, segmentSize, bytes);
       await out.promised(parcel, socket.send(parcel.data, { port, address, segmentSize }));
       const alone = out.take(target, i % 4 === 0 ? 0 : 50 * i);
-      socket.send(alone.data, port, address, out.handback(alone));
+      socket.send(alone.data, port, address, out.releaseCallback(alone));
       await out.pace();
     }
     await out.verify();
@@ -144,7 +144,7 @@ export async function shared(params: UdpParams): Promise<void> {
     }
     for (const sender of senders) {
       const parcel = out.take(first, 400);
-      sender.send(parcel.data, port, first.address, out.handback(parcel));
+      sender.send(parcel.data, port, first.address, out.releaseCallback(parcel));
     }
     await out.settled();
     const reports = async () => [await first.report(), await second.report()] as const;

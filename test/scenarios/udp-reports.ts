@@ -118,7 +118,7 @@ export function empty(params: UdpParams): Promise<void> {
     const { socket, out, target } = session;
     for (let i = 0; i < 400; i++) {
       const parcel = out.take(target, i % 3 === 0 ? 0 : 100 + i);
-      socket.send(parcel.data, target.port, target.address, out.handback(parcel));
+      socket.send(parcel.data, target.port, target.address, out.releaseCallback(parcel));
       if (i % 50 === 0) await socket.zeroCopy.flush();
     }
     await out.verify();

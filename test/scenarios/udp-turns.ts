@@ -17,7 +17,7 @@ export async function flushedBetween(params: UdpParams): Promise<void> {
       socket.zeroCopy.flush().then(() => void order.push(name));
     const send = (): void => {
       const parcel = out.take(target, 1200);
-      const done = out.handback(parcel);
+      const done = out.releaseCallback(parcel);
       socket.send(parcel.data, target.port, target.address, (error, bytes) => {
         order.push(`datagram ${parcel.first}`);
         done(error, bytes);

@@ -1,5 +1,5 @@
 // Writes on a socket that does not keep the event loop, and has nothing more to do. Every buffer is
-// overwritten the moment it is handed back. Writes {end} at the end of the process.
+// overwritten the moment it is released. Writes {end} at the end of the process.
 import net from 'node:net';
 import { connect, type ZeroCopyOptions, type ZeroCopySocket } from '../../lib/index';
 import { fillFrom, OVERWRITTEN } from '../../scripts/pattern';
@@ -17,11 +17,11 @@ export interface UnrefsArgument {
 }
 
 export interface UnrefsEnd {
-  readonly end: { readonly handedBack: number };
+  readonly end: { readonly released: number };
 }
 
 const given = argument<UnrefsArgument>();
-let handedBack = 0;
+let released = 0;
 
 function open(): net.Socket {
   const { port, address: host, engine } = given;
@@ -37,7 +37,7 @@ function chunkAt(socket: net.Socket, offset: number): Buffer {
 }
 
 function taken(chunk: Buffer): void {
-  handedBack += chunk.length;
+  released += chunk.length;
   chunk.fill(OVERWRITTEN);
 }
 
@@ -60,4 +60,4 @@ socket.once('connect', () => {
   socket.unref();
   void writeAll(socket);
 });
-process.once('exit', () => print({ end: { handedBack } } satisfies UnrefsEnd));
+process.once('exit', () => print({ end: { released } } satisfies UnrefsEnd));

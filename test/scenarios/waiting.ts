@@ -97,8 +97,8 @@ export async function callsBackAtOnce(params: Params) {
   let first = '';
   await withStream(params, async (out) => {
     await untilCopied(out);
-    const handedBack = waits(out).then(() => 'the callback');
-    first = await Promise.race([handedBack, ticks().then(() => 'the event loop')]);
+    const released = waits(out).then(() => 'the callback');
+    first = await Promise.race([released, ticks().then(() => 'the event loop')]);
   });
   return { first };
 }
@@ -139,7 +139,7 @@ const MANNERS = {
   'one write after the other, with work in between': (out: Outgoing, rounds: number) =>
     pump(out, rounds, () => waits(out).then(work)),
   'two at a time, with work in between': (out: Outgoing, rounds: number) => {
-    const one = (): Promise<void> => handedBack(out).then(work);
+    const one = (): Promise<void> => released(out).then(work);
     return Promise.all([pump(out, rounds / 2, one), pump(out, rounds / 2, one)]);
   },
   'beside a peer that talks all the time, with work in between': async (
@@ -204,12 +204,12 @@ async function pump(out: Outgoing, rounds: number, one: () => Promise<void>): Pr
   for (let round = 0; round < rounds && !out.socket.destroyed; round++) await one();
 }
 
-function handedBack(out: Outgoing): Promise<void> {
+function released(out: Outgoing): Promise<void> {
   const buffer = out.take(WRITE);
   return new Promise((resolve) => {
-    const handback = out.handback(buffer);
+    const onRelease = out.releaseCallback(buffer);
     out.socket.write(buffer, (error) => {
-      handback(error);
+      onRelease(error);
       resolve();
     });
   });

@@ -159,7 +159,7 @@ describe('an idle connection', () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy', threshold: 1 });
     void gather(receiver);
     let called = false;
-    const handedBack = new Promise<void>((resolve) => {
+    const released = new Promise<void>((resolve) => {
       // So little that the far end acknowledges it unread.
       sender.write(Buffer.alloc(16_000), () => {
         called = true;
@@ -181,7 +181,7 @@ describe('an idle connection', () => {
     sweepIdle();
     assert.equal(called, before);
     assert.equal(before, false);
-    await handedBack;
+    await released;
   });
 });
 

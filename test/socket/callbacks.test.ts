@@ -32,7 +32,7 @@ for (const zeroCopy of ZERO_COPY) {
         const { sender, receiver } = await connections.pair(zeroCopy);
         const chunk = Buffer.alloc(ACCEPTED_UNREAD, 1);
         let pendingInside: number | undefined;
-        const handedBack = new Promise<void>((resolve) => {
+        const released = new Promise<void>((resolve) => {
           const callback = (): void => {
             pendingInside = sender.zeroCopy.pendingBytes;
             chunk.fill(0xee);
@@ -44,10 +44,10 @@ for (const zeroCopy of ZERO_COPY) {
         if (how === 'write') await until('all is accepted', () => sender.writableLength === 0);
         else await once(sender, 'finish');
         for (let i = 0; i < TURNS; i++) await turn();
-        assert.equal(pendingInside, undefined, 'handed back while the kernel references it');
+        assert.equal(pendingInside, undefined, 'released while the kernel references it');
         assert.ok(sender.zeroCopy.pendingBytes > 0);
         const arrived = gather(receiver);
-        await handedBack;
+        await released;
         assert.equal(pendingInside, 0);
         sender.end();
         assert.equal((await arrived).sha256, sha256(Buffer.alloc(ACCEPTED_UNREAD, 1)));

@@ -5,8 +5,8 @@ import type { ConformanceParams } from '../scenarios/conformance';
 export const ENGINES = ['io_uring', 'msg_zerocopy', 'copy', 'auto'] as const;
 
 const SCENARIOS = {
-  callbacks: 'delivers every size and hands memory back in write order',
-  oneTurn: 'hands memory back in write order after many writes in one turn',
+  callbacks: 'delivers every size and releases memory in write order',
+  oneTurn: 'releases memory in write order after many writes in one turn',
   corked: 'delivers headers, bodies, text and a thousand small chunks corked together',
   sendReports: 'accounts for every byte of a send()',
   flushed: 'has released all memory at flush()',

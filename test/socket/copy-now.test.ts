@@ -1,6 +1,6 @@
 // Writes that are copied at once, by a system call of ours: what the kernel takes only a part of, and what it
 // refuses. The addon's call is made to answer so; bytes go to a real socket, and each buffer is overwritten
-// when it is handed back.
+// when it is released.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';

@@ -82,7 +82,7 @@ describe('a buffer that is detached', () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
     const gone = fresh(1, STALLING_BYTES);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
-    const handedBack = new Promise<Error | null | undefined>((resolve) =>
+    const released = new Promise<Error | null | undefined>((resolve) =>
       sender.write(gone, resolve),
     );
     detach(gone);
@@ -91,7 +91,7 @@ describe('a buffer that is detached', () => {
       for (const byte of chunk) if (byte !== 1) wrong++;
     });
     assert.equal((await failed)[0].code, DETACHED.code);
-    assert.equal(((await handedBack) as NodeJS.ErrnoException | null)?.code, DETACHED.code);
+    assert.equal(((await released) as NodeJS.ErrnoException | null)?.code, DETACHED.code);
     const { bytes } = await arrived;
     assert.equal(wrong, 0);
     assert.ok(bytes > 0 && bytes < STALLING_BYTES, `${bytes} arrived`);

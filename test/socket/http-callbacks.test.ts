@@ -1,4 +1,4 @@
-// A callback passed with data to a response hands the data back: it fires when the kernel let go of it
+// A callback passed with data to a response fires when the kernel has released the data
 // and not before, while 'finish' keeps Node's time. The client does not read at first, then slowly.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -32,7 +32,7 @@ async function check(place: Place, name: string, expect: ClientArgument['expect'
   };
   const client = startProgram('http-client', given, { place, side: 'receiver' });
   await client.next();
-  // Of several callbacks the first ones may fire: what they hand back fits into the client's buffers.
+  // Of several callbacks the first ones may fire: what they release fits into the client's buffers.
   const early: string[] = [];
   for (;;) {
     const { note } = await server.next<{ note: string }>();
@@ -70,19 +70,19 @@ async function firesEarly(
   await once(server, 'listening');
   const socket = connect({ port: portOf(server), host: '127.0.0.1', zeroCopy: FORCED });
   const [far] = (await once(server, 'connection')) as [net.Socket];
-  let handedBack = false;
+  let released = false;
   // As http's own function for the end of a message is called (lib/_http_outgoing.js).
   function onFinish(): void {
-    handedBack = true;
+    released = true;
   }
   write(socket, Buffer.alloc(BODY_BYTES, 1), onFinish.bind(undefined));
   await until('the write is accepted', () => {
     return socket.bytesWritten >= BODY_BYTES && socket.writableLength === 0;
   });
   await someTurns();
-  const early = handedBack;
+  const early = released;
   far.resume();
-  await until('the handback', () => handedBack);
+  await until('the release', () => released);
   socket.destroy();
   far.destroy();
   server.close();
@@ -112,7 +112,7 @@ describe("callbacks named like http's own", () => {
       body.fill(OVERWRITTEN);
     }
     request.write(body, onFinish.bind(undefined));
-    await until('the handback', () => body[0] === OVERWRITTEN);
+    await until('the release', () => body[0] === OVERWRITTEN);
     request.end();
     const [response] = (await once(request, 'response')) as [http.IncomingMessage];
     response.resume();

@@ -145,11 +145,11 @@ describe('a write of 2 GiB', () => {
     it(`arrives whole, engine ${zeroCopy.engine}`, async () => {
       const { port, arrived } = await startReceiver(pattern);
       const sender = connections.own(connect({ port, host: '127.0.0.1', zeroCopy }));
-      const handedBack = new Promise<Error | null | undefined>((resolve) =>
+      const released = new Promise<Error | null | undefined>((resolve) =>
         sender.write(huge as Uint8Array, resolve),
       );
       assert.equal(sender.writableLength, HUGE_BYTES);
-      assert.equal((await handedBack) ?? null, null);
+      assert.equal((await released) ?? null, null);
       assert.equal(sender.zeroCopy.pendingBytes, 0);
       assert.equal(sender.bytesWritten, HUGE_BYTES);
       const { zeroCopyBytes, copiedBytes } = sender.zeroCopy.stats;

@@ -1,5 +1,5 @@
 // A great deal of data, and every byte of it right, although each buffer is overwritten and used again
-// the moment it is handed back.
+// the moment it is released.
 import assert from 'node:assert/strict';
 import { loopbackSuite, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 

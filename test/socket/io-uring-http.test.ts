@@ -6,7 +6,7 @@ import { type Place } from '../../scripts/place';
 import { describePlaces } from '../helpers/suites';
 import { type Program, startProgram, stopPrograms } from '../helpers/program';
 import type { HttpClientArgument, Result } from '../scenarios/io-uring-http-client';
-import type { HandedBack, HttpServerArgument } from '../scenarios/io-uring-http-server';
+import type { Released, HttpServerArgument } from '../scenarios/io-uring-http-server';
 
 async function ask(place: Place, what: HttpClientArgument['what'], port: number) {
   const given: HttpClientArgument = { host: place.address('sender'), port, what };
@@ -17,10 +17,10 @@ async function ask(place: Place, what: HttpClientArgument['what'], port: number)
 }
 
 // What the server says when every callback has come.
-async function handedBack(server: Program): Promise<HandedBack['handedBack']> {
+async function released(server: Program): Promise<Released['released']> {
   for (let looks = 0; looks < 1000; looks++) {
     server.tell({ now: true });
-    const { handedBack: seen } = await server.next<HandedBack>();
+    const { released: seen } = await server.next<Released>();
     if (seen.callbacks === seen.responses) return seen;
   }
   throw new Error('callbacks are missing');
@@ -51,7 +51,7 @@ uringSuite('io_uring', () => {
           assert.deepEqual([pipelined.answers, pipelined.wrong], [6 * 3 * 27, 0]);
           const upgraded = await ask(place, 'upgrade', port);
           assert.deepEqual([upgraded.answers, upgraded.wrong], [6 * 3 * 60, 0]);
-          const seen = await handedBack(server);
+          const seen = await released(server);
           assert.deepEqual([seen.responses, seen.outOfOrder], [2 * REQUESTS + 6 * 3 * 27, 0]);
           if (engine === 'io_uring') assert.ok(seen.engines.includes('io_uring'));
           if (engine === 'io_uring') assert.ok(seen.zeroCopySends > 500, `${seen.zeroCopySends}`);

@@ -1,5 +1,5 @@
 // Answers of one connection that are copied and not copied in turn, by their size. Every byte is compared, and
-// every body is overwritten when it is handed back.
+// every body is overwritten when it is released.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -50,7 +50,7 @@ for (const engine of ['auto', 'msg_zerocopy'] as const) {
 
     it('arrive as written', async () => {
       const random = seededRandom(23);
-      let handedBack = 0;
+      let released = 0;
       let onAll: () => void = () => undefined;
       const all = new Promise<void>((resolve) => (onAll = resolve));
       const server = http.createServer((request, response) => {
@@ -60,7 +60,7 @@ for (const engine of ['auto', 'msg_zerocopy'] as const) {
         response.setHeader('content-length', size);
         response.end(body, () => {
           body.fill(0xee);
-          if (++handedBack === REQUESTS) onAll();
+          if (++released === REQUESTS) onAll();
         });
       });
       enableZeroCopy(server, { engine });

@@ -8,7 +8,7 @@ const TITLES = {
   later: 'names the writer of what is sent in a later turn',
   methods: 'names the callers of send() and end()',
   detached: 'finds a detached buffer',
-  thrown: "destroys the stream with 'throw', and hands everything back in order",
+  thrown: "destroys the stream with 'throw', and releases everything in order",
 } as const;
 
 function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => TcpPlace): void {

@@ -1,4 +1,4 @@
-// Memory whose handback the upgraded socket cannot know of is copied, and memory of pools is kept from the
+// Memory is copied if the upgraded socket cannot know its callback, and memory of pools is kept from the
 // call that hands it over. Loopback copies what it sends at once, so that only a backlog can go wrong there.
 import assert from 'node:assert/strict';
 import { everywhere } from '../helpers/tcp-place';

@@ -1,4 +1,4 @@
-// When memory is handed back: callbacks at release or at acceptance, in write order; flush().
+// When memory is released: callbacks at release or at acceptance, in write order; flush().
 import assert from 'node:assert/strict';
 import { everywhere, type TcpPlace, rigPlaceSuite } from '../helpers/tcp-place';
 

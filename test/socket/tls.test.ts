@@ -65,8 +65,8 @@ describe('TLS', () => {
     await once(raw, 'connect');
     const [far] = await accepted;
     const plain = Buffer.alloc(STALLING_BYTES, 3);
-    let handedBack: number | undefined;
-    raw.write(plain, () => (handedBack = raw.zeroCopy.pendingBytes));
+    let released: number | undefined;
+    raw.write(plain, () => (released = raw.zeroCopy.pendingBytes));
     assert.ok(raw.writableLength > 0);
     const secure = connections.own(tls.connect({ socket: raw, rejectUnauthorized: false }));
     secure.write(Buffer.alloc(LARGE, 4));
@@ -81,7 +81,7 @@ describe('TLS', () => {
     await once(secure, 'secureConnect');
     secure.end();
     assert.equal((await arrived).sha256, sha256(Buffer.alloc(LARGE, 4)));
-    assert.equal(handedBack, 0);
+    assert.equal(released, 0);
   });
 
   it('a plain http2 server works as before', async () => {

@@ -21,7 +21,7 @@ function secret(bytes = LARGE): Buffer {
   return randomFillSync(secretBuffer(bytes));
 }
 
-/** Sends and overwrites what is handed back. */
+/** Sends and overwrites what is released. */
 async function send(sender: Upgraded, chunk: Buffer): Promise<SendReport> {
   const report = await sender.send(chunk);
   chunk.fill(0xee);
@@ -105,13 +105,11 @@ function tcpTests(engine: 'msg_zerocopy' | 'io_uring'): void {
     const chunks: Buffer[] = [];
     for (let bytes = 0; bytes < STALLING_BYTES; bytes += hidden.length) chunks.push(hidden, before);
     const expected = sha256(...chunks);
-    const handedBack = chunks.map(
-      (chunk) => new Promise((resolve) => sender.write(chunk, resolve)),
-    );
+    const released = chunks.map((chunk) => new Promise((resolve) => sender.write(chunk, resolve)));
     sender.end();
     const arrived = await gather(receiver);
     assert.equal(arrived.sha256, expected);
-    for (const error of await Promise.all(handedBack)) assert.equal(error ?? null, null);
+    for (const error of await Promise.all(released)) assert.equal(error ?? null, null);
   });
 
   it('is distinguished from unreadable memory, whose write fails', async () => {

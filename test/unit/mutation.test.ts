@@ -1,4 +1,4 @@
-// Records of detectMutation: who holds them, what they compare, and whom they tell.
+// Records of detectMutation: what holds them, what they compare, and what they report.
 import assert from 'node:assert/strict';
 import { zeroCounters } from '../../lib/observe/counters';
 import type { ZeroCopyError } from '../../lib/errors';
@@ -31,8 +31,8 @@ class Subject implements MutationSubject {
   }
 }
 
-// Findings are told in a later tick, warnings in one behind it.
-function told(): Promise<void> {
+// Findings are reported in a later tick, warnings one tick after that.
+function reported(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
@@ -66,8 +66,8 @@ describe('watching buffers', () => {
     compareReleased();
     compareReleased();
     assert.deepEqual([native.calls, subject.counting.mutatedBuffers], [2, 1]);
-    assert.equal(subject.errors.length, 0, 'told before the next tick');
-    await told();
+    assert.equal(subject.errors.length, 0, 'reported before the next tick');
+    await reported();
     assert.deepEqual(
       subject.errors.map(({ code }) => code),
       ['ERR_ZC_BUFFER_MUTATED'],
@@ -84,7 +84,7 @@ describe('watching buffers', () => {
     watch.release();
     compareReleased();
     buffer[3] = 2;
-    await told();
+    await reported();
     assert.deepEqual([subject.counting.mutatedBuffers, found.messages], [0, []]);
   });
 
@@ -93,7 +93,7 @@ describe('watching buffers', () => {
     const subject = new Subject();
     new MutationWatch([buffer], subject, 'throw', native).release();
     buffer[3] = 2;
-    await told();
+    await reported();
     assert.equal(subject.counting.mutatedBuffers, 1);
   });
 
@@ -115,7 +115,7 @@ describe('watching buffers', () => {
     structuredClone(detached.buffer, { transfer: [detached.buffer as ArrayBuffer] });
     memory.resize(26);
     watch.release();
-    await told();
+    await reported();
     assert.deepEqual(
       found.messages.map(({ bytes, kind, socket }) => [bytes, kind, socket === subject.socket]),
       [
@@ -132,11 +132,11 @@ describe('watching buffers', () => {
     (function handsOver() {
       rememberCaller([buffer]);
     })();
-    await told();
+    await reported();
     const watch = new MutationWatch([buffer], new Subject(), 'throw', native);
     buffer[0] = 1;
     watch.release();
-    await told();
+    await reported();
     assert.match(found.messages[0]?.stack ?? '', /^\s+at handsOver .*mutation\.test\.js:\d+:\d+/);
   });
 
@@ -155,14 +155,14 @@ describe('watching buffers', () => {
       }
     }
     findsTwice(Buffer.alloc(10));
-    await told();
+    await reported();
     findsTwice(Buffer.alloc(10));
-    await told();
+    await reported();
     const elsewhere = Buffer.alloc(10);
     const watch = new MutationWatch([elsewhere], new Subject(), 'warn', native);
     elsewhere[0] = 1;
     watch.release();
-    await told();
+    await reported();
     assert.deepEqual([found.messages.length, warnings.list.length], [5, 2]);
     assert.match(String(warnings.list[0]?.detail), /findsTwice/);
   });
@@ -172,7 +172,7 @@ describe('watching buffers', () => {
     const watch = new MutationWatch([buffer], new Subject('closed'), 'throw', native);
     buffer[0] = 1;
     watch.release();
-    await told();
+    await reported();
     assert.equal(warnings.list.length, 1);
   });
 });

@@ -165,7 +165,7 @@ describe('the verdict of the self-test', () => {
   const wrongs: readonly [string, Partial<SenderResult>, RegExp][] = [
     ['nothing was sent', { messages: 0 }, /nothing was sent/],
     ['nothing arrives any longer', { stalled: true }, /did not arrive/],
-    ['memory is never handed back', { unsettled: 2 }, /2 sends never handed their memory back/],
+    ['memory is never released', { unsettled: 2 }, /2 sends never released their memory/],
     ['a completion is missing', { stats: { ...STATS, notifications: 9 } }, /gap: of 10 .* 9 were/],
     ['there are too many', { stats: { ...STATS, notifications: 11 } }, /gap: of 10 .* 11 were/],
     [

@@ -12,7 +12,7 @@ export interface Channel {
   readonly headerBytes: number;
   /** Settles when there is memory for another message. */
   room(): Promise<void>;
-  /** Sends one message. Settles when every piece of its memory was handed back (and overwritten). */
+  /** Sends one message. Settles when every piece of its memory is released (and overwritten). */
   transmit(fill: Fill): Promise<readonly SendReport[]>;
   /** No more messages; settles when the socket is closed. What was sent still arrives. */
   close(): Promise<void>;
@@ -86,7 +86,7 @@ export class PooledMessages {
   }
 
   /**
-   * Fills a buffer and passes it, piece by piece, to `send`, whose promise hands the piece back.
+   * Fills a buffer and passes it, piece by piece, to `send`, whose promise settles at the release of the piece.
    * @param corked the socket, where the pieces become one message
    */
   async transmit(

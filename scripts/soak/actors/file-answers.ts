@@ -36,7 +36,7 @@ export class FileAnswers {
     this.#world.ledger.add(`files ${name}`);
     if (name === 'piped') response.setHeader('content-length', message.length);
     if (name === 'piped' || name === 'piped in chunks') return this.#pipe(response, file);
-    const told = this.#world.ledger.awaits(`sendFile() of token ${message.token}`);
+    const happened = this.#world.ledger.awaits(`sendFile() of token ${message.token}`);
     try {
       await (name === 'sendFile() of a path'
         ? sendFile(response, file.path, file)
@@ -46,7 +46,7 @@ export class FileAnswers {
       this.#world.ledger.add(`sendFile() error ${codeOf(error)}`);
       response.destroy();
     } finally {
-      told();
+      happened();
     }
   }
 
@@ -61,8 +61,8 @@ export class FileAnswers {
   #pipe(response: http.ServerResponse, part: Part): void {
     const { path: file, start, end } = part;
     const stream = createReadStream(file, { start, end });
-    const told = this.#world.ledger.awaits(`the close of ${file}`);
-    stream.once('close', told);
+    const happened = this.#world.ledger.awaits(`the close of ${file}`);
+    stream.once('close', happened);
     stream.on('error', (error) => this.#world.ledger.fail(`${file}: ${error.stack}`));
     if (this.#chance.odds(0.2)) stream.once('open', () => rmSync(file, { force: true }));
     // A stream that is paused in the middle is read by Node from there on.

@@ -226,10 +226,10 @@ class FileConnection {
   }
 
   #follow(sent: Promise<SendReport>, bytes: number, upTo: number): Promise<Error | undefined> {
-    const told = this.#world.ledger.awaits(`sendFile() of token ${this.#token}`);
+    const happened = this.#world.ledger.awaits(`sendFile() of token ${this.#token}`);
     const over = sent.then(
       (report) => {
-        told();
+        happened();
         this.#took(upTo);
         const { zeroCopyBytes, copiedBytes, kernelCopiedBytes, unknownBytes } = report;
         const sum = zeroCopyBytes + copiedBytes + kernelCopiedBytes + unknownBytes;
@@ -238,7 +238,7 @@ class FileConnection {
         return undefined;
       },
       (error: Error) => {
-        told();
+        happened();
         this.#world.ledger.add(`sendFile() error ${codeOf(error)}`);
         if (!this.#isExpected(error)) this.#fail(`sendFile(): ${error.stack}`);
         return error;
@@ -263,11 +263,11 @@ class FileConnection {
     const piece = this.#world.memory.take(this.#chance.size(1, 100_000), anyKind(this.#chance));
     this.#fillNext(piece.data);
     const upTo = this.#offset;
-    const told = this.#world.ledger.awaits(`a write between files of token ${this.#token}`);
+    const happened = this.#world.ledger.awaits(`a write between files of token ${this.#token}`);
     const back = new Promise<void>((resolve) => {
       this.#socket.write(piece.data, (error) => {
-        piece.handBack();
-        told();
+        piece.release();
+        happened();
         if (!error) this.#took(upTo);
         resolve();
       });
@@ -315,8 +315,8 @@ class FileConnection {
     const { path: name, start, end } = part;
     this.#world.ledger.add('files piped into a socket');
     const stream = fs.createReadStream(name, { start, end });
-    const told = this.#world.ledger.awaits(`the close of ${name}`);
-    const closed = new Promise<void>((resolve) => stream.once('close', resolve)).then(told);
+    const happened = this.#world.ledger.awaits(`the close of ${name}`);
+    const closed = new Promise<void>((resolve) => stream.once('close', resolve)).then(happened);
     stream.on('error', (error) => {
       if (!isWant(this.#world, error)) this.#fail(`${name}: ${error.stack}`);
     });

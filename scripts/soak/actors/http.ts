@@ -76,10 +76,10 @@ class Answer {
 
   #write(bytes: number): boolean {
     const piece = this.#next(bytes);
-    const told = this.#world.ledger.awaits(`http write of token ${this.#message.token}`);
+    const happened = this.#world.ledger.awaits(`http write of token ${this.#message.token}`);
     return this.#response.write(piece.data, () => {
-      piece.handBack();
-      told();
+      piece.release();
+      happened();
     });
   }
 
@@ -93,12 +93,12 @@ class Answer {
     const back = (): void => {
       if (isBack) this.#world.ledger.fail('http: end() called back twice');
       isBack = true;
-      piece.handBack();
+      piece.release();
     };
-    const told = this.#world.ledger.awaits(`http end of token ${this.#message.token}`);
+    const happened = this.#world.ledger.awaits(`http end of token ${this.#message.token}`);
     response.end(piece.data, () => {
       back();
-      told();
+      happened();
     });
     response.once('close', () => {
       if (isBack || response.writableFinished) return;
@@ -107,7 +107,7 @@ class Answer {
         if (isBack) return;
         this.#world.ledger.add('http responses cut');
         back();
-        told();
+        happened();
       });
     });
   }

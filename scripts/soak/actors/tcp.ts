@@ -81,14 +81,14 @@ class Connection {
   readonly #socket: Upgraded;
   readonly #closed: Promise<void>;
   readonly #releaseCallbacks: Promise<void>[] = [];
-  /** Sent without a callback: flush() hands them back. */
+  /** Sent without a callback: flush() reports their release. */
   readonly #silent: Piece[] = [];
   /** Not known to be taken by the kernel. */
   #underWay: Piece[] = [];
   #offset = 0;
   #least = 0;
   #writes = 0;
-  #lastHandback = -1;
+  #lastRelease = -1;
   /** What came back last, for a complaint. */
   #trail: string[] = [];
   #failed: string | undefined;
@@ -124,7 +124,7 @@ class Connection {
     this.#end();
     await this.#closed;
     await socket.zeroCopy.flush();
-    for (const piece of this.#silent) piece.handBack();
+    for (const piece of this.#silent) piece.release();
     await Promise.all(this.#releaseCallbacks);
     const { pendingBytes, pendingSends } = socket.zeroCopy;
     if (pendingBytes !== 0 || pendingSends !== 0) {
@@ -227,24 +227,24 @@ class Connection {
     return piece;
   }
 
-  /** A callback that hands back, once, in the order of the writes. */
-  #handback(what: string, handBack: () => void): (error?: Error | null) => void {
-    const told = this.#world.ledger.awaits(`tcp ${what} of token ${this.#token}`);
+  /** A callback that must fire once, in the order of the writes. */
+  #releaseCallback(what: string, release: () => void): (error?: Error | null) => void {
+    const happened = this.#world.ledger.awaits(`tcp ${what} of token ${this.#token}`);
     const end = this.#offset;
     const number = this.#writes++;
     let settle: () => void = () => undefined;
     this.#releaseCallbacks.push(new Promise((resolve) => (settle = resolve)));
     return (error) => {
-      handBack();
-      told();
+      release();
+      happened();
       settle();
       this.#trail = [...this.#trail.slice(-7), `${number} ${what} ${error ? codeOf(error) : 'ok'}`];
-      if (number < this.#lastHandback) {
+      if (number < this.#lastRelease) {
         const { engine, reason } = this.#socket.zeroCopy;
         const how = `engine ${engine}, reason ${reason}, failed ${this.#failed}`;
-        this.#fail(`handback ${number} came late (${how}): ${this.#trail.join(', ')}`);
+        this.#fail(`release callback ${number} came late (${how}): ${this.#trail.join(', ')}`);
       }
-      this.#lastHandback = number;
+      this.#lastRelease = number;
       // Node calls back without an error for a write that destroy() cancelled
       // (lib/internal/stream_base_commons.js: onWriteComplete).
       if (!error && !this.#socket.destroyed) this.#least = Math.max(this.#least, end);
@@ -257,7 +257,7 @@ class Connection {
     this.#world.ledger.add('tcp writes');
     this.#socket.write(
       piece.data,
-      this.#handback('write', () => piece.handBack()),
+      this.#releaseCallback('write', () => piece.release()),
     );
   }
 
@@ -277,7 +277,7 @@ class Connection {
     this.#socket.write(
       data.toString('latin1'),
       'latin1',
-      this.#handback('string', () => undefined),
+      this.#releaseCallback('string', () => undefined),
     );
   }
 
@@ -287,11 +287,11 @@ class Connection {
     const { ledger } = this.#world;
     ledger.add('tcp sends');
     const bytes = pieces.reduce((sum, { data }) => sum + data.length, 0);
-    const told = ledger.awaits(`tcp send of token ${this.#token}`);
+    const happened = ledger.awaits(`tcp send of token ${this.#token}`);
     const end = this.#offset;
     const back = (): void => {
-      for (const piece of pieces) piece.handBack();
-      told();
+      for (const piece of pieces) piece.release();
+      happened();
     };
     const sent = this.#socket.send(pieces.map(({ data }) => data)).then(
       (report) => {
@@ -313,7 +313,7 @@ class Connection {
     const before = this.#offset;
     const piece = this.#nextPiece();
     const controller = new AbortController();
-    const told = this.#world.ledger.awaits(`tcp send with a signal of token ${this.#token}`);
+    const happened = this.#world.ledger.awaits(`tcp send with a signal of token ${this.#token}`);
     // Listened to at once: the connection may fail before the signal.
     const settled = this.#socket.send(piece.data, { signal: controller.signal }).then(
       () => {
@@ -329,8 +329,8 @@ class Connection {
     if (this.#chance.odds(0.3)) await turn();
     controller.abort();
     await settled;
-    piece.handBack();
-    told();
+    piece.release();
+    happened();
   }
 
   // --- ends ----------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Connection {
     const piece = this.#nextPiece();
     this.#socket.end(
       piece.data,
-      this.#handback('end', () => piece.handBack()),
+      this.#releaseCallback('end', () => piece.release()),
     );
   }
 }

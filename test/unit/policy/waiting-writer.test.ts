@@ -15,7 +15,7 @@ class Writing {
   }
 
   /**
-   * Writes, is handed back after `waitMs`, and works for `workMs` before it goes on.
+   * Writes, is released after `waitMs`, and works for `workMs` before it goes on.
    * @param peerMs how long the peer takes until it says what the writer answers, where it answers
    */
   round({ waitMs = 10, workMs = 0, hears = 0, others = 0, peerMs = 0 }): boolean {

@@ -1,6 +1,6 @@
 // The pages of a slab against a model that nobody can get wrong: a list of which page is whose.
 import assert from 'node:assert/strict';
-import { PageRuns } from '../../lib/memory/page-allocator';
+import { PageAllocator } from '../../lib/memory/page-allocator';
 import { between, seededRandom } from '../../scripts/random';
 
 const FREE = -1;
@@ -10,7 +10,7 @@ interface Run {
   readonly count: number;
 }
 
-/** The same as PageRuns, slow and plain; takes the shortest run that fits. */
+/** The same as PageAllocator, slow and plain; takes the shortest run that fits. */
 class Model {
   readonly owner: number[];
 
@@ -70,7 +70,7 @@ function pick(random: () => number, taken: number[]): number {
 describe('page runs', () => {
   for (const pages of [1, 2, 15, 16, 17, 31, 32, 33, 255, 8192, 262_144]) {
     it(`of ${pages} pages can be taken as one run, and again after it is freed`, () => {
-      const runs = new PageRuns(pages);
+      const runs = new PageAllocator(pages);
       for (let round = 0; round < 3; round++) {
         assert.equal(runs.freePages, pages);
         assert.equal(runs.take(pages + 1), -1);
@@ -84,7 +84,7 @@ describe('page runs', () => {
 
   it('find the one run of exactly the right length', () => {
     for (let length = 1; length <= 600; length++) {
-      const runs = new PageRuns(length + 2);
+      const runs = new PageAllocator(length + 2);
       // A page on either side stays taken, so that nothing is merged.
       assert.equal(runs.take(1), 0);
       assert.equal(runs.take(length), 1);
@@ -97,7 +97,7 @@ describe('page runs', () => {
 
   it('find the only long enough run of its size class', () => {
     // 64 to 67 pages are of one class.
-    const runs = new PageRuns(1024);
+    const runs = new PageAllocator(1024);
     const firsts = [64, 65, 67, 66, 64].map((count) => {
       const first = runs.take(count);
       runs.take(1);
@@ -121,7 +121,7 @@ describe('page runs', () => {
       [2, 1, 0],
     ];
     for (const order of orders) {
-      const runs = new PageRuns(60);
+      const runs = new PageAllocator(60);
       const firsts = [runs.take(20), runs.take(20), runs.take(20)];
       for (const index of order) assert.equal(runs.giveBack(firsts[index] as number), 20);
       assert.equal(runs.take(60), 0, `order ${order.join()}`);
@@ -129,7 +129,7 @@ describe('page runs', () => {
   });
 
   it('refuse to free what is not taken', () => {
-    const runs = new PageRuns(100);
+    const runs = new PageAllocator(100);
     const first = runs.take(10);
     const second = runs.take(10);
     runs.giveBack(first);
@@ -144,7 +144,7 @@ describe('page runs', () => {
   for (const [index, pages] of [7, 64, 300, 2000].entries()) {
     it(`agree with the model over many operations on ${pages} pages`, () => {
       const random = seededRandom(0xb00c + index);
-      const runs = new PageRuns(pages);
+      const runs = new PageAllocator(pages);
       const model = new Model(pages);
       const taken: number[] = [];
       for (let step = 0; step < 6_000; step++) {
@@ -174,7 +174,7 @@ describe('page runs', () => {
     const refused = { real: 0, best: 0 };
     for (let seed = 0; seed < 4; seed++) {
       const random = seededRandom(0xf7a6 + seed);
-      const runs = new PageRuns(pages);
+      const runs = new PageAllocator(pages);
       const best = new Model(pages);
       // Each request is made of both; one in which a request was refused is that much emptier.
       const taken: { real: number; best: number }[] = [];
@@ -198,14 +198,14 @@ describe('page runs', () => {
         wanted += count;
       }
     }
-    const told = `${refused.real} of 16,000 requests refused, by the best fit ${refused.best}`;
-    assert.ok(refused.real <= refused.best + 80, told);
+    const outcome = `${refused.real} of 16,000 requests refused, by the best fit ${refused.best}`;
+    assert.ok(refused.real <= refused.best + 80, outcome);
   });
 
   it('take the same time however many free runs there are', () => {
     // Every other page is free: 131,072 runs. A search through them all would take minutes.
     const pages = 262_144;
-    const runs = new PageRuns(pages);
+    const runs = new PageAllocator(pages);
     for (let page = 0; page < pages; page++) assert.equal(runs.take(1), page);
     for (let page = 0; page < pages; page += 2) runs.giveBack(page);
     for (let step = 0; step < 100_000; step++) {
