@@ -82,6 +82,8 @@ export class FileSteps {
     const time = turnFor(count);
     if (time <= 0) return this.#waitForTurn();
     const text = file.owed;
+    // With the head of a chunk behind it, a header may be more than one call takes.
+    if (text.length > native.constants.MOST_TEXT) return this.#owed();
     const stop = native.moveFile(descriptor, text, file.file, file.offset, count, time, moved);
     const textMoved = moved[0] as number;
     const fileMoved = moved[1] as number;

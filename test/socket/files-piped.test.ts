@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import type net from 'node:net';
 import { Readable, finished, pipeline } from 'node:stream';
 import { pipeline as piped } from 'node:stream/promises';
-import { exchange, withFiles } from '../helpers/file-kit';
+import { answersOf, exchange, withFiles } from '../helpers/file-kit';
 import { withServer } from '../helpers/http-kit';
 import { declareRows, plainly, sized, type Row } from '../helpers/piped-files';
 
@@ -171,8 +171,36 @@ const rows: readonly Row[] = [
   },
 ];
 
+/** Around what one call takes of text in front of a file. */
+const HEADERS = Array.from({ length: 24 }, (_, at) => 4_080 + at);
+
 describe('files that are piped', () => {
   declareRows(rows);
+
+  it('a file in chunks arrives whole behind a header of any length', () =>
+    withFiles(async (folder) => {
+      const { path, data } = folder.file(300_000);
+      let padding = 1;
+      const answer = async (port: number): Promise<Buffer> =>
+        exchange(port, 'GET / HTTP/1.1\r\nHost: files\r\nConnection: close\r\n\r\n');
+      await withServer(
+        'upgraded',
+        (_, response) => {
+          response.setHeader('X-Padding', 'p'.repeat(padding));
+          fs.createReadStream(path).pipe(response);
+        },
+        async ({ port }) => {
+          const least = (await answer(port)).indexOf('\r\n\r\n') + 4 - padding;
+          for (const length of HEADERS) {
+            padding = length - least;
+            const arrived = await answer(port);
+            assert.equal(arrived.indexOf('\r\n\r\n') + 4, length);
+            const [{ body } = { body: Buffer.alloc(0) }] = answersOf(arrived);
+            assert.ok(body.equals(data), `other bytes behind a header of ${length}`);
+          }
+        },
+      );
+    }));
 
   it('a file goes to a socket behind what was written before it', () =>
     withFiles(async (folder) => {
