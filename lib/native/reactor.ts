@@ -46,7 +46,9 @@ export class Reactor {
   readonly native: Native;
   readonly #budget: WorkingBudget;
   readonly #owners: (PortOwner | undefined)[] = [];
-  readonly #words: Uint32Array;
+  /** Records of the addon; the last word: not 0 where a write found some for other ports. */
+  readonly words: Uint32Array;
+  readonly recordsWait: number;
   readonly #streamWords: Float64Array[] = [];
   /** How the parts of the last logging write were sent: the count, and pairs of bytes and fate. */
   readonly log: Float64Array;
@@ -63,11 +65,12 @@ export class Reactor {
     this.pageBytes = pageBytes;
     const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
     this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
-    this.#words = new Uint32Array(RECORDS * this.constants.RECORD_WORDS + 1);
+    this.recordsWait = RECORDS * this.constants.RECORD_WORDS;
+    this.words = new Uint32Array(this.recordsWait + 1);
     this.log = new Float64Array(1 + 2 * this.constants.LOG_ENTRIES);
     const onRecords = (count: number): void => this.#dispatch(count);
     const graceMs = isMainThread ? EXIT_GRACE_MS : 0;
-    const started = native.start(this.#words, onRecords, graceMs, releaseLatency.words, this.log);
+    const started = native.start(this.words, onRecords, graceMs, releaseLatency.words, this.log);
     if (started === -os.constants.errno.EALREADY) {
       throw new Error('another copy of the package has started this instance of the addon');
     }
@@ -129,7 +132,7 @@ export class Reactor {
    * Records that a write found for other ports are delivered in the next tick: no user code runs inside a write.
    */
   deliverSoon(): void {
-    if (this.#delivers || this.#words[this.#words.length - 1] === 0) return;
+    if (this.#delivers || this.words[this.recordsWait] === 0) return;
     this.#delivers = true;
     nextTick(() => {
       this.#delivers = false;
@@ -175,7 +178,7 @@ export class Reactor {
   #read(count: number, calls: Calls): void {
     const { RECORD_WORDS, RECORD_RANGE, RECORD_COPIED, RECORD_LOST, RECORD_UNKNOWN } =
       this.constants;
-    const words = this.#words;
+    const { words } = this;
     for (let i = 0; i < count; i++) {
       const at = i * RECORD_WORDS;
       const owner = this.#owners[words[at] as number];

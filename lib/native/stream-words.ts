@@ -1,5 +1,6 @@
 // The words of one stream that the addon keeps and JavaScript reads without a call
-// (native/kernel/stream_sender.h:StreamWord), and what a write answers.
+// (native/kernel/stream_sender.h:StreamWord), what a write is told of its chunks, and what it answers.
+import type { Reason } from '../names.js';
 import type { Counters } from '../observe/counters.js';
 
 export const NEXT_ID = 0;
@@ -51,6 +52,34 @@ export const EVENT_RING_LOST = 16;
 
 /** Characters of a header that writeAnswer() takes: MOST_TEXT of the addon (test/unit/stream-words.test.ts). */
 export const MOST_HEADER = 4096;
+
+// The kinds of chunks that the addon distinguishes (native/kernel/stream_write.h:ChunkKind).
+
+/** Goes without copying where it can. */
+export const LARGE = 0;
+/** Is copied: beside a large chunk into the addon's memory, otherwise by the kernel. */
+export const SMALL = 1;
+/** options.source does not allow its memory. */
+export const DENIED = 2;
+/** The kernel can read its memory and cannot pin it. */
+export const UNPINNABLE = 3;
+
+/** Why the addon copied bytes of a write, by its number (native/kernel/stream_write.h:CopyCause). */
+export const COPY_CAUSES: readonly (Reason | undefined)[] = [
+  undefined,
+  'below-threshold',
+  'source',
+  'unpinnable-memory',
+  'budget',
+  'enobufs',
+  'limit-too-low',
+  'kernel-unsupported',
+  'send-failed',
+  'io_uring-refused',
+];
+
+/** A cause that the caller of the addon knows. */
+export const ELSEWHERE = COPY_CAUSES.length;
 
 /** What a write answers, beside -errno. */
 export const DONE = 0;

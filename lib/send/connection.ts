@@ -8,7 +8,7 @@ import { warnDetachedInFlight } from '../memory/detached.js';
 import type { EngineName, Reason, State } from '../names.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { getSubmitRing, seenSubmitRing, SubmitRing } from '../native/submit-ring.js';
-import { KNOWN_SENDS } from '../native/stream-words.js';
+import { PROBE, KNOWN_COPIES } from '../native/stream-words.js';
 import { nowMs, setImmediate } from '../node/clock.js';
 import * as internals from '../node/internals.js';
 import { NO_BYTES, zeroCounters, type Counters } from '../observe/counters.js';
@@ -17,7 +17,7 @@ import { Health } from './health.js';
 import { forget, keepWarm, sweepIdle } from './idle-ports.js';
 import type { ResolvedOptions } from './options.js';
 import { StreamPort } from './port.js';
-import type { PortHost } from './port-host.js';
+import type { PortHost } from './releases.js';
 
 const { EALREADY, EBUSY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants.errno;
 
@@ -83,8 +83,10 @@ export class Connection implements PortHost {
       (!answers || bytes >= this.#leastAnswer) &&
       !this.socket.pending
     ) {
-      const { releases } = port;
-      if (port.words[port.at + KNOWN_SENDS] !== releases.knownSends) releases.feedHealth();
+      const { releases, words, at } = port;
+      // Sends that were not copied change nothing: the sweep reports them.
+      if (words[at + KNOWN_COPIES] !== releases.knownCopies || words[at + PROBE] !== 0)
+        releases.feedHealth();
       if (
         health.refused === undefined &&
         (health.route === undefined || health.route.state === 'active') &&

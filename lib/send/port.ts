@@ -13,17 +13,14 @@ import { nextTick, setImmediate } from '../node/clock.js';
 import { refreshTimeout } from '../node/internals.js';
 import type { AbortReason } from '../observe/aggregate.js';
 import type { Counters } from '../observe/counters.js';
-import type { PortHost } from './port-host.js';
 import { channels, publishAbort } from '../observe/diagnostics.js';
-import { LARGE } from './chunk-kinds.js';
 import type { StreamEngineName } from './decide.js';
 import type { ReleaseCallbacks } from './release-callbacks.js';
-import { Releases } from './releases.js';
+import { Releases, type PortHost } from './releases.js';
 import { isWatched } from './reports.js';
 import { Stay } from './stay.js';
 import { foundUnpinnable } from './unpinnable.js';
-import type { Write, WriteCallback } from './write.js';
-import { bytesNow, causeFlags, writeOf } from './write.js';
+import { bytesNow, Write, type WriteCallback } from './write.js';
 
 const { EFAULT } = osConstants.errno;
 
@@ -101,48 +98,30 @@ export class StreamPort implements PortOwner {
   // --- writing ----------------------------------------------------------------------------------
 
   /**
-   * Writes one chunk. `callback`: when the kernel took all of it, or never will. One at a time. What is rare is
-   * asked in words that need no call.
+   * Writes one chunk, behind a header in latin1 where there is one. `callback`: when the kernel took all of it, or
+   * never will. One at a time. What is rare is asked in words that need no call.
    */
-  writeOne(chunk: Uint8Array, callback: WriteCallback): void {
-    const { words, at, releases, host } = this;
+  writeOne(text: string | undefined, body: Uint8Array, callback: WriteCallback): void {
+    const { words, at, releases, host, index, reactor } = this;
     this.touched = true;
     if (host.socket.timeout) refreshTimeout(host.socket);
     if (releases.count > 0) releases.dropBelow(words[at + word.RELEASED_BELOW] as number);
     const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
     const flags = isPlain && host.steady ? 0 : this.#flags();
     const first = words[at + word.NEXT_ID] as number;
-    const status = this.#native.writeOne(this.index, chunk, LARGE, 0, flags);
+    const status =
+      text === undefined
+        ? this.#native.writeOne(index, body, word.LARGE, 0, flags)
+        : this.#native.writeAnswer(index, text, body, word.LARGE, 0, flags);
     if (status !== word.DONE || flags !== 0 || words[at + word.EVENTS] !== 0) {
-      return this.#conclude(writeOf(chunk, callback, undefined, first), status, 0);
+      const write = new Write(body, callback, text);
+      write.firstId = first;
+      return this.#conclude(write, status, 0);
     }
-    this.#sent(first, chunk);
-    callback();
-  }
-
-  // A write went as a whole, behind id `first`.
-  #sent(first: number, chunk: Uint8Array): void {
-    const { releases } = this;
-    const next = this.words[this.at + word.NEXT_ID] as number;
-    if (next !== first) releases.hold(next - 1, chunk, undefined);
+    const next = words[at + word.NEXT_ID] as number;
+    if (next !== first) releases.hold(next - 1, body, undefined);
     if (!this.#stay.referenced) this.#stay.sent();
-    if (releases.awaited || this.engine === 'io_uring') this.#lookSoon();
-  }
-
-  /** The same of a header in latin1 and a body. */
-  writeAnswer(text: string, body: Uint8Array, callback: WriteCallback): void {
-    const { words, at, releases, host } = this;
-    this.touched = true;
-    if (host.socket.timeout) refreshTimeout(host.socket);
-    if (releases.count > 0) releases.dropBelow(words[at + word.RELEASED_BELOW] as number);
-    const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
-    const flags = isPlain && host.steady ? 0 : this.#flags();
-    const first = words[at + word.NEXT_ID] as number;
-    const status = this.#native.writeAnswer(this.index, text, body, LARGE, 0, flags);
-    if (status !== word.DONE || flags !== 0 || words[at + word.EVENTS] !== 0) {
-      return this.#conclude(writeOf(body, callback, text, first), status, 0);
-    }
-    this.#sent(first, body);
+    if (releases.awaited || reactor.words[reactor.recordsWait] !== 0) this.#lookSoon();
     callback();
   }
 
@@ -174,7 +153,8 @@ export class StreamPort implements PortOwner {
   }
 
   #go(write: Write, skip: number, flags: number): void {
-    const cause = write.refused === undefined ? 0 : causeFlags(this.reactor.constants);
+    const { WRITE_CAUSE_SHIFT } = this.reactor.constants;
+    const cause = write.refused === undefined ? 0 : word.ELSEWHERE << WRITE_CAUSE_SHIFT;
     const status = write.call(this.#native, this.index, skip, flags | cause);
     this.#conclude(write, status, skip);
   }

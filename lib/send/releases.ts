@@ -1,24 +1,41 @@
 // What the kernel still references of one port's writes, and what waits for the release: chunks, callbacks, reports.
 // Checks when a callback waits, with the next write, or in the sweep over all connections.
 import type { AsyncResource } from 'node:async_hooks';
+import type net from 'node:net';
 import type { Reactor } from '../native/reactor.js';
 import * as word from '../native/stream-words.js';
 import { nextTick, nowMs } from '../node/clock.js';
-import { ReleaseCallbacks } from './release-callbacks.js';
-import type { Kept } from './kept.js';
-import type { PortHost } from './port-host.js';
-import { isWatched, Reports, type Followed } from './reports.js';
+import type { Counters } from '../observe/counters.js';
 import type { StreamEngineName } from './decide.js';
-import type { Chunks, Write, WriteCallback } from './write.js';
+import type { Health } from './health.js';
+import type { ResolvedOptions } from './options.js';
+import { ReleaseCallbacks } from './release-callbacks.js';
+import { isWatched, Reports, type Followed } from './reports.js';
+import type { Chunks, Kept, Write, WriteCallback } from './write.js';
 
 const FEWEST_PLACES = 8;
+
+/** What a port belongs to. */
+export interface PortHost {
+  readonly socket: net.Socket;
+  readonly health: Health;
+  readonly options: ResolvedOptions;
+  readonly counting: Counters;
+  /** False: the choice of an engine is to be made anew. */
+  steady: boolean;
+  /** So many buffers were detached while the kernel still referenced their memory. */
+  detachedInFlight(buffers: number): void;
+  /** Nothing is pending and the descriptor is closed. */
+  ended(port: unknown): void;
+}
 
 export class Releases {
   readonly callbacks = new ReleaseCallbacks();
   /** Somebody waits for a release. */
   awaited = false;
-  /** Sends that were reported to `health`. */
-  knownSends = 0;
+  /** Sends, and copies among them, that were reported to `health`. */
+  #knownSends = 0;
+  knownCopies = 0;
   // The chunks of writes, in the order of their ids: a ring, `count` entries from `head` on.
   count = 0;
   #head = 0;
@@ -31,7 +48,6 @@ export class Releases {
   #eager = false;
   #looks = false;
   #acceptedMs = NaN;
-  #knownCopies = 0;
 
   constructor(
     readonly reactor: Reactor,
@@ -177,13 +193,13 @@ export class Releases {
   feedHealth(): void {
     const sends = this.words[this.at + word.KNOWN_SENDS] as number;
     const probe = this.words[this.at + word.PROBE] as number;
-    if (sends === this.knownSends && probe === 0) return;
+    if (sends === this.#knownSends && probe === 0) return;
     const copies = this.words[this.at + word.KNOWN_COPIES] as number;
     const answer = probe === 0 ? undefined : probe === 2 ? 'copied' : 'sent';
-    const newSends = sends - this.knownSends;
-    const newCopies = copies - this.#knownCopies;
-    this.knownSends = sends;
-    this.#knownCopies = copies;
+    const newSends = sends - this.#knownSends;
+    const newCopies = copies - this.knownCopies;
+    this.#knownSends = sends;
+    this.knownCopies = copies;
     this.words[this.at + word.PROBE] = 0;
     this.host.health.record(newSends, newCopies, answer, this.host.options.insists);
   }

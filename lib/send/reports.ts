@@ -3,8 +3,7 @@
 import type { EngineName, Reason } from '../names.js';
 import { channels, publish } from '../observe/diagnostics.js';
 import type { SendTracker } from '../observe/report.js';
-import { SMALL } from './chunk-kinds.js';
-import { COPY_CAUSES } from './copy-causes.js';
+import { COPY_CAUSES, SMALL } from '../native/stream-words.js';
 
 /** The parts of one write that are followed. */
 export interface Followed {

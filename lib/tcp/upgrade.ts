@@ -7,6 +7,7 @@ import { hasDetached } from '../memory/detached.js';
 import { watchChunks } from '../memory/mutation.js';
 import { isPoolMemory, pinPieces } from '../memory/pool-pins.js';
 import type { EngineName, Reason, State } from '../names.js';
+import { DENIED, LARGE, SMALL, UNPINNABLE } from '../native/stream-words.js';
 import {
   SocketControl,
   type ControlSource,
@@ -15,19 +16,17 @@ import {
 } from '../observe/control.js';
 import { NO_BYTES, type Counters } from '../observe/counters.js';
 import type { SendTracker } from '../observe/report.js';
-import { DENIED, LARGE, SMALL, UNPINNABLE } from '../send/chunk-kinds.js';
 import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
 import { runReleaseCallback } from '../send/release-callbacks.js';
 import { HeldCallbacks } from '../send/held-callbacks.js';
 import type { QueuedCopy } from '../send/copy-batch.js';
-import { Kept } from '../send/kept.js';
 import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
 import { limitRate, rateLimit } from '../send/pacing.js';
 import type { ResolvedOptions } from '../send/options.js';
 import type { StreamPort } from '../send/port.js';
 import { isUnpinnable } from '../send/unpinnable.js';
-import { writeOfMany, type WriteCallback } from '../send/write.js';
+import { Kept, Write, type WriteCallback } from '../send/write.js';
 import { TcpAccount } from './account.js';
 import { afterConnect } from './after-connect.js';
 import type { Chunk } from './chunks.js';
@@ -263,7 +262,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     }
     const staged = pool === undefined ? undefined : stageIn(pool, pieces, kinds, maxStagedBytes);
     const ofEach = Uint8Array.from(kinds);
-    const write = writeOfMany(pieces, ofEach, callback);
+    const write = new Write(pieces, callback, undefined, ofEach);
     const watch = watchChunks(detectMutation, given, this.account, port.reactor);
     const pins = pinPieces(pieces);
     if (watch !== undefined || pins !== undefined || staged !== undefined)

@@ -72,7 +72,7 @@ export function writeChunk(
     const port = up.connection.choose(size, isOwn);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
-    port.writeOne(chunk, callback);
+    port.writeOne(undefined, chunk, callback);
   }
 }
 
@@ -83,7 +83,48 @@ export function writeChunks(
   callback: WriteCallback,
 ): void {
   const up = (this as Upgraded)[upgradeOf];
-  const { minimumChunk, maxStagedBytes, threshold, floor } = up.options;
+  const { options } = up;
+  const count = chunks.length;
+  const text = chunks[0]?.chunk;
+  const body = chunks[1]?.chunk;
+  const last = chunks[count - 1]?.chunk;
+  // What http writes for most responses: a header, a body, and on Node 20 and 22 nothing behind them.
+  if (
+    typeof text !== 'string' ||
+    typeof body !== 'object' ||
+    text.length >= options.minimumChunk ||
+    body.length === 0 ||
+    (count !== 2 && (count !== 3 || last !== ''))
+  ) {
+    return writeAny(this, chunks, callback);
+  }
+  const { length } = body;
+  const bytes = text.length + length;
+  const isOwn = up.own.arrives(last, bytes, this.writableLength);
+  if ((length < options.minimumChunk || length < options.floor) && !up.trackers.any) {
+    copyAll(up, chunks, callback);
+  } else if (
+    chunks[0]?.encoding !== 'latin1' ||
+    text.length > MOST_HEADER ||
+    text.length > options.maxStagedBytes ||
+    !up.isUnwatched ||
+    up.trackers.any ||
+    unpinnable.any ||
+    this.connecting ||
+    (pools.any && isPoolMemory(body))
+  ) {
+    up.write(chunks, callback, isOwn);
+  } else {
+    const port = up.connection.choose(length, isOwn);
+    if (typeof port === 'string') return copyAll(up, chunks, callback);
+    up.dispatched += bytes;
+    port.writeOne(text, body, callback);
+  }
+}
+
+function writeAny(socket: net.Socket, chunks: readonly Chunk[], callback: WriteCallback): void {
+  const up = (socket as Upgraded)[upgradeOf];
+  const { minimumChunk, floor } = up.options;
   let bytes = 0;
   let large = 0;
   let looksDetached = false;
@@ -93,40 +134,9 @@ export function writeChunks(
     if (length >= minimumChunk) large += length;
     else if (length === 0 && typeof chunk !== 'string') looksDetached = true;
   }
-  const isOwn = up.own.arrives(chunks[chunks.length - 1]?.chunk, bytes, this.writableLength);
-  if (large < floor && !looksDetached && !up.trackers.any) return copyAll(up, chunks, callback);
-  const text = chunks[0]?.chunk;
-  const body = chunks[1]?.chunk;
-  // What http writes for most responses: a header, a body, and on Node 20 and 22 nothing behind them.
-  if (
-    typeof text === 'string' &&
-    chunks[0]?.encoding === 'latin1' &&
-    text.length <= MOST_HEADER &&
-    text.length <= maxStagedBytes &&
-    text.length < minimumChunk &&
-    typeof body === 'object' &&
-    body.length >= threshold &&
-    body.length >= minimumChunk &&
-    (chunks.length === 2 || (chunks.length === 3 && chunks[2]?.chunk === '')) &&
-    isPlain(up, body)
-  ) {
-    const port = up.connection.choose(body.length, isOwn);
-    if (typeof port === 'string') return copyAll(up, chunks, callback);
-    up.dispatched += text.length + body.length;
-    return port.writeAnswer(text, body, callback);
-  }
-  up.write(chunks, callback, isOwn);
-}
-
-// No chunk is followed, watched, or part of a pool, and there is a connection.
-function isPlain(up: TcpUpgrade, chunk: Uint8Array): boolean {
-  return (
-    up.isUnwatched &&
-    !up.trackers.any &&
-    !unpinnable.any &&
-    !up.socket.connecting &&
-    !(pools.any && isPoolMemory(chunk))
-  );
+  const isOwn = up.own.arrives(chunks[chunks.length - 1]?.chunk, bytes, socket.writableLength);
+  if (large < floor && !looksDetached && !up.trackers.any) copyAll(up, chunks, callback);
+  else up.write(chunks, callback, isOwn);
 }
 
 // --- from the caller to the stream ----------------------------------------------------------------

@@ -6,7 +6,7 @@
 
 namespace msg_zerocopy {
 
-// Why bytes are copied. In the order of COPY_CAUSES in lib/send/copy-causes.ts.
+// Why bytes are copied. In the order of COPY_CAUSES in lib/native/stream-words.ts.
 enum class CopyCause : uint8_t {
   kNone,
   kBelowThreshold,

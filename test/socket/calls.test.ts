@@ -25,9 +25,9 @@ describe('the functions that run for a send', () => {
     MSG_ZEROCOPY: 'responses',
     io_uring: 'ringResponses',
   } as const)) {
-    it(`number at most 38, with one call of the addon, for a response by ${by}`, () => {
+    it(`number at most 34, with one call of the addon, for a response by ${by}`, () => {
       const { functions, nativeCalls } = counted[which];
-      assert.ok(functions <= 38, `${functions} functions`);
+      assert.ok(functions <= 34, `${functions} functions`);
       assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
     });
   }
