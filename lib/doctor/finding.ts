@@ -36,3 +36,22 @@ export function bytesText(bytes: number): string {
   }
   return `${Number.isInteger(size) ? size : size.toFixed(1)} ${UNITS[unit]}`;
 }
+
+export interface Diagnosis {
+  /** Whether zero copy can work here, and to the target if there is one: no finding is `blocked`. */
+  readonly zeroCopy: boolean;
+  readonly platform: string;
+  /** Release of the running kernel. */
+  readonly kernel: string;
+  /** Version of Node. */
+  readonly node: string;
+  readonly target?: {
+    readonly host: string;
+    /** What it resolved to. */
+    readonly address: string;
+    readonly family: 4 | 6;
+    readonly port?: number;
+  };
+  /** In the order: the package, limits, the machine, the path to the target, trials. */
+  readonly findings: readonly Finding[];
+}

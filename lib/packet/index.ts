@@ -1,7 +1,6 @@
 // Packet sockets: frames by sendmsg or by the mapped transmit ring, and builders of headers.
 // May import datagram, send, memory, native, observe, node and policy; not tcp, udp or raw.
-export { createPacketSocket } from './socket.js';
-export { headers } from './headers.js';
+export { createPacketSocket, headers } from './create.js';
 export type {
   Headers as PacketHeaders,
   Offload,

@@ -372,14 +372,8 @@ function describeInterface({ name, index, mtu, address }: NativeInterface): Pack
   return Object.freeze({ name, index, mtu, address: formatMac(address) });
 }
 
-/**
- * Opens a packet socket on one interface. Needs CAP_NET_RAW. With `ring`, frames go from where they
- * were produced (engine `tx_ring`); without, they are copied: mainline Linux has no MSG_ZEROCOPY for
- * packet sockets.
- * @throws EPERM without the capability, ENODEV for an unknown interface, ERR_ZC_UNAVAILABLE without
- * the addon, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, system errors.
- */
-export function createPacketSocket(
+/** As createPacketSocket(). */
+export function openPacketSocket(
   options: PacketSocketOptions,
   onMessage?: PacketMessageListener,
 ): ZeroCopyPacketSocket {

@@ -1,4 +1,4 @@
 // Raw IP sockets.
 // May import datagram, send, memory, native, observe, node and policy; not tcp, udp or packet.
-export { createRawSocket } from './socket.js';
+export { createRawSocket } from './create.js';
 export type * from './types.js';

@@ -1,0 +1,18 @@
+// createRawSocket(). The rest of this room is loaded when a program first wants a socket, as that of udp/ is.
+/* eslint-disable @typescript-eslint/no-require-imports */
+import type { RawMessageListener, RawSocketOptions, ZeroCopyRawSocket } from './types.js';
+
+/**
+ * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no MSG_ZEROCOPY for raw sockets
+ * (SO_ZEROCOPY answers EOPNOTSUPP): the engine is `copy` then, and `zeroCopy.reason` says
+ * 'kernel-unsupported'. With `ring`, packets go from where they were produced (engine `tx_ring`).
+ * @throws EPERM without the capability, ERR_ZC_UNAVAILABLE without the addon, ERR_INVALID_ARG_TYPE,
+ * ERR_OUT_OF_RANGE, system errors.
+ */
+export function createRawSocket(
+  options: RawSocketOptions,
+  onMessage?: RawMessageListener,
+): ZeroCopyRawSocket {
+  const { openRawSocket } = require('./socket.js') as typeof import('./socket.js');
+  return openRawSocket(options, onMessage);
+}
