@@ -18,6 +18,9 @@
 
 #include "kernel/sys.h"
 
+#ifndef OVERLAYFS_SUPER_MAGIC  // Linux 4.5, include/uapi/linux/magic.h
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
 #ifndef SYS_openat2  // Linux 5.6, the same number everywhere
 #define SYS_openat2 437
 #endif
@@ -79,11 +82,6 @@ int64_t cached_pages(int file, uint64_t offset, uint64_t count) {
   return static_cast<int64_t>(counts.cached);
 }
 
-bool lives_in_memory(int file) {
-  struct statfs system;
-  return fstatfs(file, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
-}
-
 // Whether the pages from `offset` to `end`, whose own were found, are there as well.
 bool has_every_page(int file, uint64_t offset, uint64_t end, uint64_t pages) {
   const int64_t cached = cached_pages(file, offset, end - offset + 1);
@@ -129,26 +127,45 @@ class KnownStretches {
 
 thread_local KnownStretches stretches;
 
-// Whether `count` bytes from `offset` on, at most a stretch, can be sent without waiting.
-bool is_resident(int file, uint64_t offset, uint64_t count) {
-  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  const Residency first = look_at(file, offset);
-  // Files in memory know no RWF_NOWAIT. Those of others that do not (FUSE, some network file systems) are
-  // read ahead each time.
-  if (first == Residency::kUnknown) return lives_in_memory(file);
-  if (first == Residency::kMissing) return false;
-  const uint64_t last = offset + count - 1;
-  if (last / page == offset / page) return true;
-  FileFacts facts;
-  if (describe_file(file, &facts) < 0 || offset >= facts.size) return true;
-  const uint64_t end = std::min(last, facts.size - 1);
-  if (look_at(file, end) != Residency::kResident) return false;
-  const uint64_t pages = end / page - offset / page + 1;
-  if (pages <= 2 || stretches.holds(facts, offset, end)) return true;
-  if (!has_every_page(file, offset, end, pages)) return false;
-  stretches.learn(facts, offset, end);
-  return true;
+// The same of a stretch, where the file system knows no RWF_NOWAIT. A read may wait for another machine, or for this very
+// process (FUSE): only what is known to lie on a disk of this one is read ahead, and then taken to be there for a while.
+Residency guess(int file, const FileFacts& facts, uint64_t offset, uint64_t end) {
+  struct statfs system;
+  if (fstatfs(file, &system) < 0) return Residency::kUnknown;
+  switch (static_cast<uint32_t>(system.f_type)) {
+    case TMPFS_MAGIC:
+    case RAMFS_MAGIC:
+      return Residency::kResident;
+    case OVERLAYFS_SUPER_MAGIC:
+    case SQUASHFS_MAGIC:
+      return stretches.holds(facts, offset, end) ? Residency::kResident : Residency::kMissing;
+    default:
+      return Residency::kUnknown;
+  }
 }
+
+// Whether `count` bytes from `offset` on, at most a stretch, can be sent without waiting.
+Residency residency(int file, uint64_t offset, uint64_t count) {
+  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t last = offset + count - 1;
+  const Residency first = look_at(file, offset);
+  if (first == Residency::kMissing) return first;
+  if (first == Residency::kResident && last / page == offset / page) return first;
+  FileFacts facts;
+  if (describe_file(file, &facts) < 0) return first;
+  if (offset >= facts.size) return Residency::kResident;
+  const uint64_t end = std::min(last, facts.size - 1);
+  if (first == Residency::kUnknown) return guess(file, facts, offset, end);
+  if (look_at(file, end) != Residency::kResident) return Residency::kMissing;
+  const uint64_t pages = end / page - offset / page + 1;
+  if (pages <= 2 || stretches.holds(facts, offset, end)) return first;
+  if (!has_every_page(file, offset, end, pages)) return Residency::kMissing;
+  stretches.learn(facts, offset, end);
+  return first;
+}
+
+// Bytes up to the next stretch, at most `count`.
+uint64_t of_stretch(uint64_t offset, uint64_t count) { return std::min(kStretch - offset % kStretch, count); }
 
 // Waits until one page in `step` bytes is there. 0 or -errno.
 int wait_for_pages(int file, uint64_t offset, uint64_t count, uint64_t step) {
@@ -177,8 +194,10 @@ int move_range(int socket, const FileRange& range, Clock::time_point until, Move
     off_t at = static_cast<off_t>(range.offset + moved->file_bytes);
     if (known == 0) {
       if (moved->file_bytes > 0 && Clock::now() >= until) return kFileTurn;
-      known = std::min(kStretch - static_cast<uint64_t>(at) % kStretch, range.count - moved->file_bytes);
-      if (!is_resident(range.file, static_cast<uint64_t>(at), known)) return kFileCold;
+      known = of_stretch(static_cast<uint64_t>(at), range.count - moved->file_bytes);
+      const Residency found = residency(range.file, static_cast<uint64_t>(at), known);
+      if (found == Residency::kUnknown) return -EOPNOTSUPP;
+      if (found == Residency::kMissing) return kFileCold;
     }
     const ssize_t sent = sendfile(socket, range.file, &at, known);
     if (sent < 0 && errno == EINTR) continue;
@@ -210,8 +229,11 @@ int move_file(int socket, const char* text, size_t text_bytes, const FileRange& 
 int peek_file(int file, uint64_t offset, void* bytes, size_t count) {
   iovec piece = {bytes, count};
   ssize_t read = preadv2(file, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-  if (read < 0 && errno == EOPNOTSUPP && lives_in_memory(file)) {
-    read = pread(file, bytes, count, static_cast<off_t>(offset));
+  if (read < 0 && errno == EOPNOTSUPP) {
+    const Residency found = residency(file, offset, of_stretch(offset, count));
+    if (found == Residency::kMissing) return -EAGAIN;
+    if (found == Residency::kUnknown) return -EOPNOTSUPP;
+    read = pread(file, bytes, of_stretch(offset, count), static_cast<off_t>(offset));
   }
   return read < 0 ? -errno : static_cast<int>(read);
 }
@@ -223,11 +245,22 @@ int warm_file(int file, uint64_t offset, uint64_t count) {
   // The kernel may have read less than it was asked for. Each page on its own, then.
   for (uint64_t at = offset; at < offset + count; at += kStretch) {
     const uint64_t bytes = std::min(kStretch, offset + count - at);
-    if (is_resident(file, at, bytes)) continue;
+    if (residency(file, at, bytes) == Residency::kResident) continue;
     const int missing = wait_for_pages(file, at, bytes, static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
     if (missing < 0) return missing;
   }
   return 0;
+}
+
+void note_warm(int file, uint64_t offset, uint64_t count) {
+  FileFacts facts;
+  if (describe_file(file, &facts) < 0) return;
+  const uint64_t end = std::min(offset + count, facts.size);
+  while (offset < end) {
+    const uint64_t bytes = of_stretch(offset, end - offset);
+    stretches.learn(facts, offset, offset + bytes - 1);
+    offset += bytes;
+  }
 }
 
 int describe_file(int file, FileFacts* facts) {

@@ -30,7 +30,8 @@ struct FileRange {
 };
 
 // Sends `text` and behind it, in the same packets, a range of a file, for about as long as it is given; never
-// waits: -EINVAL on a blocking socket. A FileStop, or -errno: -EAGAIN when the socket takes no more. `moved` says how far it came.
+// waits: -EINVAL on a blocking socket. A FileStop, or -errno: -EAGAIN when the socket takes no more,
+// -EOPNOTSUPP when nobody can say whether reading would wait. `moved` says how far it came.
 int move_file(int socket, const char* text, size_t text_bytes, const FileRange& range, uint64_t microseconds,
               Moved* moved);
 
@@ -41,6 +42,9 @@ int peek_file(int file, uint64_t offset, void* bytes, size_t count);
 // Has the page cache hold `count` bytes from `offset` on, and lets the kernel begin with as many behind them.
 // Waits for the disk. 0 or -errno.
 int warm_file(int file, uint64_t offset, uint64_t count);
+
+// The thread that sends learns of it: where a file system cannot say what is in memory (overlay), this counts.
+void note_warm(int file, uint64_t offset, uint64_t count);
 
 struct FileFacts {
   uint64_t device = 0;

@@ -89,6 +89,7 @@ class Warming : public Napi::AsyncWorker {
 
   void Execute() override { result_ = warm_file(file_.get(), offset_, count_); }
   void OnOK() override {
+    if (result_ >= 0) note_warm(file_.get(), offset_, count_);
     // Here: the environment may be slow to collect this object.
     file_.reset();
     Callback().Call({Napi::Number::New(Env(), result_)});

@@ -12,7 +12,7 @@ const WHERE = { loopback: 'loopback', veth: 'a veth pair', rig: 'the rig' } as c
 export const loopback = Place.open('loopback');
 
 /** One pending test that says why others are not there; with CI set and as root, a failure instead. */
-function missing(what: string, why: string): void {
+export function missing(what: string, why: string): void {
   if (process.env['CI'] && process.geteuid?.() === 0) it(`has ${what}`, () => assert.fail(why));
   else it(`skipped: ${why}`);
 }

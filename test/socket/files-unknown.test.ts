@@ -1,0 +1,108 @@
+// Files of file systems that cannot tell what is in memory: those of containers' images (overlay) are read ahead and
+// go by the kernel; where a read may wait for another machine or for the program itself, Node reads them.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import { enableZeroCopy, metrics, sendFile } from '../../lib/index';
+import { tryCommand } from '../../scripts/rig/commands';
+import { isolated, type Tools } from '../helpers/isolated';
+import { sha256 } from '../helpers/loopback';
+import { missing } from '../helpers/suites';
+
+/** Of sysfs: regular, says its size, and read without the page cache. */
+const ELSEWHERE = '/sys/kernel/btf/vmlinux';
+/** Runs a command where this directory is of an overlay. */
+const OVERLAY = '/mnt/merged';
+const MOUNT = `mount -t tmpfs none /mnt && cd /mnt && mkdir lower upper work merged &&
+  mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work none merged && exec "$@"`;
+const WITH_OVERLAY = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-ec', MOUNT, 'sh'];
+
+async function received(send: (near: net.Socket) => unknown): Promise<Buffer> {
+  const server = net.createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
+  const far = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  const [near] = await accepted;
+  server.close();
+  enableZeroCopy(near);
+  const [parts] = await Promise.all([far.toArray() as Promise<Buffer[]>, send(near)]);
+  near.destroy();
+  return Buffer.concat(parts);
+}
+
+describe('files of file systems that cannot tell what is in memory', () => {
+  if (fs.existsSync(ELSEWHERE)) declareElsewhere();
+  else missing('a large file of sysfs', `there is no ${ELSEWHERE}`);
+  const { problem } = tryCommand([...WITH_OVERLAY, 'true']);
+  if (problem === undefined) declareOverlay();
+  else missing('an overlay', problem);
+});
+
+function declareElsewhere(): void {
+  const expected = (): string => sha256(fs.readFileSync(ELSEWHERE));
+
+  it('of sysfs: sendFile() copies, and says why', async () => {
+    const before = metrics().files.left['kernel-refused'] ?? 0;
+    const all = await received((near) => {
+      const sending = sendFile(near, ELSEWHERE).finally(() => near.end());
+      return sending.then(({ engine, reason, zeroCopyBytes }) =>
+        assert.deepEqual([engine, reason, zeroCopyBytes], ['copy', 'kernel-refused', 0]),
+      );
+    });
+    assert.equal(sha256(all), expected());
+    assert.equal(metrics().files.left['kernel-refused'], before + 1);
+  });
+
+  it('of sysfs: a piped one is left to its stream', async () => {
+    const before = metrics().files.left['kernel-refused'] ?? 0;
+    const all = await received((near) => fs.createReadStream(ELSEWHERE).pipe(near));
+    assert.equal(sha256(all), expected());
+    assert.equal(metrics().files.left['kernel-refused'], before + 1);
+  });
+}
+
+function declareOverlay(): void {
+  for (const way of ['sendFile()', 'piped'] as const) {
+    it(`of an overlay: they go by the kernel, ${way}, to a reader who is slow at times`, async () => {
+      const { answer, stderr } = await isolated(sendOfOverlay, {
+        prefix: WITH_OVERLAY,
+        env: { OVERLAY, WAY: way },
+      });
+      assert.deepEqual(answer, { whole: true, byKernel: true, left: {} }, stderr);
+    });
+  }
+}
+
+async function sendOfOverlay({ zc, net, events }: Tools): Promise<unknown> {
+  const { fs, crypto } = { fs: await import('node:fs'), crypto: await import('node:crypto') };
+  const { OVERLAY: folder = '', WAY: way } = process.env;
+  const data = crypto.randomBytes(24 * 1024 * 1024 + 12_345);
+  const file = `${folder}/file`;
+  fs.writeFileSync(file, data);
+  const server = net.createServer();
+  await events.once(server.listen(0, '127.0.0.1'), 'listening');
+  const accepted = events.once(server, 'connection');
+  const far = net.connect((server.address() as { port: number }).port, '127.0.0.1');
+  const [near] = (await accepted) as [import('node:net').Socket];
+  server.close();
+  // First: it watches pipe().
+  if (way === 'piped') zc.enableZeroCopy(near);
+  if (way === 'piped') fs.createReadStream(file).pipe(near);
+  else void zc.sendFile(near, file).then(() => near.end());
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  let next = 0;
+  for await (const part of far as AsyncIterable<Buffer>) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes < next) continue;
+    // Longer than what was read ahead counts, at the first time.
+    await new Promise((resolve) => setTimeout(resolve, next === 0 ? 1500 : 50));
+    next = bytes + 5 * 1024 * 1024;
+  }
+  const { files } = zc.metrics();
+  const byKernel = files.bytes > 20 * 1024 * 1024;
+  return { whole: Buffer.concat(parts).equals(data), byKernel, left: files.left };
+}
