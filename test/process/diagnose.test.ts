@@ -257,12 +257,13 @@ describe('diagnose() when something is missing', () => {
     it('skipped: a namespace without loopback needs root (remedy: run the tests as root)');
   }
 
-  it('finds a memlock of 64 KiB, with which at least one engine still sends', async () => {
-    const prefix = ['prlimit', '--memlock=65536:65536', ...UNPRIVILEGED];
+  // Newer kernels charge rings, too: those of Node 24 and later leave less of 64 KiB than a send needs.
+  it('finds a memlock of 256 KiB, with which at least one engine still sends', async () => {
+    const prefix = ['prlimit', '--memlock=262144:262144', ...UNPRIVILEGED];
     const diagnosis = await underPrefix(prefix);
     const found = finding(diagnosis, 'memlock');
     assert.equal(found.verdict, 'limited');
-    assert.match(found.detail, /^64 KiB, shared by all processes of this user/);
+    assert.match(found.detail, /^256 KiB, shared by all processes of this user/);
     assert.match(found.remedy?.command ?? '', /memlock=268435456:268435456/);
     assert.equal(finding(diagnosis, 'trial-msg_zerocopy').verdict, 'ok');
     assert.equal(diagnosis.status, 0);
