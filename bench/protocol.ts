@@ -118,6 +118,17 @@ export interface BodyPart {
 export interface ServerOrder extends WindowOrder {
   address: string;
   parts: readonly BodyPart[];
+  /** Bytes of the answer to slow readers, who ask for SLOW_PATH. It is not counted. */
+  slowBytes?: number;
+}
+
+export const SLOW_PATH = '/slow';
+
+/** Who asks for SLOW_PATH, again and again, and reads some of it every few milliseconds. */
+export interface SlowReadersOrder {
+  address: string;
+  port: number;
+  readers: number;
 }
 
 /** Every answer is one file. */

@@ -8,7 +8,8 @@ Workloads (default: tcp http)
   tcp-small       small writes per CPU second
   tcp-loopback    the same as tcp-stream on loopback, after the first second
   http            CPU per request of a keep-alive http server under full load
-  http-latency    latency of the same server under low load, in an open loop
+  http-latency    latency of the same server under low load, in an open loop; and beside ten slow readers of
+                  10 MiB each
   files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile(),
                   nginx where it is installed; express.static, @fastify/static; and over loopback
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or

@@ -3,7 +3,7 @@
 import http from 'node:http';
 import type net from 'node:net';
 
-import type { ServerOrder, Snapshot } from '../protocol';
+import { SLOW_PATH, type ServerOrder, type Snapshot } from '../protocol';
 import { Bodies } from './bodies';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
@@ -12,13 +12,16 @@ import { tellWindow } from './window';
 async function main(): Promise<void> {
   const order = takeOrder<ServerOrder>();
   const sources = order.parts.map(({ bytes: size, bodies: count }) => ({ size, count }));
+  if (order.slowBytes !== undefined) sources.push({ size: order.slowBytes, count: 1 });
   const upgrade = await upgradeFor(order.contestant, ...sources);
   const bodies = new Bodies(order.parts, upgrade.allocate);
+  const slowBody = order.slowBytes === undefined ? undefined : upgrade.allocate(order.slowBytes);
   let requests = 0;
   let bytes = 0;
   let onFirstRequest: () => void = () => undefined;
   const firstRequest = new Promise<void>((resolve) => (onFirstRequest = resolve));
-  const server = http.createServer((_request, response) => {
+  const server = http.createServer((request, response) => {
+    if (slowBody !== undefined && request.url === SLOW_PATH) return response.end(slowBody);
     if (requests === 0) onFirstRequest();
     const body = bodies.next();
     requests++;

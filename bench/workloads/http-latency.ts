@@ -9,6 +9,9 @@ import { bodiesFact, oneSize, serveLoad, type LoadSetting } from './http-load';
 const kib = 1024;
 const defaultSizes = [1 * kib, 64 * kib];
 const mostRatio = 1.1;
+/** A server that copies large answers keeps small ones waiting meanwhile. */
+const slow = { readers: 10, bytes: 10 * kib * kib };
+const slowTarget = { most: 1 };
 // A 99th percentile of fewer is decided by two or three requests.
 const enoughRequests = 1000;
 
@@ -48,6 +51,18 @@ export async function httpLatency(options: BenchOptions, places: Places): Promis
       const setting = { place, label: one.label, parts, connections, requestRate, warmup, seconds };
       cases.push(await runCase(plan, one, (contestant) => runTrial(setting, contestant)));
     }
+  }
+  if (options.sizes === undefined) {
+    const label = formatSize(kib);
+    const one: Case = {
+      label,
+      panel: `beside ${slow.readers} slow readers of ${formatSize(slow.bytes)}`,
+      bytes: kib,
+      target: slowTarget,
+    };
+    const common = { place, label, connections: 8, requestRate, warmup, seconds };
+    const setting = { ...common, parts: oneSize(options, kib), slow };
+    cases.push(await runCase(plan, one, (contestant) => runTrial(setting, contestant)));
   }
   return { plan, cases };
 }

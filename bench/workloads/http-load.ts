@@ -3,8 +3,16 @@ import path from 'node:path';
 
 import { nativeProgram } from '../native';
 import { formatSize, type BenchOptions, type Contestant, type Receiver } from '../options';
+import type { Child } from '../child';
 import type { Place } from '../place';
-import type { BodyPart, FileServerOrder, LoadResult, Result, ServerOrder } from '../protocol';
+import type {
+  BodyPart,
+  FileServerOrder,
+  LoadResult,
+  Result,
+  ServerOrder,
+  SlowReadersOrder,
+} from '../protocol';
 
 const startMs = 15_000;
 const slackMs = 20_000;
@@ -26,6 +34,8 @@ export interface LoadSetting {
   receiver?: Receiver;
   /** What contestants that answer with a file answer with. */
   file?: string;
+  /** Clients beside the load that are slow to read an answer of so many bytes each. */
+  slow?: { readers: number; bytes: number };
 }
 
 /** One body, unless --footprint asks for more. */
@@ -43,6 +53,18 @@ function programOf({ file }: Contestant): string {
   return file === 'nginx' ? 'nginx-server' : 'file-server';
 }
 
+function startSlowReaders(
+  place: Place,
+  address: string,
+  port: number,
+  readers: number,
+): Child | undefined {
+  if (readers === 0) return undefined;
+  const order: SlowReadersOrder = { address, port, readers };
+  const script = path.join(__dirname, '../children/slow-readers.js');
+  return place.start('receiver', 'slow readers', [process.execPath, script, JSON.stringify(order)]);
+}
+
 export async function serveLoad(
   setting: LoadSetting,
   contestant: Contestant,
@@ -52,7 +74,9 @@ export async function serveLoad(
   const window = { contestant, address, warmup, seconds, kernelThreads: place.kernelThreads };
   const bytes = parts[0]?.bytes ?? 0;
   const order: ServerOrder | FileServerOrder =
-    setting.file === undefined ? { ...window, parts } : { ...window, file: setting.file, bytes };
+    setting.file === undefined
+      ? { ...window, parts, ...(setting.slow && { slowBytes: setting.slow.bytes }) }
+      : { ...window, file: setting.file, bytes };
   const script = path.join(__dirname, `../children/${programOf(contestant)}.js`);
   const argv = [process.execPath, script, JSON.stringify(order)];
   const what = `http server ${contestant.name}`;
@@ -61,6 +85,7 @@ export async function serveLoad(
     const port = Number((await server.next('ready', startMs))['port']);
     const { connections, requestRate } = setting;
     const numbers = [port, connections, requestRate, warmup, seconds + slackSeconds].map(String);
+    const slow = startSlowReaders(place, address, port, setting.slow?.readers ?? 0);
     const command = [nativeProgram('load'), address, ...numbers, setting.receiver ?? 'discards'];
     const generator = place.start('receiver', 'load', command);
     try {
@@ -71,6 +96,7 @@ export async function serveLoad(
         throw error;
       });
       const load = said as unknown as LoadResult;
+      await slow?.end();
       const result = (await server.next('result', slackMs)) as unknown as Result;
       if (!(await server.endedWithin(endMs))) {
         console.error(`${what} ${label}: the server did not end by itself`);
@@ -78,6 +104,7 @@ export async function serveLoad(
       return { result, load };
     } finally {
       await generator.end();
+      await slow?.end();
     }
   } finally {
     await server.end();
