@@ -8,9 +8,8 @@ import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
 import { type Missing, missing } from './loader.js';
 import { rethrowLater } from '../node/callbacks.js';
-import { memlockOf, processBudgetBytes } from '../policy/budget.js';
+import { memlockOf, processBudgetBytes, WorkingBudget } from '../policy/budget.js';
 import { LET_GO_MS } from '../policy/linger.js';
-import { WorkingBudget } from '../policy/working-budget.js';
 
 /** The events of a port. `onRange` must not run user code; the others may. */
 export interface PortOwner {

@@ -5,8 +5,13 @@ import type { EngineName, Reason } from '../names.js';
 import { nowMs, setImmediate } from '../node/clock.js';
 import { addressesOf } from '../node/internals.js';
 import { publishFallback, publishResume, warnOnce } from '../observe/diagnostics.js';
-import { Adaptive, type AdaptiveState, type PauseReason, type Want } from '../policy/adaptive.js';
-import { Routes } from '../policy/routes.js';
+import {
+  Adaptive,
+  Routes,
+  type AdaptiveState,
+  type PauseReason,
+  type Want,
+} from '../policy/adaptive.js';
 import { WaitingWriter } from '../policy/waiting-writer.js';
 import type { ResolvedOptions } from './options.js';
 

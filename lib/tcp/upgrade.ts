@@ -18,8 +18,7 @@ import { NO_BYTES, type Counters } from '../observe/counters.js';
 import type { SendTracker } from '../observe/report.js';
 import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
-import { runReleaseCallback } from '../send/release-callbacks.js';
-import { HeldCallbacks } from '../send/held-callbacks.js';
+import { HeldCallbacks, runReleaseCallback } from '../send/release-callbacks.js';
 import type { QueuedCopy } from '../send/copy-batch.js';
 import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
 import { limitRate, rateLimit } from '../send/pacing.js';
@@ -28,12 +27,10 @@ import type { StreamPort } from '../send/port.js';
 import { isUnpinnable } from '../send/unpinnable.js';
 import { Kept, Write, type WriteCallback } from '../send/write.js';
 import { TcpAccount } from './account.js';
-import { afterConnect } from './after-connect.js';
-import type { Chunk } from './chunks.js';
+import { afterConnect, Trackers, type Chunk } from './chunks.js';
 import { copyAll, settleQueued, type CopyHost } from './copy-now.js';
 import type { TcpFiles } from './files.js';
 import type { EndHost } from './http-end.js';
-import { Trackers } from './trackers.js';
 import { OwnWrites } from './own-writes.js';
 
 /** Methods of the socket as they were before the upgrade. */

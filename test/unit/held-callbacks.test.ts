@@ -1,8 +1,7 @@
 // Callbacks that Node calls out of write order are released in it.
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { heldCallbacks } from '../../lib/send/release-callbacks';
-import { HeldCallbacks } from '../../lib/send/held-callbacks';
+import { HeldCallbacks, heldCallbacks } from '../../lib/send/release-callbacks';
 
 function held() {
   const released: string[] = [];

@@ -1,6 +1,6 @@
 // What connections of one route know of each other.
 import assert from 'node:assert/strict';
-import { Routes } from '../../../lib/policy/routes';
+import { Routes } from '../../../lib/policy/adaptive';
 
 const MOST = 256;
 

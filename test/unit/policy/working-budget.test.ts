@@ -1,6 +1,6 @@
 // The process budget after refusals, as a table of what happened when.
 import assert from 'node:assert/strict';
-import { WorkingBudget } from '../../../lib/policy/working-budget';
+import { WorkingBudget } from '../../../lib/policy/budget';
 
 const MIB = 1024 * 1024;
 
