@@ -104,6 +104,8 @@ export interface BroadcastOrder extends WindowOrder {
   size: number;
   connections: number;
   everyMs: number;
+  /** By the sockets themselves, or as the sender of `ws` writes a message: a header, and the message. */
+  by: 'write' | 'ws';
 }
 
 /** Bodies of one size. */

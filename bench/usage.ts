@@ -19,7 +19,7 @@ Workloads (default: tcp http)
   floor           floor-stream and floor-http: against the least that a send from Node can cost (a
                   throw-away addon), in the first second of a process, in the second one, and warm,
                   with receivers that read and that discard
-  broadcast       CPU of one message to many sockets in one turn of the event loop
+  broadcast       CPU of one message to many sockets in one turn of the event loop, by the sockets and by ws
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive

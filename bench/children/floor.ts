@@ -63,8 +63,10 @@ function descriptorOf(socket: net.Socket): number {
 function partsOf(chunks: Chunks): Parts {
   const parts: Parts = { header: undefined, body: Buffer.alloc(0) };
   for (const { chunk, encoding } of chunks) {
-    if (typeof chunk !== 'string') parts.body = chunk;
-    else if (chunk.length > 0) parts.header = Buffer.from(chunk, encoding);
+    if (typeof chunk !== 'string') {
+      if (parts.body.length > 0) parts.header = Buffer.from(parts.body);
+      parts.body = chunk;
+    } else if (chunk.length > 0) parts.header = Buffer.from(chunk, encoding);
   }
   return parts;
 }

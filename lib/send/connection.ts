@@ -4,7 +4,6 @@
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { handleTaken, streamDestroyed } from '../errors.js';
-import { warnDetachedInFlight } from '../memory/detached.js';
 import type { EngineName, Reason, State } from '../names.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { getSubmitRing, seenSubmitRing, SubmitRing } from '../native/submit-ring.js';
@@ -23,6 +22,10 @@ const { EALREADY, EBUSY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants
 
 /** How long to wait before descriptors are tried again. */
 const DESCRIPTOR_RETRY_MS = 1_000;
+
+/** What was sent last and by whom. It is hot in the cache: copying it costs less than pinning it. */
+let lastBody: Uint8Array | undefined;
+let lastConnection: Connection | undefined;
 
 export class Connection implements PortHost {
   readonly health: Health;
@@ -65,14 +68,19 @@ export class Connection implements PortHost {
    * What sends a write, or why it is copied.
    * @param bytes of its chunks that are large enough by themselves
    * @param isOwn all of it came by the socket's own write(), so that its callback is held
+   * @param body the last of those chunks
    */
-  choose(bytes: number, isOwn: boolean): StreamPort | Reason {
+  choose(bytes: number, isOwn: boolean, body: Uint8Array | undefined): StreamPort | Reason {
     const { options, health } = this;
     const heard = this.socket.bytesRead;
-    const answers = heard !== this.#heard;
+    let answers = heard !== this.#heard;
     // Once the peer has sent data, another engine may be better.
     if (answers && this.#heard === 0) this.steady = false;
     this.#heard = heard;
+    // One message to many connections is as hot as the body of an answer.
+    if (body !== undefined && body === lastBody && lastConnection !== this) answers = true;
+    lastBody = body;
+    lastConnection = this;
     const port = this.#port;
     // Nothing has changed since the last write: a few comparisons, no calls.
     if (
@@ -228,11 +236,6 @@ export class Connection implements PortHost {
 
   // --- PortHost ---------------------------------------------------------------------------------
 
-  detachedInFlight(buffers: number): void {
-    this.counting.detachedBuffers += buffers;
-    warnDetachedInFlight();
-  }
-
   ended(port: unknown): void {
     this.#leaving.delete(port as StreamPort);
     if (this.#port === port) this.#port = undefined;
@@ -300,6 +303,7 @@ export class Connection implements PortHost {
 
   /** Drops what is released meanwhile. */
   sweep(): void {
+    lastBody = lastConnection = undefined;
     for (const port of this.ports()) port.sweep();
   }
 

@@ -2,6 +2,7 @@
 // Checks when a callback waits, with the next write, or in the sweep over all connections.
 import type { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
+import { warnDetachedInFlight } from '../memory/detached.js';
 import type { Reactor } from '../native/reactor.js';
 import * as word from '../native/stream-words.js';
 import { nextTick, nowMs } from '../node/clock.js';
@@ -23,8 +24,6 @@ export interface PortHost {
   readonly counting: Counters;
   /** False: the choice of an engine is to be made anew. */
   steady: boolean;
-  /** So many buffers were detached while the kernel still referenced their memory. */
-  detachedInFlight(buffers: number): void;
   /** Nothing is pending and the descriptor is closed. */
   ended(port: unknown): void;
 }
@@ -130,7 +129,9 @@ export class Releases {
       this.#kept[place] = undefined;
       kept.release();
     }
-    if (detached > 0) this.host.detachedInFlight(detached);
+    if (detached === 0) return;
+    this.host.counting.detachedBuffers += detached;
+    warnDetachedInFlight();
   }
 
   #grow(): void {

@@ -216,7 +216,9 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
       afterConnect(this.socket, chunks, callback, () => this.write(chunks, callback, isOwn));
       return;
     }
-    const port = this.connection.choose(candidateBytes, isOwn);
+    const last = chunks[chunks.length - 1]?.chunk;
+    const body = typeof last === 'object' ? last : undefined;
+    const port = this.connection.choose(candidateBytes, isOwn, body);
     if (typeof port === 'string') return this.#copy(chunks, callback, port);
     this.#sendMany(chunks, callback, port);
   }

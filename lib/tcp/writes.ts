@@ -69,7 +69,7 @@ export function writeChunk(
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
     // The shape of nearly every large write. It runs few functions in few files (test/socket/calls.test.ts).
-    const port = up.connection.choose(size, isOwn);
+    const port = up.connection.choose(size, isOwn, chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
     port.writeOne(undefined, chunk, callback);
@@ -115,7 +115,7 @@ export function writeChunks(
   ) {
     up.write(chunks, callback, isOwn);
   } else {
-    const port = up.connection.choose(length, isOwn);
+    const port = up.connection.choose(length, isOwn, body);
     if (typeof port === 'string') return copyAll(up, chunks, callback);
     up.dispatched += bytes;
     port.writeOne(text, body, callback);

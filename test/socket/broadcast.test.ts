@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
-import { enableZeroCopy, metrics } from '../../lib/index';
+import { enableZeroCopy, metrics, type ZeroCopyMembers } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { seededRandom } from '../../scripts/random';
 import { uringSuite } from '../helpers/suites';
@@ -79,6 +79,35 @@ async function broadcastUntilShared(pairs: readonly Pair[]): Promise<void> {
     await new Promise(setImmediate);
   }
 }
+
+const zeroCopySends = (pairs: readonly Pair[]): number =>
+  pairs.reduce(
+    (sum, { sender }) =>
+      sum + (sender as net.Socket & ZeroCopyMembers).zeroCopy.stats.zeroCopySends,
+    0,
+  );
+
+describe('a large message to many connections', () => {
+  it('is copied from the second connection on, while it is hot in the cache', async () => {
+    const { pairs, close } = await connectMany();
+    const message = Buffer.allocUnsafeSlow(65_536).fill('m');
+    for (const way of [0, 1]) await broadcast(pairs, message, way);
+    const sends = zeroCopySends(pairs);
+    assert.ok(sends >= 1 && sends <= 2, `${sends} went without copying`);
+    await assertReceived(pairs);
+    close();
+  });
+
+  it('goes without copying from the threshold on that the program chose', async () => {
+    const { pairs, close } = await connectMany();
+    for (const { sender } of pairs)
+      enableZeroCopy(sender, { engine: 'msg_zerocopy', threshold: 16_384 });
+    await broadcast(pairs, Buffer.allocUnsafeSlow(65_536).fill('m'), 0);
+    assert.ok(zeroCopySends(pairs) >= CONNECTIONS);
+    await assertReceived(pairs);
+    close();
+  });
+});
 
 uringSuite('one message to many connections', () => {
   it('arrives whole and in order at each, and shares system calls', async () => {
