@@ -78,6 +78,7 @@ export type {
   SendReport,
   Thresholds,
   ZeroCopyControl,
+  ZeroCopyState,
   ZeroCopyStats,
 } from './observe/index.js';
 export type { EngineName as Engine, FileReason, Reason, State } from './names.js';

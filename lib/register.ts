@@ -11,7 +11,11 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { isMainThread, threadId } from 'node:worker_threads';
 import { capabilities, enableZeroCopy, isZeroCopy, metrics } from './index.js';
-import { environmentOptions, type EnvironmentOptions } from './tcp/environment.js';
+import {
+  environmentOptions,
+  type EnvironmentOptions,
+  unknownVariables,
+} from './tcp/environment.js';
 import { connectBy } from './tcp/overrides.js';
 import { isEnabledServer } from './tcp/server.js';
 import { VERSION } from './version.js';
@@ -81,6 +85,10 @@ function say(text: string): void {
   }
 }
 
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`;
+}
+
 /** What will be upgraded, and by which engines. */
 function sayAtStart({ include }: EnvironmentOptions): void {
   const { addon, tcp } = capabilities();
@@ -103,11 +111,14 @@ function sayAtStart({ include }: EnvironmentOptions): void {
 /** What was upgraded, what not, and how the bytes travelled. */
 function sayAtExit(): void {
   const { totals, fallbacks } = metrics();
-  const reasons = Object.entries(fallbacks).map(([reason, times]) => `${reason} ${times} times`);
+  const reasons = Object.entries(fallbacks).map(
+    ([reason, times]) => `${reason} ${count(times, 'time')}`,
+  );
+  const { servers, accepted, clients, tlsServers, tlsClients } = upgraded;
   say(
-    `upgraded ${upgraded.servers} servers, ${upgraded.accepted} connections of others and ` +
-      `${upgraded.clients} clients; left alone ${upgraded.tlsServers} TLS servers and ` +
-      `${upgraded.tlsClients} TLS clients; ${totals.zeroCopyBytes} bytes went zero-copy ` +
+    `upgraded ${count(servers, 'server')}, ${count(accepted, 'connection')} of others and ` +
+      `${count(clients, 'client')}; left alone ${count(tlsServers, 'TLS server')} and ` +
+      `${count(tlsClients, 'TLS client')}; ${totals.zeroCopyBytes} bytes went zero-copy ` +
       `(${totals.kernelCopiedSends} of ${totals.zeroCopySends} sends copied by the kernel after all), ` +
       `${totals.copiedBytes} were copied; paused or refused: ${reasons.join(', ') || 'never'}`,
   );
@@ -124,7 +135,20 @@ function upgradedEnds(include: EnvironmentOptions['include']): readonly ('server
   return isForFilesOnly(include) ? ends : ends.filter((end) => include.has(end));
 }
 
+function warn(message: string): void {
+  process.emitWarning(message, { type: 'MsgZeroCopyWarning', code: 'ZC_REGISTER' });
+}
+
+/** Once: a worker has the variables of its process. */
+function warnOfUnknown(): void {
+  if (!isMainThread) return;
+  for (const { name, nearest } of unknownVariables()) {
+    warn(`Nothing reads the environment variable ${name}. Did you mean ${nearest}?`);
+  }
+}
+
 function register(): void {
+  warnOfUnknown();
   let found: EnvironmentOptions;
   try {
     found = environmentOptions();
@@ -132,13 +156,7 @@ function register(): void {
     // Stopping the program would be worse, and so would guessing what was meant.
     const { message } = error as Error;
     const remedy = 'Nothing is upgraded until this variable is corrected or unset';
-    process.emitWarning(
-      `${message}. ${remedy}: see "Without changing the program" in docs/guide.md`,
-      {
-        type: 'MsgZeroCopyWarning',
-        code: 'ZC_REGISTER',
-      },
-    );
+    warn(`${message}. ${remedy}: see "Without changing the program" in docs/guide.md`);
     return;
   }
   const ends = upgradedEnds(found.include);

@@ -37,7 +37,12 @@ export interface ZeroCopyControl {
   readonly maxPacingRate: number | undefined;
   /** Resolves when everything written so far is sent and released. Works after close, too. */
   flush(): Promise<void>;
+  /** For JSON.stringify(), and so for most loggers: everything above. */
+  toJSON(): ZeroCopyState;
 }
+
+/** All that a control shows, at one moment. */
+export type ZeroCopyState = Omit<ZeroCopyControl, 'flush' | 'toJSON'>;
 
 /** What the control reads; the socket's upgrade provides it. */
 export interface ControlSource {
@@ -85,6 +90,12 @@ export class SocketControl implements ZeroCopyControl {
   }
   flush(): Promise<void> {
     return this.#source.flush();
+  }
+
+  toJSON(): ZeroCopyState {
+    const { engine, state, reason, pendingBytes, pendingSends, stats, thresholds } = this;
+    const { maxPacingRate } = this;
+    return { engine, state, reason, pendingBytes, pendingSends, stats, thresholds, maxPacingRate };
   }
 
   [inspect.custom](): string {

@@ -56,6 +56,16 @@ const OPTIONS = {
   { option: keyof ZeroCopyOptions; read: Read<string | number>; takes: string }
 >;
 
+/** Read elsewhere, or by this project's own tests and tools. */
+const OTHERS = [
+  'MSG_ZEROCOPY_ENGINE',
+  'MSG_ZEROCOPY_THRESHOLD',
+  'MSG_ZEROCOPY_ADDON',
+  'MSG_ZEROCOPY_INCLUDE',
+  'MSG_ZEROCOPY_LOG',
+];
+const OF_DEVELOPERS = /^MSG_ZEROCOPY_(TEST_|SELFTEST_|FUZZ_|FAIL|RING_ENTRIES|SANITIZE|THREAD$)/;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 function include(environment: Environment): ReadonlySet<Part> {
@@ -103,4 +113,33 @@ function forParts(parts: ReadonlySet<Part>, environment: Environment): ZeroCopyO
   // What is off is off, whatever else is wanted.
   const isOff = environment['MSG_ZEROCOPY_ENGINE'] === 'copy';
   return { engine: 'copy', files: isOff ? 'off' : 'auto' };
+}
+
+/** Variables of this package's that nobody reads, and what was meant, perhaps: a mistyped name would be ignored in silence. */
+export function unknownVariables(
+  environment: Environment = process.env,
+): readonly { readonly name: string; readonly nearest: string }[] {
+  const known = [...Object.keys(OPTIONS), ...OTHERS];
+  const unknown = Object.keys(environment).filter(
+    (name) =>
+      name.startsWith('MSG_ZEROCOPY_') && !known.includes(name) && !OF_DEVELOPERS.test(name),
+  );
+  return unknown.map((name) => {
+    const sorted = [...known].sort((a, b) => distance(name, a) - distance(name, b));
+    return { name, nearest: sorted[0] as string };
+  });
+}
+
+/** How many letters have to be inserted, left out or replaced (Levenshtein). */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const replaced = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[to.length] as number;
 }

@@ -323,4 +323,22 @@ describe('socket.zeroCopy, inspected', () => {
     udp.close();
     await once(udp, 'close');
   });
+
+  it('is everything as JSON, such as a logger writes', async () => {
+    const { sender } = await connections.pair({ engine: 'msg_zerocopy' });
+    const udp = createUdpSocket('udp4');
+    for (const { zeroCopy } of [sender, udp]) {
+      const { engine, state, pendingBytes, pendingSends, stats, thresholds } = zeroCopy;
+      const shown = JSON.parse(JSON.stringify(zeroCopy)) as object;
+      assert.deepEqual(
+        { ...shown, maxPacingRate: undefined },
+        {
+          ...{ engine, state, pendingBytes, pendingSends, maxPacingRate: undefined },
+          ...(JSON.parse(JSON.stringify({ stats, thresholds })) as object),
+        },
+      );
+    }
+    udp.close();
+    await once(udp, 'close');
+  });
 });

@@ -271,8 +271,22 @@ function declare(node: string): void {
     );
     assert.match(
       String(last),
-      /upgraded 1 servers, 0 connections of others and 1 clients; left alone 0 TLS servers and 0 TLS clients; 1048576 bytes went zero-copy \(\d+ of [1-9]\d* sends copied by the kernel after all\), \d+ were copied/,
+      /upgraded 1 server, 0 connections of others and 1 client; left alone 0 TLS servers and 0 TLS clients; 1048576 bytes went zero-copy \(\d+ of [1-9]\d* sends copied by the kernel after all\), \d+ were copied/,
     );
+  });
+
+  it('says once which variable nothing reads, names the nearest, and upgrades', () => {
+    const env = { MSG_ZEROCOPY_TRESHOLD: '1', MSG_ZEROCOPY_TEST_NODES: '', MSG_ZEROCOPY_LOG: '0' };
+    const program = `
+      const { Worker } = require('node:worker_threads');
+      await once(new Worker('', { eval: true }), 'exit');
+      ${BOTH_ENDS}`;
+    const { answer, stderr } = run<BothEnds>(program, { node, env });
+    assert.deepEqual(answer, { accepted: [true], client: true, whole: true });
+    const [said, ...more] = stderr.match(/Nothing reads .*/g) ?? [];
+    const variable = 'the environment variable MSG_ZEROCOPY_TRESHOLD';
+    assert.equal(said, `Nothing reads ${variable}. Did you mean MSG_ZEROCOPY_THRESHOLD?`);
+    assert.deepEqual(more, []);
   });
 
   it('leaves TLS alone without a warning, even on a connection that was upgraded before', () => {
@@ -303,7 +317,7 @@ function declare(node: string): void {
     const { answer, stderr } = run<unknown>(program, { node, env });
     assert.deepEqual(answer, { whole: [true, true], hello: 'hello', upgraded: true, tls: false });
     assert.doesNotMatch(stderr, /Warning/);
-    assert.match(stderr, /left alone 1 TLS servers and 1 TLS clients/);
+    assert.match(stderr, /left alone 1 TLS server and 1 TLS client/);
   });
 }
 
