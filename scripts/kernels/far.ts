@@ -5,11 +5,13 @@ import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
 import { countWrong } from '../pattern';
+import { FROM_FAR, FROM_NEAR, startKernelTls, TlsRecords } from './kernel-tls';
 
 /** The first line of a connection. */
 export type Order =
-  | { readonly do: 'stream'; readonly stream: number }
-  | { readonly do: 'ask'; readonly host: string; readonly port: number }
+  /** `plainBytes`: behind so many begins TLS. */
+  | { readonly do: 'stream'; readonly stream: number; readonly plainBytes?: number }
+  | { readonly do: 'ask'; readonly host: string; readonly port: number; readonly tls: boolean }
   | { readonly do: 'datagrams' };
 
 /** What arrived. */
@@ -40,8 +42,23 @@ async function getBody(
   return Buffer.concat((await response.toArray()) as Buffer[]);
 }
 
-async function askAll(host: string, port: number): Promise<Arrived> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: AT_ONCE });
+/** Its connections speak TLS by the kernel. */
+class KernelTlsAgent extends http.Agent {
+  override createConnection(
+    options: http.ClientRequestArgs,
+    ready?: (error: Error | null, socket: net.Socket) => void,
+  ): undefined {
+    const socket = net.connect(options as net.TcpNetConnectOpts);
+    socket.once('connect', () => {
+      startKernelTls(socket, { send: FROM_FAR, receive: FROM_NEAR });
+      ready?.(null, socket);
+    });
+  }
+}
+
+async function askAll(host: string, port: number, tls: boolean): Promise<Arrived> {
+  const Agent = tls ? KernelTlsAgent : http.Agent;
+  const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
   const all = Array.from({ length: BODIES }, async (_, stream) => {
     const body = await getBody(agent, host, port, stream);
     const wrong = countWrong(body, stream, 0) + Math.abs(body.length - bodyBytes(stream));
@@ -65,10 +82,17 @@ async function serve(socket: net.Socket): Promise<void> {
   let head = Buffer.alloc(0);
   let bytes = 0;
   let wrong = 0;
-  const take = (data: Buffer): void => {
+  const records = new TlsRecords(FROM_NEAR);
+  const count = (data: Buffer): void => {
     const { stream } = order as { stream: number };
     wrong += countWrong(data, stream, bytes);
     bytes += data.length;
+  };
+  const take = (data: Buffer): void => {
+    const { plainBytes = Infinity } = order as { plainBytes?: number };
+    const plain = Math.max(0, Math.min(data.length, plainBytes - bytes));
+    count(data.subarray(0, plain));
+    if (plain < data.length) count(records.decrypt(data.subarray(plain)));
   };
   for await (const data of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     if (order !== undefined) {
@@ -82,7 +106,7 @@ async function serve(socket: net.Socket): Promise<void> {
     take(head.subarray(end + 1));
   }
   let arrived: Arrived = { bytes, wrong };
-  if (order?.do === 'ask') arrived = await askAll(order.host, order.port);
+  if (order?.do === 'ask') arrived = await askAll(order.host, order.port, order.tls);
   if (order?.do === 'datagrams') {
     arrived = datagrams;
     datagrams = { bytes: 0, wrong: 0 };

@@ -1,8 +1,7 @@
-// Debian's kernels, downloaded and unpacked into a cache of this program's own: nothing is installed.
-import { execFileSync } from 'node:child_process';
+// Debian's kernels, unpacked.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
+import { aptOptions, CACHE, runLong, SUITES } from './debian';
 
 /** A kernel on disk. */
 export interface KernelImage {
@@ -14,45 +13,9 @@ export interface KernelImage {
   readonly modules: string;
 }
 
-/** A download may take its time. Throws: when it does not end with 0. */
-function runCommand([file = '', ...rest]: readonly string[], cwd?: string): string {
-  return execFileSync(file, rest, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    ...(cwd === undefined ? {} : { cwd }),
-  });
-}
-
-export const CACHE = path.join(os.tmpdir(), 'msg-zerocopy-kernels');
-
-const SUITES = ['bullseye', 'bookworm', 'trixie', 'sid'] as const;
-const MIRROR = 'http://deb.debian.org/debian';
-const KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg';
-
-/** Options that keep apt to lists and archives of its own. */
-function aptOptions(): string[] {
-  const list = path.join(CACHE, 'sources.list');
-  for (const folder of ['lists/partial', 'archives/partial', 'debs']) {
-    mkdirSync(path.join(CACHE, folder), { recursive: true });
-  }
-  const lines = SUITES.map((suite) => `deb [signed-by=${KEYS}] ${MIRROR} ${suite} main`);
-  writeFileSync(list, `${lines.join('\n')}\n`);
-  const options = {
-    'Dir::Etc::sourcelist': list,
-    'Dir::Etc::sourceparts': '/dev/null',
-    'Dir::State::lists': path.join(CACHE, 'lists'),
-    'Dir::Cache::archives': path.join(CACHE, 'archives'),
-    'Dir::Cache::pkgcache': '',
-    'Dir::Cache::srcpkgcache': '',
-    'Acquire::Languages': 'none',
-    'APT::Sandbox::User': 'root',
-  };
-  return Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-}
-
 /** The newest of Debian's packages of this version, such as '6.1'. Throws: where there is none. */
 function packageOf(version: string): string {
-  const names = runCommand(['apt-cache', ...aptOptions(), 'pkgnames', `linux-image-${version}.`]);
+  const names = runLong(['apt-cache', ...aptOptions(), 'pkgnames', `linux-image-${version}.`]);
   const pattern = new RegExp(`^linux-image-${version.replaceAll('.', '\\.')}\\.[\\d.]+\\S*-amd64$`);
   const fitting = names
     .split('\n')
@@ -64,11 +27,6 @@ function packageOf(version: string): string {
   return newest;
 }
 
-/** Looks for what Debian has at present. */
-export function refreshLists(): void {
-  runCommand(['apt-get', ...aptOptions(), '-qq', 'update']);
-}
-
 /** Fetches a kernel, unless it is there. Throws: where there is none, or no network. */
 export function fetchKernel(version: string): KernelImage {
   const root = path.join(CACHE, version);
@@ -76,18 +34,18 @@ export function fetchKernel(version: string): KernelImage {
     const name = packageOf(version);
     const debs = path.join(CACHE, 'debs', name);
     mkdirSync(debs, { recursive: true });
-    runCommand(['apt-get', ...aptOptions(), '-qq', 'download', name], debs);
+    runLong(['apt-get', ...aptOptions(), '-qq', 'download', name], debs);
     const [deb = ''] = readdirSync(debs).filter((file) => file.endsWith('.deb'));
     mkdirSync(root, { recursive: true });
-    runCommand(['dpkg', '-x', path.join(debs, deb), root]);
+    runLong(['dpkg', '-x', path.join(debs, deb), root]);
     writeFileSync(path.join(root, 'unpacked'), name);
   }
   const name = readFileSync(path.join(root, 'unpacked'), 'utf8');
   const release = name.replace('linux-image-', '');
   // Where /lib is /usr/lib, packages say so.
   const lib = existsSync(path.join(root, 'lib/modules')) ? 'lib' : 'usr/lib';
-  if (lib === 'usr/lib') runCommand(['ln', '-sfn', 'usr/lib', path.join(root, 'lib')]);
-  runCommand(['depmod', '-b', root, release]);
+  if (lib === 'usr/lib') runLong(['ln', '-sfn', 'usr/lib', path.join(root, 'lib')]);
+  runLong(['depmod', '-b', root, release]);
   const modules = path.join(root, 'lib/modules', release);
   return { release, root, modules, vmlinuz: path.join(root, 'boot', `vmlinuz-${release}`) };
 }

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { runCommand, tryCommand } from '../rig/commands';
 import { cancelTearDownOnExit, tearDownOnExit } from '../rig/teardown';
+import type { Emulator } from './emulator';
 import type { KernelImage } from './images';
 
 /** A card of the guest: QEMU's name of it, and its address. */
@@ -18,6 +19,7 @@ export const SENDERS: readonly Card[] = [
   { model: 'virtio-net-pci', mac: '52:54:00:0c:00:02' },
   { model: 'e1000e', mac: '52:54:00:0c:00:03' },
   { model: 'vmxnet3', mac: '52:54:00:0c:00:04' },
+  { model: 'igb', mac: '52:54:00:0c:00:05' },
 ];
 
 const MEMORY_MIB = 1536;
@@ -48,8 +50,8 @@ class Wires {
   }
 }
 
-function argumentsOf(image: KernelImage, initramfs: string): string[] {
-  const cards = [RECEIVER, ...SENDERS];
+function argumentsOf({ image, initramfs, senders }: Machine): string[] {
+  const cards = [RECEIVER, ...senders];
   const network = cards.flatMap(({ model, mac }, i) => [
     ...['-netdev', `tap,id=n${i},ifname=tap${i},script=no,downscript=no,vhost=off`],
     ...['-device', `${model},netdev=n${i},mac=${mac}`],
@@ -65,30 +67,32 @@ function argumentsOf(image: KernelImage, initramfs: string): string[] {
   ];
 }
 
+/** What is booted. */
+export interface Machine {
+  readonly emulator: Emulator;
+  readonly image: KernelImage;
+  readonly initramfs: string;
+  /** Those of SENDERS that it has. */
+  readonly senders: readonly Card[];
+}
+
 /** Boots and hands over each line of the console; settles when the guest is off. */
 export async function boot(
-  image: KernelImage,
-  initramfs: string,
+  machine: Machine,
   deadlineMs: number,
   onLine: (line: string) => void,
 ): Promise<void> {
-  const wires = new Wires(SENDERS.length + 1);
-  let machine: ChildProcess | undefined;
+  const wires = new Wires(machine.senders.length + 1);
+  let process: ChildProcess | undefined;
   const end = (): void => {
-    machine?.kill('SIGKILL');
+    process?.kill('SIGKILL');
     wires.down();
   };
   tearDownOnExit(end);
   try {
-    const argv = [
-      'netns',
-      'exec',
-      wires.netns,
-      'qemu-system-x86_64',
-      ...argumentsOf(image, initramfs),
-    ];
-    machine = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-    const running = machine;
+    const argv = ['netns', 'exec', wires.netns, ...machine.emulator, ...argumentsOf(machine)];
+    process = spawn('ip', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const running = process;
     const timer = setTimeout(() => running.kill('SIGKILL'), deadlineMs);
     createInterface({ input: running.stdout as NodeJS.ReadableStream }).on('line', onLine);
     await new Promise((resolve) => running.once('close', resolve));
