@@ -158,7 +158,11 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
    */
   get quiet(): boolean {
     if (this.#held.any || this.own.largeWaits(this.socket.writableLength)) return false;
-    return this.connection.latest?.pinsNothing ?? true;
+    const port = this.connection.latest;
+    if (port === undefined) return true;
+    // What is watched is compared before a callback hands it back.
+    const compares = this.options.detectMutation !== undefined && port.releases.count > 0;
+    return port.pinsNothing && !compares;
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */

@@ -179,6 +179,29 @@ export function thrown(params: MutationParams): Promise<void> {
   });
 }
 
+/** What the callback of a later write hands back was released long ago, and is overwritten then: no word. */
+export function handedBackLater(params: MutationParams): Promise<void> {
+  return withScene(params, 'warn', async ({ out, found }) => {
+    for (const last of ['', '.', '', '.', '', '.']) {
+      const buffer = out.take(LARGE);
+      out.socket.write(buffer);
+      // Sooner than the sweep that would compare it.
+      while (out.socket.zeroCopy.pendingBytes > 0)
+        await new Promise((resolve) => setImmediate(resolve));
+      await new Promise<void>((resolve) =>
+        out.socket.write(last, () => {
+          buffer.fill(0);
+          resolve();
+        }),
+      );
+    }
+    await out.socket.zeroCopy.flush();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(found.messages.length, 0);
+    assert.equal(out.socket.zeroCopy.stats.mutatedBuffers, 0);
+  });
+}
+
 /** Buffers that are overwritten the moment they are released, in all sizes and as text: no word. */
 export async function clean(params: MutationParams): Promise<{ zeroCopySends: number }> {
   let zeroCopySends = 0;

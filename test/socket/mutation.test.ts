@@ -8,6 +8,7 @@ const TITLES = {
   later: 'names the writer of what is sent in a later turn',
   methods: 'names the callers of send() and end()',
   detached: 'finds a detached buffer',
+  handedBackLater: 'is silent about what the callback of a later write hands back',
   thrown: "destroys the stream with 'throw', and releases everything in order",
 } as const;
 
