@@ -134,8 +134,12 @@ export function setPendingData(socket: net.Socket, data: unknown, encoding: stri
 export function calledWithinWrite(socket: net.Socket, call: () => void): void {
   const state = (socket as unknown as { readonly _writableState?: { sync: boolean } })
     ._writableState;
-  if (state !== undefined) state.sync = true;
+  if (state === undefined) return call();
+  const { sync } = state;
+  state.sync = true;
   call();
+  // What is left of the write is Node's, and ends in a later turn.
+  state.sync = sync;
 }
 
 /** The http message that a socket sends at present (lib/_http_outgoing.js). */

@@ -159,6 +159,30 @@ uringSuite('one message to many connections', () => {
     close();
   });
 
+  it('calls back in order where the sockets are full', async () => {
+    const { pairs, close } = await connectMany();
+    await broadcastUntilShared(pairs);
+    const message = Buffer.alloc(20_000, 'm');
+    const told = pairs.map((): number[] => []);
+    for (const { receiver } of pairs) receiver.pause();
+    let writes = 0;
+    // Behind a message, in the same turn, something of its own.
+    while (pairs.some(({ sender }) => sender.writableLength < 3 * message.length)) {
+      for (const chunk of [message, Buffer.from('own')]) {
+        const number = writes++;
+        for (const [at, { sender, expected }] of pairs.entries()) {
+          sender.write(chunk, () => told[at]?.push(number));
+          expected.push(chunk);
+        }
+      }
+      await new Promise(setImmediate);
+    }
+    await assertReceived(pairs);
+    const inOrder = Array.from({ length: writes }, (_, number) => number);
+    for (const numbers of told) assert.deepEqual(numbers, inOrder);
+    close();
+  });
+
   it('is with the kernel before HTTP/2 takes a connection over in the same loop', async () => {
     const { pairs, close } = await connectMany();
     await broadcastUntilShared(pairs);
