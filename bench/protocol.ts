@@ -138,8 +138,10 @@ export interface FileServerOrder extends WindowOrder {
   address: string;
   /** Its name is index.html, and its folder has nothing else. */
   file: string;
-  /** Its length. */
+  /** Of an answer: its length, or that of a slice. */
   bytes: number;
+  /** So many answers make up the file, and each request gets the next; absent: the file is the answer. */
+  slices?: number;
 }
 
 /** Who is looked at while it works, for so many seconds. */

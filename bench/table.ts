@@ -3,7 +3,7 @@ import { linesOf } from '../scripts/table';
 import { median, type Spread } from './stats';
 import { changeRows } from './timeline';
 import { nameOf, type CaseReport, type ContestantSummary, type Figure } from './trials';
-import type { Plan, Report } from './trials';
+import type { Plan, Report, Target } from './trials';
 
 export function formatReport({ plan, cases, timelines = [] }: Report): string {
   const facts = Object.entries(plan.facts).map(([key, value]) => `${key}=${value}`);
@@ -77,9 +77,16 @@ function percentOf(summary: ContestantSummary, key: 'share' | 'known' | 'copied'
   return `${(median(uses.map((use) => use[key])) * 100).toFixed(1)}%`;
 }
 
-function formatTarget({ verdict, target }: ContestantSummary): string {
-  if (!verdict || !target) return '';
-  const bound = target.most === undefined ? `>= ${target.least}` : `<= ${target.most}`;
+function formatTarget({ verdict, target, further = [] }: ContestantSummary): string {
+  const first = verdict && target ? [formatBound(target, verdict)] : [];
+  const others = further.map(
+    (one) => `${one.what} ${one.value.toFixed(2)} ${formatBound(one, one.verdict)}`,
+  );
+  return [...first, ...others].join(', ');
+}
+
+function formatBound({ most, least }: Target, verdict: 'met' | 'missed'): string {
+  const bound = most === undefined ? `>= ${least}` : `<= ${most}`;
   return `${bound} ${verdict === 'met' ? 'met' : 'MISSED'}`;
 }
 

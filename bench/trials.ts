@@ -47,6 +47,20 @@ export interface Target {
   least?: number;
 }
 
+/** A bound of another figure, or of the main one beside another contestant than the first. */
+export interface FurtherTarget extends Target {
+  /** What is compared, in words. */
+  what: string;
+  figure: string;
+  /** A contestant; absent: the first. */
+  beside?: string;
+}
+
+export interface Judgement extends FurtherTarget {
+  value: number;
+  verdict: 'met' | 'missed';
+}
+
 export interface Case {
   label: string;
   /** Cases of one panel are drawn side by side, panels below each other. */
@@ -56,6 +70,8 @@ export interface Case {
   target?: Target;
   /** By name, where each has a bound of its own. */
   targets?: Readonly<Record<string, Target>>;
+  /** By name, what else is judged. */
+  further?: Readonly<Record<string, readonly FurtherTarget[]>>;
 }
 
 /** What a workload measures and how it is to be read. */
@@ -83,6 +99,7 @@ export interface ContestantSummary {
   /** What the verdict is about. */
   target?: Target;
   verdict?: 'met' | 'missed';
+  further?: Judgement[];
   marks: string[];
   trials: Trial[];
 }
@@ -186,7 +203,24 @@ export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): Cont
       summary.target = target;
       summary.verdict = meets(value as number, target) ? 'met' : 'missed';
     }
+    const further = one.further?.[name] ?? [];
+    if (further.length > 0) summary.further = judge(plan, own, trials, further);
     return summary;
+  });
+}
+
+function judge(
+  plan: Plan,
+  own: Trial[],
+  trials: readonly Trial[],
+  targets: readonly FurtherTarget[],
+): Judgement[] {
+  return targets.flatMap((target) => {
+    const other = target.beside ?? plan.contestants[0]?.name;
+    const others = trials.filter(({ contestant }) => contestant === other);
+    const value = compare(plan, own, others, target.figure).median;
+    if (!Number.isFinite(value)) return [];
+    return { ...target, value, verdict: meets(value, target) ? 'met' : 'missed' };
   });
 }
 
@@ -207,12 +241,16 @@ function figure(trial: Trial, key: string): number {
 /** What `--check` is about: targets missed by more than the slack, where nothing disturbed the trials. */
 export function missedTargets(plan: Plan, cases: readonly CaseReport[]): string[] {
   return cases.flatMap((one) =>
-    one.contestants.flatMap(({ contestant, target, compared, trials }) => {
-      const value = compared?.[plan.main]?.median ?? NaN;
-      if (!target || meets(value, slackened(target))) return [];
+    one.contestants.flatMap(({ contestant, target, compared, further = [], trials }) => {
       if (trials.some(({ disturbed = 0 }) => disturbed >= disturbedFromHereOn)) return [];
-      const bound = target.most ?? target.least;
-      return [`${nameOf(one)}, ${contestant}: ${value.toFixed(2)}, the target is ${bound}`];
+      const value = compared?.[plan.main]?.median ?? NaN;
+      const first = target === undefined ? [] : [{ ...target, value, what: '' }];
+      return [...first, ...further]
+        .filter((judged) => !meets(judged.value, slackened(judged)))
+        .map(({ what, most, least, value: own }) => {
+          const said = what === '' ? own.toFixed(2) : `${what} ${own.toFixed(2)}`;
+          return `${nameOf(one)}, ${contestant}: ${said}, the target is ${most ?? least}`;
+        });
     }),
   );
 }

@@ -11,7 +11,7 @@ Workloads (default: tcp http)
   http-latency    latency of the same server under low load, in an open loop; and beside ten slow readers of
                   10 MiB each
   files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile(),
-                  nginx where it is installed; express.static, @fastify/static; and over loopback
+                  nginx where it is installed; express.static, @fastify/static; over loopback; and from a disk
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
                   in inverse proportion to it, of one body each or of many; and of single sizes
   tuning          state, thresholds and CPU per GB over twelve seconds: a stream on the rig and on

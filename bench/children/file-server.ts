@@ -9,8 +9,14 @@ import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
 import { doneOf, tellWindow } from './window';
 
-async function listenerFor({ contestant, file, bytes }: FileServerOrder) {
+async function listenerFor({ contestant, file, bytes, slices }: FileServerOrder) {
   const folder = path.dirname(file);
+  let slice = 0;
+  const next = (): { start?: number; end?: number } => {
+    if (slices === undefined) return {};
+    const start = (slice++ % slices) * bytes;
+    return { start, end: start + bytes - 1 };
+  };
   switch (contestant.file) {
     case 'express': {
       const { default: express } = await import('express');
@@ -27,13 +33,13 @@ async function listenerFor({ contestant, file, bytes }: FileServerOrder) {
     case 'sendFile': {
       const { sendFile } = await import('../../lib/index.js');
       return (_: http.IncomingMessage, response: http.ServerResponse) => {
-        sendFile(response, file).catch(() => response.destroy());
+        sendFile(response, file, next()).catch(() => response.destroy());
       };
     }
     default:
       return (_: http.IncomingMessage, response: http.ServerResponse) => {
         response.setHeader('Content-Length', bytes);
-        fs.createReadStream(file).pipe(response);
+        fs.createReadStream(file, next()).pipe(response);
       };
   }
 }

@@ -12,14 +12,15 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 
-import { canStart } from '../../scripts/rig/commands';
+import { canStart, runCommand } from '../../scripts/rig/commands';
 import { costOf, trialOf } from '../cost';
 import { formatSize, type BenchOptions, type Contestant } from '../options';
 import type { Place, Places } from '../place';
-import { median } from '../stats';
 import {
   runCase,
+  type Case,
   type CaseReport,
+  type FurtherTarget,
   type Measured,
   type Plan,
   type Report,
@@ -64,12 +65,21 @@ const bounds = {
 };
 /** Shares of nginx's CPU that sendFile() takes at most. */
 const boundsBesideNginx: Bounds = { [64 * kib]: 2, [mib]: 1.5, [16 * mib]: 1.2 };
+/** Requests per second, of plain Node's. */
+const leastRates: Bounds = { [mib]: 2 };
+/** From a disk, of plain Node's. */
+const mostFromDisk = 0.8;
+const leastRateFromDisk = 1;
+/** More than a disk reads within a trial. */
+const coldBytes = 2 * gib;
 
 interface Panel {
   readonly title: string;
   readonly place: Place;
   readonly contestants: readonly Contestant[];
   readonly bounds: Readonly<Record<string, Bounds>>;
+  /** By name: requests per second. */
+  readonly rates?: Readonly<Record<string, Bounds>>;
 }
 
 function panelsOf(place: Place, places: Places): Panel[] {
@@ -88,6 +98,7 @@ function panelsOf(place: Place, places: Places): Panel[] {
       place,
       contestants: [plain, pipe, sendFile, nginx()],
       bounds: { pipe: bounds.pipe, sendFile: bounds.sendFile },
+      rates: { pipe: leastRates, sendFile: leastRates },
     },
     ofFramework('express.static', 'express'),
     ofFramework('@fastify/static', 'fastify'),
@@ -135,6 +146,7 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
         }
       }
     }
+    if (sizes.includes(mib)) cases.push(await runCold(plan, options, place, folder));
     return { plan, cases };
   } finally {
     remove();
@@ -143,7 +155,7 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
 
 async function runPanel(
   plan: Plan,
-  { title, place, contestants, bounds: of }: Panel,
+  { title, place, contestants, bounds: of, rates = {} }: Panel,
   setting: Omit<LoadSetting, 'place' | 'label'>,
   bytes: number,
 ): Promise<CaseReport> {
@@ -155,10 +167,55 @@ async function runPanel(
   }
   const panel = `${title}, ${setting.connections} connections`;
   const ofSize = { ...plan, contestants };
-  const report = await runCase(ofSize, { label, panel, bytes, targets }, (contestant) =>
+  const further: Record<string, FurtherTarget[]> = {};
+  for (const [name, least] of Object.entries(rates)) {
+    if (least[bytes] === undefined) continue;
+    further[name] = [{ what: 'requests/s', figure: 'rate', least: least[bytes] }];
+  }
+  const most = boundsBesideNginx[bytes];
+  if (most !== undefined && contestants.some(({ name }) => name === 'nginx')) {
+    const beside = { what: 'of nginx', figure: 'proc', beside: 'nginx', most };
+    further['sendFile'] = [...(further['sendFile'] ?? []), beside];
+  }
+  return runCase(ofSize, { label, panel, bytes, targets, further }, (contestant) =>
     runTrial({ ...setting, place, label }, contestant),
   );
-  return besideNginx(report, bytes);
+}
+
+/** Slices of a file that is not in memory: each is sent once. */
+async function runCold(
+  plan: Plan,
+  { seconds }: BenchOptions,
+  place: Place,
+  folder: string,
+): Promise<CaseReport> {
+  const file = writeFile(folder, coldBytes);
+  const slices = coldBytes / mib;
+  const label = formatSize(mib);
+  const setting: LoadSetting = {
+    ...{ place, label, connections: 8, requestRate: 0, warmup: 0.3, seconds },
+    ...{ parts: [{ bytes: mib, bodies: 1, weight: 1 }], file, slices, receiver: 'reads' },
+  };
+  const rate = { what: 'requests/s', figure: 'rate', least: leastRateFromDisk };
+  const one: Case = {
+    ...{ label, panel: 'from a disk, 8 connections', bytes: mib },
+    targets: { pipe: { most: mostFromDisk }, sendFile: { most: mostFromDisk } },
+    further: { pipe: [rate], sendFile: [rate] },
+  };
+  const contestants = [plain, pipe, sendFile];
+  return runCase({ ...plan, contestants }, one, async (contestant) => {
+    forget(file);
+    const { result } = await serveLoad(setting, contestant);
+    const measured = trialOf(result, perRequest(costOf(result)));
+    const isRepeated = result.end.writes > slices;
+    return isRepeated ? { ...measured, remark: 'parts were in memory' } : measured;
+  });
+}
+
+/** The page cache drops what it has of a file. */
+function forget(file: string): void {
+  const nothing = ['if=/dev/null', 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
+  runCommand(['dd', ...nothing, `of=${file}`]);
 }
 
 async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<Measured> {
@@ -167,24 +224,6 @@ async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<M
   const trial = trialOf(result, { ...figures, p99: load.p99 / 1000, load: load.busy * 100 });
   const isSaturated = (figures['busy'] ?? 0) >= saturatedFrom * 100;
   return isSaturated ? trial : { ...trial, remark: 'server not saturated' };
-}
-
-/** Says in the row of sendFile() what it takes of nginx's CPU. */
-function besideNginx(report: CaseReport, bytes: number): CaseReport {
-  const cpuOf = (name: string): number[] =>
-    report.contestants
-      .filter(({ contestant }) => contestant === name)
-      .flatMap(({ trials }) => trials.map(({ figures }) => figures['proc'] ?? NaN));
-  const theirs = cpuOf('nginx');
-  if (theirs.length === 0) return report;
-  const share = median(cpuOf('sendFile').map((own, round) => own / (theirs[round] ?? NaN)));
-  const most = boundsBesideNginx[bytes];
-  const target = most === undefined ? '' : `, the target is ${most}`;
-  const said = `${share.toFixed(2)} of nginx${target}`;
-  const contestants = report.contestants.map((one) =>
-    one.contestant === 'sendFile' ? { ...one, marks: [...one.marks, said] } : one,
-  );
-  return { ...report, contestants };
 }
 
 /** Written once, and then in the page cache. Its name is what every server answers with. */

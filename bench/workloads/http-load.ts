@@ -36,6 +36,8 @@ export interface LoadSetting {
   file?: string;
   /** Clients beside the load that are slow to read an answer of so many bytes each. */
   slow?: { readers: number; bytes: number };
+  /** So many answers make up the file. */
+  slices?: number;
 }
 
 /** One body, unless --footprint asks for more. */
@@ -76,7 +78,10 @@ export async function serveLoad(
   const order: ServerOrder | FileServerOrder =
     setting.file === undefined
       ? { ...window, parts, ...(setting.slow && { slowBytes: setting.slow.bytes }) }
-      : { ...window, file: setting.file, bytes };
+      : {
+          ...{ ...window, file: setting.file, bytes },
+          ...(setting.slices !== undefined && { slices: setting.slices }),
+        };
   const script = path.join(__dirname, `../children/${programOf(contestant)}.js`);
   const argv = [process.execPath, script, JSON.stringify(order)];
   const what = `http server ${contestant.name}`;
