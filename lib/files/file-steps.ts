@@ -45,6 +45,8 @@ export class FileSteps {
   readonly #host: StepHost;
   readonly #file: FileWrite;
   readonly #done: (error?: Error) => void;
+  /** Of who has the file sent; made when the first step ends in a wait. */
+  #context: AsyncResource | undefined;
   /** The kernel does not move this file; its sender wants it sent all the same. */
   #copies = false;
 
@@ -57,6 +59,11 @@ export class FileSteps {
   readonly step = (): void => {
     while (this.#moves());
   };
+
+  // By whom it was called first.
+  #remember(): AsyncResource {
+    return (this.#context ??= new AsyncResource('msg-zerocopy.file'));
+  }
 
   // Whether another window may follow at once.
   #moves(): boolean {
@@ -119,7 +126,8 @@ export class FileSteps {
 
   #waitForTurn(): boolean {
     this.#file.sender.waits();
-    waitForTurn(this.step);
+    const context = this.#remember();
+    waitForTurn(() => context.runInAsyncScope(this.step));
     return false;
   }
 
@@ -160,9 +168,12 @@ export class FileSteps {
     const count = Math.min(most, WARM_BYTES);
     file.sender.waits();
     // Node-API's own way to keep a caller's context knows nothing of AsyncLocalStorage since Node 24.
-    const warmed = AsyncResource.bind((result: number): void => {
-      if (result >= 0 || this.#refused(result)) this.step();
-    });
+    const context = this.#remember();
+    const warmed = (result: number): void => {
+      context.runInAsyncScope(() => {
+        if (result >= 0 || this.#refused(result)) this.step();
+      });
+    };
     const warming = native.warmFile(file.file, file.offset, count, warmed);
     return warming < 0 ? this.#refused(warming) : false;
   }

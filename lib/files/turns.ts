@@ -1,7 +1,6 @@
 // How long files may be moved until the event loop turns. Each call of sendfile(2) works for as long as a copy of its
 // bytes, or the receiver's end of a loopback connection, takes: timers and other connections have their turn
 // in between, however many files there are. Time, not bytes: a network card takes in a turn what loopback takes in ten.
-import { AsyncResource } from 'node:async_hooks';
 import { setImmediate } from '../node/clock.js';
 
 const TURN_MICROSECONDS = 1000;
@@ -25,9 +24,9 @@ export function useTurn(bytes: number, microseconds: number): void {
   if (left <= 0) schedule();
 }
 
-/** Calls `step` in the caller's context when there is time for it. */
+/** Calls `step`, in nobody's context, when there is time for it. */
 export function waitForTurn(step: () => void): void {
-  waiting.push(AsyncResource.bind(step));
+  waiting.push(step);
   schedule();
 }
 
