@@ -32,7 +32,7 @@ function guestScript(root: string, senders: readonly Card[]): string {
 }
 
 function shown({ device, way, what, outcome, detail }: Result): string {
-  return `  ${outcome.padEnd(5)}  ${what.padEnd(10)}  ${device.padEnd(14)}  ${way.padEnd(5)}  ${detail}`;
+  return `  ${outcome.padEnd(6)}  ${what.padEnd(10)}  ${device.padEnd(14)}  ${way.padEnd(5)}  ${detail}`;
 }
 
 async function run(

@@ -1,6 +1,7 @@
 // TLS in the kernel under a socket of the guest, with keys that both ends know; and its records, read without the kernel.
 import { spawnSync } from 'node:child_process';
 import { createDecipheriv } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import type net from 'node:net';
 import { compiledFrom } from '../compiled';
 
@@ -17,6 +18,11 @@ export const FROM_FAR = Buffer.from('the far end answers by these');
 /** The host compiles it, which is quicker than the guest. */
 export function kernelTlsProgram(): string {
   return compiledFrom('scripts/kernels/kernel-tls.c');
+}
+
+/** Debian 11's kernel is built without. The list of what is there (tcp_available_ulp) is not to be had in each namespace. */
+export function hasKernelTls(): boolean {
+  return existsSync('/sys/module/tls');
 }
 
 /** What is written from here on is encrypted, or what is read decrypted. Throws: when the kernel refuses. */

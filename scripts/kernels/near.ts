@@ -20,7 +20,7 @@ import {
 import { fillFrom, OVERWRITTEN, streamBytes } from '../pattern';
 import { runCommand } from '../rig/commands';
 import { type Arrived, BODIES, bodyBytes, INDEX_BYTES, type Order } from './far';
-import { FROM_FAR, FROM_NEAR, startKernelTls } from './kernel-tls';
+import { FROM_FAR, FROM_NEAR, hasKernelTls, startKernelTls } from './kernel-tls';
 import { print, type Result } from './result';
 
 const [model = '', device = '', near = '', far = '', port = ''] = process.argv.slice(2);
@@ -202,9 +202,11 @@ async function main(): Promise<void> {
     report('stream', await stream('msg_zerocopy'));
     report('stream', await stream('io_uring'));
     report('http', await answers(false));
-    report('tls stream', await streamBeforeTls('msg_zerocopy'));
-    report('tls stream', await streamBeforeTls('io_uring'));
-    report('tls http', await answers(true));
+    if (hasKernelTls()) {
+      report('tls stream', await streamBeforeTls('msg_zerocopy'));
+      report('tls stream', await streamBeforeTls('io_uring'));
+      report('tls http', await answers(true));
+    } else report('tls', { outcome: 'absent', detail: 'this kernel has none' });
     report('datagrams', await datagrams());
   }
 }

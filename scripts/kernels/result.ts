@@ -6,7 +6,8 @@ export interface Result {
   /** With netem in front of the sender's card, or without. */
   readonly way: 'plain' | 'netem';
   readonly what: string;
-  readonly outcome: 'right' | 'WRONG';
+  /** `absent`: this kernel does not have it. */
+  readonly outcome: 'right' | 'WRONG' | 'absent';
   readonly detail: string;
 }
 

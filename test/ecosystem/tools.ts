@@ -9,8 +9,9 @@ import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { platformPackage } from '../../lib/native/loader';
 import { type AppReport, runApp, writeApp } from '../helpers/installed-app';
-import { installProject, makeTarballs } from '../helpers/tarballs';
+import { installProject, makeTarballs, ownPlatform, type Tarballs } from '../helpers/tarballs';
 import { forEachTestNode } from '../helpers/test-nodes';
 
 const TOOLS = [
@@ -25,6 +26,9 @@ const TOOLS = [
   'pm2@7.0.4',
   'dd-trace@5',
   'elastic-apm-node@4.18.0',
+  // What Electron's builders make archives with, and a reader of these for Node.
+  '@electron/asar@3.4.1',
+  'asar-node@3.1.1',
 ];
 
 /** Tracers that patch Node: the module that starts one, its settings, and whether it traces a request. */
@@ -120,11 +124,19 @@ describe('the package under other tools', function () {
   const project = path.join(folder, 'project');
   const tool = (...file: readonly string[]): string => path.join(project, 'node_modules', ...file);
 
+  let tarballs: Tarballs;
+
+  /** A project with nothing but the package. */
+  function installAlone(where: string): void {
+    const { main, platform, dependencies } = tarballs;
+    installProject(where, [main, platform, ...dependencies], ['--ignore-scripts']);
+    writeApp(where);
+  }
+
   before(() => {
-    const { main, platform, dependencies } = makeTarballs(folder);
-    installProject(project, [main, platform, ...dependencies], ['--ignore-scripts']);
+    tarballs = makeTarballs(folder);
+    installAlone(project);
     run(['npm', 'install', '--no-save', '--no-audit', '--no-fund', '--silent', ...TOOLS]);
-    writeApp(project);
     writeFileSync(path.join(project, 'rollup.config.mjs'), ROLLUP_CONFIG);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -202,6 +214,30 @@ describe('the package under other tools', function () {
       assertCopies(await runAlone(byRollup('')));
     });
   }
+
+  // --- Electron, whose binary npm's registry does not have ------------------------------------------
+
+  it('asar: the addon is found beside the archive, where builders unpack it', async () => {
+    const app = path.join(folder, 'electron-app');
+    const archive = path.join(folder, 'app.asar');
+    installAlone(app);
+    run(node(tool('@electron/asar/bin/asar.js'), 'pack', app, archive, '--unpack', '*.node'));
+    rmSync(app, { recursive: true });
+    const start = path.join(folder, 'in-archive.cjs');
+    const [reader, entry] = [tool('asar-node'), path.join(archive, 'app.js')];
+    writeFileSync(
+      start,
+      `require(${JSON.stringify(reader)}).register(); require(${JSON.stringify(entry)});`,
+    );
+    assert.deepEqual(await runApp(node(start)), LOADED);
+  });
+
+  it('the addon uses nothing of V8: other versions of Electron need no rebuild', () => {
+    const binary = tool(platformPackage(ownPlatform()), 'msg_zerocopy.node');
+    const symbols = run(['readelf', '--dyn-syms', '--wide', binary]);
+    assert.match(symbols, /\bnapi_/);
+    assert.doesNotMatch(symbols, /\b_ZNK?(2v8|4node)/);
+  });
 
   // --- test runners -------------------------------------------------------------------------------
 
