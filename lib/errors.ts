@@ -221,7 +221,7 @@ export function frameRefused(errno: number, bytes: number): Error {
 export function unavailable(what: string, why: string): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_UNAVAILABLE',
-    `${what} need the native part of this package, which is not there: ${why}`,
+    `${what} need the native part of this package, which is not available: ${why}`,
   );
 }
 

@@ -35,8 +35,8 @@ Compiles the native part for this machine, into this package's folder (build/Rel
 found before any binary that was installed. Needs a C++17 compiler, make and python3, and Node's headers:
 those beside this Node, or of the folder that npm_config_nodedir names, else node-gyp downloads them.
 
-  --output FILE   puts it there instead, for a node_modules that cannot be written to, and touches nothing
-                  else. Name it to programs by the environment variable MSG_ZEROCOPY_ADDON=FILE.`;
+  --output FILE   writes it there instead, for a read-only node_modules, and changes nothing else. Programs find
+                  it by the environment variable MSG_ZEROCOPY_ADDON=FILE.`;
 
 const OPTIONS = {
   sanitize: { type: 'boolean' },
@@ -146,7 +146,7 @@ function compileInto(file, strict) {
 function buildInto(file, strict) {
   makeFolderOf(file);
   compileInto(file, strict);
-  console.log(`${file}\nName it to programs: MSG_ZEROCOPY_ADDON=${file}`);
+  console.log(`${file}\nTo use it, start programs with MSG_ZEROCOPY_ADDON=${file}`);
 }
 
 function buildHere(strict) {

@@ -27,7 +27,8 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (argv) => (await import('./doctor/main.js')).main(argv),
   },
   selftest: {
-    summary: 'sends known data in every way there is, and checks what arrives and what is reported',
+    summary:
+      'sends known data by every kind of socket, and checks what arrives and what is reported',
     // Only now: the library and its addon are loaded by the command that needs them.
     run: async (argv) => (await import('./selftest/main.js')).main(argv),
   },
@@ -66,7 +67,7 @@ function usage(): string {
     '',
     ...lines,
     '',
-    "'msg-zerocopy COMMAND --help' explains a command, '--version' tells the version.",
+    "'msg-zerocopy COMMAND --help' explains a command, '--version' prints the version.",
   ].join('\n');
 }
 

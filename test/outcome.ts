@@ -1,4 +1,4 @@
-// What a run of mocha tells the run of a tier.
+// What a run of mocha reports to the run of a tier.
 
 /** A test or a hook that failed, as mocha's reporters print it. */
 export interface Failure {

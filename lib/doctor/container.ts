@@ -71,7 +71,7 @@ export function containerFinding(facts: ContainerFacts): Finding {
     verdict: isIn || facts.seccomp === 2 ? 'note' : 'ok',
     detail:
       (isIn
-        ? `This looks like a container (${hints.join(', ')}): limits, sysctls and devices are those that it was given.`
+        ? `This looks like a container (${hints.join(', ')}): limits, sysctls and devices are the container's.`
         : 'No sign of a container.') + filter,
   };
 }

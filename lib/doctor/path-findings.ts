@@ -73,7 +73,7 @@ function routeFinding({ address, isLocal, source, gateway, devices }: Path): Fin
   const through = gateway === undefined ? '' : ` by ${gateway}`;
   const from = source === undefined ? '' : ` from ${source}`;
   const on = lower.length === 0 ? '' : ` on ${lower.map(({ name }) => name).join(' on ')}`;
-  const here = isLocal ? ', which is this machine' : '';
+  const here = isLocal ? ' (this machine),' : '';
   const detail = `To ${address}${here}${through}${from} through ${device.name}${on}.`;
   return { id: 'route', title: 'Route', verdict: 'ok', detail };
 }

@@ -42,8 +42,8 @@ export function socketFindings(facts: SocketFacts): Finding[] {
 function addonFinding({ capabilities, addonRemedy: command }: SocketFacts): Finding {
   const same = { id: 'addon', title: 'Native part' };
   const { support, reason = '' } = capabilities.addon;
-  if (support === 'yes') return { ...same, verdict: 'ok', detail: 'It is loaded.' };
-  const detail = `It is not there (${reason}): Node's own copying writes are used.`;
+  if (support === 'yes') return { ...same, verdict: 'ok', detail: 'Loaded.' };
+  const detail = `Not loaded (${reason}): Node's own copying writes are used.`;
   if (command === undefined) return { ...same, verdict: 'blocked', detail };
   return { ...same, verdict: 'blocked', detail, remedy: { command } };
 }
@@ -155,7 +155,7 @@ function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): 
   }
   const { tx_ring: ring } = capabilities.packet;
   if (ring.support === 'yes') {
-    const detail = 'The transmit ring works: frames go from where they were produced.';
+    const detail = 'The transmit ring works: frames are sent from where they were written.';
     return { ...same, verdict: 'ok', detail };
   }
   return { ...same, verdict: 'limited', detail: `No transmit ring (${ring.reason}): copied.` };

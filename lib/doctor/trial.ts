@@ -118,7 +118,7 @@ function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
   }
   const { bytes, zeroCopyBytes, copiedBytes, kernelCopiedBytes, reason } = trial.report;
   if (!trial.intact) {
-    const detail = `Of ${bytes} bytes others arrived than were sent. Please report this.`;
+    const detail = `${bytes} bytes were sent, and different ones arrived. Please report this.`;
     return { ...same, verdict: 'blocked', detail };
   }
   if (trial.ringless !== undefined) {

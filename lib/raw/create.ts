@@ -5,7 +5,7 @@ import type { RawMessageListener, RawSocketOptions, ZeroCopyRawSocket } from './
 /**
  * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no MSG_ZEROCOPY for raw sockets
  * (SO_ZEROCOPY answers EOPNOTSUPP): the engine is `copy` then, and `zeroCopy.reason` says
- * 'kernel-unsupported'. With `ring`, packets go from where they were produced (engine `tx_ring`).
+ * 'kernel-unsupported'. With `ring`, packets are sent from where they were written (engine `tx_ring`).
  * @throws EPERM without the capability, ERR_ZC_UNAVAILABLE without the addon, ERR_INVALID_ARG_TYPE,
  * ERR_OUT_OF_RANGE, system errors.
  */

@@ -5,21 +5,21 @@ import { parseArgs } from 'node:util';
 export const USAGE = `usage: msg-zerocopy doctor [HOST | HOST:PORT] [options]
        msg-zerocopy doctor --write-seccomp FILE
 
-Says whether zero copy works here, and on the way to HOST: what decides it, why, and what to do. The
-kernel, limits, io_uring, containers, packet captures, the route to HOST and the device there are looked
-at, and data is sent over a connection inside this process. Nothing is sent to HOST.
+Says whether zero copy works here and on the path to HOST, why, and what to do about it. Checks the
+kernel, limits, io_uring, containers, packet captures, the route to HOST and its device, and sends data
+over a connection inside this process. Sends nothing to HOST.
 
 HOST        a name or an address; with a port ([::1]:80 for IPv6) one TCP connection is opened and closed
 
   -p, --port N  the port, if it is not in HOST:PORT
-  --json        print what diagnose() answers, as JSON
+  --json        print the result of diagnose() as JSON
   --write-seccomp FILE
-                write a seccomp profile for containers that allows io_uring, and look at nothing;
-                a FILE that exists is left as it is
+                write a seccomp profile for containers that allows io_uring, and exit; an existing
+                FILE is not overwritten
   -h, --help
 
 verdicts: ok; note, worth knowing; LIMITED, zero copy works, but less of it; BLOCKED, everything is copied
-remedies are commands for root; capitals in them stand for names of yours
+remedies are commands for root; replace the words in capitals
 
 exit status: 0 zero copy can work here; 1 it cannot: everything is copied; 2 usage, or HOST does not
 resolve`;
@@ -49,13 +49,15 @@ export function parse(argv: readonly string[]): Arguments {
   if (more.length > 0) throw new UsageError(`one host at a time, not '${positionals.join(' ')}'`);
   if (host === '') throw new UsageError('the host is empty');
   if (values.port !== undefined && host === undefined) {
-    throw new UsageError('--port goes with a host');
+    throw new UsageError('--port needs a host');
   }
   const writeSeccomp = values['write-seccomp'];
   if (writeSeccomp !== undefined && (host !== undefined || values.json === true)) {
-    throw new UsageError('--write-seccomp goes alone: it writes a file, and looks at nothing');
+    throw new UsageError(
+      '--write-seccomp writes a file and exits: it takes no other option and no host',
+    );
   }
-  if (writeSeccomp === '') throw new UsageError('--write-seccomp wants the name of a file');
+  if (writeSeccomp === '') throw new UsageError('--write-seccomp needs the name of a file');
   const target = host === undefined ? undefined : withPort(host, values.port);
   return {
     help: values.help === true,
@@ -76,7 +78,7 @@ function read(argv: readonly string[]) {
 
 function withPort(host: string, port: string | undefined): string {
   if (port === undefined) return host;
-  if (!/^\d+$/.test(port)) throw new UsageError(`--port is a number, not '${port}'`);
+  if (!/^\d+$/.test(port)) throw new UsageError(`--port must be a number, not '${port}'`);
   if (net.isIPv6(host)) return `[${host}]:${port}`;
   const isBare = net.isIPv4(host) || /^\[[^\]]*\]$/.test(host) || !host.includes(':');
   if (!isBare) throw new UsageError(`'${host}' names a port already`);

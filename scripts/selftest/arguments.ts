@@ -26,14 +26,14 @@ MODE  tcp, udp, raw, raw_hdrincl, packet, packet_dgram, or all (default): every 
   -r          receive one run from another host, say what arrived, and end when it is over
   --bind ADDRESS  with -r: where to receive (default: loopback)
   -p PORT     with -D and -r (default: 8000); without: of the receiver (default: any free one)
-  -v          tell more
+  -v          print more
 
 Printed: tx, sends; txc, completions of the zero-copy ones; zc, whether the kernel says that it did
 not copy (y, n, part; ?: it does not say, as of a ring); rx, what arrived.
 
-exit status: 0 all right; 1 something was lost, wrong or unaccounted for; 2 usage; 3 nothing could
-run here, for instance for want of CAP_NET_RAW (raw and packet modes); 4 with zero copy asked for in
-tcp or udp, all was copied, over the rig or to another host (loopback and veth always copy)`;
+exit status: 0 everything is right; 1 something was lost, wrong or unaccounted for; 2 usage; 3 nothing could
+run here, for instance without CAP_NET_RAW (raw and packet modes); 4 everything was copied although
+zero copy was asked for in tcp or udp, over the rig or to another host (loopback and veth always copy)`;
 
 export class UsageError extends Error {}
 

@@ -1,4 +1,4 @@
-// What detectMutation tells of its findings, beside its counter.
+// How detectMutation reports its findings, besides its counter.
 
 /** A message of `msg-zerocopy:mutation`. */
 export interface Finding {

@@ -1,4 +1,4 @@
-// A test's hand on the peer program: it accepts connections and leaves them unread until told.
+// A test's control of the peer program, which accepts connections and leaves them unread until it is told to read.
 import type { PeerEvent } from '../scenarios/peer';
 import { Place } from '../../scripts/place';
 import { type Program, startProgram } from './program';

@@ -256,7 +256,7 @@ describe('a project that could not install the binary', function () {
     assert.equal(stderr.trim().split('\n').length, 1);
   });
 
-  it('is told where to find the bench', () => {
+  it('prints where to find the bench', () => {
     const { status, stderr } = msgZerocopy(project, ['bench', 'tcp']);
     assert.equal(status, 2);
     assert.match(stderr, /In a checkout of the repository:\n {2}npm install && npm run bench/);

@@ -59,10 +59,10 @@ describe('arguments of the doctor', () => {
 
   const bad: Readonly<Record<string, RegExp>> = {
     'one two': /^one host at a time, not 'one two'$/,
-    '--port 80': /^--port goes with a host$/,
-    'host --write-seccomp a.json': /^--write-seccomp goes alone/,
-    '--json --write-seccomp a.json': /^--write-seccomp goes alone/,
-    'host --port http': /^--port is a number, not 'http'$/,
+    '--port 80': /^--port needs a host$/,
+    'host --write-seccomp a.json': /^--write-seccomp writes a file and exits/,
+    '--json --write-seccomp a.json': /^--write-seccomp writes a file and exits/,
+    'host --port http': /^--port must be a number, not 'http'$/,
     'host:80 --port 81': /^'host:80' names a port already$/,
     '[::1]:80 --port 81': /names a port already$/,
     '--nonsense': /^Unknown option '--nonsense'$/,

@@ -116,7 +116,7 @@ describePlaces('exit with memory pinned', (getPlace) => {
     it(`a sender that ${then} delivers what its peer reads within that time`, async () => {
       const { peer, sender, acceptedBytes } = await pin(getPlace(), { then });
       peer.read();
-      // Also those who wait are told, as in plain Node, where that comes at acceptance.
+      // Also those who wait are called, as in plain Node, where that comes at acceptance.
       const { beforeExit } = await sender.next<BeforeExit>();
       assert.equal(beforeExit.released, BYTES / 2 ** 18);
       assert.deepEqual(await sender.ended(BOUNDED_EXIT_MS), { code: 0, signal: null, stderr: '' });

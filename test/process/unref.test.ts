@@ -1,5 +1,5 @@
 // A connection that does not keep the event loop: what was written on it still gets out, and those who
-// wait are told, as in plain Node.
+// wait are called, as in plain Node.
 import assert from 'node:assert/strict';
 import { Peer } from '../helpers/peer';
 import { describePlaces } from '../helpers/suites';

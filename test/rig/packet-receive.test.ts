@@ -33,9 +33,9 @@ plainPacketSuite('a packet socket', (getPlace) => {
 
 plainPacketSuite('the VLAN tag of a frame', (getPlace) => {
   for (const [what, params] of [
-    ['is put back into a raw frame, and told', { type: 'raw' }],
-    ['is put back behind a virtio header, and told', { type: 'raw', virtioHeader: true }],
-    ['is told beside a frame without its link header', { type: 'dgram' }],
+    ['is put back into a raw frame, and reported', { type: 'raw' }],
+    ['is put back behind a virtio header, and reported', { type: 'raw', virtioHeader: true }],
+    ['is reported beside a frame without its link header', { type: 'dgram' }],
   ] as const) {
     it(what, () => getPlace().runner.run('packet-vlan', 'received', params));
   }

@@ -61,7 +61,7 @@ plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
     }
   }
 
-  it('tells when the kernel takes over, and when it is over, on channels and in metrics()', () =>
+  it('reports on channels and in metrics() when the kernel takes over, and when that ends', () =>
     getPlace().runner.run('raw-ring', 'announced', { family: 4 }));
 
   it('fills in what the kernel would of an IPv4 header', () =>

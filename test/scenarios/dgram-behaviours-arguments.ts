@@ -134,11 +134,11 @@ export const sendArguments: readonly DgramScenario[] = [
     },
   },
   {
-    title: 'takes and refuses the same as Node, whatever the arguments',
+    title: 'accepts and refuses the same arguments as Node',
     run: (kit) => anyArguments(kit, 'free'),
   },
   {
-    title: 'takes and refuses the same as Node on a connected socket, whatever the arguments',
+    title: 'accepts and refuses the same arguments as Node on a connected socket',
     run: (kit) => anyArguments(kit, 'connected'),
   },
 ];

@@ -260,7 +260,7 @@ export const binding: readonly DgramScenario[] = [
   { title: 'reports a failed bind that nobody listens for as Node does', run: uncaught },
   { title: 'reports the lookup’s own error', run: failedLookup },
   { title: 'asks the lookup for names and addresses, with its family', run: lookedUp },
-  { title: 'keeps to IPv6 when told to', families: ['udp6'], run: families },
+  { title: 'keeps to IPv6 with ipv6Only', families: ['udp6'], run: families },
   { title: 'shares an address by reuseAddr', run: (kit) => sharedPort(kit, 'reuseAddr') },
   {
     title: 'shares a port by reusePort',

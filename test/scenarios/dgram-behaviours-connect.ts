@@ -196,12 +196,12 @@ async function hearsPeerOnly(kit: DgramKit): Promise<unknown> {
 }
 
 export const connected: readonly DgramScenario[] = [
-  { title: 'connects, disconnects and tells which it is', run: connecting },
+  { title: 'connects, disconnects, and reports its state', run: connecting },
   { title: 'connects while it binds', run: afterBind },
   { title: 'reports a failed connect to its callback, else by an event', run: failing },
   { title: 'reports a refusal by an event', run: refused },
   { title: 'reports a refusal to the next send', run: refusedNext },
-  { title: 'is not told of refusals unless connected', run: unconnectedRefusal },
+  { title: 'gets no refusals unless it is connected', run: unconnectedRefusal },
   { title: 'receives from its peer only', run: hearsPeerOnly },
   {
     title: 'refuses wrong ports',

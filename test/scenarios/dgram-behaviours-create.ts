@@ -27,7 +27,7 @@ export const creating: readonly DgramScenario[] = [
       BAD_TYPES.map((type) => outcomeOf(() => loose(flavour).create(type) as object)),
   },
   {
-    title: 'takes a type, or options with one',
+    title: 'accepts a type, or options with a type',
     run: ({ flavour, family }) => {
       const short = flavour.create(family.type);
       const long = flavour.create({ type: family.type });
@@ -74,7 +74,7 @@ export const creating: readonly DgramScenario[] = [
       [null, 5, 'x', {}].map((lookup) => codeOf(() => kit.create({ lookup } as object))),
   },
   {
-    title: 'takes flags by their truth',
+    title: 'accepts truthy and falsy values as flags',
     run: async (kit) => {
       const first = await kit.bound({ reuseAddr: 1 } as object);
       const second = kit.create({ reuseAddr: 'yes', ipv6Only: 0 } as object);
@@ -84,7 +84,7 @@ export const creating: readonly DgramScenario[] = [
     },
   },
   {
-    title: 'takes a listener and ignores what is none',
+    title: 'accepts a listener, and ignores anything else',
     run: async (kit) => {
       for (const none of [null, 5, 'x', {}]) {
         const socket = kit.own(loose(kit.flavour).create(kit.family.type, none) as dgram.Socket);

@@ -225,5 +225,5 @@ export const life: readonly DgramScenario[] = [
   { title: 'reports errors in Node’s context', run: errorContext },
   { title: 'throws an error that nobody listens for', run: uncaughtEvent },
   { title: 'is an event source for events.on', run: iterated },
-  { title: 'emits through its emit', run: patchedEmit },
+  { title: 'emits events through a replaced emit()', run: patchedEmit },
 ];

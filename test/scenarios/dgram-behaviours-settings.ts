@@ -265,7 +265,7 @@ export const settingsScenarios: readonly DgramScenario[] = [
     run: zones,
   },
   {
-    title: 'checks nothing of a setter that needs nothing',
+    title: 'does not check arguments that a setter ignores',
     run: (kit) => [
       codeOf(() => loose(kit.create()).setTTL()),
       codeOf(() => loose(kit.create()).setMulticastTTL('x')),

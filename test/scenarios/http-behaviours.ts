@@ -330,7 +330,7 @@ export const behaviours: readonly Scenario[] = [
   { title: 'http2 without TLS is not affected', run: overHttp2 },
   ...PHASES.flatMap((phase) =>
     ABORTS.map((abort) => ({
-      title: `a client’s ${abort} ${phase} is told as in plain Node`,
+      title: `a client’s ${abort} ${phase} is reported as in plain Node`,
       run: () => sameStory(phase, abort),
     })),
   ),

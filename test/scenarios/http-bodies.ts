@@ -367,7 +367,7 @@ async function byDefaults(): Promise<void> {
 
 export const bodies: readonly Scenario[] = [
   ...Object.entries(kinds).map(([kind, answer]) => ({
-    title: `bodies arrive right ${kind}, on one connection whose handlers see their socket`,
+    title: `bodies arrive intact ${kind}, on one connection whose handlers see their socket`,
     run: () => oneConnection(answer, (accepted) => assert.equal(accepted, 1)),
   })),
   { title: 'handlers see their socket in hundreds of requests on one connection', run: sequential },

@@ -14,12 +14,10 @@ import {
   startWorker,
   WORKER_EXIT_CODE,
   takeMemory,
+  type WorkersPlan,
 } from './worker-memory';
 
-export interface WorkersArgument {
-  readonly port: number;
-  readonly address: string;
-  readonly workers: number;
+export interface WorkersArgument extends WorkersPlan {
   /** What the worker's writes have come to when it ends. */
   readonly state: 'queued' | 'in flight' | 'stalled';
   readonly ending: 'terminate' | 'process.exit' | 'process.exit later' | 'with main';

@@ -5,6 +5,13 @@ import { type MessagePort, Worker } from 'node:worker_threads';
 import { connect, type ZeroCopySocket } from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
 
+/** Where workers send to, and how many there are. */
+export interface WorkersPlan {
+  readonly port: number;
+  readonly address: string;
+  readonly workers: number;
+}
+
 /** Below malloc's threshold for mapping a block of its own, which would not be used again. */
 export const CHUNK_BYTES = 96 * 1024;
 /** Kept between the chunks, so that they do not merge and go back to the system. */

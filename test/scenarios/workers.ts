@@ -17,12 +17,10 @@ import {
   startWorker,
   WORKER_EXIT_CODE,
   takeMemory,
+  type WorkersPlan,
 } from './worker-memory';
 
-export interface WorkersArgument {
-  readonly port: number;
-  readonly address: string;
-  readonly workers: number;
+export interface WorkersArgument extends WorkersPlan {
   /** How the workers end; 'with main': by process.exit() of the main thread. */
   readonly ending: 'terminate' | 'process.exit' | 'naturally' | 'with main';
 }

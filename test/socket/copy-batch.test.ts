@@ -11,6 +11,7 @@ import { loadNative, type Native } from '../../lib/native/binding';
 import { countWrong, fillFrom } from '../../scripts/pattern';
 import { seededRandom } from '../../scripts/random';
 import { uringSuite } from '../helpers/suites';
+import { withCountedSubmits } from '../helpers/counted-submits';
 
 const CONNECTIONS = 24;
 /** In which plain Node tells of the end of a response: since 24 the callback of end() comes first. */
@@ -269,33 +270,24 @@ uringSuite('responses that share a system call', () => {
     server.close();
   });
 
-  it('are handed over in front of a child process, which may have their descriptor by its number', async () => {
-    const { native } = loadNative() as { native: Native };
-    const { submitBatch } = native;
-    let submits = 0;
-    native.submitBatch = () => {
-      submits++;
-      submitBatch();
-    };
+  it('are submitted before a child process starts, which may use their descriptor by its number', async () => {
     const children: Promise<unknown>[] = [];
     let overtaken = 0;
-    try {
+    await withCountedSubmits(async (submits) => {
       await askedByMany((_request, response, body) => {
         const before = counts.shared;
         response.end(body);
         if (counts.shared === before || children.length === 5) return;
-        const submitsBefore = submits;
+        const submitsBefore = submits();
         children.push(once(spawn('true', { stdio: 'ignore' }), 'close'));
-        if (submits === submitsBefore) overtaken++;
+        if (submits() === submitsBefore) overtaken++;
       }, 100);
       await Promise.all(children);
-    } finally {
-      native.submitBatch = submitBatch;
-    }
+    });
     assert.deepEqual([children.length, overtaken], [5, 0]);
   });
 
-  it('call back once each where callbacks act on all other connections', async () => {
+  it('call back once each when callbacks act on all other connections', async () => {
     const sockets = new Set<net.Socket>();
     const told: http.ServerResponse[] = [];
     const answers = await askedByMany((_request, response, body) => {

@@ -155,7 +155,7 @@ describe('files that are not in the page cache', () => {
       ));
   }
 
-  it('a file that is closed while it is read ahead harms nobody', () =>
+  it('a file that is closed while it is read ahead does not affect others', () =>
     withFiles((folder) =>
       withSockets(async (near, far) => {
         const { path, data } = coldFile(folder, 24 * MiB);

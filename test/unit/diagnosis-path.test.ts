@@ -79,7 +79,7 @@ describe('findings about the path to a target', () => {
     ]) {
       const findings = pathFindings(way, undefined);
       assert.deepEqual(verdicts(findings), { route: 'ok', device: 'blocked' });
-      assert.match(named(findings, 'route').detail, /which is this machine/);
+      assert.match(named(findings, 'route').detail, /\(this machine\)/);
     }
   });
 

@@ -213,7 +213,12 @@ describe('findings about trials', () => {
   const rows: readonly [string, readonly Trial[], readonly Verdict[], RegExp][] = [
     ['copied by loopback', [looped], ['ok'], /said that it copied them, as Linux always does/],
     ['not copied', [trial('io_uring', { zeroCopyBytes: bytes })], ['ok'], /did not copy them/],
-    ['of which nobody tells', [trial('io_uring', { unknownBytes: bytes })], ['ok'], /did not say/],
+    [
+      'whose fate the kernel does not report',
+      [trial('io_uring', { unknownBytes: bytes })],
+      ['ok'],
+      /did not say/,
+    ],
     ['copied by us', [starved], ['blocked'], /32768 were copied here: enobufs/],
     ['copied by us, where another is not', [starved, looped], ['limited', 'ok'], /enobufs/],
     [
@@ -241,7 +246,7 @@ describe('findings about trials', () => {
       'that changed the bytes',
       [trial('msg_zerocopy', { zeroCopyBytes: bytes }, false), looped],
       ['blocked', 'ok'],
-      /others arrived/,
+      /different ones arrived/,
     ],
   ];
   for (const [what, trials, expected, detail] of rows) {

@@ -94,7 +94,7 @@ describe('the addon is taken', () => {
       ['local', '@msg-zerocopy/linux-arm64-gnu'],
     ],
     [
-      'from the package that npm chose, where nobody can tell the C library',
+      'from the package that npm chose, where the C library is unknown',
       {
         libc: () => {
           throw new Error("Cannot find module 'detect-libc'");
@@ -194,7 +194,7 @@ describe('without an addon', () => {
       `local build: none; no binary is published for linux-riscv64-gnu; ${REMEDY}`,
     ],
     [
-      'that the packages for both C libraries were tried, where nobody can tell which it is',
+      'that the packages for both C libraries were tried, where it is unknown which one it is',
       { libc: () => null },
       {},
       ['local', GNU, MUSL],

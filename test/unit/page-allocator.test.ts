@@ -1,4 +1,4 @@
-// The pages of a slab against a model that nobody can get wrong: a list of which page is whose.
+// The pages of a slab against a model that is simple enough to be right: a list of the owner of each page.
 import assert from 'node:assert/strict';
 import { PageAllocator } from '../../lib/memory/page-allocator';
 import { between, seededRandom } from '../../scripts/random';
@@ -67,7 +67,7 @@ function pick(random: () => number, taken: number[]): number {
   return first;
 }
 
-describe('page runs', () => {
+describe('the page allocator', () => {
   for (const pages of [1, 2, 15, 16, 17, 31, 32, 33, 255, 8192, 262_144]) {
     it(`of ${pages} pages can be taken as one run, and again after it is freed`, () => {
       const runs = new PageAllocator(pages);

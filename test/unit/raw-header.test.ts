@@ -76,7 +76,7 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
     });
   }
 
-  it("is the kernel's affair when it has no source, and nobody knows one", () => {
+  it('is left to the kernel when it has no source, and none is known', () => {
     const packet = packetWith({});
     packet.fill(0, 12, 16);
     const before = Buffer.from(packet);
