@@ -101,10 +101,10 @@ function sayAtStart({ include }: EnvironmentOptions): void {
       ? `engines: ${engines.join(', ')}`
       : `everything is copied: ${addon.reason ?? tcp.msg_zerocopy.ipv4.reason ?? 'no engine'}`;
   const ends = upgradedEnds(include).join(' and ');
-  if (isForFilesOnly(include)) say(`upgrades each ${ends} for files only, but TLS and http2`);
+  if (isForFilesOnly(include)) say(`upgrades each ${ends} for files only, except TLS and http2`);
   else
     say(
-      `upgrades each ${ends}${include.has('files') ? ' with its files' : ''}, but TLS and http2; ${how}`,
+      `upgrades each ${ends}${include.has('files') ? ' with its files' : ''}, except TLS and http2; ${how}`,
     );
 }
 

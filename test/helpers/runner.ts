@@ -40,7 +40,9 @@ interface Modules {
   'packet-vlan': typeof import('../scenarios/packet-vlan');
   'packet-waiting': typeof import('../scenarios/packet-waiting');
   promises: typeof import('../scenarios/promises');
-  'raw-ring': typeof import('../scenarios/raw-ring');
+  'raw-ring-arrival': typeof import('../scenarios/raw-ring-arrival');
+  'raw-ring-routes': typeof import('../scenarios/raw-ring-routes');
+  'raw-ring-life': typeof import('../scenarios/raw-ring-life');
   pacing: typeof import('../scenarios/pacing');
   'pool-disposal': typeof import('../scenarios/pool-disposal');
   routes: typeof import('../scenarios/routes');

@@ -267,7 +267,7 @@ function declare(node: string): void {
     assert.deepEqual(more, []);
     assert.match(
       String(first),
-      /^msg-zerocopy [\d.]+ \(process \d+\): upgrades each server and client with its files, but TLS and http2; engines: .*msg_zerocopy$/,
+      /^msg-zerocopy [\d.]+ \(process \d+\): upgrades each server and client with its files, except TLS and http2; engines: .*msg_zerocopy$/,
     );
     assert.match(
       String(last),

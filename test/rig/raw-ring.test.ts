@@ -7,63 +7,63 @@ const FAMILIES = [4, 6] as const;
 packetSuites('the ring of a raw socket', (getPlace) => {
   for (const family of FAMILIES) {
     it(`sends IPv${family} packets as they were, one by one and together`, () =>
-      getPlace().runner.run('raw-ring', 'arrive', { family }));
+      getPlace().runner.run('raw-ring-arrival', 'arrive', { family }));
 
     it(`keeps the order of IPv${family} packets that go by it and by the kernel in turn`, () =>
-      getPlace().runner.run('raw-ring', 'mixedWays', { family }));
+      getPlace().runner.run('raw-ring-arrival', 'mixedPaths', { family }));
 
     it(`sends to where a neighbour is that has moved, over IPv${family}`, () =>
-      getPlace().runner.run('raw-ring', 'movedNeighbour', { family }));
+      getPlace().runner.run('raw-ring-routes', 'movedNeighbour', { family }));
 
     it(`lets the kernel find and confirm a neighbour, over IPv${family}`, () =>
-      getPlace().runner.run('raw-ring', 'lostNeighbour', { family }));
+      getPlace().runner.run('raw-ring-routes', 'lostNeighbour', { family }));
   }
 });
 
 plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
   for (const family of FAMILIES) {
     it(`refuses an IPv${family} packet beyond the MTU as the raw socket does`, () =>
-      getPlace().runner.run('raw-ring', 'tooLong', { family }));
+      getPlace().runner.run('raw-ring-routes', 'tooLong', { family }));
 
     it(`sends what follows to a neighbour that moves while IPv${family} packets wait`, () =>
-      getPlace().runner.run('raw-ring', 'movedWhileBusy', { family }));
+      getPlace().runner.run('raw-ring-routes', 'movedWhileBusy', { family }));
 
     it(`follows routes that change: gateways, errors, narrow paths, over IPv${family}`, () =>
-      getPlace().runner.run('raw-ring', 'changedRoute', { family }));
+      getPlace().runner.run('raw-ring-routes', 'changedRoute', { family }));
 
     it(`leaves this host, groups and other destinations to the kernel, over IPv${family}`, () =>
-      getPlace().runner.run('raw-ring', 'detours', { family }));
+      getPlace().runner.run('raw-ring-routes', 'detours', { family }));
 
     it(`fails as the raw socket while the device is down, over IPv${family}`, () =>
-      getPlace().runner.run('raw-ring', 'deviceDown', { family }));
+      getPlace().runner.run('raw-ring-life', 'deviceDown', { family }));
 
     it(`closes when a slow device has let go of its IPv${family} packets`, () =>
-      getPlace().runner.run('raw-ring', 'closedWhileBusy', { family }));
+      getPlace().runner.run('raw-ring-life', 'closedWhileBusy', { family }));
 
     it(`sends to the peer of a connected IPv${family} socket`, () =>
-      getPlace().runner.run('raw-ring', 'connected', { family }));
+      getPlace().runner.run('raw-ring-arrival', 'connected', { family }));
 
     it(`leaves everything else that an IPv${family} socket sends as it is`, () =>
-      getPlace().runner.run('raw-ring', 'besideRing', { family }));
+      getPlace().runner.run('raw-ring-arrival', 'besideRing', { family }));
 
     it(`copies IPv${family} packets where zero copy is switched off`, () =>
-      getPlace().runner.run('raw-ring', 'switchedOff', { family }));
+      getPlace().runner.run('raw-ring-life', 'switchedOff', { family }));
 
     it(`keeps IPv${family} packets that wait for the kernel to copy them where they are`, () =>
-      getPlace().runner.run('raw-ring', 'copiesThatWait', { family, then: 'wait' }));
+      getPlace().runner.run('raw-ring-life', 'copiesThatWait', { family, then: 'wait' }));
 
     it(`fails those IPv${family} packets that still wait at close()`, () =>
-      getPlace().runner.run('raw-ring', 'copiesThatWait', { family, then: 'close' }));
+      getPlace().runner.run('raw-ring-life', 'copiesThatWait', { family, then: 'close' }));
 
     if (existsSync('/dev/net/tun')) {
       it(`leaves a tunnel without a link header to the kernel, over IPv${family}`, () =>
-        getPlace().runner.run('raw-ring', 'tunnel', { family }));
+        getPlace().runner.run('raw-ring-routes', 'tunnel', { family }));
     }
   }
 
   it('reports on channels and in metrics() when the kernel takes over, and when that ends', () =>
-    getPlace().runner.run('raw-ring', 'announced', { family: 4 }));
+    getPlace().runner.run('raw-ring-routes', 'announced', { family: 4 }));
 
   it('fills in what the kernel would of an IPv4 header', () =>
-    getPlace().runner.run('raw-ring', 'headerCompleted', { family: 4 }));
+    getPlace().runner.run('raw-ring-arrival', 'headerCompleted', { family: 4 }));
 });
