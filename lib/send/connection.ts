@@ -8,7 +8,7 @@ import type { EngineName, Reason, State } from '../names.js';
 import { getReactor, Reactor } from '../native/reactor.js';
 import { getSubmitRing, seenSubmitRing, SubmitRing } from '../native/submit-ring.js';
 import { PROBE, KNOWN_COPIES } from '../native/stream-words.js';
-import { nowMs, setImmediate } from '../node/clock.js';
+import { nextTick, nowMs, setImmediate } from '../node/clock.js';
 import * as internals from '../node/internals.js';
 import { NO_BYTES, zeroCounters, type Counters } from '../observe/counters.js';
 import { leastAnswerBytes, isTooSmall, wantedEngine, type StreamEngineName } from './decide.js';
@@ -23,9 +23,9 @@ const { EALREADY, EBUSY, EMFILE, ENOMEM, ENOSPC, EPROTONOSUPPORT } = osConstants
 /** How long to wait before descriptors are tried again. */
 const DESCRIPTOR_RETRY_MS = 1_000;
 
-/** What was sent last and by whom. It is hot in the cache: copying it costs less than pinning it. */
-let lastBody: Uint8Array | undefined;
-let lastConnection: Connection | undefined;
+/** What was sent last and by whom. Hot in the cache, copying it costs less than pinning it. Kept for a tick. */
+let lastBody: Uint8Array | undefined, lastConnection: Connection | undefined;
+const forgetBody = (): void => void (lastBody = lastConnection = undefined);
 
 export class Connection implements PortHost {
   readonly health: Health;
@@ -79,6 +79,7 @@ export class Connection implements PortHost {
     this.#heard = heard;
     // One message to many connections is as hot as the body of an answer.
     if (body !== undefined && body === lastBody && lastConnection !== this) answers = true;
+    if (lastBody === undefined) nextTick(forgetBody);
     lastBody = body;
     lastConnection = this;
     const port = this.#port;
@@ -303,7 +304,6 @@ export class Connection implements PortHost {
 
   /** Drops what is released meanwhile. */
   sweep(): void {
-    lastBody = lastConnection = undefined;
     for (const port of this.ports()) port.sweep();
   }
 
