@@ -6,7 +6,7 @@ import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
 import { misfit, titleOf, type Mode, type Trial, trialsOf } from './trial';
 import { Unavailable } from '../rig/availability';
-import { nothingZeroCopy, receiverProblems } from './verdict';
+import { nothingZeroCopy, reasonsForNoTry, receiverProblems } from './verdict';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -52,7 +52,7 @@ async function send(given: Arguments): Promise<number> {
     if (outcomes.length > 1) console.log(`\n${tableOf(outcomes)}\n\n${summaryOf(outcomes)}`);
     const status = exitStatus(outcomes);
     if (!nothingZeroCopy(outcomes)) return status;
-    console.log(copiesText(place));
+    console.log(copiesText(place, outcomes));
     return status === EXIT_OK && place.copies === undefined ? EXIT_NOTHING_ZERO_COPY : status;
   } finally {
     place.close();
@@ -92,8 +92,11 @@ function introductionOf(trials: readonly Trial[], place: Place): string {
   return `${trials.length} runs, ${place.name}: ${modes}`;
 }
 
-function copiesText({ copies }: Place): string {
+function copiesText({ copies }: Place, outcomes: readonly Outcome[]): string {
   const nothing = 'zero copy was asked for, and nothing was sent without a copy';
+  const untried = reasonsForNoTry(outcomes).join(', ');
+  if (untried !== '')
+    return `${nothing}: ${untried} (remedy: npx msg-zerocopy doctor says what to do)`;
   if (copies !== undefined) return `${nothing}: Linux always copies ${copies} (-i rig does not)`;
   return `${nothing} (remedy: npx msg-zerocopy doctor ADDRESS says why)`;
 }

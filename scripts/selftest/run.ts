@@ -78,10 +78,20 @@ export async function runSender(place: Place, trial: Trial, port: number): Promi
     const { result } = await sender.next('sent', trial.seconds * 1000 + END_MS);
     return judged(trial, result, undefined);
   } catch (error) {
-    return unfinished(trial, error);
+    return withReceiverHint(unfinished(trial, error), `--bind ${address} -p ${port}`);
   } finally {
     await sender.end();
   }
+}
+
+/** Where nobody listens, most often nobody was told to. */
+function withReceiverHint(outcome: Outcome, where: string): Outcome {
+  const { mode } = outcome.trial;
+  const hint = `(remedy: first start 'msg-zerocopy selftest ${mode} -r ${where}' there)`;
+  const problems = outcome.problems.map((problem) =>
+    problem.includes('ECONNREFUSED') ? `${problem} ${hint}` : problem,
+  );
+  return { ...outcome, problems };
 }
 
 export function startReceiver(place: Place, order: ReceiverOrder): Side<FromReceiver> {

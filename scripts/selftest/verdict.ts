@@ -6,6 +6,12 @@ import type { Trial } from './trial';
 /** Reasons to copy that are the self-test's own, and explain nothing where zero copy was asked for. */
 const OWN_CHOICE: ReadonlySet<Reason> = new Set<Reason>(['below-threshold', 'source', 'disabled']);
 
+interface Run {
+  readonly trial: Trial;
+  /** Absent, when it was skipped or did not end. */
+  readonly sent?: SenderResult;
+}
+
 /** What is wrong with the sender's accounts; nothing, if all is well. */
 export function senderProblems(trial: Trial, sent: SenderResult): string[] {
   const { stats, travelled, reasons } = sent;
@@ -81,14 +87,26 @@ export function zeroCopyWord(trial: Trial, { travelled, stats }: SenderResult): 
  * Whether zero copy was asked for, and the kernel says of all who could have had it that it copied. Linux has none
  * for raw sockets, and a ring does not tell.
  */
-export function nothingZeroCopy(
-  runs: readonly { readonly trial: Trial; readonly sent?: SenderResult }[],
-): boolean {
-  const words = runs.flatMap(({ trial, sent }) => {
-    const tells = trial.zeroCopy && (trial.mode === 'tcp' || trial.mode === 'udp');
-    return tells && sent !== undefined ? [zeroCopyWord(trial, sent)] : [];
-  });
+export function nothingZeroCopy(runs: readonly Run[]): boolean {
+  const words = telling(runs).map(({ trial, sent }) => zeroCopyWord(trial, sent));
   return words.length > 0 && words.every((word) => word === 'n');
+}
+
+/** Why no send without copying was even tried; empty: some were. The kernel's copying explains nothing then. */
+export function reasonsForNoTry(runs: readonly Run[]): Reason[] {
+  const asked = telling(runs).map(({ sent }) => sent);
+  if (asked.some(({ stats }) => stats.zeroCopySends > 0)) return [];
+  return [...new Set(asked.flatMap(({ reasons }) => reasons))].filter(
+    (why) => !OWN_CHOICE.has(why),
+  );
+}
+
+/** Those whose kernel would say that it did not copy. */
+function telling(runs: readonly Run[]): { trial: Trial; sent: SenderResult }[] {
+  return runs.flatMap(({ trial, sent }) => {
+    const tells = trial.zeroCopy && (trial.mode === 'tcp' || trial.mode === 'udp');
+    return tells && sent !== undefined ? [{ trial, sent }] : [];
+  });
 }
 
 function said(problems: readonly (readonly [boolean, string])[]): string[] {

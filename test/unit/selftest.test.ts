@@ -10,6 +10,7 @@ import type { Trial } from '../../scripts/selftest/trial';
 import {
   losses,
   nothingZeroCopy,
+  reasonsForNoTry,
   receiverProblems,
   senderProblems,
   zeroCopyWord,
@@ -256,6 +257,14 @@ describe('the verdict of the self-test', () => {
       assert.equal(nothingZeroCopy([{ trial: { ...TRIAL, ...other }, sent: SENT }]), false);
     }
     assert.equal(nothingZeroCopy([{ trial: TRIAL }]), false, 'nothing ran');
+  });
+
+  it('knows why zero copy was not even tried', () => {
+    const stats = { ...SENT.stats, zeroCopySends: 0 };
+    const off: SenderResult = { ...SENT, stats, reasons: ['below-threshold', 'addon-unavailable'] };
+    assert.deepEqual(reasonsForNoTry([{ trial: TRIAL, sent: off }]), ['addon-unavailable']);
+    const tried = { trial: TRIAL, sent: SENT };
+    assert.deepEqual(reasonsForNoTry([{ trial: TRIAL, sent: off }, tried]), []);
   });
 });
 
