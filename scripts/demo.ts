@@ -22,8 +22,13 @@ type Kind = keyof Pair;
 function choosePlace(): Place {
   const obstacle = rigUnavailable();
   if (obstacle === undefined) return Place.open('rig');
-  console.log(`No rig here: ${obstacle.reason}. ${obstacle.remedy}. Using loopback.`);
+  console.log(`Over loopback, because ${obstacle.reason} (remedy: ${obstacle.remedy}).`);
   return Place.open('loopback');
+}
+
+function whereOf(place: Place): string {
+  if (place.rig === undefined) return 'over loopback';
+  return 'over a virtual link between\ntwo network namespaces, where the kernel really sends without copying (the rig)';
 }
 
 /** One program of the demo: every message to it has one answer. */
@@ -124,8 +129,8 @@ class Demo {
 async function main(): Promise<void> {
   const place = choosePlace();
   console.log(
-    `Two http servers send 1 MiB responses over ${CONNECTIONS} connections, on ${place.name}: one is plain\n` +
-      'Node, the other is the same with `enableZeroCopy(server)`. About half a minute.\n',
+    `Two http servers send 1 MiB responses over ${CONNECTIONS} connections, ${whereOf(place)}:\n` +
+      'one is plain Node, the other is the same with `enableZeroCopy(server)`. About half a minute.\n',
   );
   const demo = new Demo(place);
   const progress = new Progress(2 + PAIRS, process.stdout);

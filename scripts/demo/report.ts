@@ -88,7 +88,20 @@ const LOOPBACK_CAUSE =
   'writes as plain Node does, so there is nothing to gain here. As root, the demo runs on a virtual link\n' +
   'where zero copy is real.';
 
+/** What switches zero copy off wherever it is sent to, loopback or not. */
+const OFF: ReadonlySet<Reason> = new Set<Reason>([
+  'addon-unavailable',
+  'disabled',
+  'kernel-unsupported',
+  'runtime-unsupported',
+]);
+
+function offCause(reason: Reason): string {
+  return `Zero copy is off on this machine: reason '${reason}'. \`npx msg-zerocopy doctor\` says what to do.`;
+}
+
 function cause(place: Place, reason: Reason | undefined, comparison: Comparison): string {
+  if (reason !== undefined && OFF.has(reason)) return offCause(reason);
   if (place.rig === undefined) return LOOPBACK_CAUSE;
   if (reason === 'kernel-copied') {
     return (
@@ -97,7 +110,7 @@ function cause(place: Place, reason: Reason | undefined, comparison: Comparison)
     );
   }
   if (reason !== undefined) {
-    return `Zero copy is off on this machine: reason '${reason}'. \`npx msg-zerocopy doctor\` says what to do.`;
+    return offCause(reason);
   }
   return comparison.median < 1 + LEVEL ? RIG_CAUSE : DEARER_CAUSE;
 }
