@@ -267,7 +267,7 @@ export function notPermitted(what: string): NodeJS.ErrnoException {
   const error = systemError(-EPERM, 'socket');
   error.message +=
     `: ${what} need CAP_NET_RAW. Run as root, or grant it: ` +
-    'setcap cap_net_raw+ep "$(command -v node)", AmbientCapabilities=CAP_NET_RAW in a systemd ' +
+    'setcap cap_net_raw+ep "$(readlink -f "$(command -v node)")", AmbientCapabilities=CAP_NET_RAW in a systemd ' +
     'unit, or --cap-add NET_RAW for a container';
   return error;
 }

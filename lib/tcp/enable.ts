@@ -34,7 +34,12 @@ export function enableZeroCopy(
   const isServer = target instanceof net.Server || target instanceof http.Server; // two kinds in Bun
   if (target instanceof net.Socket) enableOnSocket(target, options);
   else if (isServer) enableOnServer(target, options);
-  else throw invalidType('target', 'a net.Socket or a net.Server', target);
+  else
+    throw invalidType(
+      'target',
+      'a net.Socket or a net.Server, such as what app.listen() returns',
+      target,
+    );
   return target;
 }
 
