@@ -262,6 +262,17 @@ export function ipBlocked(ip: string): Error {
   return nodeError('ERR_IP_BLOCKED', `IP(${ip}) is blocked by net.BlockList`);
 }
 
+/** The error for an interface that there is not. @param errno negative, as `syscall` answers it */
+export function noInterface(
+  errno: number,
+  syscall: string,
+  nameOrIndex: string | number,
+): NodeJS.ErrnoException {
+  const error = systemError(errno, syscall);
+  error.message += `: no interface ${inspect(nameOrIndex)} in this network namespace`;
+  return error;
+}
+
 /** The error for a socket that only a privileged process may open. */
 export function notPermitted(what: string): NodeJS.ErrnoException {
   const error = systemError(-EPERM, 'socket');

@@ -1,6 +1,7 @@
 // `msg-zerocopy/opentelemetry`: metrics() for OpenTelemetry.
 import type { Meter, Observable } from '@opentelemetry/api';
 import { metrics, type ProcessMetrics } from './index.js';
+import { invalidType } from './errors.js';
 import { instruments, type Instrument, type Sample } from './instruments.js';
 
 const PREFIX = 'msg_zerocopy';
@@ -27,8 +28,12 @@ function attributesOf(labels: Sample['labels']): Record<string, string> {
  * @param meter as `metrics.getMeter('msg-zerocopy')` of @opentelemetry/api. The counters are those of the
  *   calling thread.
  * @returns a function that stops observing
+ * @throws ERR_INVALID_ARG_TYPE without a meter
  */
 export function observe(meter: Meter): () => void {
+  if (typeof (meter as Partial<Meter> | undefined)?.addBatchObservableCallback !== 'function') {
+    throw invalidType('meter', 'a Meter, as metrics.getMeter() of OpenTelemetry returns', meter);
+  }
   const observed = [...instruments, RELEASE_TIME].map((instrument) => {
     const { kind, name, unit, help: description } = instrument;
     const options = { unit, description };

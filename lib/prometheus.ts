@@ -1,6 +1,7 @@
 // `msg-zerocopy/prometheus`: metrics() for prom-client.
 import type { Registry } from 'prom-client';
 import { metrics, type ProcessMetrics } from './index.js';
+import { invalidType } from './errors.js';
 import { nextTick } from './node/clock.js';
 import { instruments, type Instrument, type Sample } from './instruments.js';
 
@@ -69,9 +70,12 @@ function releaseValues({ releaseLatency: { buckets, count, sum } }: ProcessMetri
  * docs/observability.md lists them. Each read of the registry calls metrics() once.
  * @param register as `client.register`, or a Registry of your own; workers of node:cluster are summed up by an
  *   AggregatorRegistry. The counters are those of the calling thread.
- * @throws prom-client's error when it is called twice for one registry.
+ * @throws ERR_INVALID_ARG_TYPE without a registry; prom-client's error when it is called twice for one registry.
  */
 export function collect(register: Registry): void {
+  if (typeof (register as Partial<Registry> | undefined)?.registerMetric !== 'function') {
+    throw invalidType('register', "a Registry of prom-client, such as its 'register'", register);
+  }
   let snapshot: ProcessMetrics | undefined;
   // All metrics of a registry are read together, and each call of metrics() costs something for every open socket.
   const now = (): ProcessMetrics => {

@@ -2,8 +2,8 @@
 import { isUint8Array } from 'node:util/types';
 import type { Native, NativeInterface } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
-import { integer, optionsObject } from '../send/arguments.js';
-import { invalidType, outOfRangeFound, systemError } from '../errors.js';
+import { integer } from '../send/arguments.js';
+import { invalidType, noInterface, outOfRangeFound, systemError } from '../errors.js';
 import type { ResolvedDatagramOptions } from './options.js';
 
 /** Ethernet header and one VLAN tag. */
@@ -30,16 +30,17 @@ export interface PacketRingOptions {
 export function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
   const found = native.findInterface(nameOrIndex);
   if (typeof found !== 'number') return found;
-  const error = systemError(found, 'ioctl');
-  error.message += `: no interface ${JSON.stringify(nameOrIndex)} in this network namespace`;
-  throw error;
+  throw noInterface(found, 'ioctl', nameOrIndex);
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function ringOptions(value: unknown): PacketRingOptions | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return {};
-  const { frames, frameSize } = optionsObject(value, 'options.ring') as PacketRingOptions;
+  if (typeof value !== 'object' || value === null) {
+    throw invalidType('options.ring', 'a boolean or an object', value);
+  }
+  const { frames, frameSize } = value as PacketRingOptions;
   if (frames !== undefined) integer('options.ring.frames', frames, 1, MOST_RING_FRAMES);
   if (frameSize !== undefined) {
     integer('options.ring.frameSize', frameSize, LEAST_SLOT_BYTES, MOST_SLOT_BYTES);

@@ -36,7 +36,7 @@ function protocolNumber(value: unknown, kernel: KernelConstants): number {
 export function checkRawOptions(given: unknown, kernel: KernelConstants): CheckedRawOptions {
   const options = optionsObject(given) as RawSocketOptions;
   const { family, checksumOffset, filter } = options;
-  if (typeof family !== 'number') throw invalidType('options.family', 'a number', family);
+  if (typeof family !== 'number') throw invalidType('options.family', '4 or 6', family);
   if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);
   const headerIncluded = flag('options.headerIncluded', options.headerIncluded);
   if (checksumOffset !== undefined) {

@@ -14,6 +14,7 @@ import {
   addressError,
   invalidType,
   nodeError,
+  noInterface,
   noRing,
   notPermitted,
   outOfRange,
@@ -105,10 +106,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
         : [kernel.SOL_IPV6, kernel.IPV6_RECVPKTINFO, kernel.IPV6_RECVTCLASS, kernel.IPV6_HDRINCL];
     const set = (at: number, name: number, value: number | Uint8Array): void =>
       core.setOption('setsockopt', at, name, value);
-    if (this.#options.interface !== undefined) {
-      const name = Buffer.from(`${this.#options.interface}\0`);
-      set(kernel.SOL_SOCKET, kernel.SO_BINDTODEVICE, name);
-    }
+    this.#bindToDevice();
     if (headerIncluded) set(level, included, 1);
     if (checksumOffset !== undefined) set(level, kernel.IPV6_CHECKSUM, checksumOffset);
     if (icmp !== undefined && version === 4) set(kernel.SOL_RAW, kernel.ICMP_FILTER, icmp);
@@ -121,6 +119,18 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     const { recvBufferSize, sendBufferSize } = core.options;
     if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
     if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
+  }
+
+  #bindToDevice(): void {
+    const { interface: name } = this.#options;
+    if (name === undefined) return;
+    const { SOL_SOCKET, SO_BINDTODEVICE } = this.core.native.kernel;
+    try {
+      this.core.setOption('setsockopt', SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${name}\0`));
+    } catch (error) {
+      const { code, errno = 0 } = error as NodeJS.ErrnoException;
+      throw code === 'ENODEV' ? noInterface(errno, 'setsockopt', name) : error;
+    }
   }
 
   // The kernel queues from socket(2) on but filters only from now on, so drop what came meanwhile.

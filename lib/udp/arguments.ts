@@ -26,6 +26,12 @@ export interface SendArguments {
   readonly callback: SendCallback | undefined;
 }
 
+/** Checks the option `gro`. Throws: ERR_INVALID_ARG_TYPE. */
+export function checkGro(value: unknown): void {
+  if (value === undefined || value === 'whole' || typeof value === 'boolean') return;
+  throw invalidType('options.gro', "a boolean or 'whole'", value);
+}
+
 export function isPort(value: unknown, least: 0 | 1): boolean {
   return (
     (typeof value === 'number' || (typeof value === 'string' && value.trim().length > 0)) &&

@@ -66,7 +66,7 @@ export class FallbackUdpSocket extends NodesSocket {
   constructor(options: udp.UdpSocketOptions, missing: Missing, onMessage?: udp.UdpMessageListener) {
     flag('options.packetInfo', options.packetInfo);
     flag('options.receiveTos', options.receiveTos);
-    if (options.gro !== 'whole') flag('options.gro', options.gro);
+    udpArguments.checkGro(options.gro);
     const { maxQueuedBytes } = resolveDatagramOptions(options);
     super(options, onMessage);
     this.#version = options.type === 'udp4' ? 4 : 6;

@@ -12,7 +12,7 @@ import { addressError, invalidType, ipBlocked, nodeError, systemError } from '..
 import { bindErrorEvent } from '../node/internals.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import { checkBlockList, checkPort, invalidDescriptor } from './arguments.js';
+import { checkBlockList, checkGro, checkPort, invalidDescriptor } from './arguments.js';
 import { UdpSettings } from './settings.js';
 import { UdpSender, type UdpRouting } from './sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './types.js';
@@ -366,7 +366,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
 function checkFlags(options: UdpSocketOptions): void {
   flag('options.packetInfo', options.packetInfo);
   flag('options.receiveTos', options.receiveTos);
-  if (options.gro !== 'whole') flag('options.gro', options.gro);
+  checkGro(options.gro);
   checkBlockList('options.receiveBlockList', options.receiveBlockList);
   checkBlockList('options.sendBlockList', options.sendBlockList);
 }

@@ -98,8 +98,15 @@ describe('raw sockets', () => {
     for (const options of [undefined, null, 4, 'icmp']) {
       assert.throws(() => createRawSocket(options as never), { code: TYPE });
     }
+    const text = { family: 'ipv4' } as never;
+    assert.throws(() => open(text), /must be 4 or 6\. Received type string/);
+    const ring = { headerIncluded: true, ring: 8 } as never;
+    assert.throws(() => open(ring), /must be a boolean or an object\. Received type number/);
     assert.throws(() => open({ protocol: 0 }), { code: 'EPROTONOSUPPORT', syscall: 'socket' });
-    assert.throws(() => open({ interface: 'no-such-device' }), { code: 'ENODEV' });
+    assert.throws(() => open({ interface: 'no-such-device' }), {
+      code: 'ENODEV',
+      message: /no interface 'no-such-device'/,
+    });
     assert.equal(countDescriptors(), before);
   });
 

@@ -89,6 +89,11 @@ describe('the arguments of a UDP socket', () => {
   }
 
   describe('as options of the socket', () => {
+    it("names every value of 'gro'", () => {
+      const given = { type: 'udp4', gro: 'half' } as unknown as UdpSocketOptions;
+      assert.throws(() => createUdpSocket(given), /must be a boolean or 'whole'\./);
+    });
+
     for (const [options, code] of BAD_SOCKET_OPTIONS) {
       it(`refuses ${inspect(options)}`, () => {
         const given = { type: 'udp4', ...options } as unknown as UdpSocketOptions;
