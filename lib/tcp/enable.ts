@@ -37,7 +37,7 @@ export function enableZeroCopy(
   else
     throw invalidType(
       'target',
-      'a net.Socket or a net.Server, such as what app.listen() returns',
+      "a net.Socket or a net.Server, such as express's app.listen() or fastify's app.server",
       target,
     );
   return target;

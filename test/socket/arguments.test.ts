@@ -63,7 +63,10 @@ describe('arguments', () => {
       ];
       const datagrams = dgram.createSocket('udp4');
       for (const target of [...others, datagrams]) {
-        const expected = { code: TYPE, message: /such as what app\.listen\(\) returns\. Received/ };
+        const expected = {
+          code: TYPE,
+          message: /express's app\.listen\(\) or fastify's app\.server\. Received/,
+        };
         assert.throws(() => enableZeroCopy(target as net.Socket), expected);
       }
       datagrams.close();
