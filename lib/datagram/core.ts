@@ -197,6 +197,30 @@ export class DatagramCore<Info> implements ControlSource, SocketAccount, Mutatio
     return reported.finally(() => this.#aborts.unwatch(signal, jobs));
   }
 
+  /** The same for one group, whose job `start` passes to an engine. */
+  reportJob(group: JobGroup, start: (job: DatagramJob) => void): Promise<SendReport> {
+    const { payloads, bytes, lengths, metadata, prefix } = group;
+    const tracker = new SendTracker(bytes);
+    return new Promise((resolve, reject) => {
+      const resource = undefined;
+      const callback: SendCallback = (error) => {
+        if (error === null) resolve(tracker.report());
+        else reject(Object.assign(error, { sentDatagrams: job.sent }));
+      };
+      const job = new DatagramJob({
+        payloads,
+        bytes,
+        lengths,
+        metadata,
+        prefix,
+        callback,
+        resource,
+        tracker,
+      });
+      start(job);
+    });
+  }
+
   /** The same for jobs that `submit` passes to an engine. */
   reportJobs(
     groups: readonly JobGroup[],

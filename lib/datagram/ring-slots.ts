@@ -124,9 +124,9 @@ export class RingSlots {
     return true;
   }
 
-  /** The kernel took the next `count` slots; calls `visit` with their frames. */
-  taken(count: number, visit: (frame: RingFrame) => void): void {
-    for (let i = 0; i < count; i++) visit(this.frame(this.#handed++));
+  /** The kernel took the next `count` slots. */
+  taken(count: number): void {
+    this.#handed += count;
   }
 
   /** The frame `ahead` slots after the next one is not sent: its slot becomes a hole. */
@@ -137,12 +137,25 @@ export class RingSlots {
     frame.job = undefined;
   }
 
-  /** The kernel gave the oldest `count` slots back; calls `visit` with their frames. */
-  gaveBack(count: number, visit: (frame: RingFrame) => void): void {
-    for (let i = 0; i < count; i++) {
-      const frame = this.frame(this.#released++);
-      visit(frame);
-      frame.job = undefined;
+  /**
+   * The kernel gave the oldest `count` slots back.
+   * @param visit called for frames of one send that the kernel took together: with the first, how many they are, and
+   * their length
+   */
+  gaveBack(count: number, visit: (first: RingFrame, frames: number, length: number) => void): void {
+    const end = this.#released + count;
+    while (this.#released < end) {
+      const start = this.#released;
+      const first = this.frame(start);
+      const { job, acceptedMs } = first;
+      let length = first.length;
+      while (++this.#released < end) {
+        const next = this.frame(this.#released);
+        if (next.job !== job || next.acceptedMs !== acceptedMs) break;
+        length += next.length;
+      }
+      visit(first, this.#released - start, length);
+      for (let place = start; place < this.#released; place++) this.frame(place).job = undefined;
     }
   }
 

@@ -1,5 +1,4 @@
 // A transmit ring as users know it: its device, its options, its geometry, and the frames that it handed out.
-import { isUint8Array } from 'node:util/types';
 import type { Native, NativeInterface } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
 import { integer } from '../send/arguments.js';
@@ -124,14 +123,14 @@ export function openRing(
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
  */
 export function slotsOf(
-  ring: { slotOf(frame: Uint8Array): number | undefined },
+  ring: { slotOf(frame: unknown): number | undefined },
   frames: readonly unknown[],
 ): number[] {
   const slots = new Array<number>(frames.length);
   let ascending = true;
   for (let i = 0; i < frames.length; i++) {
     const frame = frames[i];
-    const slot = isUint8Array(frame) ? ring.slotOf(frame) : undefined;
+    const slot = ring.slotOf(frame);
     if (slot === undefined) {
       const expected = 'frames that this socket reserved and did not send yet';
       throw invalidType('frames', expected, frame);

@@ -264,11 +264,16 @@ export interface Native {
     frames: number,
     blockBytes: number,
   ): ArrayBuffer | number;
-  ringCommit(port: number, first: number, lengths: Uint32Array, count: number): void;
-  /** Has the kernel send what is committed: bytes it took, or -errno. */
-  ringKick(port: number, name: Uint8Array | undefined): number;
-  /** Consecutive slots from `first` on that the kernel took. */
-  ringTaken(port: number, first: number, count: number): number;
+  /** Has the kernel send slots from `first` on, to `name`; how many of them it took. */
+  ringHand(
+    port: number,
+    first: number,
+    lengths: Uint32Array,
+    count: number,
+    name: Uint8Array | undefined,
+  ): number;
+  /** Bytes that it took then, or -errno. */
+  ringKicked(port: number): number;
   /** Consecutive slots from `first` on that the kernel gave back. */
   ringReleased(port: number, first: number, count: number): number;
   /** Whether the kernel found the frame wrong. */

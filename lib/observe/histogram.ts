@@ -34,13 +34,14 @@ export class LatencyHistogram {
     this.words.set(UPPER_BOUNDS_SECONDS.map((seconds) => seconds * 1_000));
   }
 
-  observe(milliseconds: number): void {
+  /** @param times how often */
+  observe(milliseconds: number, times = 1): void {
     const { words } = this;
     const bounds = this.#bounds;
     let bucket = 0;
     while (bucket < bounds && milliseconds > (words[bucket] as number)) bucket++;
-    (words[bounds + bucket] as number)++;
-    (words[2 * bounds + 1] as number) += milliseconds;
+    (words[bounds + bucket] as number) += times;
+    (words[2 * bounds + 1] as number) += times * milliseconds;
   }
 
   snapshot(): Histogram {

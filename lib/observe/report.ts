@@ -49,14 +49,15 @@ export class SendTracker {
   }
 
   report(): SendReport {
-    return {
+    const report = {
       bytes: this.bytes,
       zeroCopyBytes: this.#zeroCopy,
       copiedBytes: this.#copied,
       kernelCopiedBytes: this.#kernelCopied,
       unknownBytes: this.#unknown,
       engine: this.#engine,
-      ...(this.#reason === undefined ? {} : { reason: this.#reason }),
     };
+    const reason = this.#reason;
+    return reason === undefined ? report : { ...report, reason };
   }
 }

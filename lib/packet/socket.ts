@@ -244,7 +244,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const overhead = header + VLAN_TAG_BYTES;
     if (!offloaded && bytes > this.#interface.mtu + overhead) this.#lookAtInterface();
     const most = offloaded ? MOST_OFFLOADED_BYTES : this.#interface.mtu + overhead;
-    const inRing = this.#ring?.longestFrame ?? Infinity;
+    const inRing = this.#ring?.views.longest ?? Infinity;
     if (bytes > most) {
       const error = systemError(-EMSGSIZE, 'send');
       error.message += `: a frame of ${bytes} bytes, and ${this.#interface.name} takes ${most}`;
@@ -298,7 +298,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
 
   reserve(length: unknown): Buffer {
     const ring = this.#requireRing();
-    return ring.reserve(integer('length', length, 1, ring.longestFrame));
+    return ring.reserve(integer('length', length, 1, ring.views.longest));
   }
 
   commit(frames: unknown, given: unknown = {}): Promise<SendReport> {

@@ -1,21 +1,35 @@
 // What the kernel's raw socket does to a packet that brings its own IP header, for packets that go past it.
 // Source: raw(7); net/ipv4/raw.c:raw_send_hdrinc. Of an IPv6 header it changes nothing (net/ipv6/raw.c). Pure.
 
-const WORD_BYTES = 4;
-const LEAST_WORDS = 5;
+import { endianness } from 'node:os';
+
+/** 16-bit words of a header without options. */
+const LEAST_WORDS = 10;
 const IPV4_DESTINATION_AT = 16;
-const IPV4_SOURCE_AT = 12;
 const IPV6_DESTINATION_AT = 24;
 const DONT_FRAGMENT = 0x40;
+const isLittle = endianness() === 'LE';
 
-function holds(packet: Uint8Array, at: number, address: Uint8Array): boolean {
-  for (let i = 0; i < address.length; i++) if (packet[at + i] !== address[i]) return false;
+/** What packets stand in, at even places. */
+export interface PacketMemory {
+  readonly bytes: Uint8Array;
+  /** The same, in the machine's order. */
+  readonly words: Uint16Array;
+}
+
+/** The word that holds `high` and `low` in the network's order. */
+function word(high: number, low: number): number {
+  return isLittle ? (low << 8) | high : (high << 8) | low;
+}
+
+function holds(memory: Uint8Array, at: number, address: Uint8Array): boolean {
+  for (let i = 0; i < address.length; i++) if (memory[at + i] !== address[i]) return false;
   return true;
 }
 
-/** Whether an IPv6 packet goes to `destination`. */
-export function isIpv6To(packet: Uint8Array, destination: Uint8Array): boolean {
-  return holds(packet, IPV6_DESTINATION_AT, destination);
+/** Whether the IPv6 packet at `at` goes to `destination`. */
+export function isIpv6To({ bytes }: PacketMemory, at: number, destination: Uint8Array): boolean {
+  return holds(bytes, at + IPV6_DESTINATION_AT, destination);
 }
 
 /** Numbers of the packets that bring none, as far as they may be fragmented later on (RFC 791, 3.2). */
@@ -33,42 +47,47 @@ export class Identifications {
   }
 }
 
+/** Where packets go and come from, 4 bytes each. */
+export interface Ipv4Ends {
+  readonly destination: Uint8Array;
+  /** Where the kernel would send it from; undefined: nowhere. */
+  readonly source: Uint8Array | undefined;
+}
+
 /**
- * Fills in the length and the checksum, and where they are 0 the source and the identification.
- * @param packet at least 20 bytes
- * @param source where the kernel would send it from
+ * Fills in the length and the checksum, and where they are 0 the source and the identification. Every packet passes
+ * here: a word is written and read at once, because bytes that were just written are slow to be read as a word.
+ * @param at where the packet starts: even
+ * @param length of the packet, at least 20
  * @returns false, and nothing is changed, if it does not go to `destination`, or only the kernel knows what to do
  */
 export function completeIpv4(
-  packet: Uint8Array,
-  destination: Uint8Array,
-  source: Uint8Array | undefined,
+  { bytes, words }: PacketMemory,
+  at: number,
+  length: number,
+  { destination, source }: Ipv4Ends,
   identifications: Identifications,
 ): boolean {
-  const words = (packet[0] as number) & 0x0f;
-  const headerBytes = words * WORD_BYTES;
-  if (words < LEAST_WORDS || headerBytes > packet.length) return false;
-  if (!holds(packet, IPV4_DESTINATION_AT, destination)) return false;
-  const hasSource = (packet[12] || packet[13] || packet[14] || packet[15]) !== 0;
-  if (!hasSource) {
+  const headerWords = ((bytes[at] as number) & 0x0f) << 1;
+  if (headerWords < LEAST_WORDS || headerWords << 1 > length) return false;
+  if (!holds(bytes, at + IPV4_DESTINATION_AT, destination)) return false;
+  const first = at >>> 1;
+  if (words[first + 6] === 0 && words[first + 7] === 0) {
     if (source === undefined) return false;
-    packet.set(source, IPV4_SOURCE_AT);
+    words[first + 6] = word(source[0] as number, source[1] as number);
+    words[first + 7] = word(source[2] as number, source[3] as number);
   }
-  packet[2] = packet.length >>> 8;
-  packet[3] = packet.length & 0xff;
-  if ((packet[4] || packet[5]) === 0 && ((packet[6] as number) & DONT_FRAGMENT) === 0) {
+  words[first + 1] = word(length >>> 8, length & 0xff);
+  if (words[first + 2] === 0 && ((bytes[at + 6] as number) & DONT_FRAGMENT) === 0) {
     const number = identifications.next();
-    packet[4] = number >>> 8;
-    packet[5] = number & 0xff;
+    words[first + 2] = word(number >>> 8, number & 0xff);
   }
-  packet[10] = packet[11] = 0;
+  words[first + 5] = 0;
+  // The same in either order of bytes (RFC 1071, 2).
   let sum = 0;
-  for (let at = 0; at < headerBytes; at += 2) {
-    sum += ((packet[at] as number) << 8) | (packet[at + 1] as number);
-  }
+  const end = first + headerWords;
+  for (let i = first; i < end; i++) sum += words[i] as number;
   sum = (sum & 0xffff) + (sum >>> 16);
-  sum = ~(sum + (sum >>> 16));
-  packet[10] = (sum >>> 8) & 0xff;
-  packet[11] = sum & 0xff;
+  words[first + 5] = ~(sum + (sum >>> 16)) & 0xffff;
   return true;
 }

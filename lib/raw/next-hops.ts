@@ -17,6 +17,8 @@ import type { Reason } from '../names.js';
 
 /** How long an answer holds that nothing was announced about. */
 const MOST_AGE_MS = 1_000;
+/** Announcements are looked for this often: within a burst of packets not before each of them. */
+const LOOK_MS = 0.1;
 /** The same of a neighbour that is not known: a device without ARP announces none. */
 const NO_NEIGHBOUR_MS = 50;
 const ETHERNET_ADDRESS_BYTES = 6;
@@ -56,22 +58,35 @@ export class NextHops {
   /** The raw socket, whose own address and peer the routes depend on. */
   readonly #port: number;
   readonly #device: number;
+  readonly #beforeChange: () => void;
   readonly #watch: number;
   /** By the destination as the raw socket has it. */
   #known = new WeakMap<DatagramMetadata, Known>();
+  /** The destination that was asked for last, and what is known of it. */
+  #lastTo: DatagramMetadata | undefined;
+  #last: Known | undefined;
+  #lookedMs = 0;
   #generation = 0;
   #peer: Uint8Array | undefined;
 
   /**
    * @param device the only interface that may be used; 0: any
+   * @param beforeChange called before a next hop is asked for, and its name rewritten: sends what was to go as it was
    * Throws: a system error, where rtnetlink cannot be listened to.
    */
-  constructor(reactor: Reactor, port: number, version: 4 | 6, device: number) {
+  constructor(
+    reactor: Reactor,
+    port: number,
+    version: 4 | 6,
+    device: number,
+    beforeChange: () => void,
+  ) {
     this.#reactor = reactor;
     this.#native = reactor.native;
     this.#port = port;
     this.#version = version;
     this.#device = device;
+    this.#beforeChange = beforeChange;
     const { kernel } = this.#native;
     const { AF_NETLINK, SOCK_RAW, NETLINK_ROUTE } = kernel;
     this.#watch = this.#native.openDatagram(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
@@ -89,20 +104,31 @@ export class NextHops {
 
   /** The next hop to `destination`, as it is now. */
   to(destination: DatagramMetadata): NextHop {
-    // Read here and not by the event loop: a program that sends does not wait for it.
-    if (this.#native.discardReceived(this.#watch)) this.#generation++;
-    let known = this.#known.get(destination);
-    if (known === undefined) {
-      known = { hop: this.#unresolved(), generation: -1, untilMs: 0 };
-      this.#known.set(destination, known);
-    }
     const now = nowMs();
+    if (now - this.#lookedMs >= LOOK_MS) {
+      this.#lookedMs = now;
+      // Read here and not by the event loop: a program that sends does not wait for it.
+      if (this.#native.discardReceived(this.#watch)) this.#generation++;
+    }
+    const known = destination === this.#lastTo ? (this.#last as Known) : this.#find(destination);
     if (known.generation === this.#generation && now < known.untilMs) return known.hop;
+    this.#beforeChange();
     const reason = this.#resolve(known.hop, destination);
     known.hop.reason = reason;
     known.generation = this.#generation;
     known.untilMs = now + (reason === 'no-neighbour' ? NO_NEIGHBOUR_MS : MOST_AGE_MS);
     return known.hop;
+  }
+
+  #find(destination: DatagramMetadata): Known {
+    let known = this.#known.get(destination);
+    if (known === undefined) {
+      known = { hop: this.#unresolved(), generation: -1, untilMs: 0 };
+      this.#known.set(destination, known);
+    }
+    this.#lastTo = destination;
+    this.#last = known;
+    return known;
   }
 
   /**

@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { constants } from 'node:os';
 import type { DatagramCore } from '../datagram/core.js';
 import { DatagramEngine } from '../datagram/engine.js';
-import { DatagramJob, type JobGroup, type JobShape } from '../datagram/job.js';
+import type { DatagramJob, JobGroup } from '../datagram/job.js';
 import { openRing, type PacketRingOptions } from '../datagram/ring.js';
 import type { DatagramSender, SenderContext } from '../datagram/sender.js';
 import { TxRingEngine } from '../datagram/tx-ring.js';
@@ -12,7 +12,7 @@ import { notPermitted, systemError } from '../errors.js';
 import type { Reason } from '../names.js';
 import type { SendReport } from '../observe/report.js';
 import { limitRate } from '../send/pacing.js';
-import { completeIpv4, Identifications, isIpv6To } from './header.js';
+import { completeIpv4, Identifications, isIpv6To, type PacketMemory } from './header.js';
 import { type NextHop, NextHops } from './next-hops.js';
 
 const { EPERM } = constants.errno;
@@ -22,7 +22,7 @@ const USUAL_MTU = 1500;
 
 type AnyCore = Pick<
   DatagramCore<never>,
-  'native' | 'reactor' | 'options' | 'context' | 'reportJobs'
+  'native' | 'reactor' | 'options' | 'context' | 'reportJob'
 >;
 
 interface RawRingOptions {
@@ -38,6 +38,7 @@ export class RawRing implements DatagramSender {
   readonly ring: TxRingEngine;
   readonly #core: AnyCore;
   readonly #version: 4 | 6;
+  readonly #memory: PacketMemory;
   readonly #copying: DatagramEngine;
   readonly #hops: NextHops;
   readonly #identifications = new Identifications(randomInt(0x10000));
@@ -48,7 +49,9 @@ export class RawRing implements DatagramSender {
     const { reactor, context } = core;
     this.#core = core;
     this.#version = version;
-    this.#hops = new NextHops(reactor, port, version, device?.index ?? 0);
+    this.#hops = new NextHops(reactor, port, version, device?.index ?? 0, () =>
+      this.ring.handOver(),
+    );
     try {
       const own = { ...context, receive: () => undefined, finished: () => this.#finished() };
       this.ring = this.#openRing(own, ring, device?.mtu ?? USUAL_MTU);
@@ -56,6 +59,8 @@ export class RawRing implements DatagramSender {
       this.#hops.close();
       throw error;
     }
+    const bytes = this.ring.views.memory;
+    this.#memory = { bytes, words: new Uint16Array(bytes.buffer, 0, bytes.length >>> 1) };
     const finished = (): void => this.#finished();
     this.#copying = new DatagramEngine(port, { ...context, finished });
   }
@@ -88,20 +93,21 @@ export class RawRing implements DatagramSender {
   commit(slots: readonly number[], group: JobGroup): Promise<SendReport> {
     const { zeroCopy } = this.#core.context;
     const hop = this.#hops.to(group.metadata);
-    const reason = zeroCopy.refused ?? this.#obstacle(hop, group);
+    const reason = zeroCopy.refused ?? this.#obstacle(hop, slots, group);
     if (zeroCopy.refused === undefined) zeroCopy.detoured(reason);
     if (reason !== undefined) return this.#copy(slots, group, reason);
     const { payloads, bytes, lengths } = group;
-    const leaving = { payloads, bytes, lengths, metadata: hop.metadata, prefix: undefined };
-    return this.#core.reportJobs([leaving], (shape) => {
-      const job = new DatagramJob(shape);
-      this.ring.commit(slots, job);
-      return job;
-    });
+    const { metadata } = hop;
+    const leaving = { payloads, bytes, lengths, metadata, prefix: undefined };
+    return this.#core.reportJob(leaving, (job) => this.ring.commit(slots, job));
   }
 
   // Why the raw socket has to send them. Completes the headers, as it would.
-  #obstacle(hop: NextHop, { payloads, metadata }: JobGroup): Reason | undefined {
+  #obstacle(
+    hop: NextHop,
+    slots: readonly number[],
+    { payloads, metadata }: JobGroup,
+  ): Reason | undefined {
     if (hop.reason !== undefined) return hop.reason;
     const { source, tos, interfaceIndex } = metadata;
     if (source !== undefined || tos !== undefined || interfaceIndex !== 0) return 'kernel-route';
@@ -109,31 +115,31 @@ export class RawRing implements DatagramSender {
       hop.isUnconfirmed = false;
       return 'no-neighbour';
     }
-    for (const packet of payloads) {
-      if (packet.length > hop.mtu) return 'path-mtu';
-      if (!this.#complete(packet, hop)) return 'kernel-route';
+    for (let i = 0; i < slots.length; i++) {
+      const { length } = payloads[i] as Uint8Array;
+      if (length > hop.mtu) return 'path-mtu';
+      if (!this.#complete(slots[i] as number, length, hop)) return 'kernel-route';
     }
     return undefined;
   }
 
-  #complete(packet: Uint8Array, { destination, source }: NextHop): boolean {
+  #complete(slot: number, length: number, hop: NextHop): boolean {
+    const at = this.ring.views.startOf(slot);
     return this.#version === 4
-      ? completeIpv4(packet, destination, source, this.#identifications)
-      : isIpv6To(packet, destination);
+      ? completeIpv4(this.#memory, at, length, hop, this.#identifications)
+      : isIpv6To(this.#memory, at, hop.destination);
   }
 
   // From where they are, and now: what is committed next is not to overtake them. Their slots are free when the
   // kernel has its copies, which a full send buffer delays.
   #copy(slots: readonly number[], group: JobGroup, reason: Reason): Promise<SendReport> {
+    this.ring.handOver();
     for (const slot of slots) this.ring.lend(slot);
-    const submit = (shape: JobShape): DatagramJob => {
-      const job = new DatagramJob(shape);
+    const reported = this.#core.reportJob(group, (job) => {
       job.copyNext = reason;
       this.#copying.submit(job);
       this.#copying.flush();
-      return job;
-    };
-    const reported = this.#core.reportJobs([group], submit);
+    });
     const giveBack = (): void => slots.forEach((slot) => this.ring.discard(slot));
     if (this.#copying.queuedJobs > 0) return reported.finally(giveBack);
     giveBack();
@@ -164,6 +170,8 @@ export class RawRing implements DatagramSender {
   }
 
   submit(job: DatagramJob): void {
+    // What was committed before goes before it.
+    this.ring.handOver();
     this.#copying.submit(job);
   }
 

@@ -292,7 +292,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
 
   reserve(length: unknown): Buffer {
     const { ring } = this.#requireRing();
-    return ring.reserve(integer('length', length, 1, ring.longestFrame));
+    return ring.reserve(integer('length', length, 1, ring.views.longest));
   }
 
   commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
@@ -308,8 +308,14 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
       lengths[i] = length;
       bytes += length;
     }
-    const metadata = this.#metadata(address === undefined ? {} : { address });
+    const metadata = this.#commitTo(address);
     return ring.commit(slots, { payloads, bytes, lengths, metadata, prefix: undefined });
+  }
+
+  // Nearly always where the last packet went.
+  #commitTo(address: string | undefined): DatagramMetadata {
+    const last = this.#isConnected ? undefined : this.#destinations.last(address, 0);
+    return last ?? this.#metadata(address === undefined ? {} : { address });
   }
 
   discard(frame: unknown): void {

@@ -80,6 +80,13 @@ uint32_t TxRing::released(uint32_t first, uint32_t count) const {
                        count);
 }
 
+uint32_t TxRing::hand(int fd, uint32_t first, const uint32_t* lengths, uint32_t count, const void* name,
+                      size_t name_bytes) {
+  commit(first, lengths, count);
+  kicked_ = kick(fd, name, name_bytes);
+  return taken(first, count);
+}
+
 bool TxRing::is_wrong(uint32_t slot) const {
   return count_without(TP_STATUS_WRONG_FORMAT, slot, 1) == 0;
 }

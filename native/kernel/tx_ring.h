@@ -52,6 +52,11 @@ class TxRing {
   uint32_t released(uint32_t first, uint32_t count) const;
   // Whether the kernel found the frame wrong: it looks at none behind it then.
   bool is_wrong(uint32_t slot) const;
+  // commit(), kick() and taken() in one.
+  uint32_t hand(int fd, uint32_t first, const uint32_t* lengths, uint32_t count, const void* name,
+                size_t name_bytes);
+  // What kick() said within the last hand().
+  int kicked() const { return kicked_; }
   // Takes slots back that the kernel has not taken.
   void revoke(uint32_t first, uint32_t count);
 
@@ -62,6 +67,7 @@ class TxRing {
   uint32_t count_without(uint32_t bits, uint32_t first, uint32_t count) const;
 
   RingShape shape_ = {0, 0, 0};
+  int kicked_ = 0;
   std::shared_ptr<RingMemory> memory_;
 };
 

@@ -24,22 +24,18 @@ Napi::Value open_ring(const Napi::CallbackInfo& info, const Target& target) {
   return number(info, -EOPNOTSUPP);
 }
 
-// ringCommit(port, first, lengths, count)
-Napi::Value commit(const Napi::CallbackInfo& info, const Target& target) {
+// ringHand(port, first, lengths, count, name or undefined) -> consecutive slots that the kernel took
+Napi::Value hand(const Napi::CallbackInfo& info, const Target& target) {
   const Napi::Uint32Array lengths = info[2].As<Napi::Uint32Array>();
-  target.port->ring.commit(uint_at(info, 1), lengths.Data(), uint_at(info, 3));
-  return info.Env().Undefined();
+  const Bytes name = info[4].IsUndefined() ? Bytes{nullptr, 0} : bytes_of(info.Env(), info[4]);
+  Port* port = target.port;
+  return number(info, port->ring.hand(port->fd(), uint_at(info, 1), lengths.Data(), uint_at(info, 3),
+                                      name.data, name.size));
 }
 
-// ringKick(port, name or undefined) -> bytes that the kernel took, or -errno
-Napi::Value kick(const Napi::CallbackInfo& info, const Target& target) {
-  const Bytes name = info[1].IsUndefined() ? Bytes{nullptr, 0} : bytes_of(info.Env(), info[1]);
-  return number(info, target.port->ring.kick(target.port->fd(), name.data, name.size));
-}
-
-// ringTaken(port, first, count) -> consecutive slots that the kernel took
-Napi::Value taken(const Napi::CallbackInfo& info, const Target& target) {
-  return number(info, target.port->ring.taken(uint_at(info, 1), uint_at(info, 2)));
+// ringKicked(port) -> bytes that the kernel took at the last ringHand(), or -errno
+Napi::Value kicked(const Napi::CallbackInfo& info, const Target& target) {
+  return number(info, target.port->ring.kicked());
 }
 
 // ringReleased(port, first, count) -> consecutive slots that the kernel gave back
@@ -64,10 +60,9 @@ void export_ring(Napi::Env, Napi::Object exports) {
   exports["ringDataOffset"] = static_cast<double>(TxRing::data_offset());
   export_functions(exports, {
       {"openRing", at_port<open_ring>},
-      {"ringCommit", at_port<commit>},
-      {"ringKick", at_port<kick>},
+      {"ringHand", at_port<hand>},
+      {"ringKicked", at_port<kicked>},
       {"ringReleased", at_port<released>},
-      {"ringTaken", at_port<taken>},
       {"ringIsWrong", at_port<is_wrong>},
       {"ringRevoke", at_port<revoke>},
   });

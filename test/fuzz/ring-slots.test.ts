@@ -68,23 +68,23 @@ class World {
     });
     if (run === undefined) return false;
     const count = Math.floor(run.count * share);
-    let place = run.first;
-    this.slots.taken(count, (frame) => {
-      const slot = place++ % this.size;
+    for (let place = run.first; place < run.first + count; place++) {
+      const slot = place % this.size;
       const content = this.content[slot] as number;
-      assert.equal(frame.length, content, 'the frame is that of its slot');
+      assert.equal(this.slots.frame(place).length, content, 'the frame is that of its slot');
       assert.ok(this.committed.has(content), 'what leaves was committed, and leaves once');
       assert.equal(this.committed.get(content), run.name, 'it goes where it was to go');
       this.committed.delete(content);
       this.kernel.push(slot);
-    });
+    }
+    this.slots.taken(count);
     return count > 0;
   }
 
   giveBack(count: number): void {
     if (count > 0) assert.equal(this.slots.oldest, this.kernel[0]);
     let seen = 0;
-    this.slots.gaveBack(count, () => seen++);
+    this.slots.gaveBack(count, (_, frames) => (seen += frames));
     assert.equal(seen, count);
     this.kernel.splice(0, count);
   }

@@ -42,6 +42,7 @@ interface Modules {
   promises: typeof import('../scenarios/promises');
   'raw-ring-arrival': typeof import('../scenarios/raw-ring-arrival');
   'raw-ring-routes': typeof import('../scenarios/raw-ring-routes');
+  'raw-ring-turns': typeof import('../scenarios/raw-ring-turns');
   'raw-ring-life': typeof import('../scenarios/raw-ring-life');
   pacing: typeof import('../scenarios/pacing');
   'pool-disposal': typeof import('../scenarios/pool-disposal');

@@ -22,6 +22,21 @@ packetSuites('the ring of a raw socket', (getPlace) => {
 
 plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
   for (const family of FAMILIES) {
+    it(`calls the kernel once for IPv${family} packets of one callback, and at once for the first`, () =>
+      getPlace().runner.run('raw-ring-turns', 'sharedCalls', { family }));
+
+    it(`holds up no IPv${family} packet where a callback takes long`, () =>
+      getPlace().runner.run('raw-ring-turns', 'longCallback', { family }));
+
+    it(`hands IPv${family} packets over when the ring is full, or many wait`, () =>
+      getPlace().runner.run('raw-ring-turns', 'fullRing', { family }));
+
+    it(`keeps the order of IPv${family} packets that wait and those of the raw socket`, () =>
+      getPlace().runner.run('raw-ring-turns', 'keptOrder', { family }));
+
+    it(`sends IPv${family} packets that wait when it is closed`, () =>
+      getPlace().runner.run('raw-ring-turns', 'closedAtOnce', { family }));
+
     it(`refuses an IPv${family} packet beyond the MTU as the raw socket does`, () =>
       getPlace().runner.run('raw-ring-routes', 'tooLong', { family }));
 

@@ -68,9 +68,11 @@ export const movedWhileBusy = sending<FamilyParams>(async (all) => {
   });
   const other = '02:00:00:00:77:02';
   const mark = 'the last of them';
+  const packets = Array.from({ length: 4 }, () => out.stray(out.largestPayload));
   await whileSlow(wire, async () => {
     const commits: Promise<SendReport>[] = [];
-    for (let i = 0; i < 4; i++) commits.push(commitOne(all, out.stray(out.largestPayload)));
+    // In one callback: those that wait for its end go to where the neighbour was.
+    for (const packet of packets) commits.push(commitOne(all, packet));
     const known = ['lladdr', other, 'dev', wire.near.device, 'nud', 'permanent'];
     ip(wire.near, 'neigh', 'replace', address, ...known);
     for (let i = 0; i < 3; i++) commits.push(commitOne(all, out.stray(out.largestPayload)));
