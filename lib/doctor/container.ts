@@ -1,7 +1,6 @@
 // Whether this process seems to run in a container, and in which kind: remedies then address whoever starts it. These
 // are hints; nothing says it for certain.
-import { existsSync } from 'node:fs';
-import { readText } from '../node/proc.js';
+import { exists, readText } from '../node/proc.js';
 import type { Finding, Remedy } from './finding.js';
 
 export interface ContainerFacts {
@@ -25,8 +24,8 @@ export function readContainerFacts(): ContainerFacts {
   const variable = process.env['container'];
   const seccomp = /^Seccomp:\s*(\d)$/m.exec(readText('/proc/self/status') ?? '')?.[1];
   return {
-    dockerenv: existsSync('/.dockerenv'),
-    containerenv: existsSync('/run/.containerenv'),
+    dockerenv: exists('/.dockerenv'),
+    containerenv: exists('/run/.containerenv'),
     ...(cgroup === undefined ? {} : { cgroup }),
     ...(variable === undefined || variable === '' ? {} : { variable }),
     kubernetes: process.env['KUBERNETES_SERVICE_HOST'] !== undefined,

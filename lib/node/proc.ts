@@ -18,10 +18,19 @@ export function readNumber(file: string): number | undefined {
   return Number(text);
 }
 
+/** Also false where the permission model forbids to look, which existsSync() answers by throwing. */
+export function exists(file: string): boolean {
+  return canAccess(file, constants.F_OK);
+}
+
 /** Whether this process may change a sysctl: root in a container finds /proc/sys mounted read-only. */
 export function isWritable(file: string): boolean {
+  return canAccess(file, constants.W_OK);
+}
+
+function canAccess(file: string, mode: number): boolean {
   try {
-    accessSync(file, constants.W_OK);
+    accessSync(file, mode);
     return true;
   } catch {
     return false;

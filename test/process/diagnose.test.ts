@@ -47,6 +47,26 @@ function finding({ findings }: Diagnosis, id: string): Finding {
 }
 
 describe('diagnose()', () => {
+  it('answers also where the permission model lets it read nothing else', async () => {
+    const flag = process.allowedNodeEnvironmentFlags.has('--permission')
+      ? '--permission'
+      : '--experimental-permission';
+    const readable = path.join(__dirname, '../../..', '*');
+    const may = [flag, `--allow-fs-read=${readable}`, '--allow-addons'];
+    if (process.allowedNodeEnvironmentFlags.has('--allow-net')) may.push('--allow-net');
+    const library = path.join(__dirname, '../../lib/index.js');
+    const program = `require(${JSON.stringify(library)}).diagnose().then(({ findings }) => console.log(findings.length))`;
+    const child = spawn(process.execPath, [...may, '-e', program], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const said: [Buffer[], Buffer[]] = [[], []];
+    child.stdout.on('data', (part: Buffer) => said[0].push(part));
+    child.stderr.on('data', (part: Buffer) => said[1].push(part));
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 0, String(Buffer.concat(said[1])));
+    assert.ok(Number(String(Buffer.concat(said[0]))) > 5);
+  });
+
   it('lists each finding once, with a reason, and sums them up', async () => {
     const diagnosis = await diagnose();
     const ids = diagnosis.findings.map(({ id }) => id);
