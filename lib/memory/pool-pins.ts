@@ -16,9 +16,28 @@ export interface PoolPiece {
   freed: boolean;
 }
 
-// Slabs by their ArrayBuffer, which every view refers to. The entry does not keep the memory alive. Created with
-// the first slab, so that programs without a pool pay one comparison only.
-let slabs: WeakMap<ArrayBufferLike, PoolSlab> | undefined;
+interface Pools {
+  /** Whether any pool has a slab. A property, because every write reads it. */
+  any: boolean;
+  /** By their ArrayBuffer, which every view refers to. An entry does not keep the memory alive. */
+  readonly slabs: WeakMap<ArrayBufferLike, PoolSlab>;
+}
+
+/**
+ * Of all copies of this package: a piece may go by a socket of another copy, such as one that `register` upgraded, or
+ * one of a room that was loaded after a test runner had reset its modules. A registered symbol finds them; its number
+ * changes with the shape of slabs and pieces.
+ */
+export const pools = ofAllCopies(Symbol.for('msg-zerocopy.pools.1'));
+
+function ofAllCopies(name: symbol): Pools {
+  const known = Reflect.get(globalThis, name) as Pools | undefined;
+  if (known !== undefined) return known;
+  const made: Pools = { any: false, slabs: new WeakMap() };
+  // Where the global object is frozen, each copy has its own.
+  Reflect.defineProperty(globalThis, name, { value: made });
+  return made;
+}
 
 /** The pages of one slab, and the pieces in them. */
 export class PoolSlab {
@@ -43,9 +62,8 @@ export class PoolSlab {
     this.#runs = new PageAllocator(pages);
     this.#firstPages = new Int32Array(pages);
     this.#pieces = new Array<PoolPiece | undefined>(pages).fill(undefined);
-    slabs ??= new WeakMap();
     pools.any = true;
-    slabs.set(memory, this);
+    pools.slabs.set(memory, this);
   }
 
   /** Bytes of the pages that are taken. */
@@ -121,10 +139,10 @@ export class PoolSlab {
  * @returns what to unpin; undefined when no view lies in a pool
  */
 export function pinPieces(views: readonly Uint8Array[]): readonly PoolPiece[] | undefined {
-  if (slabs === undefined) return undefined;
+  if (!pools.any) return undefined;
   let pinned: PoolPiece[] | undefined;
   for (const view of views) {
-    const slab = slabs.get(view.buffer);
+    const slab = pools.slabs.get(view.buffer);
     // An empty view has no bytes to keep, and may stand behind the last page.
     if (slab === undefined || view.byteLength === 0) continue;
     pinned ??= [];
@@ -150,16 +168,13 @@ export function poolRunsShort(): void {
   lookForReleases();
 }
 
-/** Whether any pool has a slab. A property, because every write reads it. */
-export const pools = { any: false };
-
 /**
  * Pins the pieces that a chunk lies in until the answer is called, once or more often: from the call that
  * hands it over until an engine has it, whose own pins take over, or it has failed.
  * @returns undefined when the chunk lies in no pool, and always where there is none
  */
 export function pinUntil(chunk: unknown): (() => void) | undefined {
-  if (slabs === undefined || !isUint8Array(chunk)) return undefined;
+  if (!pools.any || !isUint8Array(chunk)) return undefined;
   return pinAllUntil([chunk]);
 }
 
@@ -175,5 +190,5 @@ export function pinAllUntil(views: readonly Uint8Array[]): (() => void) | undefi
 
 /** Whether the memory belongs to a pool's slab. */
 export function isPoolMemory(view: Uint8Array): boolean {
-  return slabs !== undefined && slabs.has(view.buffer);
+  return pools.any && pools.slabs.has(view.buffer);
 }

@@ -99,6 +99,11 @@ describe('two copies of the package', () => {
     assert.deepEqual([answer, stderr, code], [[fine, fine, fine, fine], '', 0]);
   });
 
+  it('keep what they send from the pool of the other, though it is freed early', async () => {
+    const { answer, stderr } = await isolated(fromPoolOfOther, { env: { SECOND: second } });
+    assert.deepEqual(answer, { tcp: [true, 0], udp: [true, 0] }, stderr);
+  });
+
   it('cannot start the same instance of the addon twice', async () => {
     const { answer, stderr, code } = await isolated(startTwice, { env: { ADDON } });
     const already = -os.constants.errno.EALREADY;
@@ -253,4 +258,40 @@ async function besideEachOther({ zc, net, events }: Tools): Promise<object[]> {
   const right = await Promise.all(received);
   server.close();
   return outcomes.map((outcome, index) => ({ ...outcome, right: right[index] }));
+}
+
+/** Each piece is freed while it waits to be sent; whoever gets its memory next writes into it. */
+async function fromPoolOfOther({ zc, net, events }: Tools): Promise<object> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const other = require(process.env['SECOND'] ?? '') as typeof zc;
+  const pool = new other.BufferPool({ bytes: 1024 * 1024 });
+  const bytes = 40_000;
+  const wanted = Buffer.alloc(bytes, 1);
+  const reuse = (piece: Buffer): Buffer => {
+    pool.free(piece);
+    return pool.allocUnsafe(bytes).fill(2);
+  };
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await events.once(server, 'listening');
+  const { port } = server.address() as import('node:net').AddressInfo;
+  const parts: Buffer[] = [];
+  server.on('connection', (far) => far.on('data', (part: Buffer) => parts.push(part)));
+  const socket = zc.connect({ port, host: '127.0.0.1' });
+  const first = pool.allocUnsafe(bytes).fill(1);
+  const released = new Promise<void>((resolve) => socket.end(first, () => resolve()));
+  pool.free(reuse(first));
+  await Promise.all([released, events.once(socket, 'close')]);
+  const tcp = [Buffer.concat(parts).equals(wanted), pool.stats.pinnedPieces];
+  server.close();
+  const udp = zc.createUdpSocket('udp4');
+  udp.bind(0, '127.0.0.1');
+  await events.once(udp, 'listening');
+  const second = pool.allocUnsafe(bytes).fill(1);
+  const arrived = events.once(udp, 'message') as Promise<[Buffer]>;
+  const sent = new Promise((done) => udp.send(second, udp.address().port, '127.0.0.1', done));
+  pool.free(reuse(second));
+  const [message] = await arrived;
+  await sent;
+  udp.close();
+  return { tcp, udp: [message.equals(wanted), pool.stats.pinnedPieces] };
 }
