@@ -41,6 +41,7 @@ interface Modules {
   'packet-waiting': typeof import('../scenarios/packet-waiting');
   promises: typeof import('../scenarios/promises');
   'raw-ring-arrival': typeof import('../scenarios/raw-ring-arrival');
+  'raw-ring-headers': typeof import('../scenarios/raw-ring-headers');
   'raw-ring-routes': typeof import('../scenarios/raw-ring-routes');
   'raw-ring-turns': typeof import('../scenarios/raw-ring-turns');
   'raw-ring-life': typeof import('../scenarios/raw-ring-life');

@@ -49,6 +49,12 @@ plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
     it(`leaves this host, groups and other destinations to the kernel, over IPv${family}`, () =>
       getPlace().runner.run('raw-ring-routes', 'detours', { family }));
 
+    it(`refuses IPv${family} packets that no longer fit, from the moment when the MTU is lowered`, () =>
+      getPlace().runner.run('raw-ring-life', 'shrunkWhileSending', { family }));
+
+    it(`outlives its device, over IPv${family}`, () =>
+      getPlace().runner.run('raw-ring-life', 'deviceRemoved', { family }));
+
     it(`fails as the raw socket while the device is down, over IPv${family}`, () =>
       getPlace().runner.run('raw-ring-life', 'deviceDown', { family }));
 
@@ -78,6 +84,15 @@ plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
 
   it('reports on channels and in metrics() when the kernel takes over, and when that ends', () =>
     getPlace().runner.run('raw-ring-routes', 'announced', { family: 4 }));
+
+  it('sends IPv4 options by two sockets at once', () =>
+    getPlace().runner.run('raw-ring-headers', 'optionsOfTwo', { family: 4 }));
+
+  it('sends fragments of IPv4 as they were given', () =>
+    getPlace().runner.run('raw-ring-headers', 'givenFragments', { family: 4 }));
+
+  it('sends destination options and fragments of IPv6', () =>
+    getPlace().runner.run('raw-ring-headers', 'extensionHeaders', { family: 6 }));
 
   it('fills in what the kernel would of an IPv4 header', () =>
     getPlace().runner.run('raw-ring-arrival', 'headerCompleted', { family: 4 }));

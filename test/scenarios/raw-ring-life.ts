@@ -1,8 +1,9 @@
 // The life of a raw socket's ring: devices that go down, the off switch, copies that wait, close().
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { ip, whileSlow } from '../helpers/packet-wire';
-import { assertCode, failureOf } from './packet-scenario';
+import { createRawSocket, headers } from '../../lib/index';
+import { ip, setMtu, whileSlow } from '../helpers/packet-wire';
+import { assertCode, failureOf, ringOf } from './packet-scenario';
 import {
   FRAMES,
   type FamilyParams,
@@ -12,6 +13,10 @@ import {
   sendOne,
   restore,
 } from './raw-ring-kit';
+
+/** IPv6 needs 1280. */
+const LOWERED_MTU = { 4: 700, 6: 1280 } as const;
+const GONE6 = ['2001:db8:77::1/64', '2001:db8:77::2'] as const;
 
 /** The device goes down and comes back. */
 export const deviceDown = sending<FamilyParams>(async (all) => {
@@ -97,3 +102,85 @@ export const copiesThatWait = sending<FamilyParams & { readonly then: 'wait' | '
   },
   { zeroCopy: { engine: 'copy' }, sendBufferSize: 4608 },
 );
+
+/** A lower MTU while packets are sent: from then on those that do not fit fail, and nothing else does. */
+export const shrunkWhileSending = sending<FamilyParams>(async (all) => {
+  const { wire, out, udp, socket } = all;
+  const lowered = LOWERED_MTU[all.family];
+  const long = lowered + 100;
+  const send = (bytes: number): Promise<string> =>
+    commitOne(all, bytes === long ? out.stray(bytes) : out.frame(bytes)).then(
+      ({ engine }) => engine,
+      ({ code }: NodeJS.ErrnoException) => code ?? '',
+    );
+  const before: string[] = [];
+  const after: string[] = [];
+  for (let i = 0; i < 20; i++) before.push(await send(i % 2 === 0 ? long : 500));
+  setMtu(wire.near, lowered);
+  try {
+    for (let i = 0; i < 20; i++) after.push(await send(i % 2 === 0 ? long : 500));
+  } finally {
+    setMtu(wire.near, wire.mtu);
+    // IPv6 gives up a device of less than 1280.
+    ip(wire.near, 'addr', 'replace', `${wire.near.address6}/64`, 'dev', wire.near.device, 'nodad');
+    restore(wire);
+  }
+  const alternating = (one: string): string[] => [one, 'tx_ring'];
+  const ten = (one: string): string[] => Array.from({ length: 10 }, () => alternating(one)).flat();
+  assert.deepEqual(before, ten('tx_ring'));
+  assert.deepEqual(after, ten('EMSGSIZE'));
+  assert.equal(socket.freeFrames, FRAMES);
+  assert.equal((await udp.take()).length, 30);
+  out.taken();
+});
+
+/** The device of two sockets is removed while they send. */
+export const deviceRemoved = sending<FamilyParams>(async (all) => {
+  const { wire, family } = all;
+  const device = 'rawgone';
+  const [here, there] = family === 4 ? ['203.0.113.1/24', '203.0.113.2'] : GONE6;
+  ip(wire.near, 'link', 'add', 'name', device, 'type', 'ifb');
+  const ring = ringOf(FRAMES);
+  const open = () => createRawSocket({ family, protocol: 'raw', headerIncluded: true, ring });
+  const sockets = [open(), open()];
+  try {
+    ip(wire.near, 'link', 'set', device, 'up');
+    ip(wire.near, 'addr', 'add', here, 'dev', device, ...(family === 6 ? ['nodad'] : []));
+    const link = ['lladdr', '02:00:00:00:77:03', 'dev', device, 'nud', 'permanent'];
+    ip(wire.near, 'neigh', 'replace', there, ...link);
+    const fields = { source: here.split('/')[0] as string, destination: there, protocol: 253 };
+    const made = { ...fields, payloadLength: 1000 };
+    const header = family === 4 ? headers.ipv4(made) : headers.ipv6(made);
+    const packet = Buffer.concat([header, Buffer.alloc(1000, 7)]);
+    const outcomes = sockets.map(async (socket) => {
+      const codes: string[] = [];
+      while (codes.length < 4000 && !codes.slice(-5, -4).includes('ENETUNREACH')) {
+        await socket.ready();
+        const sent = socket.commit(produce(socket, packet), { address: there });
+        codes.push(
+          await sent.then(
+            ({ engine }) => engine,
+            ({ code }: NodeJS.ErrnoException) => code ?? '',
+          ),
+        );
+        await new Promise<void>((resolve) => void setImmediate(resolve));
+      }
+      return codes;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    ip(wire.near, 'link', 'del', device);
+    for (const codes of await Promise.all(outcomes)) {
+      const gone = codes.indexOf('ENETUNREACH');
+      assert.ok(gone > 0, codes.slice(-5).join());
+      assert.deepEqual(new Set(codes.slice(0, gone)), new Set(['tx_ring']));
+      assert.deepEqual(new Set(codes.slice(gone)), new Set(['ENETUNREACH']));
+    }
+    for (const socket of sockets) assert.equal(socket.freeFrames, FRAMES);
+  } finally {
+    for (const socket of sockets) {
+      const closed = once(socket, 'close');
+      socket.close();
+      await closed;
+    }
+  }
+});
