@@ -1,5 +1,4 @@
 // Counters of files for this environment, over upgraded and other sockets, and their diagnostics channel.
-// Stands on the socket's own descriptor and its stream's order; knows nothing of tcp/, which
 import { channels, publish } from '../observe/diagnostics.js';
 import { CountsByName } from '../observe/aggregate.js';
 import type { FileReason } from '../names.js';

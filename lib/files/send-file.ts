@@ -179,7 +179,10 @@ function sendBody(
 ): Promise<SendReport> {
   leave(response.req.socket, 'no-size');
   return new Promise((resolve, reject) => {
-    const onClose = (): void => reject(response.errored ?? streamDestroyed());
+    // All may be with the kernel then, and the callback of end() only waits for the release.
+    const onClose = (): void => {
+      if (!response.writableFinished) reject(response.errored ?? streamDestroyed());
+    };
     const onAbort = (): void => {
       response.destroy(abortError(signal as AbortSignal));
     };

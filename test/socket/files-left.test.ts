@@ -2,11 +2,13 @@
 // that are no files: everybody sees what he sees without the upgrade, and the reason is counted.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import type net from 'node:net';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
-import { metrics } from '../../lib/index';
+import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/index';
 import { answersOf, exchange, withFiles } from '../helpers/file-kit';
 import { withServer } from '../helpers/http-kit';
 import { declareRows, plainly, sized, type Row } from '../helpers/piped-files';
@@ -227,4 +229,23 @@ describe('files that are piped and left to Node', () => {
       );
       assert.deepEqual(metrics().files, before);
     }));
+
+  it('a file that does not say its size, over a connection that closes before the memory is released', async () => {
+    const server = http.createServer();
+    enableZeroCopy(server, { engine: 'msg_zerocopy', threshold: 0 });
+    const sent = new Promise((resolve) =>
+      server.on('request', (_, response) => {
+        sendFile(response, '/proc/version').then(resolve, resolve);
+      }),
+    );
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as net.AddressInfo;
+    const asked = http.get({ port, host: '127.0.0.1', agent: false });
+    const [response] = (await once(asked, 'response')) as [http.IncomingMessage];
+    const got = Buffer.concat((await response.toArray()) as Buffer[]);
+    server.close();
+    assert.deepEqual(got, fs.readFileSync('/proc/version'));
+    const report = (await sent) as SendReport;
+    assert.equal(report.bytes, got.length, String(report));
+  });
 });
