@@ -8,7 +8,8 @@ import type { UdpMessageListener, UdpSocketOptions, ZeroCopyUdpSocket } from './
  * @param options the type, `'udp4'` or `'udp6'`, or options with it
  * @param onMessage a listener for 'message'
  * @throws ERR_SOCKET_BAD_TYPE, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE; without the addon
- * ERR_ZC_UNAVAILABLE for a sendBlockList, where node:dgram has none.
+ * ERR_ZC_UNAVAILABLE for a sendBlockList, where node:dgram has none. The first call of a process that has no file
+ * descriptor left: EMFILE, and nothing else is affected.
  */
 export function createUdpSocket(
   options: 'udp4' | 'udp6' | UdpSocketOptions,
