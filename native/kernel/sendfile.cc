@@ -86,7 +86,7 @@ int64_t cached_pages(int file, uint64_t offset, uint64_t count) {
 bool has_every_page(int file, uint64_t offset, uint64_t end, uint64_t pages) {
   const int64_t cached = cached_pages(file, offset, end - offset + 1);
   if (cached >= 0 && static_cast<uint64_t>(cached) < pages) return false;
-  for (uint64_t at = (offset / kSample + 1) * kSample; at < end; at += cached >= 0 ? 4 * kSample : kSample) {
+  for (uint64_t at = (offset / kSample + 1) * kSample; at < end; at += kSample) {
     if (look_at(file, at) != Residency::kResident) return false;
   }
   return true;
