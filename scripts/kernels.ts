@@ -19,7 +19,7 @@ const PROGRAMS = ['busybox', 'cpio', 'depmod', 'xz', 'apt-get', 'dpkg'];
 const CARDS = ['virtio_net', 'e1000e', 'igb', 'vmxnet3'];
 /** AES-GCM as modules, because the guest has none that the kernel could load by itself. */
 const TLS = ['ctr', 'ghash_generic', 'gcm', 'aesni_intel', 'tls'];
-const MODULES = [...CARDS, 'sch_netem', ...TLS];
+const MODULES = [...CARDS, 'veth', 'sch_netem', ...TLS];
 
 /** What the guest runs first: it loads modules and starts the program. */
 function guestScript(root: string, senders: readonly Card[]): string {

@@ -97,6 +97,8 @@ async function stream(engine: 'msg_zerocopy' | 'io_uring'): Promise<Told> {
   return told(await arrivedOf(socket), STREAM_BYTES, shownControl(socket));
 }
 
+const UNSUPPORTED = 'kernel-unsupported';
+
 /** TLS begins while plain bytes of this connection are still pinned: these leave as they are. */
 async function streamBeforeTls(engine: 'msg_zerocopy' | 'io_uring'): Promise<Told> {
   const socket = await connected(engine);
@@ -112,8 +114,9 @@ async function streamBeforeTls(engine: 'msg_zerocopy' | 'io_uring'): Promise<Tol
   const arrived = await arrivedOf(socket);
   const { reason, stats } = socket.zeroCopy;
   const { outcome, detail } = told(arrived, STREAM_BYTES, shownControl(socket), `${pinned} pinned`);
-  // The kernel refuses, and the socket says so.
-  const isHonest = reason === 'kernel-unsupported' && stats.zeroCopyBytes === before;
+  // The kernel refuses, and the socket says so: of both engines, or of the ring where nothing large came behind that.
+  const reasons = engine === 'io_uring' ? [UNSUPPORTED, 'io_uring-refused'] : [UNSUPPORTED];
+  const isHonest = reasons.includes(reason ?? '') && stats.zeroCopyBytes === before;
   return { outcome: isHonest ? outcome : 'WRONG', detail };
 }
 
