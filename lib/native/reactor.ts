@@ -29,6 +29,8 @@ export interface PortOwner {
   onNews?(): void;
   /** Datagrams, or the socket's error, wait to be received. */
   onReadable?(): void;
+  /** The process exits: calls the kernel for what waits for the end of the callback. Must not run user code. */
+  handOver?(): void;
 }
 
 /** Owners with callbacks to run once all records of a wake-up are read, and which records they had. */
@@ -75,6 +77,7 @@ export class Reactor {
     }
     if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
     native.setBudget(this.#budget.most);
+    process.once('exit', () => this.#owners.forEach((owner) => owner?.handOver?.()));
   }
 
   /** Bytes that the process has pinned. */

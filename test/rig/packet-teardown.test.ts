@@ -101,6 +101,28 @@ plainPacketSuite('the event loop', (getPlace) => {
     }
   });
 
+  it('calls the kernel at process.exit() for frames that share a call with it', () => {
+    const body = `const socket = createPacketSocket({ interface: device, ring: { frames: 8 } });
+      (async () => {
+        const commitFive = () => Array.from({ length: 5 }, () => socket.reserve(1000).fill(255))
+          .map((frame) => socket.commit(frame));
+        const sent = () => socket.zeroCopy.stats.zeroCopySends;
+        let before = 0;
+        // Until a callback is quick enough for them to share a call.
+        for (let i = 0; i < 10_000; i++) {
+          await new Promise(setImmediate);
+          before = sent();
+          const commits = commitFive();
+          if (i > 100 && sent() < before + 5) break;
+          await Promise.all(commits);
+        }
+        process.exitCode = sent() < before + 5 ? 0 : 10;
+        process.on('exit', () => { if (sent() !== before + 5) process.exitCode = 4; });
+        process.exit();
+      })();`;
+    assert.deepEqual(run(getPlace(), body), CLEAN);
+  });
+
   it('ends only after what was sent is released', () => {
     const body = `const socket = createPacketSocket({ interface: device, ring: { frames: 4 } });
       let told = 0;
