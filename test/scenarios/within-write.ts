@@ -80,8 +80,10 @@ const ORIGINS: Readonly<Record<string, Schedule>> = {
   },
   'a callback of a released write': (write, session) => void session.put(write),
   "'drain'": (write, session) => {
+    // Buffered by the stream alone: behind what fills the kernel's buffer, plain Node's write waits, too.
+    session.socket.cork();
     while (session.put());
-    session.socket.once('drain', write);
+    session.socket.once('drain', write).uncork();
   },
   'a promise of send()': (write, session) => void session.send().then(write),
 };
