@@ -3,14 +3,16 @@ import net from 'node:net';
 
 import type { GrowthClientsOrder } from '../protocol';
 import { takeOrder } from './session';
+import { seededRandom } from '../../scripts/random';
 
 const pauseMs = 5;
+const random = seededRandom(1);
 
 function oneAfterAnother(order: GrowthClientsOrder): void {
   const socket = net.connect(order.port, order.address);
   // A third leaves early, by a plain close or a reset.
-  const dice = Math.random();
-  const leaveAfter = dice < 0.33 ? Math.random() * 2_000_000 : Infinity;
+  const dice = random();
+  const leaveAfter = dice < 0.33 ? random() * 2_000_000 : Infinity;
   let received = 0;
   socket.on('data', (data) => {
     received += data.length;

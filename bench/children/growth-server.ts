@@ -5,9 +5,11 @@ import net from 'node:net';
 import type { GrowthServerOrder } from '../protocol';
 import { say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
+import { between, pick, seededRandom } from '../../scripts/random';
 
 const sizes = [100, 1_500, 9_000, 16_384, 65_536, 262_144, 1_048_576];
 const mostChunks = 20;
+const random = seededRandom(2);
 const collect = (globalThis as { gc?: () => void }).gc;
 
 let bytes = 0;
@@ -19,11 +21,11 @@ const bodies = sizes.map((size) => Buffer.allocUnsafeSlow(size).fill('a body '))
 function serve(socket: net.Socket): void {
   connections++;
   socket.on('error', () => undefined).resume();
-  let left = 1 + Math.floor(Math.random() * mostChunks);
+  let left = between(random, 1, mostChunks);
   const write = (): void => {
     while (left > 0) {
       left--;
-      const body = bodies[Math.floor(Math.random() * bodies.length)] as Buffer;
+      const body = pick(random, bodies);
       bytes += body.length;
       if (!socket.write(body)) return;
     }
@@ -35,7 +37,7 @@ function serve(socket: net.Socket): void {
 }
 
 function finish(socket: net.Socket): void {
-  const dice = Math.random();
+  const dice = random();
   if (dice < 0.1) socket.destroy();
   else if (dice < 0.15) socket.resetAndDestroy();
   else socket.end();
