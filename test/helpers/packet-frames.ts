@@ -3,8 +3,7 @@
 import { createHash } from 'node:crypto';
 import { headers, type PacketSendOptions } from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
-import type { Digest, Family } from './packet-receiver-protocol';
-import { LINK_HEADER, type Wire } from './packet-wire';
+import { type Family, LINK_HEADER, type Wire } from './packet-wire';
 
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const IP_HEADER = { 4: 20, 6: 40 } as const;
@@ -24,6 +23,12 @@ export interface Route {
   readonly port: number;
   /** Whether frames begin with the link header ('raw', the default) or behind it. */
   readonly type?: LinkType;
+}
+
+/** A datagram or a frame without its bytes. */
+export interface Digest {
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
 export function digest(data: Uint8Array): Digest {

@@ -3,6 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { rigHelper } from '../../scripts/rig';
 
+export type Family = 4 | 6;
+
 /** One end of the wire. */
 export interface End {
   readonly netns: string;

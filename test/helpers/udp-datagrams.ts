@@ -132,3 +132,20 @@ export class DatagramChecker {
     this.#examples.push(`${what}, length ${datagram.length}: ${datagram.toString('hex', 0, 24)}`);
   }
 }
+
+const MARKER = Buffer.from('marker of the tests');
+
+/** A datagram that says: what was sent before this one has come or is lost. */
+export function markerDatagram(marker: number): Buffer {
+  const datagram = Buffer.alloc(MARKER.length + 4);
+  MARKER.copy(datagram);
+  datagram.writeUInt32BE(marker, MARKER.length);
+  return datagram;
+}
+
+/** The marker's number, if it is one. */
+export function markerOf(datagram: Buffer): number | undefined {
+  if (datagram.length !== MARKER.length + 4) return undefined;
+  if (MARKER.compare(datagram, 0, MARKER.length) !== 0) return undefined;
+  return datagram.readUInt32BE(MARKER.length);
+}

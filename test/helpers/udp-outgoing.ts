@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { SendReport } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { countOf, fillDatagram, HEADER_BYTES, NumberSet } from './udp-datagrams';
-import type { SocketReport } from './udp-receiver-protocol';
+import type { SocketReport } from '../scenarios/udp-receiver-program';
 import type { Target } from './udp-receiver';
 
 const PAGE_BYTES = 4096;

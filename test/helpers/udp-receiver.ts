@@ -2,16 +2,14 @@
 // have come, and asks what they were.
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
-import { once } from 'node:events';
-import net from 'node:net';
-import { createInterface } from 'node:readline';
-import {
-  type LibraryOptions,
-  markerDatagram,
-  type ReceiverReply,
-  type ReceiverRequest,
-  type SocketReport,
-} from './udp-receiver-protocol';
+import { ControlLine, newStream } from './control-line';
+import { markerDatagram } from './udp-datagrams';
+import type {
+  LibraryOptions,
+  ReceiverReply,
+  ReceiverRequest,
+  SocketReport,
+} from '../scenarios/udp-receiver-program';
 
 export type UdpFamily = 'udp4' | 'udp6';
 
@@ -28,9 +26,6 @@ const RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024;
 /** A marker may be lost like any other datagram. */
 const MARKER_AGAIN_MS = 20;
 const ARRIVAL_DEADLINE_MS = 20_000;
-
-// Distinct among the processes that use one receiver.
-let nextStream = (process.pid % 100_000) * 10_000;
 
 export interface TargetOptions {
   readonly address?: string;
@@ -106,39 +101,21 @@ async function within(milliseconds: number, promise: Promise<unknown>): Promise<
   }
 }
 
-type Pending = { resolve(reply: ReceiverReply): void; reject(error: Error): void };
-
 export class UdpReceiver {
-  readonly #pending = new Map<number, Pending>();
-  #nextId = 0;
-
   private constructor(
     readonly at: ReceiverAddress,
-    readonly control: net.Socket,
-  ) {
-    createInterface({ input: control }).on('line', (line) => {
-      const reply = JSON.parse(line) as ReceiverReply;
-      const pending = this.#pending.get(reply.id);
-      this.#pending.delete(reply.id);
-      if (reply.failure === undefined) pending?.resolve(reply);
-      else pending?.reject(new Error(`the receiver: ${reply.failure}`));
-    });
-    control.on('close', () => {
-      for (const { reject } of this.#pending.values()) reject(new Error('the receiver is gone'));
-    });
-  }
+    readonly line: ControlLine<ReceiverRequest, ReceiverReply>,
+  ) {}
 
   static async open(at: ReceiverAddress): Promise<UdpReceiver> {
-    const control = net.connect({ host: at.address4, port: at.control, noDelay: true });
-    await once(control, 'connect');
-    return new UdpReceiver(at, control);
+    return new UdpReceiver(at, await ControlLine.open({ host: at.address4, port: at.control }));
   }
 
   /** A socket that receives; it stays open until the receiver program ends or it is closed. */
   async target(type: UdpFamily, options: TargetOptions = {}): Promise<Target> {
     const { address, port, library, recvBufferSize = RECEIVE_BUFFER_BYTES } = options;
     const host = address ?? (type === 'udp4' ? this.at.address4 : this.at.address6);
-    const stream = options.stream ?? nextStream++;
+    const stream = options.stream ?? newStream();
     const wanted = { type, address: host, stream, recvBufferSize };
     const open = { ...wanted, ...(port && { port }), ...(library && { library }) };
     const { opened } = await this.ask({ do: 'open', open });
@@ -150,16 +127,10 @@ export class UdpReceiver {
   }
 
   ask(request: ReceiverRequest): Promise<ReceiverReply> {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.control.write(`${JSON.stringify({ id, ...request })}\n`);
-    });
+    return this.line.ask(request);
   }
 
-  async close(): Promise<void> {
-    const closed = once(this.control, 'close');
-    this.control.destroy();
-    await closed;
+  close(): Promise<void> {
+    return this.line.close();
   }
 }

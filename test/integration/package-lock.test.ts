@@ -23,8 +23,8 @@ import {
   managerEnvironment,
   PACKAGE_MANAGERS,
   type PackageManager,
-} from '../helpers/package-managers';
-import { type Registry, startRegistry } from '../helpers/registry';
+} from './package-managers';
+import { type Registry, startRegistry } from './registry';
 import { makeTarballs } from '../helpers/tarballs';
 
 const run = promisify(execFile);

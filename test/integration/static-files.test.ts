@@ -2,7 +2,7 @@
 // for byte, with the same events, and the kernel sends the files.
 import assert from 'node:assert/strict';
 import { startProgram, stopPrograms } from '../helpers/program';
-import { frameworks } from '../helpers/static-servers';
+import { frameworks } from '../scenarios/static-frameworks';
 import { forEachTestNode } from '../helpers/test-nodes';
 import { compare, type Compared } from '../scenarios/static-servers';
 

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import type net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from '../helpers/heirs';
+import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from './heirs';
 import { isolated } from '../helpers/isolated';
 import { uringSuite } from '../helpers/suites';
 import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../helpers/loopback';

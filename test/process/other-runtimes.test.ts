@@ -1,15 +1,51 @@
 // Bun and Deno have Node's interfaces and not all of libuv: the addon would abort them.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { type OtherRuntime, otherRuntimes } from '../helpers/other-runtimes';
+import { familySync } from 'detect-libc';
 import { loopback } from '../helpers/suites';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { ROOT } from '../helpers/tarballs';
 import type { OtherRuntimeReport } from '../scenarios/other-runtime';
 import type { PackageSenderArgument, PackageSenderReport } from '../scenarios/package-sender';
+
+// The binaries that the runtimes' npm packages bring.
+interface OtherRuntime {
+  readonly name: 'Bun' | 'Deno';
+  readonly program: string;
+  /** What stands between the program and the script. */
+  readonly options: readonly string[];
+}
+
+const isMusl = familySync() === 'musl';
+const isArm = process.arch === 'arm64';
+
+/** A binary of an npm package's own platform package. */
+function binaryOf(parent: string, platformPackage: string, file: string): string {
+  const from = createRequire(require.resolve(`${parent}/package.json`));
+  return path.join(path.dirname(from.resolve(`${platformPackage}/package.json`)), file);
+}
+
+function bun(): OtherRuntime {
+  const platform = `linux-${isArm ? 'aarch64' : 'x64'}${isMusl ? '-musl' : ''}`;
+  const binary = binaryOf('bun', `@oven/bun-${platform}`, 'bin/bun');
+  // The install script moves it, where npm runs such.
+  const moved = path.join(path.dirname(require.resolve('bun/package.json')), 'bin/bun.exe');
+  return { name: 'Bun', program: existsSync(binary) ? binary : moved, options: [] };
+}
+
+function deno(): OtherRuntime {
+  const program = binaryOf('deno', `@deno/linux-${process.arch}-glibc`, 'deno');
+  return { name: 'Deno', program, options: ['run', '--allow-all', '--quiet'] };
+}
+
+/** Of this machine: there is no Deno for musl. */
+function otherRuntimes(): OtherRuntime[] {
+  return isMusl ? [bun()] : [bun(), deno()];
+}
 
 const WRITES = 20;
 const WRITE_BYTES = 128 * 1024;

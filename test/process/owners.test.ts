@@ -7,7 +7,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { connect } from '../../lib/index';
-import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from '../helpers/heirs';
+import { handOver, HEIR_BYTES, HEIR_FILL, Heirs } from './heirs';
 import { isolated } from '../helpers/isolated';
 import { until } from '../../scripts/until';
 import {

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { compiled } from '../helpers/compiled';
-import { filterOf, type Profile, systemCalls } from '../helpers/seccomp-filter';
+import { filterOf, type Profile, systemCalls } from './seccomp-filter';
 import { uringSuite } from '../helpers/suites';
 
 const ROOT = path.resolve(__dirname, '../../..');

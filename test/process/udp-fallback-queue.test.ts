@@ -4,28 +4,28 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { BlockList } from 'node:net';
 import { uncaughtDuring } from '../helpers/uncaught';
-import { HOST, TOO_MANY, type Failure, failureOf, fallbackKit } from '../helpers/udp-fallback';
+import { HOST, TOO_MANY, type Failure, failureOf, FallbackSockets } from '../helpers/udp-fallback';
 
 describe('UDP sockets without the addon', () => {
-  const { own, create, bound, receiver, heard } = fallbackKit();
+  const sockets = new FallbackSockets();
 
   describe('with many datagrams', () => {
     it('try all, and report how many were sent', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       const own = { data: [Buffer.from('t'), Buffer.from('wo')], address: 'localhost' };
       const report = await sender.sendMany([Buffer.from('one'), own], { port: far.port });
       assert.equal(report.copiedBytes, 6);
       const datagrams = [Buffer.from('three'), Buffer.alloc(TOO_MANY), Buffer.from('four')];
-      const { code, sentDatagrams } = await failureOf(sender.sendMany(datagrams, far));
+      const { code, sentDatagrams } = await failureOf(sender.sendMany(datagrams, far.to));
       assert.deepEqual([code, sentDatagrams], ['EMSGSIZE', 2]);
       assert.equal((await sender.sendMany([])).bytes, 0);
-      assert.deepEqual((await heard(far)).sort(), ['four', 'one', 'three', 'two']);
+      assert.deepEqual((await far.rest()).sort(), ['four', 'one', 'three', 'two']);
     });
 
     it('send to the peer of a connected socket, and check their arguments', async () => {
-      const far = await receiver();
-      const sender = create();
+      const far = await sockets.sink();
+      const sender = sockets.create();
       sender.connect(far.port, HOST);
       await once(sender, 'connect');
       await sender.sendMany([Buffer.from('one')]);
@@ -36,14 +36,14 @@ describe('UDP sockets without the addon', () => {
       sender.disconnect();
       assert.throws(() => sender.send('x', {}), { code: 'ERR_SOCKET_BAD_PORT' });
       await sender.send('three', { port: far.port });
-      assert.deepEqual(await heard(far), ['one', 'two', 'three']);
+      assert.deepEqual(await far.rest(), ['one', 'two', 'three']);
     });
   });
 
   describe('with a cork', () => {
     it('gather one datagram, and settle when it is sent', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       const order: string[] = [];
       const message = Buffer.from('b');
       sender.cork();
@@ -52,18 +52,18 @@ describe('UDP sockets without the addon', () => {
       message.fill('!');
       const promised = sender.send('c', { port: far.port }).then(() => order.push('c'));
       const many = sender.sendMany([Buffer.from('d'), Buffer.from('e')], { port: far.port });
-      assert.deepEqual(await heard(far), []);
+      assert.deepEqual(await far.rest(), []);
       assert.deepEqual(order, []);
       sender.uncork();
       await Promise.all([promised, many]);
       sender.uncork();
       assert.deepEqual(order, ['a', 'c']);
-      assert.deepEqual(await heard(far), ['abcde']);
+      assert.deepEqual(await far.rest(), ['abcde']);
     });
 
     it('report a failure to every callback, even when others throw', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       sender.cork();
       const codes: unknown[] = [];
       const thrown = await uncaughtDuring(async () => {
@@ -81,7 +81,7 @@ describe('UDP sockets without the addon', () => {
     });
 
     it('reject what is still corked at close()', async () => {
-      const sender = await bound();
+      const sender = await sockets.bound();
       sender.cork();
       const failure = failureOf(sender.send('x', { port: 9 }));
       sender.close();
@@ -92,8 +92,8 @@ describe('UDP sockets without the addon', () => {
 
   describe('with a queue', () => {
     it('refuse what does not fit, and send the rest', async () => {
-      const far = await receiver();
-      const sender = await bound({ maxQueuedBytes: 10 });
+      const far = await sockets.sink();
+      const sender = await sockets.bound({ maxQueuedBytes: 10 });
       const first = sender.send('0123456789', { port: far.port });
       const told = new Promise((resolve) => sender.send('told', far.port, HOST, resolve));
       sender.send('unheard', far.port, HOST);
@@ -103,19 +103,19 @@ describe('UDP sockets without the addon', () => {
       await first;
       await sender.send('a message of any size fits alone', { port: far.port });
       assert.equal(sender.zeroCopy.stats.failedSends, 1);
-      assert.deepEqual(await heard(far), ['0123456789', 'a message of any size fits alone']);
+      assert.deepEqual(await far.rest(), ['0123456789', 'a message of any size fits alone']);
     });
 
     it("accept any number with whenQueueFull: 'wait'", async () => {
-      const far = await receiver();
-      const sender = await bound({ maxQueuedBytes: 1, whenQueueFull: 'wait' });
-      await Promise.all(['one', 'two', 'three'].map((text) => sender.send(text, far)));
-      assert.deepEqual(await heard(far), ['one', 'two', 'three']);
+      const far = await sockets.sink();
+      const sender = await sockets.bound({ maxQueuedBytes: 1, whenQueueFull: 'wait' });
+      await Promise.all(['one', 'two', 'three'].map((text) => sender.send(text, far.to)));
+      assert.deepEqual(await far.rest(), ['one', 'two', 'three']);
     });
 
     it('flush what was sent so far, even if nothing was', async () => {
-      const far = await receiver();
-      const sender = create();
+      const far = await sockets.sink();
+      const sender = sockets.create();
       await sender.zeroCopy.flush();
       const order: string[] = [];
       for (const text of ['a', 'b']) {
@@ -129,9 +129,9 @@ describe('UDP sockets without the addon', () => {
 
   describe('with an abort signal', () => {
     it('send nothing that is aborted before dgram sends it', async () => {
-      const far = await receiver();
+      const far = await sockets.sink();
       const early = AbortSignal.abort(new Error('the reason'));
-      const sender = create();
+      const sender = sockets.create();
       const aborted = await failureOf(sender.send('x', { port: far.port, signal: early }));
       assert.deepEqual([aborted.code, aborted.name], ['ABORT_ERR', 'AbortError']);
       assert.equal((aborted.cause as Error).message, 'the reason');
@@ -155,25 +155,25 @@ describe('UDP sockets without the addon', () => {
       assert.equal((await corked).code, 'ABORT_ERR');
       sender.uncork();
       await kept;
-      assert.deepEqual(await heard(far), ['after', 'kept']);
+      assert.deepEqual(await far.rest(), ['after', 'kept']);
     });
 
     it('cannot stop what dgram is already sending', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       const controller = new AbortController();
       const sent = sender.send('x', { port: far.port, signal: controller.signal });
       controller.abort();
       assert.equal((await sent).bytes, 1);
-      assert.deepEqual(await heard(far), ['x']);
+      assert.deepEqual(await far.rest(), ['x']);
     });
   });
 
   describe('as async iterators', () => {
     it('end the loop when they close', async () => {
-      const socket = await bound();
+      const socket = await sockets.bound();
       const { port } = socket.address();
-      const sender = await bound();
+      const sender = await sockets.bound();
       const texts: string[] = [];
       const loop = (async () => {
         for await (const { data, rinfo } of socket) {
@@ -188,9 +188,9 @@ describe('UDP sockets without the addon', () => {
     });
 
     it('drop and count what a slow loop has no room for', async () => {
-      const socket = await bound();
+      const socket = await sockets.bound();
       const { port } = socket.address();
-      const sender = await bound();
+      const sender = await sockets.bound();
       const iterator = socket[Symbol.asyncIterator]();
       const sent = 300;
       for (let i = 0; i < sent; i++) {
@@ -212,10 +212,10 @@ describe('UDP sockets without the addon', () => {
     it('receive nothing from blocked addresses', async () => {
       const receiveBlockList = new BlockList();
       receiveBlockList.addAddress(HOST);
-      const socket = await bound({ receiveBlockList });
+      const socket = await sockets.bound({ receiveBlockList });
       const { port } = socket.address();
       socket.on('message', () => assert.fail('it came'));
-      const other = own(dgram.createSocket('udp4'));
+      const other = sockets.own(dgram.createSocket('udp4'));
       await new Promise<void>((resolve) => other.bind(0, HOST, resolve));
       await new Promise((resolve) => other.send('x', port, HOST, resolve));
       // What is sent to the sender itself comes behind it.

@@ -5,12 +5,12 @@ import dgram from 'node:dgram';
 import { once } from 'node:events';
 import type { UdpSocketOptions } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
-import { HOST, type Failure, failureOf, fallbackKit } from '../helpers/udp-fallback';
+import { HOST, type Failure, failureOf, FallbackSockets } from '../helpers/udp-fallback';
 
 type Lookup = NonNullable<UdpSocketOptions['lookup']>;
 
 describe('UDP sockets without the addon', () => {
-  const { create, bound, receiver, heard } = fallbackKit();
+  const sockets = new FallbackSockets();
 
   describe('created by createUdpSocket()', () => {
     for (const addon of ['off', './nothing-of-that-name.node']) {
@@ -116,8 +116,8 @@ describe('UDP sockets without the addon', () => {
 
   describe('and the memory of sends', () => {
     it('release it with the callback and with the promise', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       for (const host of [HOST, 'localhost']) {
         const [told, promised] = [Buffer.from('told'), Buffer.from('promised')];
         await new Promise<void>((resolve) => {
@@ -130,12 +130,12 @@ describe('UDP sockets without the addon', () => {
         await sender.send(promised, { port: far.port, address: host });
         promised.fill('!');
       }
-      assert.deepEqual(await heard(far), ['told', 'promised', 'told', 'promised']);
+      assert.deepEqual(await far.rest(), ['told', 'promised', 'told', 'promised']);
     });
 
     it('copy it before send() returns when there is no callback', async () => {
-      const far = await receiver();
-      for (const sender of [create(), await bound()]) {
+      const far = await sockets.sink();
+      for (const sender of [sockets.create(), await sockets.bound()]) {
         for (const host of [HOST, 'localhost']) {
           const message = Buffer.from(host);
           sender.send(message, far.port, host);
@@ -143,12 +143,12 @@ describe('UDP sockets without the addon', () => {
         }
         await sender.zeroCopy.flush();
       }
-      assert.deepEqual((await heard(far)).sort(), [HOST, HOST, 'localhost', 'localhost']);
+      assert.deepEqual((await far.rest()).sort(), [HOST, HOST, 'localhost', 'localhost']);
     });
 
     it('fail a send whose buffer was transferred before it was sent', async () => {
-      const { port } = await receiver();
-      const sender = await bound();
+      const { port } = await sockets.sink();
+      const sender = await sockets.bound();
       const bytes = new Uint8Array(new ArrayBuffer(100));
       const sent = sender.send(bytes, { port });
       structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
@@ -157,8 +157,8 @@ describe('UDP sockets without the addon', () => {
     });
 
     it('release it when bind() fails, and report the failure once', async () => {
-      const taken = await receiver();
-      const sender = create();
+      const taken = await sockets.sink();
+      const sender = sockets.create();
       const events: unknown[] = [];
       sender.on('error', (error: NodeJS.ErrnoException) => events.push(error.code));
       sender.bind(taken.port, HOST);
@@ -172,7 +172,7 @@ describe('UDP sockets without the addon', () => {
       assert.equal(sender.zeroCopy.stats.failedSends, 1);
       // Another try goes well, and nothing of the first is sent late.
       await sender.send('again', { port: taken.port, address: HOST });
-      assert.deepEqual(await heard(taken), ['again']);
+      assert.deepEqual(await taken.rest(), ['again']);
     });
 
     it('release it when the socket closes during a lookup', async () => {
@@ -181,7 +181,9 @@ describe('UDP sockets without the addon', () => {
       const atOnce = ((_name: string, _options: unknown, found: (...a: unknown[]) => void): void =>
         found(null, HOST, 4)) as unknown as Lookup;
       let lookup = atOnce;
-      const sender = create({ lookup: ((...a: Parameters<Lookup>) => lookup(...a)) as Lookup });
+      const sender = sockets.create({
+        lookup: ((...a: Parameters<Lookup>) => lookup(...a)) as Lookup,
+      });
       await new Promise<void>((resolve) => sender.bind(0, HOST, resolve));
       lookup = never;
       const told = new Promise((resolve) => sender.send('x', 9, 'nowhere', resolve));
@@ -195,8 +197,8 @@ describe('UDP sockets without the addon', () => {
 
   describe('and features that dgram lacks', () => {
     it('cut messages into segments themselves', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       const parts = ['a'.repeat(400), 'b'.repeat(400), 'c'.repeat(50)];
       const message = Buffer.from(parts.join(''));
       for (const address of [HOST, 'localhost']) {
@@ -206,7 +208,7 @@ describe('UDP sockets without the addon', () => {
         assert.equal((await sent).copiedBytes, 850);
       }
       await sender.send('short', { port: far.port, address: HOST, segmentSize: 400 });
-      assert.deepEqual(await heard(far), [...parts, ...parts, 'short']);
+      assert.deepEqual(await far.rest(), [...parts, ...parts, 'short']);
       assert.equal(sender.zeroCopy.stats.softwareSegments, 6);
       const tooMany = (): unknown =>
         sender.send(Buffer.alloc(1000), { port: far.port, segmentSize: 1 });
@@ -214,14 +216,14 @@ describe('UDP sockets without the addon', () => {
     });
 
     it('name the options that they refuse, and send nothing', async () => {
-      const far = await receiver();
-      const sender = await bound();
+      const far = await sockets.sink();
+      const sender = await sockets.bound();
       for (const option of [{ tos: 4 }, { source: HOST }, { interface: 'lo' }]) {
         const named = new RegExp(`'${Object.keys(option)[0]}'.*for this test`);
         const refused = [
           sender.send('x', { port: far.port, ...option }),
           sender.sendMany([Buffer.from('x')], { port: far.port, ...option }),
-          sender.sendMany([Buffer.from('x'), { data: Buffer.from('y'), ...option }], far),
+          sender.sendMany([Buffer.from('x'), { data: Buffer.from('y'), ...option }], far.to),
         ];
         for (const promise of refused) {
           const { code, message } = await failureOf(promise);
@@ -231,13 +233,13 @@ describe('UDP sockets without the addon', () => {
       }
       // An argument that nobody could take is thrown, as with the addon.
       assert.throws(() => sender.send('x', { port: 9, tos: 256 }), { code: 'ERR_OUT_OF_RANGE' });
-      assert.deepEqual(await heard(far), []);
+      assert.deepEqual(await far.rest(), []);
     });
 
     it('receive without the metadata that only the kernel has', async () => {
-      const socket = await bound({ gro: 'whole', packetInfo: true, receiveTos: true });
+      const socket = await sockets.bound({ gro: 'whole', packetInfo: true, receiveTos: true });
       const message = once(socket, 'message');
-      await (await bound()).send('x', { port: socket.address().port });
+      await (await sockets.bound()).send('x', { port: socket.address().port });
       const [, { segmentSize, size, ...rinfo }] = (await message) as [
         Buffer,
         dgram.RemoteInfo & {

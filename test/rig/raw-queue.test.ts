@@ -10,7 +10,7 @@ import {
   type SendParams,
   type Tools,
   withEnds,
-} from '../helpers/raw-rig';
+} from './raw-ends';
 
 interface CrowdParams extends SendParams {
   /** Source address, for headers of our own. */

@@ -9,7 +9,7 @@ import {
   type SendParams,
   type Tools,
   withEnds,
-} from '../helpers/raw-rig';
+} from './raw-ends';
 
 /** Sends datagrams of the given sizes one after another; each is overwritten when it comes back. */
 async function sendEach(tools: Tools, params: SendParams): Promise<Known[]> {

@@ -1,13 +1,12 @@
 // detectMutation on TCP: what it finds, whom it names, and that it finds nothing where all is well.
 import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
-import { Heard } from '../helpers/heard';
+import { Heard, WarningsHeard, type Finding } from '../helpers/heard';
 import type { Outgoing } from '../helpers/outgoing';
 import { between, seededRandom } from '../../scripts/random';
 import { type Address, ReceiverClient } from '../helpers/receiver-client';
 import { portsClosed } from '../helpers/remains';
 import { until } from '../../scripts/until';
-import { type Finding, WarningsHeard } from '../helpers/findings';
 
 const LARGE = 256 * 1024;
 

@@ -3,15 +3,9 @@ import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
 import path from 'node:path';
 import type { PacketSocketOptions } from '../../lib/index';
-import type {
-  CaughtFrame,
-  Digest,
-  FarAnswer,
-  FarRequest,
-  Family,
-  Said,
-} from '../helpers/packet-receiver-protocol';
-import type { Wire } from '../helpers/packet-wire';
+import type { Digest } from '../helpers/packet-frames';
+import type { CaughtFrame, FarAnswer, FarRequest, Said } from './packet-receiver-program';
+import type { Wire, Family } from '../helpers/packet-wire';
 import { Program } from '../helpers/program';
 
 const PROGRAM = path.join(__dirname, 'packet-receiver-program.js');

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { headers, type Offload, type ZeroCopyPacketSocket } from '../../lib/index';
 import type { Outbox } from '../helpers/packet-frames';
-import type { Family } from '../helpers/packet-receiver-protocol';
 import {
   assertIdle,
   assertSent,
@@ -12,7 +11,7 @@ import {
   reserveFor,
   scenario,
 } from './packet-scenario';
-import { whileWithout, type Wire } from '../helpers/packet-wire';
+import { whileWithout, type Wire, type Family } from '../helpers/packet-wire';
 
 /** Frames of up to 64 KiB and their headers, for GSO. */
 const LARGE_RING = { frames: 4, frameSize: 128 * 1024 };

@@ -2,8 +2,7 @@
 // was refused is not sent, and what was cancelled is not either.
 import assert from 'node:assert/strict';
 import type { ZeroCopyPacketSocket } from '../../lib/index';
-import type { Outbox } from '../helpers/packet-frames';
-import type { Digest } from '../helpers/packet-receiver-protocol';
+import type { Outbox, Digest } from '../helpers/packet-frames';
 import {
   assertIdle,
   assertSent,

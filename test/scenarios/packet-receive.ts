@@ -5,10 +5,9 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { BpfInstruction, PacketRemoteInfo, ZeroCopyPacketSocket } from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
-import { digest, etherFrame, EXPERIMENTAL } from '../helpers/packet-frames';
-import type { Digest, Family } from '../helpers/packet-receiver-protocol';
+import { digest, etherFrame, EXPERIMENTAL, type Digest } from '../helpers/packet-frames';
 import { closed, type Near, scenario } from './packet-scenario';
-import { LINK_HEADER, linkState } from '../helpers/packet-wire';
+import { LINK_HEADER, linkState, type Family } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';
 

@@ -1,27 +1,68 @@
 // The far end of a packet test's wire. Datagrams are received with Node's own dgram, which knows
 // nothing of the sockets under test; frames with a packet socket. Not a test itself.
-import { createHash } from 'node:crypto';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { createPacketSocket, type ZeroCopyPacketSocket } from '../../lib/index';
+import {
+  createPacketSocket,
+  type PacketRemoteInfo,
+  type PacketSocketOptions,
+  type ZeroCopyPacketSocket,
+} from '../../lib/index';
 import { fillFrom } from '../../scripts/pattern';
-import type {
-  CaughtFrame,
-  Digest,
-  FarAnswer,
-  FarRequest,
-} from '../helpers/packet-receiver-protocol';
+import { type Digest, digest } from '../helpers/packet-frames';
+import type { Family } from '../helpers/packet-wire';
 import { print } from '../helpers/program-side';
 import { until } from '../../scripts/until';
+
+// One line of JSON for each request and one for its answer, in turn.
+
+/** A frame that a packet socket received. */
+export interface CaughtFrame extends Digest {
+  readonly rinfo: PacketRemoteInfo;
+  /** The whole of it, in base64. */
+  readonly data: string;
+}
+
+/** A datagram to send: which keystream it carries, and how much of it. */
+export interface Said {
+  readonly stream: number;
+  readonly bytes: number;
+}
+
+export type FarRequest =
+  /** Opens a UDP socket; answers its port. */
+  | { readonly do: 'listen'; readonly family: Family; readonly address: string }
+  /** Waits for a datagram `mark`; answers what came before it and forgets that. */
+  | { readonly do: 'take'; readonly port: number; readonly mark: string }
+  /** Waits until `count` datagrams have come since the last take. */
+  | { readonly do: 'await'; readonly port: number; readonly count: number }
+  /** Sends datagrams through the UDP socket on `from`. */
+  | {
+      readonly do: 'say';
+      readonly from: number;
+      readonly to: { readonly address: string; readonly port: number };
+      readonly datagrams: readonly Said[];
+    }
+  /** Opens a packet socket; answers its number. */
+  | { readonly do: 'open'; readonly options: PacketSocketOptions }
+  /** Waits for `count` frames, or for one that holds the text `mark`; answers them and forgets them. */
+  | { readonly do: 'catch'; readonly socket: number; readonly until: number | string }
+  /** Sends frames, in base64, through a packet socket. */
+  | { readonly do: 'inject'; readonly socket: number; readonly frames: readonly string[] }
+  | { readonly do: 'close'; readonly socket: number };
+
+export interface FarAnswer {
+  readonly failure?: string;
+  readonly port?: number;
+  readonly socket?: number;
+  readonly datagrams?: readonly Digest[];
+  readonly frames?: readonly CaughtFrame[];
+}
 
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
 /** Longer than anything takes that is on its way. */
 const ARRIVAL_DEADLINE_MS = 15_000;
-
-function digest(data: Buffer): Digest {
-  return { bytes: data.length, sha256: createHash('sha256').update(data).digest('hex') };
-}
 
 class UdpEnd {
   readonly #socket: dgram.Socket;

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import type { ZeroCopyPacketSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
-import type { Family } from '../helpers/packet-receiver-protocol';
 import type { LinkType } from '../helpers/packet-frames';
 import {
   assertCode,
@@ -16,7 +15,7 @@ import {
   ringOf,
   scenario,
 } from './packet-scenario';
-import { whileSlow } from '../helpers/packet-wire';
+import { whileSlow, type Family } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';
 

@@ -10,8 +10,7 @@ import {
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { Far, type FarUdp } from './packet-far';
 import { type LinkType, Outbox } from '../helpers/packet-frames';
-import type { Family } from '../helpers/packet-receiver-protocol';
-import type { Wire } from '../helpers/packet-wire';
+import type { Wire, Family } from '../helpers/packet-wire';
 import { argument } from '../helpers/program-side';
 import { countDescriptors, descriptorsBackTo } from '../helpers/remains';
 import { until } from '../../scripts/until';

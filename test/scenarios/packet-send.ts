@@ -5,7 +5,6 @@ import type { PacketFrame, ZeroCopyPacketSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import type { FarUdp } from './packet-far';
 import type { LinkType, Outbox } from '../helpers/packet-frames';
-import type { Family } from '../helpers/packet-receiver-protocol';
 import {
   assertIdle,
   assertSent,
@@ -16,7 +15,7 @@ import {
   scenario,
 } from './packet-scenario';
 import { between, seededRandom } from '../../scripts/random';
-import { whileLossy, whileSlow } from '../helpers/packet-wire';
+import { whileLossy, whileSlow, type Family } from '../helpers/packet-wire';
 
 export interface Variant {
   readonly family: Family;

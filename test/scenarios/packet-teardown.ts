@@ -6,8 +6,7 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { createPacketSocket, type ZeroCopyPacketSocket } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import type { FarUdp } from './packet-far';
-import { Outbox } from '../helpers/packet-frames';
-import type { Digest } from '../helpers/packet-receiver-protocol';
+import { Outbox, type Digest } from '../helpers/packet-frames';
 import {
   closed,
   failureOf,

@@ -11,8 +11,7 @@ import {
 } from '../../lib/index';
 import { OVERWRITTEN } from '../../scripts/pattern';
 import { Outbox } from '../helpers/packet-frames';
-import type { Family } from '../helpers/packet-receiver-protocol';
-import { ip, type Wire } from '../helpers/packet-wire';
+import { ip, type Wire, type Family } from '../helpers/packet-wire';
 import type { FarUdp } from './packet-far';
 import { type Near, ringOf, scenario } from './packet-scenario';
 

@@ -1,16 +1,62 @@
 // The other end of every connection under test: a program of its own, on plain sockets. It reads,
 // stalls, dawdles, resets, half-closes or echoes as each stream asks, and checks every byte.
-// Usage: node receiver-program.js. Writes {"port":N} when it listens; see receiver-protocol.ts.
+// Usage: node receiver-program.js. Writes {"port":N} when it listens. A connection begins with one line
+// of JSON: a StreamSpec, behind which the keystream follows, or `{"control":true}`, behind which lines of
+// ControlRequest go one way and lines of ControlReply the other.
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { countWrong } from '../../scripts/pattern';
-import type {
-  ControlReply,
-  ControlRequest,
-  Pace,
-  StreamReport,
-  StreamSpec,
-} from '../helpers/receiver-protocol';
+
+/** A stream, and what the receiver does with it. Offsets count the bytes behind the first line. */
+export interface StreamSpec {
+  /** Chooses the keystream and names the stream in control requests. */
+  readonly stream: number;
+  /** Stops reading from this offset on, until `resume` or `pace`. */
+  readonly stallAfter?: number;
+  /** Resets the connection at this offset. */
+  readonly resetAfter?: number;
+  /** Closes it at this offset, with unread data or without. */
+  readonly closeAfter?: number;
+  /** Ends its own direction at this offset, and reads on. */
+  readonly endAfter?: number;
+  /** Reads this slowly from the start. */
+  readonly pace?: Pace;
+  /**
+   * Sends a byte at the end of the stream, which tells a FIN from a reset: libuv takes a reset that
+   * comes with the last data for an end (deps/uv/src/unix/stream.c:uv__stream_io).
+   */
+  readonly answer?: boolean;
+  /** Sends everything back. */
+  readonly echo?: boolean;
+}
+
+export interface Pace {
+  readonly bytes: number;
+  readonly everyMs: number;
+}
+
+/** What one stream brought. */
+export interface StreamReport {
+  readonly bytes: number;
+  /** Bytes that are not the keystream's. */
+  readonly wrong: number;
+  /** Whether the sender ended it, else the code of the error or 'closed'. */
+  readonly end: string;
+}
+
+export type ControlRequest =
+  | { readonly do: 'report'; readonly stream: number }
+  | { readonly do: 'received'; readonly stream: number }
+  | { readonly do: 'resume'; readonly stream: number }
+  | { readonly do: 'pace'; readonly stream: number; readonly pace: Pace }
+  | { readonly do: 'say'; readonly stream: number; readonly bytes: number }
+  | { readonly do: 'dial'; readonly host: string; readonly port: number; readonly count: number };
+
+export interface ControlReply {
+  readonly id: number;
+  readonly report?: StreamReport;
+  readonly received?: number;
+}
 
 class Stream {
   bytes = 0;
@@ -104,7 +150,8 @@ function begin(socket: net.Socket, spec: StreamSpec): void {
   earlyRequests.delete(spec.stream);
 }
 
-type StreamRequest = Exclude<ControlRequest, { readonly do: 'dial' }>;
+type Numbered = ControlRequest & { readonly id: number };
+type StreamRequest = Exclude<Numbered, { readonly do: 'dial' }>;
 type Reply = (line: ControlReply) => void;
 
 function answerStream(request: StreamRequest, reply: Reply): void {
@@ -127,7 +174,7 @@ function answerControl(socket: net.Socket): void {
   // A test that failed leaves its control connection in whatever state: nobody is there to be told.
   socket.on('error', () => socket.destroy());
   createInterface({ input: socket }).on('line', (line) => {
-    const request = JSON.parse(line) as ControlRequest;
+    const request = JSON.parse(line) as Numbered;
     if (request.do === 'dial') {
       for (let i = 0; i < request.count; i++) receive(net.connect(request.port, request.host));
       return reply({ id: request.id });

@@ -9,7 +9,7 @@ import { enableZeroCopy, metrics } from '../../lib/index';
 import { answersOf, exchange, withFiles, type Answer } from '../helpers/file-kit';
 import { RawClient, type Flavour } from '../helpers/http-kit';
 import { print } from '../helpers/program-side';
-import { frameworks, type StaticServer } from '../helpers/static-servers';
+import { frameworks, type StaticServer } from './static-frameworks';
 import { until } from '../../scripts/until';
 
 /** Of 0.bin. */

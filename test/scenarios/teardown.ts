@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { ZeroCopyOptions } from '../../lib/index';
 import type { Outgoing } from '../helpers/outgoing';
 import { type Address, type Manner, ReceiverClient } from '../helpers/receiver-client';
-import type { StreamReport } from '../helpers/receiver-protocol';
+import type { StreamReport } from './receiver-program';
 import { portsClosed } from '../helpers/remains';
 import { until } from '../../scripts/until';
 

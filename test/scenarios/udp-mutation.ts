@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { metrics, type ZeroCopyUdpSocket } from '../../lib/index';
-import { type Finding, WarningsHeard } from '../helpers/findings';
-import { Heard } from '../helpers/heard';
+import { Heard, WarningsHeard, type Finding } from '../helpers/heard';
 import { between, seededRandom } from '../../scripts/random';
 import type { UdpParams } from '../helpers/udp-place';
 import type { Target } from '../helpers/udp-receiver';

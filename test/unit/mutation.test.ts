@@ -8,8 +8,7 @@ import {
   rememberCaller,
   type MutationSubject,
 } from '../../lib/memory/mutation';
-import { type Finding, WarningsHeard } from '../helpers/findings';
-import { Heard } from '../helpers/heard';
+import { Heard, WarningsHeard, type Finding } from '../helpers/heard';
 
 /** Sums bytes, and counts its calls. */
 class FakeNative {
