@@ -36,6 +36,7 @@ const documents = [
   'README.md',
   'CONTRIBUTING.md',
   'examples/README.md',
+  'examples/deploy/README.md',
   ...readdirSync(path.join(ROOT, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),
