@@ -107,10 +107,20 @@ function buildRelease(folder, env) {
   throw new Failure(`node-gyp failed. If headers or programs are missing, install:\n${PACKAGES}`);
 }
 
+/** A file where a folder of this path would be; undefined: there is none. Systems and versions of Node differ in the error. */
+function fileInTheWay(folder) {
+  if (existsSync(folder)) return statSync(folder).isDirectory() ? undefined : folder;
+  return fileInTheWay(path.dirname(folder));
+}
+
 /** Makes the folder of a file: what is wrong with it is said before anything is compiled. Throws: Failure. */
 function makeFolderOf(file) {
   const example = `--output ${path.join(file, 'msg_zerocopy.node')}`;
   try {
+    const inTheWay = fileInTheWay(path.dirname(file));
+    if (inTheWay !== undefined) {
+      throw new Failure(`${inTheWay} is no folder. Name a file that can be written: --output FILE`);
+    }
     if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
       throw new Failure(`${file} is a folder. Name a file in it:\n  ${example}`);
     }

@@ -252,8 +252,9 @@ describe('a project that could not install the binary', function () {
     const file = path.join(project, 'package.json/addon.node');
     const { status, stderr } = msgZerocopy(project, ['build', '--output', file]);
     assert.equal(status, 1);
-    assert.match(stderr, /^msg-zerocopy build: ENOTDIR: .*Name a file that can be written/);
-    assert.equal(stderr.trim().split('\n').length, 1);
+    const inTheWay = path.dirname(file);
+    const remedy = 'Name a file that can be written: --output FILE';
+    assert.equal(stderr, `msg-zerocopy build: ${inTheWay} is no folder. ${remedy}\n`);
   });
 
   it('prints where to find the bench', () => {
