@@ -15,6 +15,7 @@ export const workloadNames = [
   'floor-stream',
   'floor-http',
   'broadcast',
+  'pacing',
   'memory',
   'memory-growth',
   'udp-send',
@@ -51,7 +52,7 @@ export type FileWay = 'pipe' | 'sendFile' | 'express' | 'fastify' | 'nginx';
 export interface Contestant {
   name: string;
   kind: ContestantKind;
-  settings?: { engine?: EngineName; threshold?: number };
+  settings?: { engine?: EngineName; threshold?: number; maxPacingRate?: number };
   /** How a floor sends. */
   floor?: 'msg_zerocopy' | 'io_uring';
   /** It answers with a file. */
@@ -115,6 +116,8 @@ export interface BenchOptions {
   place: 'auto' | 'rig' | 'loopback';
   family: 4 | 6;
   rate?: string;
+  /** Of the path, in milliseconds; absent: the workload has its own default. */
+  roundTrips?: number[];
   patterns: Pattern[];
   phases: Phase[];
   receivers: Receiver[];
@@ -152,6 +155,7 @@ const flags = {
   produce: { type: 'string' },
   place: { type: 'string' },
   rate: { type: 'string' },
+  'round-trip': { type: 'string' },
   family: { type: 'string' },
   json: { type: 'string' },
   svg: { type: 'string' },
@@ -211,6 +215,8 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
   if (values.warmup !== undefined) options.warmup = decimal(values, 'warmup', 0, 3600);
   const connections = text(values, 'connections', (list) => split(list).map(parseConnections));
   if (connections) options.connections = [...new Set(connections)];
+  const roundTrips = text(values, 'round-trip', (list) => split(list).map(parseRoundTrip));
+  if (roundTrips) options.roundTrips = roundTrips;
   const rows = parseRows(values);
   if (rows) options.rows = rows;
   const sizes = text(values, 'size', (list) => split(list).map(parseSize));
@@ -303,6 +309,11 @@ function parseConnections(value: string): number {
     throw new UsageError(`'${value}' is not a number of connections between 1 and 20000`);
   }
   return count;
+}
+
+function parseRoundTrip(value: string): number {
+  if (/^[1-9]\d{0,3}$/.test(value)) return Number(value);
+  throw new UsageError(`'${value}' is not a round trip of 1 to 9999 milliseconds`);
 }
 
 /** The C programs exist for streams of one socket only. */

@@ -4,7 +4,7 @@ import type { SpawnOptions } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { Place as Ends, type Side } from '../scripts/place';
-import { Rig, rigUnavailable } from '../scripts/rig';
+import { type Policer, Rig, type RigOptions, rigUnavailable } from '../scripts/rig';
 import { Sink, sinkUnavailable, type SinkKind } from '../scripts/rig/sink';
 import { Child } from './child';
 import type { BenchOptions } from './options';
@@ -27,6 +27,17 @@ export interface SinkPlace extends Place {
   sentBytes(): number;
 }
 
+/** A slower hop in the way to the receiver, and how long the way is. */
+export interface Hop extends Policer {
+  readonly roundTripMs: number;
+}
+
+/** The rig with such a hop. */
+export interface HopPlace extends Place {
+  /** Of TCP, sent so far. */
+  segments(): ReturnType<Rig['tcpSegments']>;
+}
+
 const childOptions: SpawnOptions = { stdio: ['pipe', 'pipe', 'pipe'] };
 
 /** Opens the rig and loopback when first asked for, and closes what was opened. */
@@ -34,6 +45,7 @@ export class Places {
   readonly #options: BenchOptions;
   readonly #open = new Map<string, Place>();
   readonly #sinks = new Map<string, SinkPlace>();
+  readonly #hops: HopPlace[] = [];
 
   constructor(options: BenchOptions) {
     this.#options = options;
@@ -64,8 +76,18 @@ export class Places {
     return place;
   }
 
+  /** There is no other place that loses what comes too fast. */
+  hop(hop: Hop): HopPlace {
+    const missing = rigUnavailable();
+    if (missing) throw new Error(`no rig: ${missing.reason}; ${missing.remedy}`);
+    const place = openHop(hop, this.#options.family);
+    this.#hops.push(place);
+    return place;
+  }
+
   close(): void {
-    for (const place of [...this.#open.values(), ...this.#sinks.values()]) place.close();
+    const all = [...this.#open.values(), ...this.#sinks.values(), ...this.#hops.splice(0)];
+    for (const place of all) place.close();
     this.#open.clear();
     this.#sinks.clear();
   }
@@ -85,9 +107,19 @@ export function withDescriptors(argv: readonly string[]): string[] {
 }
 
 function openRig({ rate, family }: BenchOptions): Place {
-  const rig = Rig.up(rate === undefined ? {} : { rate });
+  return placeOver(rate === undefined ? {} : { rate }, family)[1];
+}
+
+function openHop({ roundTripMs, ...policer }: Hop, family: 4 | 6): HopPlace {
+  const [rig, place] = placeOver({ roundTripMs }, family);
+  rig.setPolicer(policer);
+  return { ...place, segments: () => rig.tcpSegments() };
+}
+
+function placeOver(path: RigOptions, family: 4 | 6): [Rig, Place] {
+  const rig = Rig.up(path);
   const ends = Ends.over(rig);
-  return {
+  const place: Place = {
     name: 'rig',
     device: ends.device,
     address: (side) => ends.address(side, family),
@@ -96,6 +128,7 @@ function openRig({ rate, family }: BenchOptions): Place {
     kernelThreads: kernelThreadsOf(ends.device, rig.sender.cpu),
     close: () => void ends.close(),
   };
+  return [rig, place];
 }
 
 function openSink(kind: SinkKind, mtu: number, family: 4 | 6): SinkPlace {

@@ -27,6 +27,7 @@ import { http } from './workloads/http';
 import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
 import { mix } from './workloads/mix';
+import { pacing } from './workloads/pacing';
 import { packet } from './workloads/packet';
 import { raw } from './workloads/raw';
 import { tcpLoopback, tcpSmall, tcpStream } from './workloads/tcp';
@@ -46,6 +47,7 @@ const workloads: Record<WorkloadName, Workload> = {
   mix,
   tuning,
   broadcast,
+  pacing,
   'floor-stream': floorStream,
   'floor-http': floorHttp,
   memory,

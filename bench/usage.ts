@@ -20,6 +20,8 @@ Workloads (default: tcp http)
                   throw-away addon), in the first second of a process, in the second one, and warm,
                   with receivers that read and that discard
   broadcast       CPU of one message to many sockets in one turn of the event loop, by the sockets and by ws
+  pacing          what one socket delivers over a long path with a slower hop in it, that drops what comes in
+                  bursts of more than 256K: plain, upgraded, and upgraded with a maxPacingRate
   memory          resident memory of idle connections
   memory-growth   resident memory over time under a mixed load
   udp             udp-send and udp-receive
@@ -57,7 +59,8 @@ Options
   --minutes M        memory-growth: minutes per contestant (3)
   --place NAME       rig or loopback (the rig where it can be had; tcp-small and memory: loopback);
                      says nothing to the datagram workloads
-  --rate RATE        rate limit of the rig, e.g. 10gbit
+  --rate RATE        rate limit of the rig, e.g. 10gbit; pacing: of the hop (1gbit)
+  --round-trip LIST  pacing: milliseconds (10,50)
   --family 4|6       IP version (4)
   --json FILE        one file for all results (default bench/results/<workload>.json)
   --svg DIR          also draw a chart per workload

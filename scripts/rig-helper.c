@@ -347,6 +347,7 @@ static void run_zero_copy_probe(const char* address, const char* port, const cha
 static const char kUsage[] =
     "usage: rig-helper xdp-pass IFNAME | xdp-drop IFNAME | xdp-detach IFNAME\n"
     "       rig-helper xdp-drop-random IFNAME PERMILLE | xdp-drop-native IFNAME\n"
+    "       rig-helper xdp-attach IFNAME DESCRIPTOR\n"
     "       rig-helper feature IFNAME tso|gso|gro|sg|tx on|off\n"
     "       rig-helper tap IFNAME                  until standard input ends\n"
     "       rig-helper zc-probe ADDRESS PORT BYTES\n";
@@ -362,6 +363,9 @@ int main(int argc, char** argv) {
   } else if (argc == 4 && strcmp(command, "xdp-drop-random") == 0) {
     long permille = parse_number(argv[3], 0, 1000, "PERMILLE");
     set_xdp_program(argv[2], load_xdp_program(permille), XDP_FLAGS_SKB_MODE);
+  } else if (argc == 4 && strcmp(command, "xdp-attach") == 0) {
+    const int fd = (int)parse_number(argv[3], 0, INT32_MAX, "DESCRIPTOR");
+    set_xdp_program(argv[2], fd, XDP_FLAGS_SKB_MODE);
   } else if (argc == 3 && strcmp(command, "xdp-detach") == 0) {
     set_xdp_program(argv[2], -1, XDP_FLAGS_SKB_MODE);
   } else if (argc == 5 && strcmp(command, "feature") == 0) {

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 
 import { rigUnavailable, Unavailable } from './rig/availability';
 import { runCommand } from './rig/commands';
-import { rigHelper } from './rig/helper-program';
+import { rigHelper, rigPolicer } from './rig/helper-program';
 import { type RigLifetime, type RigSide, type RigSideName, generateSides } from './rig/names';
 import { checkRate, checkRoundTrip, inNamespace, type RigPath, setUp } from './rig/setup';
 import {
@@ -43,6 +43,13 @@ export interface RigDescription {
 /** Device features that can be switched. `sg` or `tx` off makes the kernel copy every send. */
 export type RigFeature = 'tso' | 'gso' | 'gro' | 'sg' | 'tx';
 
+/** What a policer lets through. */
+export interface Policer {
+  readonly bytesPerSecond: number;
+  /** What may come at once, after a pause. 70,000 at least: a packet of the sender's holds up to 64 KiB. */
+  readonly bucketBytes: number;
+}
+
 /** A packet capture that is running. */
 export interface RigCapture {
   /** Settles: when the capture is gone and sends are not copied on its account any more. */
@@ -50,6 +57,8 @@ export interface RigCapture {
 }
 
 const CERTAIN_PER_MILLE = 1000;
+const LEAST_RATE = 1_000_000;
+const LEAST_BUCKET = 70_000;
 
 /**
  * Two ends with a zero-copy path from `sender` to `receiver`.
@@ -134,6 +143,41 @@ export class Rig implements RigDescription {
       throw new RangeError(`perMille must be a whole number, 0 to 1000, not ${perMille}`);
     }
     this.#helper('receiver', ['xdp-drop-random', this.receiver.device, String(perMille)]);
+  }
+
+  /**
+   * Loses packets that come to the receiver faster than a rate: a slower hop, without room for what waits. One packet
+   * of the sender's is lost as a whole (see setLoss).
+   * @param policer undefined: no longer. Replaces setLoss, and is replaced by it.
+   */
+  setPolicer(policer: Policer | undefined): void {
+    if (policer === undefined) {
+      this.setLoss(0);
+      return;
+    }
+    const { bytesPerSecond, bucketBytes } = policer;
+    if (!(bytesPerSecond >= LEAST_RATE && bucketBytes >= LEAST_BUCKET)) {
+      throw new RangeError(
+        `a policer needs ${LEAST_RATE} bytes a second and a bucket of ${LEAST_BUCKET} at least, ` +
+          `not ${bytesPerSecond} and ${bucketBytes}`,
+      );
+    }
+    const { device } = this.receiver;
+    const limits = [String(bytesPerSecond), String(bucketBytes)];
+    runCommand(inNamespace(this.receiver, [rigPolicer(), rigHelper(), device, ...limits]));
+  }
+
+  /** TCP segments that the sender has sent so far, and of them those that it sent again. */
+  tcpSegments(): { readonly sent: number; readonly retransmitted: number } {
+    const text = runCommand(inNamespace(this.sender, ['cat', '/proc/net/snmp']));
+    const [names = [], values = []] = text
+      .split('\n')
+      .filter((line) => line.startsWith('Tcp: '))
+      .map((line) => line.split(' '));
+    const valueOf = (name: string): number => Number(values[names.indexOf(name)]);
+    const retransmitted = valueOf('RetransSegs');
+    // OutSegs leaves those out.
+    return { sent: valueOf('OutSegs') + retransmitted, retransmitted };
   }
 
   /** Switches a feature of the side's device. */

@@ -86,28 +86,27 @@ async function runTrial(
   contestant: Contestant,
 ): Promise<Measured> {
   const { place, options, warmup, seconds = options.seconds } = settings;
-  const what = `${contestant.name} ${one.label}`;
   const { footprint = defaultFootprint } = options;
-  const sink: SinkSetting = {
-    place,
-    connections: 1,
-    receiver: settings.receiver ?? 'discards',
-    windowMs: (warmup + seconds) * 1000,
-  };
-  const result = await sendIntoSink(sink, what, (address, port) =>
-    senderCommand({
-      contestant,
-      address,
-      port,
-      size: one.bytes,
-      footprint,
-      pattern: one.pattern,
-      warmup,
-      seconds,
-      kernelThreads: place.kernelThreads,
-    }),
-  );
+  const { bytes: size, pattern } = one;
+  const order = { contestant, size, footprint, pattern, warmup, seconds };
+  const result = await streamResult(place, settings.receiver ?? 'discards', order);
   return trialOf(result, settings.figuresOf(costOf(result)));
+}
+
+/** What one stream comes to. */
+export function streamResult(
+  place: Place,
+  receiver: Receiver,
+  order: Omit<StreamOrder, 'address' | 'port' | 'kernelThreads'>,
+): Promise<Result> {
+  const { contestant, size, warmup, seconds } = order;
+  const windowMs = (warmup + seconds) * 1000;
+  const { kernelThreads } = place;
+  return sendIntoSink(
+    { place, connections: 1, receiver, windowMs },
+    `${contestant.name} ${formatSize(size)}`,
+    (address, port) => senderCommand({ ...order, address, port, kernelThreads }),
+  );
 }
 
 /** Where a sender's bytes go, and for how long at the most. */

@@ -11,3 +11,8 @@ export function rigHelper(): string {
 export function rigDelay(): string {
   return compiledFrom('scripts/rig-delay.c');
 }
+
+/** The path of the program that polices what arrives (Rig.setPolicer). Throws: as rigHelper(). */
+export function rigPolicer(): string {
+  return compiledFrom('scripts/rig-policer.c');
+}

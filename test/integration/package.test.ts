@@ -28,6 +28,7 @@ const TOP = [
   'scripts/native/toolchain.mjs',
   'scripts/rig-delay.c',
   'scripts/rig-helper.c',
+  'scripts/rig-policer.c',
   'scripts/sources.mjs',
 ];
 

@@ -96,7 +96,7 @@ rigSuite('rig: the path', (getRig) => {
 
   it('delivers every byte under random loss, still uncopied', async () => {
     const rig = getRig();
-    const before = retransmissions(rig);
+    const before = rig.tcpSegments().retransmitted;
     rig.setLoss(20);
     try {
       const result = await transfer(rig, 'receiver', rig.receiver.address4);
@@ -104,10 +104,33 @@ rigSuite('rig: the path', (getRig) => {
     } finally {
       rig.setLoss(0);
     }
-    assert(retransmissions(rig) > before, 'nothing was lost');
+    assert(rig.tcpSegments().retransmitted > before, 'nothing was lost');
   });
 
-  it('refuses an invalid loss', () => {
+  it('loses what comes faster than a policer allows, and delivers every byte, still uncopied', async () => {
+    const rig = getRig();
+    const before = rig.tcpSegments();
+    const bytesPerSecond = 32 * 1024 * 1024;
+    const bucketBytes = 256 * 1024;
+    rig.setPolicer({ bytesPerSecond, bucketBytes });
+    const started = performance.now();
+    try {
+      const result = await transfer(rig, 'receiver', rig.receiver.address4);
+      assert.strictEqual(result.copied, 0);
+    } finally {
+      rig.setPolicer(undefined);
+    }
+    const seconds = (performance.now() - started) / 1000;
+    assert(seconds >= (BYTES - bucketBytes) / bytesPerSecond, `${BYTES} bytes in ${seconds} s`);
+    const after = rig.tcpSegments();
+    assert(after.retransmitted > before.retransmitted, 'nothing was lost');
+    assert(after.sent > after.retransmitted);
+  });
+
+  it('refuses an invalid loss and an invalid policer', () => {
+    for (const bucketBytes of [0, 69_999, NaN]) {
+      assert.throws(() => getRig().setPolicer({ bytesPerSecond: 1e6, bucketBytes }), RangeError);
+    }
     assert.throws(() => getRig().setLoss(1001), RangeError);
     assert.throws(() => getRig().setLoss(0.5), RangeError);
   });
@@ -326,7 +349,6 @@ function assertPresent(names: readonly string[]): void {
   );
 }
 
-/** TCP segments the sender has sent again so far. Source: /proc/net/snmp. */
 /** How long the sender takes to connect, which is a round trip at least. */
 async function connectMs(rig: Rig, address: string): Promise<number> {
   const { port, stop } = await startReceiver(rig, 'receiver', address);
@@ -342,14 +364,4 @@ async function connectMs(rig: Rig, address: string): Promise<number> {
   } finally {
     await stop();
   }
-}
-
-function retransmissions(rig: Rig): number {
-  const [file = '', ...argv] = rig.command('sender', ['cat', '/proc/net/snmp']);
-  const text = spawnSync(file, argv, { encoding: 'utf8' }).stdout;
-  const [names = [], values = []] = text
-    .split('\n')
-    .filter((line) => line.startsWith('Tcp: '))
-    .map((line) => line.split(' '));
-  return Number(values[names.indexOf('RetransSegs')]);
 }
