@@ -41,8 +41,11 @@ const gather = async (socket) => {
 const print = (answer) => console.log(JSON.stringify(answer));
 `;
 
-function run<T>(program: string, { node, nodeOptions = REGISTER, env }: Surroundings = {}): Ran<T> {
-  const script = `${PRELUDE}(async () => {${program}})();`;
+function run<T>(program: string, surroundings: Surroundings = {}): Ran<T> {
+  return runScript(`${PRELUDE}(async () => {${program}})();`, surroundings);
+}
+
+function runScript<T>(script: string, { node, nodeOptions = REGISTER, env }: Surroundings): Ran<T> {
   const { status, stdout, stderr } = spawnSync(
     node ?? process.execPath,
     [...nodeOptions, '-e', script],
@@ -67,6 +70,38 @@ const client = net.connect(port, '127.0.0.1');
 const whole = await gather(client);
 server.close();
 print({ accepted, client: isZeroCopy(client), whole });
+`;
+
+/** Servers and clients of an ES module, by what it imports before it runs and while it does. */
+const ES_MODULE = `
+import { createServer, connect, Socket } from 'node:net';
+import http, { createServer as createHttpServer } from 'node:http';
+import { once } from 'node:events';
+import { buffer } from 'node:stream/consumers';
+import { isZeroCopy, metrics } from 'msg-zerocopy';
+const body = Buffer.alloc(1024 * 1024, 'some bytes');
+const upgraded = [], whole = [];
+const listen = async (server) => {
+  server.listen(0, '127.0.0.1').on('connection', (socket) => upgraded.push(isZeroCopy(socket)));
+  await once(server, 'listening');
+  return server.address().port;
+};
+const answering = createHttpServer((request, response) => response.end(body));
+const writing = createServer((socket) => socket.end(body));
+const [port, other] = [await listen(answering), await listen(writing)];
+for (const get of [http.get, (await import('node:http')).get]) {
+  const request = get({ port, host: '127.0.0.1', agent: new http.Agent() });
+  const [response] = await once(request, 'response');
+  upgraded.push(isZeroCopy(request.socket));
+  whole.push((await buffer(response)).equals(body));
+}
+for (const socket of [connect(other, '127.0.0.1'), new Socket().connect(other, '127.0.0.1')]) {
+  upgraded.push(isZeroCopy(socket));
+  whole.push((await buffer(socket)).equals(body));
+}
+answering.close();
+writing.close();
+console.log(JSON.stringify({ upgraded, whole, zeroCopyBytes: metrics().totals.zeroCopyBytes }));
 `;
 
 /** A server that answers with a file and then with memory, and a client that uploads a file. */
@@ -105,6 +140,12 @@ fs.rmSync(folder, { recursive: true });
 const { files, totals } = metrics();
 print({ bytes: [bytes, ...gathered], whole, files: files.sent, sends: totals.zeroCopySends > 0 });
 `;
+
+interface EsModule {
+  readonly upgraded: readonly boolean[];
+  readonly whole: readonly boolean[];
+  readonly zeroCopyBytes: number;
+}
 
 interface BothEnds {
   readonly accepted: readonly boolean[];
@@ -156,6 +197,20 @@ function declare(node: string): void {
       assert.equal(stderr.match(/ZC_REGISTER/g)?.length, 1, stderr);
       assert.ok(stderr.includes(`"${variable}" is out of range`), stderr);
       assert.match(stderr, /Nothing is upgraded until this variable is corrected or unset/);
+    });
+  }
+
+  for (const how of ['--import', '--require']) {
+    it(`upgrades servers and clients of an ES module, by ${how}`, () => {
+      const nodeOptions = [how, 'msg-zerocopy/register', '--input-type=module'];
+      const env = { MSG_ZEROCOPY_ENGINE: 'msg_zerocopy', MSG_ZEROCOPY_THRESHOLD: '1' };
+      const { answer, stderr } = runScript<EsModule>(ES_MODULE, { node, nodeOptions, env });
+      const { upgraded, whole, zeroCopyBytes } = answer;
+      assert.deepEqual(upgraded, new Array(8).fill(true));
+      assert.deepEqual(whole, new Array(4).fill(true));
+      // Four bodies, and the headers of two of them and of their requests.
+      assert.ok(zeroCopyBytes >= 4 * 1024 * 1024, `${zeroCopyBytes} bytes`);
+      assert.equal(stderr, '');
     });
   }
 
