@@ -1,8 +1,9 @@
 /* The limit Node is measured against: datagrams sent without pause from C over UDP or a raw IPv4
  * socket that brings its own header. Speaks like bench/children/datagram-sender.ts.
  * Usage: cdatagram MODE ADDRESS PORT SIZE SEGMENT COUNT WARMUP SECONDS [SCHEDSTAT...]
- * MODE: udp-send, udp-sendmmsg, udp-gso, udp-gso-zerocopy, raw-sendto, raw-sendmmsg, or udp-flood,
- * which is udp-gso until the receiver is gone. SIZE: bytes of one send; SEGMENT: of one datagram; COUNT: source buffers. */
+ * MODE: udp-send, udp-sendmmsg, udp-gso, udp-gso-zerocopy, raw-sendto, raw-sendmmsg, or udp-flood, which is
+ * udp-gso until the receiver is gone. SIZE: bytes of one send; SEGMENT: of one datagram; COUNT: source
+ * buffers. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>

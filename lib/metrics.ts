@@ -30,8 +30,8 @@ export interface ProcessMetrics {
    */
   readonly registeredBytes: number;
   /**
-   * How often io_uring refused to register a pool, by errno; its memory is then pinned for each send. ENOMEM: RLIMIT_MEMLOCK
-   * is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 pools are registered.
+   * How often io_uring refused to register a pool, by errno; its memory is then pinned for each send. ENOMEM:
+   * RLIMIT_MEMLOCK is too low (remedy: `ulimit -l`, LimitMEMLOCK=); ENOBUFS: 256 pools are registered.
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
   /**

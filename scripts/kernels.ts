@@ -1,6 +1,6 @@
-// `npm run test:kernels -- 5.10 6.1 6.12`: boots Debian's kernels and lets this checkout send over the drivers of
-// emulated network cards to a receiver that compares every byte: of all, or of those that are named (`-- 6.1 igb`), without
-// the tests then. As root; busybox-static, cpio, kmod.
+// `npm run test:kernels -- 5.10 6.1 6.12`: boots Debian's kernels and lets this checkout send over the
+// drivers of emulated network cards to a receiver that compares every byte: of all, or of those that are
+// named (`-- 6.1 igb`), without the tests then. As root; busybox-static, cpio, kmod.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { CACHE, refreshLists } from './kernels/debian';

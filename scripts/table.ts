@@ -7,7 +7,7 @@ const EDGES = ['top', 'bottom', 'left', 'right'].flatMap((edge) => [
   ...['mid', 'left', 'right'].map((corner) => `${edge}-${corner}`),
 ]);
 
-/** The lines of a table. @param texts how many columns are text; those behind them are numbers, or what is told of them */
+/** The lines of a table. @param texts how many columns are text; the rest are numbers, or remarks about them */
 export function linesOf(rows: readonly (readonly string[])[], texts: number): string[] {
   const table = new Table({
     chars: Object.fromEntries(

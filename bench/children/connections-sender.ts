@@ -37,8 +37,8 @@ function run(
     for (const socket of sockets) socket.removeAllListeners('drain').destroy();
   };
   const ready = [...sockets];
-  // A socket leaves the queue when it is full, and comes back with
-  // its 'drain'. A write that was taken at once says so by returning true, and has no 'drain'.
+  // A socket leaves the queue when it is full, and comes back with its 'drain'. A write that was taken at
+  // once says so by returning true, and has no 'drain'.
   const writeReady = (): void => {
     for (let socket = ready.shift(); socket; socket = ready.shift()) {
       if (socket.destroyed) continue;

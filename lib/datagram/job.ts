@@ -38,8 +38,8 @@ export interface JobShape {
 /** Datagrams of one promise with the same metadata. */
 export type JobGroup = Pick<JobShape, 'payloads' | 'bytes' | 'lengths' | 'metadata' | 'prefix'>;
 
-// What runs for every datagram reads properties and calls little. `declare`: the constructor sets each property once, and no
-// initializer runs before it.
+// What runs for every datagram reads properties and calls little. `declare`: the constructor sets each
+// property once, and no initializer runs before it.
 export class DatagramJob {
   declare payloads: readonly Uint8Array[];
   declare metadata: DatagramMetadata;

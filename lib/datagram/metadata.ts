@@ -1,5 +1,5 @@
-// The metadata of datagrams, sent and received: destinations and options as users give them,
-// and the words that describe them to the addon, struct DatagramMetadata and struct Arrival of native/kernel/datagram.h.
+// The metadata of datagrams, sent and received: destinations and options as users give them, and the words
+// that describe them to the addon, struct DatagramMetadata and struct Arrival of native/kernel/datagram.h.
 import { isIP } from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
 import type { Native } from '../native/binding.js';

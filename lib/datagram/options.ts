@@ -27,10 +27,10 @@ export interface DatagramZeroCopyOptions {
   maxPendingBytes?: number;
   /**
    * Bytes per second that the kernel sends of this socket at most: SO_MAX_PACING_RATE. It is a limit of the
-   * kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default: what the
-   * socket has. Set when the socket gets its
-   * descriptor. `zeroCopy.maxPacingRate` shows it. Kernel: the route's device needs the qdisc `fq` for it, which drops
-   * what would be too far ahead; rates of 4 GiB/s and more Linux 4.20.
+   * kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default: what
+   * the socket has. Set when the socket gets its descriptor. `zeroCopy.maxPacingRate` shows it. Kernel: the
+   * route's device needs the qdisc `fq` for it, which drops what would be too far ahead; rates of 4 GiB/s and
+   * more Linux 4.20.
    */
   maxPacingRate?: number;
   /**

@@ -4,8 +4,9 @@
 //      |--- kernel's ------|-- reserved, committed, --|---- free ----
 //                              discarded
 //
-// The kernel takes slots in order, up to the first that is not committed (a lent one holds up those behind it, too). The next committed frame moves into a slot
-// that was discarded, so that it holds nothing up. Slot numbers keep growing across the wrap.
+// The kernel takes slots in order, up to the first that is not committed (a lent one holds up those behind
+// it, too). The next committed frame moves into a slot that was discarded, so that it holds nothing up. Slot
+// numbers keep growing across the wrap.
 import type { DatagramJob } from './job.js';
 
 export interface RingFrame {

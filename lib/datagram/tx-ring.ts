@@ -96,8 +96,8 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   /**
-   * Sends the frames in `slots`, which are the payloads of `job`: at once, or at the end of the present callback together
-   * with others.
+   * Sends the frames in `slots`, which are the payloads of `job`: at once, or at the end of the present
+   * callback together with others.
    */
   commit(slots: readonly number[], job: DatagramJob): void {
     for (let i = 0; i < slots.length; i++) {

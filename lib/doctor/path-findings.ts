@@ -23,8 +23,9 @@ export function pathFindings(path: Path | NoPath, container: ContainerKind | und
   return [...findings, ...featureFindings(path, device)];
 }
 
-// If the sender's own machine receives the packet as well, it gets a clone over loopback (net/ipv4/ip_output.c:ip_mc_output,
-// net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in just these cases.
+// If the sender's own machine receives the packet as well, it gets a clone over loopback
+// (net/ipv4/ip_output.c:ip_mc_output, net/ipv6/ip6_output.c:ip6_finish_output2): measured on ifb, COPIED in
+// just these cases.
 const DESTINATION = { id: 'destination', title: 'Destination' };
 const DESTINATIONS: Readonly<Record<NonNullable<Path['cast']>, Finding>> = {
   broadcast: {

@@ -14,7 +14,7 @@ export interface SendFileOptions {
   signal?: AbortSignal;
 }
 
-/** The same, checked. */
+/** The arguments, checked. */
 export interface Wanted {
   readonly target: net.Socket | http.ServerResponse;
   readonly name: FileName;

@@ -1,5 +1,5 @@
-// Opening what sendFile() is to send. A path that was opened before is opened again in the event loop, where
-// the kernel can do so without waiting; every other by the thread pool.
+// Opens the files that sendFile() sends. A path that was opened before is opened again in the event loop, if the
+// kernel can do so without waiting; all others are opened by the thread pool.
 import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
@@ -12,13 +12,13 @@ export type FileName = string | URL | FileHandle | number;
 /** An open file. */
 export interface FileSource {
   readonly file: number;
-  /** Bytes that it says it has. */
+  /** Its size by fstat(2). */
   readonly bytes: number;
-  /** Gives back what was opened here. */
+  /** Closes a descriptor that was opened here. */
   close(): void;
 }
 
-/** Paths of file systems where opening means no message to another machine or process. */
+/** Paths on file systems where opening a file asks no other machine or process, and until when they count. */
 const hot = new Map<string, number>();
 const MOST_HOT = 4096;
 const HOT_MS = 60_000;
@@ -33,14 +33,14 @@ const { EBADF } = osConstants.errno;
 const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants;
 const size = new Float64Array(1);
 
-/** Opens at once what needs no waiting; undefined: openLater(). Throws: what is wrong with the file. */
+/** Opens a file without waiting; undefined: only openLater() can. Throws: system errors, ERR_ZC_FILE_NOT_REGULAR. */
 export function openNow(name: FileName): FileSource | undefined {
   if (typeof name === 'string') return openHot(name);
   if (name instanceof URL) return undefined;
   return duplicated(typeof name === 'number' ? name : name.fd);
 }
 
-// Of its own: the program may close the number too soon, and somebody else get it.
+// A duplicate: the program may close its descriptor too soon, and another file get the number.
 function duplicated(file: number): FileSource {
   const { native } = loadNative();
   if (native === undefined || file < 0) return described(file, () => undefined);
@@ -58,7 +58,7 @@ function openHot(path: string): FileSource | undefined {
     return undefined;
   }
   const file = native.openCached(path);
-  // Whatever is wrong, Node says it better.
+  // Node's own open() reports the error.
   return file < 0 ? undefined : described(file, () => closeOwn(file));
 }
 
@@ -68,7 +68,7 @@ function closeOwn(file: number): void {
 
 /** Opens by the thread pool. Rejects as fs.open() does. */
 export async function openLater(name: string | URL): Promise<FileSource> {
-  // Not blocking: a FIFO would wait for its writer.
+  // O_NONBLOCK: opening a FIFO would wait for its writer.
   const file = await new Promise<number>((resolve, reject) =>
     fs.open(name, O_RDONLY | O_NONBLOCK, (error, fd) => (error ? reject(error) : resolve(fd))),
   );
@@ -78,7 +78,7 @@ export async function openLater(name: string | URL): Promise<FileSource> {
 }
 
 function learn(path: string): void {
-  // The permission model looks at what fs opens.
+  // The permission model checks only files that fs opens.
   if ('permission' in process && process.permission !== undefined) return;
   if (path.includes('\0')) return;
   fs.statfs(path, (error, { type }: fs.StatsFs = {} as fs.StatsFs) => {
@@ -88,7 +88,7 @@ function learn(path: string): void {
   });
 }
 
-/** Throws: a closed descriptor, a directory, anything but a regular file. */
+/** Throws for a closed descriptor, a directory, or anything else but a regular file. */
 function described(file: number, close: () => void): FileSource {
   try {
     return { file, bytes: sizeOf(file), close };

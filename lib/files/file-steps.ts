@@ -1,6 +1,6 @@
-// How one file moves: windows of it by sendfile(2) as long as the socket takes them, a wait for space, a wait
-// for the disk, and so on until the range is sent. Where the socket takes no more, a few bytes go by libuv:
-// it waits for space, keeps the loop alive, and fails as every write of Node's fails.
+// Sends one file: by sendfile(2) as long as the socket takes more, then it waits for space or for the disk,
+// and so on until the range is sent. When the socket is full, a few bytes go by libuv, which waits for space,
+// keeps the loop alive, and reports errors as it does for every write.
 import { AsyncResource } from 'node:async_hooks';
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
@@ -14,18 +14,18 @@ import { turnFor, useTurn, waitForTurn } from './turns.js';
 const { EAGAIN, EBADF, EINVAL, EIO, ENOBUFS, ENOMEM, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE } =
   osConstants.errno;
 
-/** What the kernel says of a file, a socket or a call that it does not know; another way may do. */
+/** Errors for a file, a socket or a call that sendfile(2) does not support; a copying send may work. */
 const REFUSALS: ReadonlySet<number> = new Set(
   [EBADF, EINVAL, EIO, ENOSYS, EOPNOTSUPP, EPERM, ESPIPE].map((errno) => -errno),
 );
-/** Libuv's wait for space will show it. */
+/** Errors of a full socket: libuv waits for space. */
 const FULL: ReadonlySet<number> = new Set([EAGAIN, ENOBUFS, ENOMEM].map((errno) => -errno));
 
-/** Bytes for one call: what is wanted of a file may be Infinity. */
+/** Bytes for one call: the rest of a range may be Infinity. */
 const WINDOW_BYTES = 1024 * 1024 * 1024;
-/** Bytes that go by libuv where the socket is full. */
+/** Bytes that go by libuv when the socket is full. */
 const PIECE_BYTES = 4096;
-/** Bytes of a copy, as streams read them. */
+/** Bytes that are copied at once: as many as streams read. */
 const COPY_BYTES = 64 * 1024;
 /** Bytes that are read ahead together. */
 const WARM_BYTES = 2 * 1024 * 1024;
@@ -45,9 +45,9 @@ export class FileSteps {
   readonly #host: StepHost;
   readonly #file: FileWrite;
   readonly #done: (error?: Error) => void;
-  /** Of who has the file sent; made when the first step ends in a wait. */
+  /** The async context of the sender; made when the first step has to wait. */
   #context: AsyncResource | undefined;
-  /** The kernel does not move this file; its sender wants it sent all the same. */
+  /** sendfile(2) does not support this file, and its sender wants it copied. */
   #copies = false;
 
   constructor(host: StepHost, file: FileWrite, done: (error?: Error) => void) {
@@ -60,17 +60,17 @@ export class FileSteps {
     while (this.#moves());
   };
 
-  // By whom it was called first.
+  // The context of the first caller.
   #remember(): AsyncResource {
     return (this.#context ??= new AsyncResource('msg-zerocopy.file'));
   }
 
-  // Whether another window may follow at once.
+  // Takes one step. @returns whether the next one may follow at once
   #moves(): boolean {
     const file = this.#file;
     const { socket, native } = this.#host;
     if (socket.destroyed) return this.#fail(streamDestroyed());
-    // Waits for the connection, too, as every write does.
+    // An empty write waits for the connection, as every write does.
     if (socket.connecting) return this.#byNode(NOTHING);
     if (file.state === 'over' || file.sender.stops()) {
       if (file.chunkEnd === undefined) return this.#over('stopped', 0);
@@ -89,7 +89,7 @@ export class FileSteps {
     const time = turnFor(count);
     if (time <= 0) return this.#waitForTurn();
     const text = file.owed;
-    // With the head of a chunk behind it, a header may be more than one call takes.
+    // A header with the head of a chunk behind it may be longer than one call takes.
     if (text.length > native.constants.MOST_TEXT) return this.#owed();
     const stop = native.moveFile(descriptor, text, file.file, file.offset, count, time, moved);
     const textMoved = moved[0] as number;
@@ -116,7 +116,7 @@ export class FileSteps {
     if (stop === FILE_DONE || stop === FILE_TURN) return true;
     if (stop === FILE_END) return this.#ended();
     if (stop === FILE_COLD) return this.#warm(native);
-    // A header goes as it would without a file.
+    // The header goes by Node's own write, which waits for space.
     if (FULL.has(stop)) return file.owed.length > 0 ? this.#owed() : this.#waitForSpace(native);
     if (REFUSALS.has(stop)) return this.#refused(stop);
     return this.#fail(systemError(stop, 'write'));
@@ -167,7 +167,7 @@ export class FileSteps {
     const most = (file.chunkEnd ?? file.end) - file.offset;
     const count = Math.min(most, WARM_BYTES);
     file.sender.waits();
-    // Node-API's own way to keep a caller's context knows nothing of AsyncLocalStorage since Node 24.
+    // Since Node 24, Node-API does not keep the caller's AsyncLocalStorage.
     const context = this.#remember();
     const warmed = (result: number): void => {
       context.runInAsyncScope(() => {
@@ -201,7 +201,7 @@ export class FileSteps {
 
   // --- chunks of HTTP/1.1 -------------------------------------------------------------------------
 
-  // False: the file has no more bytes.
+  // @returns false if the file has no more bytes
   #beginChunk(): boolean {
     const file = this.#file;
     const end = Math.min(this.#size(), file.end);
@@ -224,7 +224,7 @@ export class FileSteps {
     return this.#fail(fileShrunk());
   }
 
-  // The head of a chunk is sent: what it promises is read and goes by Node.
+  // The head of a chunk is sent, so the chunk must be completed: reads the rest of it and sends that by Node.
   #cutChunk(): boolean {
     if (!finishChunk(this.#file)) return this.#broken();
     return this.#owed();
@@ -266,8 +266,8 @@ export class FileSteps {
 }
 
 /**
- * Takes a file away from its lane at once, wherever it stands: the write ends by itself, with what remains of
- * a chunk that was begun. The file must still be open.
+ * Stops sending a file at once: its write ends by itself, after the rest of a chunk that was begun. The file must
+ * still be open.
  * @returns where the rest of the file begins
  */
 export function detachFile(file: FileWrite): number {
@@ -277,7 +277,7 @@ export function detachFile(file: FileWrite): number {
   return file.offset;
 }
 
-// Reads what remains of the present chunk. False: it is not there any more.
+// Reads the rest of the present chunk. @returns false if the file no longer has it
 function finishChunk(file: FileWrite): boolean {
   const rest = Buffer.allocUnsafe((file.chunkEnd as number) - file.offset);
   const head = bytesOf(file.owed);
@@ -289,7 +289,7 @@ function finishChunk(file: FileWrite): boolean {
       read += more;
     }
   } catch {
-    // As a file that ends here.
+    // Treated like a file that ends here.
   }
   if (read < rest.length) return false;
   file.chunkEnd = undefined;
@@ -304,13 +304,13 @@ function bytesOf(owed: Uint8Array | string): Uint8Array {
   return typeof owed === 'string' ? Buffer.from(owed, 'latin1') : owed;
 }
 
-// Only libuv's own handles: what is written past that of TLS goes out in the clear.
+// Only libuv's own handles: bytes written past a TLS handle would go out unencrypted.
 function plainDescriptor(socket: net.Socket): number | undefined {
   const handle = handleOf(socket);
   return handle !== undefined && isPlain(handle) ? descriptorOf(handle) : undefined;
 }
 
-// Its class's, past what an upgrade or a lane put in its way.
+// The method of the class: the upgrade and the lane override the socket's own.
 function methodOf(socket: net.Socket): net.Socket['_write'] {
   return (Object.getPrototypeOf(socket) as net.Socket)._write;
 }

@@ -5,11 +5,11 @@ import type { FileReason } from '../names.js';
 
 /** Files since this package was loaded. A snapshot. */
 export interface FileTotals {
-  /** Sent by the kernel, to their end or the end of the range that was wanted. */
+  /** Files that the kernel sent to their end, or to the end of the wanted range. */
   readonly sent: number;
   /** Bytes that sendfile(2) moved. */
   readonly bytes: number;
-  /** Files that were left to Node's own stream, or copied, by reason. */
+  /** Files that Node's own stream sent, or that were copied, by reason. */
   readonly left: Readonly<Partial<Record<FileReason, number>>>;
 }
 
@@ -21,14 +21,14 @@ export function fileTotals(): FileTotals {
   return Object.freeze({ sent, bytes, left: left.snapshot() });
 }
 
-/** Counts and publishes that a file was sent. @param moved bytes by the kernel */
+/** Counts and publishes a file that was sent. @param moved bytes that the kernel moved */
 export function sentFile(socket: object, moved: number): void {
   sent++;
   bytes += moved;
   if (channels.file.hasSubscribers) publish(channels.file, { socket, bytes: moved });
 }
 
-/** Counts and publishes that a file goes by Node's own stream, or is copied. */
+/** Counts and publishes a file that Node's own stream sends, or that is copied. */
 export function leftFile(socket: object | null, reason: FileReason): void {
   left.add(reason);
   if (channels.file.hasSubscribers) publish(channels.file, { socket, bytes: 0, reason });

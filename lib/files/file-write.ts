@@ -1,53 +1,53 @@
-// One file that is being sent, as one write of its stream: its range, its progress, its callbacks.
+// The state of one file that is being sent: its range, its progress, and the sender that it reports to.
 import type { AsyncResource } from 'node:async_hooks';
 
-/** Whoever has a file sent. None of these may throw. */
+/** The caller for which a file is sent. None of these may throw. */
 export interface FileSender {
   /** Whether each part is framed as a chunk of HTTP/1.1. Asked once, when the first byte is due. */
   isChunked(): boolean;
-  /** Asked before each step; true: the rest is not to be sent, or not by us. */
+  /** Called before each step; true: do not send the rest. */
   stops(): boolean;
-  /** The kernel took bytes of the file, or libuv did. */
+  /** The kernel or libuv took bytes of the file. */
   moved(bytes: number): void;
-  /** The rest comes in a later turn, and code of others runs before. */
+  /** The rest follows in a later turn, and other code runs before. */
   waits(): void;
-  /** The kernel does not send this file to this socket. 'leave': the write is over, for somebody else to go on. */
+  /** sendfile(2) does not support this file or socket. 'leave': the write ends, and the sender goes on by itself. */
   refused(errno: number): 'copy' | 'leave';
   /**
-   * The write is over, and the stream's next one may follow. 'sent': the range, or up to the file's end;
-   * 'stopped': as stops() asked; 'refused': as refused() answered.
+   * The write is over, and the stream's next one may follow. 'sent': the range, or everything up to the file's end, is
+   * sent; 'stopped': stops() returned true; 'refused': refused() returned 'leave'.
    */
   over(how: 'sent' | 'stopped' | 'refused', errno: number): void;
   /** The socket failed, or was destroyed. */
   failed(error: Error): void;
 }
 
-/** Bytes of a chunk of HTTP/1.1. What remains of one is read into memory where a stream is cut off in it. */
+/** Bytes of a chunk of HTTP/1.1. When a stream is interrupted within a chunk, the rest of it is read into memory. */
 export const CHUNK_BYTES = 256 * 1024;
 
 export class FileWrite {
-  /** What stands for the file in the stream. No bytes: nothing that counts bytes is disturbed. */
+  /** The chunk that represents the file in the stream. It is empty, so that the stream's byte counts stay right. */
   readonly marker = Buffer.alloc(0);
-  /** What kernel and libuv took. */
+  /** Bytes that the kernel and libuv took. */
   bytesMoved = 0;
-  /** Of these: without a copy. */
+  /** How many of these went without a copy. */
   bytesByKernel = 0;
   state: 'waiting' | 'begun' | 'over' = 'waiting';
-  /** What goes instead of a range: the file did not say how large it is. */
+  /** The whole content, sent instead of a range, of a file that does not report its size. */
   body: Uint8Array | undefined;
-  /** Of the present chunk; undefined: not chunked. */
+  /** Where the present chunk ends; undefined between chunks, or if the body is not chunked. */
   chunkEnd: number | undefined;
-  /** Whose context it is sent in; undefined: that of the stream's write before it will do. */
+  /** The async context to send it in; undefined: the context of the stream's previous write is right. */
   context: AsyncResource | undefined;
-  /** Bytes that go before anything else of the file. */
+  /** Bytes to send before the next bytes of the file. */
   owed: Uint8Array | string = '';
-  /** Whether a chunk was begun, so that its end is due. */
+  /** Chunks that were begun; if there are any, the last one still needs its end. */
   chunks = 0;
 
   /**
    * @param file a descriptor, open until the write is over; -1 while `opening` is pending
-   * @param offset of the next byte to be sent
-   * @param end of the range, exclusive; Infinity: the end of the file, where it is then
+   * @param offset of the next byte to send
+   * @param end of the range, exclusive; Infinity: wherever the file ends when it is sent
    */
   constructor(
     readonly sender: FileSender,

@@ -1,27 +1,27 @@
-// What files/ needs of an upgraded socket. The upgrade provides it: files/ knows nothing of tcp/.
+// The interface that files/ needs of an upgraded socket. tcp/ provides it, so that files/ need not import tcp/.
 import type net from 'node:net';
 import type { FileReason } from '../names.js';
 
 export interface FileHost {
   readonly socket: net.Socket;
-  /** Streams that are piped into this socket go by the kernel. */
+  /** Whether the kernel sends files that are piped into this socket. */
   readonly takesFiles: boolean;
-  /** Its write() is the upgrade's own: nobody else wants to see what is written. */
+  /** Whether its write() is the upgrade's own: no other wrapper expects to see the data. */
   readonly writesItself: boolean;
-  /** The kernel took bytes that Node does not count; so many of them from a file. */
+  /** The kernel took `bytes` that Node does not count, `fromFile` of them from a file. */
   movedBytes(bytes: number, fromFile: number): void;
-  /** A file was sent to its end, or the range that was wanted of it. @param bytes that sendfile(2) moved */
+  /** A file, or the wanted range of it, was sent. @param bytes that sendfile(2) moved */
   sentFile(bytes: number): void;
-  /** A file is left to Node's own stream. */
+  /** Node's own stream sends a file. */
   leftFile(reason: FileReason): void;
 }
 
-/** The upgrade of a socket; undefined of any other stream. */
+/** Finds the upgrade of a socket; undefined for any other stream. */
 type FindFileHost = (socket: object) => FileHost | undefined;
 
 let find: FindFileHost = () => undefined;
 
-/** How upgrades are found from now on. */
+/** Sets how upgrades are found. */
 export function setFileHosts(finder: FindFileHost): void {
   find = finder;
 }

@@ -1,6 +1,6 @@
-// The files of one socket. A file is one more write of its stream: a marker without bytes stands for it, and
-// _write() and _writev(), which are replaced when the first one comes, know it. What was written before it
-// is with the kernel by then, and what is written behind it waits: the stream itself keeps the order.
+// The files of one socket. A file is one more write of its stream: an empty chunk, its marker, represents it, and
+// _write() and _writev(), which are replaced with the first file, recognise the marker. By then the kernel has
+// everything that was written before, and later writes wait: the stream itself keeps the order.
 import type net from 'node:net';
 import { loadNative, type Native } from '../native/binding.js';
 import { streamDestroyed } from '../errors.js';
@@ -19,13 +19,13 @@ const laneOf = Symbol('msg-zerocopy.files');
 
 type WithLane = net.Socket & { [laneOf]?: Lane };
 
-/** The lane of a socket; made when it is first asked for. */
+/** The lane of a socket, created on first use. */
 export function laneFor(socket: net.Socket): Lane {
   const known = (socket as WithLane)[laneOf];
   return known ?? new Lane(socket);
 }
 
-/** Before an upgrade replaces methods of a socket; see Lane.lift(). */
+/** Call it before an upgrade replaces methods of a socket; see Lane.lift(). */
 export function liftLane(socket: net.Socket): (() => void) | undefined {
   return (socket as WithLane)[laneOf]?.lift();
 }
@@ -37,7 +37,7 @@ export class Lane implements StepHost {
   #present: FileWrite | undefined;
   #write!: net.Socket['_write'];
   #writev!: NonNullable<net.Socket['_writev']>;
-  /** Bytes that Node does not count, of a socket that is not upgraded. */
+  /** Bytes that Node does not count, for a socket that is not upgraded. */
   #uncounted = 0;
 
   constructor(socket: net.Socket) {
@@ -56,7 +56,7 @@ export class Lane implements StepHost {
     Object.defineProperties(socket, overrides);
   }
 
-  /** Takes its methods off a socket that is being upgraded; the function answered puts them back, in front. */
+  /** Removes the lane's methods from a socket that is being upgraded. @returns a function that puts them back on top */
   lift(): () => void {
     const own = this.socket as unknown as Record<string, unknown>;
     for (const name of ['_write', '_writev', 'bytesWritten']) delete own[name];
@@ -76,12 +76,12 @@ export class Lane implements StepHost {
     this.#waiting.set(file.marker, file);
   }
 
-  /** Its marker will not come, or is to pass unnoticed. */
+  /** Its marker will not be written, or means nothing from now on. */
   forget(file: FileWrite): void {
     this.#waiting.delete(file.marker);
   }
 
-  /** Nothing is being written, so that a marker written now is on its way before this turn's callbacks. */
+  /** Whether no file is being sent: a marker written now is handled before this turn's callbacks. */
   get isIdle(): boolean {
     return this.#present === undefined && this.#waiting.size === 0;
   }
@@ -127,7 +127,7 @@ export class Lane implements StepHost {
       );
   }
 
-  // The header of a response, to ride in the file's first packets.
+  // The header of a response, which is sent in the file's first packets.
   #textOf(chunks: readonly Chunk[]): string | undefined {
     let text = '';
     for (const { chunk, encoding } of chunks) {
@@ -141,7 +141,7 @@ export class Lane implements StepHost {
   #begin(file: FileWrite, text: string, callback: WriteCallback): void {
     this.forget(file);
     this.#present = file;
-    // Otherwise it was cancelled while it waited, and its descriptor may be another file's by now.
+    // If it was cancelled while it waited, its descriptor may belong to another file by now.
     if (file.state === 'waiting') file.state = 'begun';
     const start = (): void => {
       const { body } = file;

@@ -1,4 +1,4 @@
-// sendFile(): a file as the body of a response, or as one write of a socket.
+// sendFile(): sends a file as the body of a response, or as one write of a socket.
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -16,18 +16,18 @@ import { leave, readAll, reportOf, Sending } from './sending.js';
 import { leaveAlone } from './take-over.js';
 
 /**
- * Sends a file, or a part of it, by the kernel: from the page cache to the socket, without passing through
+ * Sends a file, or a part of it, by sendfile(2): from the page cache to the socket, without passing through
  * this process.
  *
- * To a response: its header goes in the same packets, with a Content-Length where neither that nor a
- * Transfer-Encoding was set; HEAD, 204 and 304 send no bytes; the response is ended. To a socket: the file is
- * one more write, behind what was written before and in front of what is written later; the socket stays open.
- * @param file a path, a file: URL, a FileHandle or a descriptor, which stay open and whose position is neither
+ * To a response: its header goes in the same packets, with a Content-Length unless that or a Transfer-Encoding is set;
+ * HEAD, 204 and 304 send no bytes; the response is ended. To a socket: the file is one more write, in order with those
+ * before and after it; the socket stays open.
+ * @param file a path, a file: URL, a FileHandle or a descriptor; the last two stay open, and their position is neither
  * used nor changed
  * @param options `start`, `end`: positions of the first and the last byte; beyond the end of the file there is nothing
- * to send. `signal`: before the first byte, nothing is sent; later the connection is closed, as pipeline() does;
- * the promise rejects with an AbortError
- * @memory The bytes are read when they leave: a file that is rewritten meanwhile is sent as it is then.
+ * to send. `signal`: if it aborts before the first byte, nothing is sent; later the connection is closed, as pipeline()
+ * does; the promise rejects with an AbortError
+ * @memory The kernel reads the bytes when they leave: if the file is rewritten meanwhile, its new content is sent.
  * @settles when the kernel took the last byte.
  * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. Rejects, and nothing was sent: as fs.open() does, with EISDIR,
  * ERR_ZC_FILE_NOT_REGULAR, ERR_STREAM_WRITE_AFTER_END, ERR_STREAM_DESTROYED, ERR_HTTP_CONTENT_LENGTH_MISMATCH. Rejects
@@ -83,7 +83,7 @@ function sendToSocket(socket: net.Socket, wanted: Wanted): Promise<SendReport> {
       .catch((error: unknown) => sending.cancel(error as Error));
   }
   laneFor(socket).expect(sending.file);
-  // Past an upgrade's write(), which holds callbacks until memory is released: there is none.
+  // Node's own write(): the upgrade's would hold the callback until memory is released, and there is none.
   net.Socket.prototype.write.call(socket, sending.file.marker);
   return sending.promise;
 }
@@ -94,7 +94,7 @@ async function sendToResponse(
   wanted: Wanted,
 ): Promise<SendReport> {
   const { start } = wanted;
-  // A file that says it is empty may be one of /proc.
+  // Files of /proc report a size of 0.
   const body = source.bytes === 0 ? await readAll(source.file, wanted) : undefined;
   const end = body === undefined ? Math.min(wanted.end, source.bytes) : start + body.length;
   const bytes = Math.max(0, end - start);
@@ -114,14 +114,14 @@ async function sendToResponse(
   try {
     response.write(sending.file.marker);
   } catch (error) {
-    // A header that http refuses.
+    // http refused the header.
     lane.forget(sending.file);
     sending.cancel(error as Error);
   }
   return sending.promise;
 }
 
-/** Sets the length where nobody did. @returns whether bytes follow. Throws: ERR_HTTP_CONTENT_LENGTH_MISMATCH */
+/** Sets the Content-Length if absent. @returns whether a body follows. Throws: ERR_HTTP_CONTENT_LENGTH_MISMATCH */
 function head(response: http.ServerResponse, bytes: number): boolean {
   const { statusCode, req, headersSent } = response;
   const isEmptyStatus = statusCode === 204 || statusCode === 304;
@@ -179,7 +179,7 @@ function sendBody(
 ): Promise<SendReport> {
   leave(response.req.socket, 'no-size');
   return new Promise((resolve, reject) => {
-    // All may be with the kernel then, and the callback of end() only waits for the release.
+    // The kernel may have everything by then; the callback of end() only waits for the release.
     const onClose = (): void => {
       if (!response.writableFinished) reject(response.errored ?? streamDestroyed());
     };

@@ -15,10 +15,10 @@ import { leftFile, sentFile as countSent } from './file-totals.js';
 import { FileWrite, type FileSender } from './file-write.js';
 import { fileHostOf } from './host.js';
 
-/** The most that is read of a file that does not say how large it is. */
+/** The most that is read of a file that does not report its size. */
 const MOST_UNSIZED_BYTES = 64 * 1024 * 1024;
 
-/** All of the range. */
+/** Reads the whole range. */
 export async function readAll(file: number, { start, end }: Wanted): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
@@ -38,7 +38,7 @@ export async function readAll(file: number, { start, end }: Wanted): Promise<Buf
   return Buffer.concat(parts);
 }
 
-/** The report of a file. @param copied bytes by us or by Node */
+/** The report of a file. @param copied bytes that this package or Node copied */
 export function reportOf(
   byKernel: number,
   copied: number,
@@ -55,7 +55,7 @@ export function reportOf(
   };
 }
 
-/** Counts a file that does not go by the kernel. */
+/** Counts a file that sendfile(2) does not send. */
 export function leave(socket: net.Socket | null, reason: FileReason): void {
   const host = socket === null ? undefined : fileHostOf(socket);
   if (host === undefined) leftFile(socket, reason);
@@ -75,7 +75,7 @@ export class Sending implements FileSender {
   #reject!: (error: Error) => void;
   #reason: FileReason | undefined;
   #body = 0;
-  /** What is to be sent is known, so that some of it may be on its way. */
+  /** Whether the file is open, so that some of it may be on its way. */
   #isOpen = false;
 
   constructor(socket: net.Socket, target: net.Socket | http.ServerResponse, wanted: Wanted) {
@@ -91,7 +91,7 @@ export class Sending implements FileSender {
   }
 
   opened(source: FileSource, end = Math.min(this.#wanted.end, source.bytes)): void {
-    // That of a response is closed by who opened it.
+    // For a response, sendFile() itself closes it.
     if (this.#target === this.#socket) this.#source = source;
     // The socket was closed, or the signal came, while the file was being opened.
     if (this.file.state === 'over') return this.#settle();
@@ -100,10 +100,10 @@ export class Sending implements FileSender {
     this.file.end = end;
   }
 
-  /** For a socket: while the place in the stream is kept. */
+  /** For a socket: the file is open now, and its place in the stream was kept. */
   async openedLate(source: FileSource): Promise<void> {
     if (source.bytes > 0) return this.opened(source);
-    // Whatever comes meanwhile, the descriptor is the thread pool's until it has read.
+    // Whatever happens meanwhile, the thread pool needs the descriptor until it has read.
     const body = await readAll(source.file, this.#wanted).finally(() => source.close());
     if (this.file.state === 'over') return;
     this.#isOpen = true;
@@ -113,7 +113,7 @@ export class Sending implements FileSender {
     leave(this.#socket, 'no-size');
   }
 
-  /** Before anything is sent: what is written later goes on. */
+  /** Cancels before anything is sent: later writes of the socket go on. */
   cancel(error: Error): void {
     this.file.state = 'over';
     this.#settle();
@@ -145,11 +145,11 @@ export class Sending implements FileSender {
   }
 
   moved(): void {
-    // The report says so at the end.
+    // The report counts them at the end.
   }
 
   waits(): void {
-    // Nobody else has the file.
+    // Nothing else uses the file.
   }
 
   refused(): 'copy' {
@@ -168,7 +168,7 @@ export class Sending implements FileSender {
       return this.failed(error);
     }
     this.#settle();
-    // Http may be in the middle of handing over what the response has kept while it waited, which end() hands over, too.
+    // http may be in the middle of writing what the response kept while it waited, which end() would write, too.
     if (this.#target instanceof http.ServerResponse) nextTick(() => this.#sent());
     else this.#sent();
   }

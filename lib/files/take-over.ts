@@ -1,6 +1,7 @@
-// A fs.ReadStream that is piped into an upgraded socket, or a response on one, is not read: the kernel moves
-// its bytes. The stream stays piped and keeps its events, counters and its end, as if it had been read. What
-// others do to it (a listener, pause, unpipe, destroy) ends that, and it reads on from the right place.
+// An fs.ReadStream that is piped into an upgraded socket, or into a response on one, is not read: the kernel
+// moves its bytes. The stream stays piped and has the same events and counters as if it had been read.
+// Anything else done to it (a listener, pause, unpipe, destroy) ends this, and the stream reads on from the
+// right place.
 import { AsyncResource } from 'node:async_hooks';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -14,18 +15,18 @@ import { FileWrite, type FileSender } from './file-write.js';
 import { fileHostOf, type FileHost } from './host.js';
 import { laneFor, type Lane } from './lane.js';
 
-/** As they are without anybody's hand in them. */
+/** Node's own functions, to notice replacements. */
 const { read: fsRead, close: fsClose } = fs;
 const streamRead = fs.ReadStream.prototype._read;
 
 type Target = net.Socket | http.ServerResponse;
 
-/** What of a stream nobody but its class should have. */
+/** A stream that has one of these as its own property was changed. */
 const OWN_METHODS = ['_read', '_destroy', 'read', 'push', 'unshift', 'emit', 'pipe'] as const;
 
 let watches = false;
 
-/** Watches what is piped from files from now on. */
+/** Watches streams of files that are piped from now on. */
 export function watchFilePipes(): void {
   if (watches) return;
   watches = true;
@@ -42,13 +43,13 @@ export function watchFilePipes(): void {
   Object.defineProperty(prototype, 'pipe', { value: pipe, writable: true, configurable: true });
 }
 
-/** Streams that are ours, and go as Node has them go. */
+/** Streams of this package's own, which are read as usual. */
 const leftAlone = new WeakSet<object>();
 
-/** Their first read is waited for. */
+/** Streams whose first read is still to come. */
 const considered = new WeakSet<object>();
 
-/** Has a stream go as Node has it go. */
+/** Lets a stream be read as usual. */
 export function leaveAlone(stream: fs.ReadStream): void {
   leftAlone.add(stream);
 }
@@ -90,7 +91,7 @@ function privateOf(stream: fs.ReadStream): PrivateStream {
   return stream as unknown as PrivateStream;
 }
 
-// A subclass, an fs of its own, or one that somebody changed: who knows what its bytes are.
+// A subclass, a stream with its own fs, or a patched one: its bytes may not be those of the file.
 function isOwnKind(stream: fs.ReadStream): boolean {
   if (Object.getPrototypeOf(stream) !== fs.ReadStream.prototype) return true;
   if (fs.read !== fsRead || fs.close !== fsClose) return true;
@@ -118,11 +119,11 @@ class TakeOver implements FileSender {
     this.#host = host;
   }
 
-  /** Begins, in the stream's first read; or says why not. */
+  /** Begins, in the stream's first read. @returns why not, if it cannot */
   begin(): FileReason | undefined {
     const stream = privateOf(this.#stream);
     const offset = stream.pos ?? stream.bytesRead;
-    // Who opened it by himself began at 0; another descriptor may stand anywhere.
+    // A stream that opened its file begins at 0; a descriptor from elsewhere may have any position.
     if (
       stream.pos === undefined &&
       typeof stream.path !== 'string' &&
@@ -138,23 +139,23 @@ class TakeOver implements FileSender {
       !lane.isIdle ||
       this.#host.socket.writableLength > 0 ||
       (this.#target as http.ServerResponse).socket === null;
-    // Its turn comes by another's callback.
+    // Its turn comes in the callback of another write.
     if (waits) file.context = new AsyncResource('msg-zerocopy.file');
     lane.expect(file);
     try {
       this.#target.write(file.marker);
     } catch {
-      // The header of a response may be wrong: it is reported when the stream's own chunk comes.
+      // http may refuse the header of a response: writing the stream's own chunk reports it.
       lane.forget(file);
       return 'own-write';
     }
-    // readableDidRead, Readable.isDisturbed()
+    // Sets readableDidRead and Readable.isDisturbed().
     stream._readableState.dataEmitted = true;
     if (waits && file.state === 'waiting') this.#guard();
     return undefined;
   }
 
-  // Why the stream goes, or goes on, by itself.
+  // Why the stream has to be read, or read on.
   #leftFor(): FileReason | undefined {
     const stream = this.#stream;
     if (stream.readableFlowing !== true) return 'paused';
@@ -169,13 +170,13 @@ class TakeOver implements FileSender {
     return undefined;
   }
 
-  // What is asked only once.
+  // Reasons that cannot change: checked once.
   #unfit(offset: number): FileReason | undefined {
     const { native } = loadNative();
     const { fd } = privateOf(this.#stream);
     if (native === undefined) return 'addon-unavailable';
     if (fd === null || native.describeFile(fd, size) !== 1) return 'not-regular';
-    // Files of /proc say that they are empty, and are not.
+    // Files of /proc report a size of 0, and are not empty.
     if (size[0] === 0) return 'no-size';
     if (offset >= (size[0] as number)) return 'no-size';
     return this.#target instanceof http.ServerResponse ? unfitResponse(this.#target) : undefined;
@@ -188,7 +189,7 @@ class TakeOver implements FileSender {
   }
 
   stops(): boolean {
-    // After end() of the socket Node has its own way with what is written.
+    // After the socket's end(), Node treats writes in its own way.
     const { writableEnded } = this.#host.socket;
     return writableEnded || this.#stream.destroyed || this.#leftFor() !== undefined;
   }
@@ -222,13 +223,13 @@ class TakeOver implements FileSender {
   }
 
   failed(): void {
-    // The target's 'close' unpipes the stream, as it does without us; who has other uses for it then gets the rest.
+    // The target's 'close' unpipes the stream, as without this package; a program that reads on gets the rest.
     if (!this.#stream.destroyed) this.#guard();
   }
 
   // --- others in the middle -----------------------------------------------------------------------
 
-  // Between two steps others may come: from then on they are noticed at once.
+  // Other code may run between two steps: from now on, everything that it does to the stream is noticed at once.
   #guard(): void {
     if (this.#guarded) return;
     this.#guarded = true;
@@ -243,12 +244,12 @@ class TakeOver implements FileSender {
     for (const name of Object.keys(guards)) restore(this.#stream, name);
   }
 
-  /** Somebody did something to the stream. */
+  /** The program did something to the stream. */
   disturbed(): void {
     if (this.#stream.destroyed || this.#leftFor() !== undefined) this.interrupt();
   }
 
-  /** The stream goes on by itself, from here. */
+  /** The stream reads on from here. */
   interrupt(): void {
     const file = this.#file as FileWrite;
     if (!this.#guarded) return;
@@ -275,7 +276,7 @@ function unfitResponse(response: http.ServerResponse): FileReason | undefined {
   return response.writableCorked > 0 || response.writableEnded ? 'corked' : undefined;
 }
 
-// --- the methods of a stream that may be interrupted: shared, `this` is the stream --------------
+// --- methods of a stream that may be interrupted: shared functions, `this` is the stream --------
 
 const guarded = new WeakMap<object, TakeOver>();
 

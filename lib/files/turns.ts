@@ -1,30 +1,31 @@
-// How long files may be moved until the event loop turns. Each call of sendfile(2) works for as long as a copy of its
-// bytes, or the receiver's end of a loopback connection, takes: timers and other connections have their turn
-// in between, however many files there are. Time, not bytes: a network card takes in a turn what loopback takes in ten.
+// Limits how long sendfile(2) may run in one turn of the event loop, so that timers and other connections get
+// their turn however many files are being sent. A call takes as long as copying its bytes, or, over loopback,
+// as receiving them. The limit is a time and not a number of bytes: over loopback the same bytes take ten
+// times as long as on a network card.
 import { setImmediate } from '../node/clock.js';
 
 const TURN_MICROSECONDS = 1000;
-/** Moves of so few bytes are what every write costs: nobody counts them. */
+/** Moving fewer bytes costs no more than an ordinary write, and is not counted. */
 const SMALL_BYTES = 128 * 1024;
 
 let left = TURN_MICROSECONDS;
 let isScheduled = false;
-/** First come, first served. */
+/** Steps that wait for a turn, first come, first served. */
 let waiting: (() => void)[] = [];
 
-/** For how many microseconds so many bytes may be moved now; none: waitForTurn(). */
+/** For how many microseconds `bytes` may be moved now; 0 or less: call waitForTurn(). */
 export function turnFor(bytes: number): number {
   return left > 0 || bytes > SMALL_BYTES ? left : TURN_MICROSECONDS;
 }
 
-/** Tells of what was moved, and how long it took. Turns that leave time over leave it to the next ones. */
+/** Counts what was moved and how long it took. Time that a turn leaves over goes to the next ones. */
 export function useTurn(bytes: number, microseconds: number): void {
   if (bytes <= SMALL_BYTES) return;
   left -= microseconds;
   if (left <= 0) schedule();
 }
 
-/** Calls `step`, in nobody's context, when there is time for it. */
+/** Calls `step` when there is time for it; the async context is undefined. */
 export function waitForTurn(step: () => void): void {
   waiting.push(step);
   schedule();
@@ -45,7 +46,7 @@ function nextTurn(): void {
   try {
     while (at < steps.length && left > 0) (steps[at++] as () => void)();
   } finally {
-    // Also when somebody's listener throws. In front of those that came back meanwhile.
+    // Also if a listener throws. The rest goes before steps that were added meanwhile.
     if (at < steps.length) waiting = [...steps.slice(at), ...waiting];
     if (waiting.length > 0) schedule();
   }

@@ -1,6 +1,7 @@
-// Pool pieces that http queues: writes to a response that is corked or waits for an earlier one, and to a request
-// without a connection, reach no socket before their turn. They stay pinned until http calls back or drops them. `write` and `end` of http's messages are wrapped for that with the first pool,
-// once for the process; nothing is set on a message.
+// Pool pieces that http queues: writes to a response that is corked or waits for an earlier one, and to a
+// request without a connection, reach no socket before their turn. They stay pinned until http calls back or
+// drops them. `write` and `end` of http's messages are wrapped for that with the first pool, once for the
+// process; nothing is set on a message.
 import http from 'node:http';
 import type net from 'node:net';
 import { isKeptByHttp, markHttpNothing } from '../node/internals.js';

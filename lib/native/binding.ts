@@ -88,7 +88,10 @@ export interface Native {
     skip: number,
     flags: number,
   ): number;
-  /** One copying sendmsg(2) on any descriptor: bytes, or at most MOST_TEXT characters, then `body`; bytes, or -errno. */
+  /**
+   * One copying sendmsg(2) on any descriptor, of bytes or at most MOST_TEXT characters, then `body`.
+   * @returns bytes, or -errno
+   */
   sendNow(fd: number, head: Head, body: Uint8Array | undefined, encoding: TextEncoding): number;
   /**
    * The same for what may share a call with other sends of this turn, at most MOST_BATCH_BYTES. The number of its

@@ -13,7 +13,7 @@ import { LET_GO_MS } from '../policy/linger.js';
 
 /** The events of a port. `onRange` must not run user code; the others may. */
 export interface PortOwner {
-  /** @param copiedFlagIsReliable whether `copied` says anything about it; of a datagram socket, of the first of the range */
+  /** @param copiedFlagIsReliable whether `copied` means anything; for a datagram socket, of the range's first send */
   onRange(lo: number, hi: number, copied: boolean, copiedFlagIsReliable: boolean): void;
   /** The socket takes bytes again, or is dead: the next send shows which. */
   onWritable(): void;

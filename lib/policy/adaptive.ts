@@ -1,4 +1,5 @@
-// Whether zero copy is worth trying now, on one route or with the buffers of one socket. Pure: observations and the clock come in.
+// Whether zero copy is worth trying now, on one route or with the buffers of one socket. Pure: observations
+// and the clock come in.
 //
 //   active --(most of a sample was COPIED, or ENOBUFS)--> paused --(back-off over)--> probing
 //     ^                                                     ^                            |
@@ -114,8 +115,8 @@ export class Adaptive {
 const MOST_ROUTES = 256;
 
 /**
- * What is known about routes, so that a new connection to a destination that copies does not find out again. A route is the
- * pair of addresses that a connection has.
+ * What is known about routes, so that a new connection to a destination that copies does not find out again.
+ * A route is the pair of addresses that a connection has.
  */
 export class Routes {
   readonly #routes = new Map<string, Adaptive>();

@@ -1,4 +1,5 @@
-// What the kernel's raw socket does to a packet that brings its own IP header, for packets that go past it.
+// Completes IP headers as the kernel's raw socket does for packets with a header of their own: for packets of the ring,
+// which go past it.
 // Source: raw(7); net/ipv4/raw.c:raw_send_hdrinc. Of an IPv6 header it changes nothing (net/ipv6/raw.c). Pure.
 
 import { endianness } from 'node:os';

@@ -1,6 +1,6 @@
-// Where packets of a raw socket's ring leave this host: device and link address of the next hop, from the kernel's routes
-// and neighbours. They are asked at first, when rtnetlink says that something changed, and once a second, because the
-// kernel announces neither an MTU that it learned of a path nor a redirect.
+// Where packets of a raw socket's ring leave this host: device and link address of the next hop, from the
+// kernel's routes and neighbours. They are looked up at first, when rtnetlink announces a change, and once a
+// second, because the kernel announces neither a path MTU that it learned nor a redirect.
 import { constants } from 'node:os';
 import { nowMs } from '../node/clock.js';
 import { PLAIN, type DatagramMetadata } from '../datagram/metadata.js';
@@ -15,11 +15,11 @@ import {
 } from '../native/sockaddr.js';
 import type { Reason } from '../names.js';
 
-/** How long an answer holds that nothing was announced about. */
+/** How long a next hop is used without looking it up again, if no change is announced. */
 const MOST_AGE_MS = 1_000;
-/** Announcements are looked for this often: within a burst of packets not before each of them. */
+/** How often to check for announcements: not before each packet of a burst. */
 const LOOK_MS = 0.1;
-/** The same of a neighbour that is not known: a device without ARP announces none. */
+/** The same for an unknown neighbour: a device without ARP announces none. */
 const NO_NEIGHBOUR_MS = 50;
 const ETHERNET_ADDRESS_BYTES = 6;
 const IPV6_MULTICAST = 0xff;
@@ -39,7 +39,7 @@ export interface NextHop {
   source: Uint8Array | undefined;
   /** Bytes of the longest packet that is not fragmented. */
   mtu: number;
-  /** The kernel is to see a packet: only its own sends make it ask the neighbour whether it is still there. */
+  /** The kernel must send a packet itself: only then does it check whether the neighbour is still there. */
   isUnconfirmed: boolean;
 }
 
@@ -60,9 +60,9 @@ export class NextHops {
   readonly #device: number;
   readonly #beforeChange: () => void;
   readonly #watch: number;
-  /** By the destination as the raw socket has it. */
+  /** By destination, as the raw socket describes it. */
   #known = new WeakMap<DatagramMetadata, Known>();
-  /** The destination that was asked for last, and what is known of it. */
+  /** The last destination, and its next hop. */
   #lastTo: DatagramMetadata | undefined;
   #last: Known | undefined;
   #lookedMs = 0;
@@ -71,8 +71,8 @@ export class NextHops {
 
   /**
    * @param device the only interface that may be used; 0: any
-   * @param beforeChange called before a next hop is asked for, and its name rewritten: sends what was to go as it was
-   * Throws: a system error, where rtnetlink cannot be listened to.
+   * @param beforeChange called before a next hop is looked up and its name rewritten: sends what waits for the old one
+   * Throws: a system error, if rtnetlink is not available.
    */
   constructor(
     reactor: Reactor,
@@ -107,7 +107,7 @@ export class NextHops {
     const now = nowMs();
     if (now - this.#lookedMs >= LOOK_MS) {
       this.#lookedMs = now;
-      // Read here and not by the event loop: a program that sends does not wait for it.
+      // Read here and not in the event loop, which a busy sender may not reach in time.
       if (this.#native.discardReceived(this.#watch)) this.#generation++;
     }
     const known = destination === this.#lastTo ? (this.#last as Known) : this.#find(destination);
@@ -133,7 +133,7 @@ export class NextHops {
 
   /**
    * The socket was bound, connected or disconnected: routes may depend on it.
-   * @param peer the sockaddr it is connected to; the kernel does not tell it of raw sockets, which have no ports
+   * @param peer the sockaddr it is connected to; getpeername(2) does not report it for raw sockets, which have no ports
    */
   renamed(peer: Uint8Array | undefined): void {
     this.#peer = peer;
@@ -154,7 +154,7 @@ export class NextHops {
     };
   }
 
-  // Asks as the raw socket's own send would. Why the ring cannot send there, if so.
+  // Looks up the route as the raw socket's own send would. @returns why the ring cannot send there, if it cannot
   #resolve(hop: NextHop, to: DatagramMetadata): Reason | undefined {
     const native = this.#native;
     const name = to.name ?? this.#peer;
@@ -178,7 +178,7 @@ export class NextHops {
     return this.#meet(hop, route.gateway ?? bytes, route.device);
   }
 
-  // The neighbour's link address.
+  // Finds the neighbour's link address.
   #meet(hop: NextHop, address: Uint8Array, device: number): Reason | undefined {
     const { kernel } = this.#native;
     const found = this.#native.findNeighbour(address, device);

@@ -1,5 +1,6 @@
-// The transmit ring of a raw socket: packets that were produced in it leave by the packet ring of their route's device,
-// past the kernel's IP layer and without a copy. Where that is not possible the raw socket sends them, which copies.
+// The transmit ring of a raw socket: packets that were written in it leave through a packet socket on the
+// device of their route, past the kernel's IP layer and without a copy. Where that is not possible, the raw
+// socket sends and copies them.
 import { randomInt } from 'node:crypto';
 import { constants } from 'node:os';
 import type { DatagramCore } from '../datagram/core.js';
@@ -17,7 +18,7 @@ import { type NextHop, NextHops } from './next-hops.js';
 
 const { EPERM } = constants.errno;
 
-/** Where the socket's device is not known before packets are sent: Ethernet's. */
+/** The MTU of Ethernet, for a socket whose device is not known in advance. */
 const USUAL_MTU = 1500;
 
 type AnyCore = Pick<
@@ -32,9 +33,9 @@ interface RawRingOptions {
   readonly device: { readonly index: number; readonly mtu: number } | undefined;
 }
 
-/** The engines of a raw socket with a ring: what is not reserved in the ring goes by the raw socket. */
+/** The engines of a raw socket with a ring: packets that were not reserved in the ring go through the raw socket. */
 export class RawRing implements DatagramSender {
-  /** The packet socket's. */
+  /** The engine of the packet socket. */
   readonly ring: TxRingEngine;
   readonly #core: AnyCore;
   readonly #version: 4 | 6;
@@ -102,7 +103,7 @@ export class RawRing implements DatagramSender {
     return this.#core.reportJob(leaving, (job) => this.ring.commit(slots, job));
   }
 
-  // Why the raw socket has to send them. Completes the headers, as it would.
+  // Why the raw socket has to send the packets. Completes their headers as the raw socket would.
   #obstacle(
     hop: NextHop,
     slots: readonly number[],
@@ -130,8 +131,8 @@ export class RawRing implements DatagramSender {
       : isIpv6To(this.#memory, at, hop.destination);
   }
 
-  // From where they are, and now: what is committed next is not to overtake them. Their slots are free when the
-  // kernel has its copies, which a full send buffer delays.
+  // Sends them from their slots, and now, so that the next commit does not overtake them. The slots are free when the
+  // kernel has copied them, which a full send buffer delays.
   #copy(slots: readonly number[], group: JobGroup, reason: Reason): Promise<SendReport> {
     this.ring.handOver();
     for (const slot of slots) this.ring.lend(slot);
@@ -170,7 +171,7 @@ export class RawRing implements DatagramSender {
   }
 
   submit(job: DatagramJob): void {
-    // What was committed before goes before it.
+    // Packets that were committed earlier go first.
     this.ring.handOver();
     this.#copying.submit(job);
   }

@@ -312,7 +312,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     return ring.commit(slots, { payloads, bytes, lengths, metadata, prefix: undefined });
   }
 
-  // Nearly always where the last packet went.
+  // Nearly always the destination of the last packet.
   #commitTo(address: string | undefined): DatagramMetadata {
     const last = this.#isConnected ? undefined : this.#destinations.last(address, 0);
     return last ?? this.#metadata(address === undefined ? {} : { address });

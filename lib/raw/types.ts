@@ -14,7 +14,7 @@ export interface RawSocketOptions extends DatagramOptions, PacketInfoOptions {
   headerIncluded?: boolean;
   /**
    * IPv6 without `headerIncluded`: the kernel writes the checksum at this even offset of the payload
-   * and checks that of what is received (IPV6_CHECKSUM). ICMPv6 has it always.
+   * and verifies it in received packets (IPV6_CHECKSUM). ICMPv6 always has it.
    */
   checksumOffset?: number;
   /** What is received: ICMP types, or what a classic BPF program accepts. Default all. */
@@ -22,7 +22,7 @@ export interface RawSocketOptions extends DatagramOptions, PacketInfoOptions {
   /** Sends and receives by this interface only (SO_BINDTODEVICE). */
   interface?: string;
   /**
-   * A transmit ring for reserve() and commit(), with `headerIncluded`: what is produced in it goes out by a packet
+   * A transmit ring for reserve() and commit(), with `headerIncluded`: packets written in it go out through a packet
    * socket on the route's device, without a copy and past the kernel's IP layer, so also past netfilter and IPsec. By
    * default a slot has room for the MTU of `interface`, or for 1,500 bytes. Default none. Linux 5.0.
    */
@@ -83,8 +83,9 @@ export interface ZeroCopyRawSocket extends DatagramSurface<RawRemoteInfo> {
   /** Frames of the ring that reserve() can hand out now; 0 without one. */
   readonly freeFrames: number;
   /**
-   * The next free frame of the ring, `length` bytes of it, to be filled with a packet: yours until commit() or
-   * discard(). What it holds is what was sent from it last. Throws: ERR_ZC_NO_RING, ERR_ZC_RING_FULL, ERR_OUT_OF_RANGE.
+   * The next free frame of the ring, `length` bytes of it, to be filled with a packet: yours until commit()
+   * or discard(). It still holds the packet that was last sent from it. Throws: ERR_ZC_NO_RING,
+   * ERR_ZC_RING_FULL, ERR_OUT_OF_RANGE.
    */
   reserve(length: number): Buffer;
   /**

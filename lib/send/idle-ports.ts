@@ -1,6 +1,6 @@
-// Looks after connections that sent a while ago: drops the chunks that the kernel has released, which otherwise
-// happens with their next write, and gives idle duplicates back. A server with thousands of quiet keep-alive connections
-// should not hold two descriptors for each.
+// Looks after connections that sent a while ago: drops the chunks that the kernel has released, which
+// otherwise happens with their next write, and gives idle duplicates back. A server with thousands of quiet
+// keep-alive connections should not hold two descriptors for each.
 import type net from 'node:net';
 import { whenPoolsRunShort } from '../memory/pool-pins.js';
 import { startedReactor } from '../native/reactor.js';

@@ -16,18 +16,19 @@ export type EngineOption = (typeof ENGINES)[number];
 export interface ZeroCopyOptions {
   /**
    * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
-   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name,
-   * with a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing.
-   * Where there is no ring, `'io_uring'` sends by MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`;
-   * where neither can be had, bytes are copied, and it says why. `'copy'` is the runtime off switch. The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name, with
+   * a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing. Where
+   * there is no ring, `'io_uring'` sends by MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`;
+   * where neither can be had, bytes are copied, and it says why. `'copy'` is the runtime off switch. The
+   * environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: EngineOption;
   /**
    * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB for writes that follow each other;
-   * for a response, the first write after data of the peer, and for a buffer that another connection was given just before,
-   * 128 KiB; `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the environment overrides
-   * `'auto'`: a number of bytes, or `static` for the same as 'auto' where the engine's name is given and
-   * the kernel's copies are to be ignored.
+   * for a response, the first write after data of the peer, and for a buffer that another connection was
+   * given just before, 128 KiB; `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the
+   * environment overrides `'auto'`: a number of bytes, or `static` for the same as 'auto' where the engine's
+   * name is given and the kernel's copies are to be ignored.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
    * 0 or 1 forces everything.
    */
@@ -47,10 +48,10 @@ export interface ZeroCopyOptions {
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
   maxPendingBytes?: number;
   /**
-   * Bytes per second that the kernel sends of this connection at most: SO_MAX_PACING_RATE. It is a limit of the
-   * kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default: what the
-   * socket has. Set at the upgrade, or as
-   * soon as the socket is connected. It holds for everything that the socket sends. `zeroCopy.maxPacingRate` shows it.
+   * Bytes per second that the kernel sends of this connection at most: SO_MAX_PACING_RATE. It is a limit of
+   * the kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default:
+   * what the socket has. Set at the upgrade, or as soon as the socket is connected. It holds for everything
+   * that the socket sends. `zeroCopy.maxPacingRate` shows it.
    * Kernel: Linux 4.13 without the qdisc `fq`; rates of 4 GiB/s and more Linux 4.20.
    */
   maxPacingRate?: number;

@@ -156,7 +156,7 @@ export class Releases {
     this.awaited = this.callbacks.size > 0;
   }
 
-  /** A write's call may have read releases that callbacks wait for. Those are user code, and must not run inside a write. */
+  /** A write may have read releases that callbacks wait for. Callbacks are user code and must not run inside it. */
   lookSoon(look: () => void): void {
     if (this.#looks || !this.callbacks.isDue(this.#word(word.RELEASED_BELOW))) return;
     this.#looks = true;

@@ -115,7 +115,7 @@ function forParts(parts: ReadonlySet<Part>, environment: Environment): ZeroCopyO
   return { engine: 'copy', files: isOff ? 'off' : 'auto' };
 }
 
-/** Variables of this package's that nobody reads, and what was meant, perhaps: a mistyped name would be ignored in silence. */
+/** Variables with this package's prefix that it does not read, each with the name that was perhaps meant. */
 export function unknownVariables(
   environment: Environment = process.env,
 ): readonly { readonly name: string; readonly nearest: string }[] {

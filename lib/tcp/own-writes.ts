@@ -1,7 +1,7 @@
-// Distinguishes writes that came through the upgraded write(), end() and send() from those that did not: data that
-// waited in the stream at the upgrade, and data written by a method that was saved before it. The callbacks of those are
-// not held, so their memory must be copied. A stream is first in, first out, and reports how many bytes wait in it: as
-// long as all of them came through our methods, so does the next write.
+// Distinguishes writes that came through the upgraded write(), end() and send() from those that did not: data
+// that waited in the stream at the upgrade, and data written by a method that was saved before it. The
+// callbacks of those are not held, so their memory must be copied. A stream is first in, first out, and
+// reports how many bytes wait in it: as long as all of them came through our methods, so does the next write.
 import { NO_BYTES } from '../observe/counters.js';
 
 export class OwnWrites {

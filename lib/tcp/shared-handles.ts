@@ -18,7 +18,7 @@ type Find = (socket: net.Socket) => Shared | undefined;
 
 let find: Find | undefined;
 
-/** Notifies sockets before another process gets their descriptor. @param upgradeOf the upgrade to notify for a socket */
+/** Notifies sockets before another process gets their descriptor. @param upgradeOf finds the upgrade of a socket */
 export function watchSharing(upgradeOf: Find): void {
   if (find !== undefined) return;
   find = upgradeOf;

@@ -146,8 +146,8 @@ export interface CheckedSendOptions extends CheckedIpOptions {
 }
 
 /**
- * Checks the options of send() and sendMany(), except a destination that another option gives. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT,
- * ERR_SOCKET_DGRAM_IS_CONNECTED.
+ * Checks the options of send() and sendMany(), except a destination that another option gives. Throws:
+ * ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, ERR_SOCKET_BAD_PORT, ERR_SOCKET_DGRAM_IS_CONNECTED.
  */
 export function checkSendOptions(
   given: unknown,

@@ -1,5 +1,5 @@
-// Walks over received control messages without trusting the lengths that they claim: CMSG_FIRSTHDR and CMSG_NXTHDR leave
-// that check to the caller (man 3 cmsg).
+// Walks over received control messages without trusting the lengths that they claim: CMSG_FIRSTHDR and
+// CMSG_NXTHDR leave that check to the caller (man 3 cmsg).
 #pragma once
 
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
-// Limits the bytes per second that the kernel sends of one socket (SO_MAX_PACING_RATE). TCP paces by itself, other sockets
-// through the qdisc `fq`. Knows nothing of Node or of libuv.
+// Limits the bytes per second that the kernel sends of one socket (SO_MAX_PACING_RATE). TCP paces by itself,
+// other sockets through the qdisc `fq`. Knows nothing of Node or of libuv.
 #pragma once
 
 #include <cstdint>

@@ -92,8 +92,9 @@ bool has_every_page(int file, uint64_t offset, uint64_t end, uint64_t pages) {
   return true;
 }
 
-// Stretches that were there lately. What was sent within the last second is not what the kernel forgets, unless it forgets
-// the file, which its ends show: looking at all of it each time costs an eighth of what sending does.
+// Stretches that were there lately. What was sent within the last second is not what the kernel forgets,
+// unless it forgets the file, which its ends show: looking at all of it each time costs an eighth of what
+// sending does.
 class KnownStretches {
  public:
   bool holds(const FileFacts& file, uint64_t offset, uint64_t end) const {
@@ -127,8 +128,9 @@ class KnownStretches {
 
 thread_local KnownStretches stretches;
 
-// The same of a stretch, where the file system knows no RWF_NOWAIT. A read may wait for another machine, or for this very
-// process (FUSE): only what is known to lie on a disk of this one is read ahead, and then taken to be there for a while.
+// The same of a stretch, where the file system knows no RWF_NOWAIT. A read may wait for another machine, or
+// for this very process (FUSE): only what is known to lie on a disk of this one is read ahead, and then taken
+// to be there for a while.
 Residency guess(int file, const FileFacts& facts, uint64_t offset, uint64_t end) {
   struct statfs system;
   if (fstatfs(file, &system) < 0) return Residency::kUnknown;

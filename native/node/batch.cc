@@ -33,7 +33,8 @@ void read_arguments(napi_env env, napi_callback_info info, Copying* copying) {
   const auto read_text = is_utf8 ? napi_get_value_string_utf8 : napi_get_value_string_latin1;
   size_t length = 0;
   const napi_status is_text = read_text(env, given[1], copying->text, sizeof copying->text, &length);
-  const Bytes head = is_text == napi_ok ? Bytes{reinterpret_cast<uint8_t*>(copying->text), length} : bytes_of(env, given[1]);
+  const Bytes head = is_text == napi_ok ? Bytes{reinterpret_cast<uint8_t*>(copying->text), length}
+                                        : bytes_of(env, given[1]);
   if (head.size > 0) copying->pieces[copying->count++] = {head.data, head.size};
   const Bytes body = bytes_of(env, given[2]);
   if (body.size > 0) copying->pieces[copying->count++] = {body.data, body.size};

@@ -77,8 +77,9 @@ class Reactor final : private Ports {
 
   StreamShared* shared() { return &shared_; }
 
-  // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to
-  // let go by itself; for those that were given up before, that wait is over. Answers how many connections had to be aborted.
+  // Ends every connection whose memory is pinned, after waiting up to `grace_ms` for the kernel to let go by
+  // itself; for those that were given up before, that wait is over. Answers how many connections had to be
+  // aborted.
   uint32_t release_all(int grace_ms);
   // Closes the loop's handles; only after start(). `closed` runs on the loop when libuv is done with it.
   void close(void (*closed)(void*), void* data);

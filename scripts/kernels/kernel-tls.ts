@@ -1,4 +1,5 @@
-// TLS in the kernel under a socket of the guest, with keys that both ends know; and its records, read without the kernel.
+// TLS in the kernel under a socket of the guest, with keys that both ends know; and its records, read without
+// the kernel.
 import { spawnSync } from 'node:child_process';
 import { createDecipheriv } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -20,7 +21,7 @@ export function kernelTlsProgram(): string {
   return compiledFrom('scripts/kernels/kernel-tls.c');
 }
 
-/** Debian 11's kernel is built without. The list of what is there (tcp_available_ulp) is not to be had in each namespace. */
+/** Debian 11's kernel is built without it. The list of modules (tcp_available_ulp) is missing in some namespaces. */
 export function hasKernelTls(): boolean {
   return existsSync('/sys/module/tls');
 }

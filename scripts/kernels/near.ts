@@ -1,6 +1,6 @@
-// The sender in the guest, behind one card: streams by each engine, an http server and datagrams, first as the card
-// sends them, then through netem; streams and http with TLS in the kernel as well. Memory is overwritten the moment it is
-// released. Prints results.
+// The sender in the guest, behind one card: streams by each engine, an http server and datagrams, first as
+// the card sends them, then through netem; streams and http with TLS in the kernel as well. Memory is
+// overwritten the moment it is released. Prints results.
 // Usage: node near.js MODEL DEVICE ADDRESS FAR PORT
 import { once } from 'node:events';
 import http from 'node:http';

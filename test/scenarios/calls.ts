@@ -1,5 +1,5 @@
-// Counts what runs for a large write and for datagrams, in a process of its own: functions of this package, the files that
-// contain them, and calls of the addon, as V8 counts them.
+// Counts what runs for a large write and for datagrams, in a process of its own: functions of this package,
+// the files that contain them, and calls of the addon, as V8 counts them.
 import { once } from 'node:events';
 import http from 'node:http';
 import inspector from 'node:inspector';

@@ -1,7 +1,6 @@
 // An http server whose connections send by io_uring. Paths: /end/N and /chunks/N answer N bytes of the
-// keystream that the header x-stream names. An
-// upgrade gets the raw socket, on which frames follow as ws makes them. Bodies are overwritten as soon
-// as they are released.
+// keystream that the header x-stream names. An upgrade gets the raw socket, on which frames follow as ws
+// makes them. Bodies are overwritten as soon as they are released.
 // Argument: {address, engine, threshold}. Writes {port}, and {released} when it is told to.
 import http from 'node:http';
 import type net from 'node:net';

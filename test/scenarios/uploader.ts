@@ -1,5 +1,5 @@
-// Clients that upload, each upgraded by one line, or by nothing in the program. Writes the hashes that the receiver answered, those of what
-// was sent, and what went zero-copy; ends by itself.
+// Clients that upload, each upgraded by one line, or by nothing in the program. Writes the hashes that the
+// receiver answered, those of what was sent, and what went zero-copy; ends by itself.
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import fs from 'node:fs';

@@ -1,5 +1,5 @@
-// Limits what runs for a large write and for datagrams. Before V8 has optimized anything, in a process's first second, a write
-// costs as much as runs for it.
+// Limits what runs for a large write and for datagrams. Before V8 has optimized anything, in a process's
+// first second, a write costs as much as runs for it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';

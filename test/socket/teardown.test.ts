@@ -1,5 +1,5 @@
-// A release callback means that the kernel let go of the memory, also when it carries an error: the ends of connections, with
-// megabytes in flight and every buffer overwritten as soon as it comes back.
+// A release callback means that the kernel let go of the memory, also when it carries an error: the ends of
+// connections, with megabytes in flight and every buffer overwritten as soon as it comes back.
 import { everywhere } from '../helpers/tcp-place';
 
 const SCENARIOS = {

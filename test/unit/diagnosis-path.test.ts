@@ -1,5 +1,6 @@
-// What diagnose() makes of facts about the path to a target, recorded on several machines, without a kernel. Each table row is
-// a machine, or what differs there; whether the facts are read rightly is for test/process and test/rig.
+// What diagnose() makes of facts about the path to a target, recorded on several machines, without a kernel.
+// Each table row is a machine, or what differs there; whether the facts are read rightly is for test/process
+// and test/rig.
 import assert from 'node:assert/strict';
 import type { Verdict } from '../../lib/index';
 import { parseTarget, type Path, type PathDevice } from '../../lib/doctor/path';
