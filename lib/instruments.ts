@@ -74,13 +74,9 @@ const TOTALS: Record<
   receiveDrops: [
     'dropped_datagrams',
     '{datagram}',
-    'Datagrams dropped because nobody read in time',
+    'Datagrams dropped because the program did not read them in time',
   ],
-  failedSends: [
-    'failed_sends',
-    '{send}',
-    'Datagram sends that failed while nobody waited for them',
-  ],
+  failedSends: ['failed_sends', '{send}', 'Datagram sends without a callback that failed'],
   softwareSegments: [
     'software_segments',
     '{datagram}',

@@ -6,19 +6,19 @@ export type EngineName = 'msg_zerocopy' | 'io_uring' | 'tx_ring' | 'sendfile' | 
 /** Why Node's own stream sent a file, or why it was copied. */
 export type FileReason =
   | 'addon-unavailable' // capabilities() says why
-  | 'kernel-refused' // sendfile(2) does not know this file or socket
+  | 'kernel-refused' // sendfile(2) does not support this file or socket
   | 'tls' // it encrypts in memory
   | 'not-regular' // a device, a FIFO
-  | 'no-size' // an empty file, or one of /proc that says it is empty
-  | 'own-stream' // a subclass, an fs of its own, or methods that somebody replaced
-  | 'no-position' // a descriptor without a start: where it stands is not known
+  | 'no-size' // an empty file, or one of /proc, whose reported size is 0
+  | 'own-stream' // a subclass, a stream with its own fs, or replaced methods
+  | 'no-position' // a descriptor without `start`: its position is not known
   | 'other-readers' // 'data' or 'readable' listeners, several targets, an encoding
   | 'paused'
-  | 'own-write' // somebody replaced write() of the response or of its socket
+  | 'own-write' // write() of the response or of its socket was replaced
   | 'no-body' // HEAD, 204, 304
   | 'corked' // Node still has to frame part of a chunked response
   | 'strict-length' // Node counts what is written (strictContentLength)
-  | 'interrupted'; // unpiped, paused, or read by somebody else in the middle
+  | 'interrupted'; // unpiped, paused, or read by other code in the middle
 
 /** Why bytes are copied, or why zero copy is off. */
 export type Reason =
@@ -26,27 +26,27 @@ export type Reason =
   | 'enobufs' // optmem_max or RLIMIT_MEMLOCK ran out: sends in flight take what there is
   | 'limit-too-low' // optmem_max or RLIMIT_MEMLOCK has no room for one send
   | 'budget' // maxPendingBytes of the socket or of the process is pinned already
-  | 'waiting-writer' // it writes on only when its callbacks come, which is a round trip sooner with copies
+  | 'waiting-writer' // it waits for each callback before it writes on; copies call back a round trip sooner
   | 'below-threshold'
   | 'no-callback' // without a callback the caller cannot know when the memory is free
   | 'unpinnable-memory' // the kernel can read the memory and cannot pin it: memfd_secret, a device's mapping
   | 'send-failed' // a zero-copy send of these bytes failed, such as one of more than 17 pages
   | 'source' // options.source does not allow this memory
-  | 'foreign-write' // it waited in the stream at the upgrade, or did not come by the socket's own write()
+  | 'foreign-write' // data that waited in the stream at the upgrade, or did not come by the socket's own write()
   | 'disabled' // options.engine or MSG_ZEROCOPY_ENGINE is 'copy'
   | 'tls'
   | 'not-tcp' // a Unix-domain socket, a pipe, MPTCP
-  | 'foreign-owner' // somebody else switched SO_ZEROCOPY on and counts the sends
+  | 'foreign-owner' // other code switched SO_ZEROCOPY on and counts the sends
   | 'shared-descriptor' // another process has the descriptor, too, or made it blocking
   | 'no-ring' // a packet socket without options.ring
-  | 'not-reserved' // a frame that was not produced in the ring
+  | 'not-reserved' // a frame that was not written in the ring
   | 'loopback' // a raw socket's ring: the route stays on this host
   | 'multicast' // likewise: to several hosts, or to all
-  | 'no-route' // likewise: the kernel knows none, or it changes just now
+  | 'no-route' // likewise: the kernel knows none, or it is changing
   | 'no-link-header' // likewise: the route's device is a tunnel, or no Ethernet
-  | 'no-neighbour' // likewise: the next hop's link address is not known, or the kernel has to confirm it
-  | 'path-mtu' // likewise: longer than the path takes, which the kernel refuses or fragments
-  | 'kernel-route' // likewise: encapsulated, a header to somewhere else, options of one send
+  | 'no-neighbour' // likewise: the next hop's link address is unknown, or the kernel has to confirm it
+  | 'path-mtu' // likewise: longer than the path MTU: the kernel refuses or fragments it
+  | 'kernel-route' // likewise: an encapsulating route, a header with another destination, options of one send
   | 'io_uring-refused' // options.engine asks for it, and MSG_ZEROCOPY sends; capabilities() says why there is none
   | 'fd-limit' // too few descriptors are left for a duplicate, or no room in epoll for one
   | 'no-descriptor' // this version of Node does not expose the socket's descriptor

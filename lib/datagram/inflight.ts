@@ -59,7 +59,7 @@ export class InFlight<Entry extends SentEntry> {
    * @param lo first id modulo 2^32
    * @param hi last id modulo 2^32, inclusive; below `lo` where the range crosses the wrap
    * @param visit called once for each entry that was pending, lowest id first
-   * @returns how many ids of the range were not pending: 0 unless somebody else sends on this socket
+   * @returns how many ids of the range were not pending: 0 unless other code sends on this socket
    */
   complete(lo: number, hi: number, visit: (entry: Entry, isFirst: boolean) => void): number {
     const from = this.#base + ((lo - this.#base) >>> 0);

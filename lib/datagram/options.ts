@@ -19,8 +19,8 @@ export interface DatagramZeroCopyOptions {
   threshold?: number | 'auto';
   /**
    * Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate, asked
-   * once about each buffer of a large datagram that somebody waits for, in the call that hands it over: what
-   * it throws, that call throws, and nothing is sent.
+   * once about each buffer of a large datagram with a callback or promise, in the call that passes it. If the
+   * predicate throws, so does that call, and nothing is sent.
    */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
@@ -35,7 +35,7 @@ export interface DatagramZeroCopyOptions {
   maxPacingRate?: number;
   /**
    * For tests and staging: finds buffers of large sends that are changed, or detached, before their
-   * callback, and says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each
+   * callback, and names the line of the program that sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each
    * place that sends; `'throw'`: 'error' with ERR_ZC_BUFFER_MUTATED. Default `false`.
    */
   detectMutation?: boolean | 'warn' | 'throw';

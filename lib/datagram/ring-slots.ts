@@ -10,7 +10,7 @@
 import type { DatagramJob } from './job.js';
 
 export interface RingFrame {
-  /** `'lent'`: sent by somebody else from here, and discarded afterwards. */
+  /** `'lent'`: another socket sends it from here, and it is discarded afterwards. */
   state: 'reserved' | 'committed' | 'lent' | 'discarded';
   /** Bytes of its content, a virtio header included. */
   length: number;

@@ -35,7 +35,7 @@ export class DatagramZeroCopy {
 
   /**
    * @param refused a fixed reason why this socket never goes zero-copy
-   * @param engine who sends where it may
+   * @param engine the engine that sends where zero copy is possible
    */
   constructor(
     { zeroCopy: options }: ResolvedDatagramOptions,

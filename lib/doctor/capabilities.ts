@@ -106,7 +106,8 @@ function tryOption(native: Native, trial: Trial): Capability {
   const { support, errno } = native.probeOption(domain, type, protocol, level, name);
   if (support === 1) return YES;
   if (support === 3) {
-    const reason = 'opening the socket kills who tries it (a child process did): a seccomp filter';
+    const reason =
+      'opening the socket kills the calling process (a child process tried it): a seccomp filter';
     return { support: 'no', reason };
   }
   // For a socket that anybody may open, EPERM has another cause, such as a sandbox.

@@ -91,18 +91,18 @@ const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
   veth: {
     verdict: 'limited',
     why:
-      'What is delivered to a socket at its other end is copied on the way, unless an XDP program runs ' +
-      'there. What a bridge there sends on by a network card is not; what the host routes on is not ' +
-      'from Linux 6.17 on.',
+      'Packets for a socket at its other end are copied, unless an XDP program runs there. Packets that a ' +
+      'bridge there forwards to a network card are not copied; those that the host routes are not copied from ' +
+      'Linux 6.17 on.',
   },
   tun: {
     verdict: 'blocked',
     why: 'The driver copies what it hands to the program behind it (drivers/net/tun.c).',
   },
-  wireguard: { verdict: 'blocked', why: 'What is sent is encrypted into memory of its own.' },
+  wireguard: { verdict: 'blocked', why: 'Packets are encrypted into memory of their own.' },
   bridge: {
     verdict: 'note',
-    why: 'It passes packets on without a copy; the port that they leave by decides (a veth or a tap copies).',
+    why: 'It passes packets on without a copy; the port that they leave by decides: a veth or a tap copies.',
   },
   bond: { verdict: 'ok', why: 'It hands packets to its members.' },
   team: { verdict: 'ok', why: 'It hands packets to its members.' },
@@ -115,19 +115,19 @@ const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
     verdict: 'ok',
     why: 'It hands packets to the device below; other ipvlans of it get copies.',
   },
-  dummy: { verdict: 'note', why: 'It throws away what is sent.' },
-  ifb: { verdict: 'note', why: 'It sends nothing anywhere by itself.' },
+  dummy: { verdict: 'note', why: 'It discards packets.' },
+  ifb: { verdict: 'note', why: 'It sends nothing by itself.' },
 };
 
 function judge({ isLocal }: Path, device: PathDevice): Judgement {
   if (isLocal || device.isLoopback) {
-    const why = 'Linux always copies what is delivered to a socket of the same machine.';
+    const why = 'Linux always copies packets for a socket of the same machine.';
     return { verdict: 'blocked', what: 'loopback', why };
   }
   const known = Object.hasOwn(KINDS, device.kind) ? KINDS[device.kind] : undefined;
   if (known !== undefined) return { ...known, what: device.kind };
   if (device.kind !== '') {
-    const why = 'A virtual device: the one that its packets leave by in the end decides.';
+    const why = 'A virtual device: the device that its packets finally leave by decides.';
     return { verdict: 'note', what: device.kind, why };
   }
   if (device.driver === VIRTIO) {
@@ -168,7 +168,7 @@ function lateFinding({ name }: PathDevice): Finding {
     verdict: 'limited',
     detail:
       `${name} lets go of what it sent only when it sends again (${VIRTIO} with napi_tx=0): a program that ` +
-      'waits for a callback before it writes on waits long. Boot anew after the remedy; where the driver is built ' +
+      'waits for a callback before it writes on waits long. Reboot after the remedy; where the driver is built ' +
       'into the kernel, its command line takes virtio_net.napi_tx=1.',
     remedy: { command: 'echo options virtio_net napi_tx=1 > /etc/modprobe.d/virtio_net.conf' },
   };
@@ -227,7 +227,7 @@ function featureFindings(path: Path, device: PathDevice): Finding[] {
         ...feature(
           'checksum',
           'blocked',
-          `Off on ${device.name}: the kernel copies what it has to sum up itself.${fixed(canSum)}`,
+          `Off on ${device.name}: the kernel copies packets to compute their checksums itself.${fixed(canSum)}`,
         ),
         // The kernel switches scatter-gather off together with checksums.
         ...switched('tx on sg on', canSum),

@@ -95,7 +95,7 @@ function tcpFinding({ capabilities, kernel }: SocketFacts): Finding {
   const same = { id: 'tcp', title: 'TCP' };
   if (works(both)) {
     const isWhole = both.ipv4.support === 'yes' && both.ipv6.support === 'yes';
-    const detail = `Linux ${kernel} takes SO_ZEROCOPY: ${familiesText(both)}.`;
+    const detail = `Linux ${kernel} accepts SO_ZEROCOPY: ${familiesText(both)}.`;
     return { ...same, verdict: isWhole ? 'ok' : 'limited', detail };
   }
   const refused = `Linux ${kernel} refuses SO_ZEROCOPY (${familiesText(both)}), which Linux 4.14 has`;
@@ -118,7 +118,7 @@ function udpFinding({ capabilities, kernel }: SocketFacts): Finding {
       'datagrams are copied.';
     return { ...same, verdict: worksAtAll(capabilities) ? 'limited' : 'blocked', detail };
   }
-  const taken = `Linux ${kernel} takes SO_ZEROCOPY: ${familiesText(both)}`;
+  const taken = `Linux ${kernel} accepts SO_ZEROCOPY: ${familiesText(both)}`;
   const isWhole = both.ipv4.support === 'yes' && both.ipv6.support === 'yes';
   if (gso.support === 'yes') {
     const detail = `${taken}; and UDP_SEGMENT, with which it pays.`;
@@ -149,7 +149,7 @@ function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): 
   if (kind === 'raw') {
     const isPatched = capabilities.raw.msg_zerocopy.support === 'yes';
     const detail = isPatched
-      ? 'This kernel takes SO_ZEROCOPY for them.'
+      ? 'This kernel accepts SO_ZEROCOPY for them.'
       : 'Mainline Linux has no zero copy for them: they are sent in batches, copied.';
     return { ...same, verdict: isPatched ? 'ok' : 'note', detail };
   }

@@ -106,9 +106,11 @@ export function tapFinding(
   const same = { id: 'taps', title: 'Packet captures' };
   if (taps === undefined) {
     const detail =
-      'Unknown: /proc/net/packet cannot be read here. While a capture runs the kernel copies what ' +
+      'Unknown: /proc/net/packet cannot be read here. While a capture runs, the kernel copies what ' +
       'passes it.';
-    const remedy = { command: 'ss --packet --processes   # as root: who captures' };
+    const remedy = {
+      command: 'ss --packet --processes   # as root: lists the capturing processes',
+    };
     return { ...same, verdict: 'note', detail, remedy };
   }
   if (taps.length === 0) {
@@ -121,14 +123,14 @@ export function tapFinding(
   const list = (some: readonly Tap[]): string => some.map(tapText).join('; ');
   if (inThePath.length > 0) {
     const detail =
-      `While a capture runs the kernel copies what passes it: ${list(inThePath)}. (Unless it ignores ` +
+      `While a capture runs, the kernel copies the packets that it sees: ${list(inThePath)}. (Unless it ignores ` +
       'outgoing packets, which cannot be seen.)';
     return { ...same, verdict: 'blocked', detail, ...tapRemedy(inThePath) };
   }
   if (path !== undefined) {
     return { ...same, verdict: 'note', detail: `Not on the path to the target: ${list(taps)}.` };
   }
-  const detail = `What leaves through these interfaces is copied: ${list(taps)}.`;
+  const detail = `Packets that leave through these interfaces are copied: ${list(taps)}.`;
   return { ...same, verdict: 'limited', detail, ...tapRemedy(taps) };
 }
 
@@ -137,9 +139,11 @@ function tapRemedy(taps: readonly Tap[]): Pick<Finding, 'remedy'> {
   const others = taps.filter(({ isOurs }) => !isOurs);
   if (others.length === 0) return {};
   const pids = others.map(({ owner }) => owner?.pid).filter((pid) => pid !== undefined);
-  // Ask next who holds captures without a visible owner.
+  // The remedy lists the owners of captures that are not visible from here.
   if (pids.length === 0) {
-    return { remedy: { command: 'ss --packet --processes   # as root: who captures' } };
+    return {
+      remedy: { command: 'ss --packet --processes   # as root: lists the capturing processes' },
+    };
   }
   return { remedy: { command: `kill ${[...new Set(pids)].join(' ')}   # ends the capture` } };
 }

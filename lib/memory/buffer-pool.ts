@@ -138,7 +138,7 @@ const DISPOSE = Symbol.dispose as symbol | undefined;
 const UNUSED = 0;
 const MAYBE_READ = 1;
 
-/** How often a pool that is awaited looks for what the kernel let go of: nobody else does who does not write. */
+/** How often a pool whose end is awaited checks for releases: without further writes nothing else does. */
 const LOOK_MS = 20;
 
 const DISPOSED = 'disposed: it holds no memory any more';
@@ -156,7 +156,9 @@ function open(options: ResolvedPoolOptions): Opened {
   const memory = openSlab(loaded.native, pageBytes, options);
   if (memory === -EOPNOTSUPP) {
     // Electron keeps all memory of JavaScript in one region of its own.
-    return { reason: 'no-external-memory: this runtime allows no memory from outside of it' };
+    return {
+      reason: 'no-external-memory: this runtime allows no memory from outside its own heap',
+    };
   }
   if (typeof memory === 'number') throw withoutMemory(memory, options);
   refuseTransferOf(memory);
@@ -165,7 +167,7 @@ function open(options: ResolvedPoolOptions): Opened {
   return { slab, reason: options.hugePages === false ? registerPool(memory) : HUGE_PAGES_REASON };
 }
 
-/** Of the huge pages that are reserved where nobody says which: 2 MiB, or 512 MiB with pages of 64 KiB. */
+/** The system's default size of huge pages: 2 MiB, or 512 MiB with pages of 64 KiB. */
 export function readHugePageBytes(): number | undefined {
   const size = /^Hugepagesize:\s*(\d+) kB$/m.exec(readText('/proc/meminfo') ?? '')?.[1];
   return size === undefined ? undefined : Number(size) * 1024;
@@ -197,7 +199,7 @@ export class BufferPool {
   // A field and not a constant of this file: it goes with the pool, and pieces that go together with
   // their pool are no leak.
   readonly #forgotten = new FinalizationRegistry<PoolPiece>((piece) => this.#leaked(piece));
-  // What each piece has as its own, so that a slice, which may be freed by nobody, has none.
+  // An own property of each piece, so that a slice, which cannot be freed, has none.
   readonly #disposal: PropertyDescriptor;
   #fallbackAllocations = 0;
   #leakedPieces = 0;

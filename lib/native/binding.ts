@@ -162,7 +162,7 @@ export interface Native {
   registerSlab(slab: ArrayBuffer): number;
   /**
    * Takes a slab out of the ring. It stays mapped until it is collected.
-   * @param contents 0: nobody reads it any more, and its memory goes back to the system; 1: somebody may
+   * @param contents 0: unused, its memory goes back to the system; 1: views may still be read
    * @returns 0 or -errno
    */
   closeSlab(slab: ArrayBuffer, contents: 0 | 1): number;

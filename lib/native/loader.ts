@@ -98,7 +98,7 @@ export function chooseAddon<T extends Versioned>(host: Host, doors: Doors<T>): C
     return missing(named.failure, forbidden(host, named) ?? `${BUILD} --output ${override}`);
   }
   const tried: string[] = [];
-  // As secure_getenv(3): a path is code, and who runs a set-user-ID program must not choose its code.
+  // As secure_getenv(3): a path is code, and the caller of a set-user-ID program must not choose it.
   if (override !== '') tried.push('MSG_ZEROCOPY_ADDON is ignored in a set-user-ID process');
   const isInPackage = host.isInPackage();
   if (!isInPackage) tried.push('this code was moved out of its package, as bundlers do');

@@ -1,5 +1,5 @@
 // The words of one stream that the addon keeps and JavaScript reads without a call
-// (native/kernel/stream_sender.h:StreamWord), what a write is told of its chunks, and what it answers.
+// (native/kernel/stream_sender.h:StreamWord), the kinds of a write's chunks, and its results.
 import type { Reason } from '../names.js';
 import type { Counters } from '../observe/counters.js';
 

@@ -19,7 +19,7 @@ const DEFAULT_ENTRIES: Entries = { submissions: 8, completions: 4096 };
 const FEWER_ENTRIES: Entries = { submissions: 8, completions: 1024 };
 
 const RING_LOST_WARNING =
-  'The process changed its user after its io_uring was made, which is not used any more: connections go on ' +
+  'The process changed its user after its io_uring was made, so the ring is no longer used: connections go on ' +
   'with MSG_ZEROCOPY. Remedy: change the user before the first large write';
 
 export class SubmitRing {
@@ -106,7 +106,7 @@ export function whyUntried(): string | undefined {
 /** Why there is no ring, in words. @param errno negative, as the native layer returns it */
 export function describeRefusal(errno: number, step: string): string {
   if (step === 'filter')
-    return 'io_uring kills who tries it (a child process did): a seccomp filter';
+    return 'io_uring kills the calling process (a child process tried it): a seccomp filter';
   const failed = `io_uring ${step} failed with ${errnoName(errno)}`;
   if (step === 'child') return `${failed}: under a seccomp filter a child process tries it`;
   if (errno === -EPERM || errno === -EACCES) {

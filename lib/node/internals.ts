@@ -78,7 +78,7 @@ export function isReferenced(handle: Handle): boolean {
 }
 
 /**
- * Stops reading, whoever asks for it meanwhile.
+ * Stops reading, even if other code starts it meanwhile.
  * @returns ends that; reading goes on where `present`, the socket's handle by then, is still the same
  */
 export function holdReads(handle: Handle): (present: Handle | undefined) => void {
@@ -256,7 +256,7 @@ export function isHttpFinish(callback: { readonly name: string }): boolean {
 
 /**
  * What node:dgram's bind(…, callback) listens to in order to forget its callback. Node 20 and 22 take
- * 'error', so that an error that nobody else listens to ends there; Node 24 watches it only.
+ * 'error', so that an error without another listener ends there; Node 24 watches it only.
  * Pinned by test/socket/udp-parity.test.ts.
  */
 export const bindErrorEvent: string | symbol =

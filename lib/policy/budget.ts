@@ -61,7 +61,7 @@ export class WorkingBudget {
   #bytes: number;
   #sinceMs = 0;
 
-  /** @param memlock whether the kernel charges pinned memory: otherwise the budget is what it is */
+  /** @param memlock whether the kernel charges pinned memory: otherwise the budget stays as it is */
   constructor(
     readonly most: number,
     memlock: 'charged' | 'free',

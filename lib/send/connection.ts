@@ -227,7 +227,7 @@ export class Connection implements PortHost {
     return this.#port === undefined ? [...this.#leaving] : [...this.#leaving, this.#port];
   }
 
-  /** Settles when what was accepted so far is released. */
+  /** Settles when all that was accepted so far is released. */
   async flush(): Promise<void> {
     const released = this.ports().map(
       (port) => new Promise<void>((resolve) => port.callAtRelease(() => resolve(), undefined)),

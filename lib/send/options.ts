@@ -15,7 +15,7 @@ export type EngineOption = (typeof ENGINES)[number];
 
 export interface ZeroCopyOptions {
   /**
-   * Who sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
+   * The engine that sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
    * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name, with
    * a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing. Where
    * there is no ring, `'io_uring'` sends by MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`;
@@ -35,8 +35,8 @@ export interface ZeroCopyOptions {
   threshold?: number | 'auto';
   /**
    * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool
-   * only; or a predicate, asked once about each buffer that is large enough, in the call that hands it
-   * over: what it throws, that call throws, and nothing is sent. Strings are encoded into memory of this
+   * only; or a predicate, asked once about each buffer that is large enough, in the call that passes it. If it
+   * throws, so does that call, and nothing is sent. Strings are encoded into memory of this
    * package's own and never asked about.
    */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
@@ -67,10 +67,10 @@ export interface ZeroCopyOptions {
    */
   files?: 'auto' | 'off';
   /**
-   * For tests and staging: finds buffers that are changed, or detached, before they are released, and
-   * says who sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for each place that
-   * sends; `'throw'`: the socket fails with ERR_ZC_BUFFER_MUTATED. Reads all memory that goes zero-copy
-   * twice. Default `false`.
+   * For tests and staging: finds buffers that are changed, or detached, before they are released, and names
+   * the line of the program that sent them. `true` or `'warn'`: a process warning (ZC_BUFFER_MUTATED) for
+   * each place that sends; `'throw'`: the socket fails with ERR_ZC_BUFFER_MUTATED. Reads all memory that goes
+   * zero-copy twice. Default `false`.
    */
   detectMutation?: boolean | 'warn' | 'throw';
   /**
@@ -96,7 +96,7 @@ export interface ResolvedOptions {
   readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
-  /** Whether a chunk's memory may be sent without copying; asks nobody. */
+  /** Whether a chunk's memory may be sent without copying, by what is known: calls no predicate. */
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
   /** The program's own predicate, to be asked about each chunk when it is handed over. */
   readonly ask: ((chunk: Uint8Array) => boolean) | undefined;

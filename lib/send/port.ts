@@ -225,7 +225,7 @@ export class StreamPort implements PortOwner {
     this.feedHealth();
   }
 
-  /** Reads notifications that nobody waits for. Callbacks due run in a later tick. */
+  /** Reads notifications now. Callbacks that are due run in a later tick. */
   refresh(): void {
     if (this.#phase === 'closed' || this.pendingSends === 0) return;
     this.reactor.reap(this.index);

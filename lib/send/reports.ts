@@ -19,7 +19,7 @@ interface Pending {
   readonly shares: readonly Share[];
 }
 
-/** Whether somebody listens to sends or releases. */
+/** Whether there are subscribers to sends or releases. */
 export function isWatched(): boolean {
   return channels.send.hasSubscribers || channels.release.hasSubscribers;
 }

@@ -1,7 +1,7 @@
-// How long the process waits for what one connection has pinned. For a referenced socket:
-// until it is released. One that is unref'ed: while the peer takes what was written, since the end of the
-// process resets what it does not. One that is destroyed: half a second, however slowly the peer reads; where
-// the process lives on, the linger clock rules.
+// How long the process waits for memory that one connection has pinned. A referenced socket: until it is
+// released. An unref'ed one: while the peer accepts data, because the end of the process resets the
+// connection. A destroyed one: half a second, however slowly the peer reads; if the process lives on, the
+// linger clock decides.
 import { clearTimeout, nowMs, setTimeout } from '../node/clock.js';
 import { LET_GO_MS, Linger } from '../policy/linger.js';
 import type { Reactor } from '../native/reactor.js';
@@ -47,13 +47,13 @@ export class Stay {
     this.#watch(timeoutMs, expired);
   }
 
-  /** The socket is destroyed, and nobody's progress counts. */
+  /** The socket is destroyed, and progress of the peer no longer counts. */
   giveUpSoon(): void {
     this.#stop();
     this.#letGo ??= setTimeout(() => this.giveUp(), LET_GO_MS).unref();
   }
 
-  /** The process may end: what is pinned then is reset, and counted. */
+  /** The process may end: connections with pinned memory are reset then, and counted. */
   giveUp(): void {
     this.reactor.native.setReferenced(this.port, false);
   }
@@ -71,7 +71,7 @@ export class Stay {
   #watch(timeoutMs: number, expired: () => void): void {
     const linger = new Linger(timeoutMs, nowMs(), this.#unacknowledged());
     this.#linger = linger;
-    // Timers are unreferenced: what keeps the process is the port.
+    // Timers are unreferenced: the port keeps the process alive.
     const look = (): void => {
       const wait = linger.check(nowMs(), this.#unacknowledged());
       if (wait === 0) expired();

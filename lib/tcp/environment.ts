@@ -89,7 +89,7 @@ function logs(environment: Environment): boolean {
 }
 
 /**
- * Reads what the process is to be upgraded with. Variables that are empty count as absent.
+ * Reads the options with which to upgrade the process. Variables that are empty count as absent.
  * Throws: ERR_OUT_OF_RANGE, with the variable's name, what it takes and what it was.
  */
 export function environmentOptions(environment: Environment = process.env): EnvironmentOptions {

@@ -160,7 +160,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     if (this.#held.any || this.own.largeWaits(this.socket.writableLength)) return false;
     const port = this.connection.latest;
     if (port === undefined) return true;
-    // What is watched is compared before a callback hands it back.
+    // Watched memory is compared before a callback releases it.
     const compares = this.options.detectMutation !== undefined && port.releases.count > 0;
     return port.pinsNothing && !compares;
   }
@@ -282,7 +282,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     this.connection.share();
   }
 
-  // Now, or once the socket is connected: before what waits for that is written.
+  // Now, or once the socket is connected, before writes that wait for the connection.
   #limitRate(): void {
     const { maxPacingRate } = this.options;
     if (maxPacingRate === undefined) return;

@@ -161,7 +161,7 @@ export function lookedAt(up: TcpUpgrade, chunk: unknown): unknown {
 
 /**
  * The callback to give to Node for a write. It is held until release, unless nothing can be pending by then:
- * a small chunk is copied. One of an empty chunk fires when what was written before it is released: a barrier, or a
+ * a small chunk is copied. One of an empty chunk fires when everything written before it is released: a barrier, or a
  * wrapper that passes the data first and its callback behind it.
  */
 function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteCallback {

@@ -153,7 +153,7 @@ describe('diagnose()', () => {
     assert.match(detail, /^A broadcast address/);
   });
 
-  it('reports a port that nobody listens on', async () => {
+  it('reports a port without a listener', async () => {
     const server = net.createServer();
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve));
     const { port } = server.address() as net.AddressInfo;

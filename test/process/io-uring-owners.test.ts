@@ -80,7 +80,7 @@ uringSuite('io_uring: a socket that is handed to another process', () => {
     });
   }
 
-  it('with a waiting write: the writer gets an error, and nobody sends in the middle of it', async () => {
+  it('with a waiting write: the writer gets an error, and no other bytes follow the part that was sent', async () => {
     const child = await heirs.start();
     const { sender, receiver } = await connections.pair(ENGINE);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;

@@ -53,7 +53,7 @@ describe('a Unix-domain socket', () => {
   });
 });
 
-describe('a socket on which somebody else has enabled SO_ZEROCOPY', () => {
+describe('a socket on which other code has enabled SO_ZEROCOPY', () => {
   let folder = '';
   before(() => (folder = mkdtempSync(path.join(os.tmpdir(), 'zero-copy-'))));
   after(() => rmSync(folder, { recursive: true, force: true }));
@@ -115,7 +115,7 @@ describe('a socket that is handed to another process', () => {
     );
   });
 
-  it('with part of a write waiting: the writer gets an error, and nobody sends in the middle of it', async () => {
+  it('with part of a write waiting: the writer gets an error, and no other bytes follow the part that was sent', async () => {
     const { sender, receiver } = await connections.pair(FORCED);
     const failed = once(sender, 'error') as Promise<[NodeJS.ErrnoException]>;
     const callback = waitingWrite(sender);

@@ -330,7 +330,7 @@ function declare(node: string): void {
     );
   });
 
-  it('says once which variable nothing reads, names the nearest, and upgrades', () => {
+  it('warns once of an unknown variable, names the nearest known one, and upgrades', () => {
     const env = { MSG_ZEROCOPY_TRESHOLD: '1', MSG_ZEROCOPY_TEST_NODES: '', MSG_ZEROCOPY_LOG: '0' };
     const program = `
       const { Worker } = require('node:worker_threads');

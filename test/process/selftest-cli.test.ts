@@ -176,7 +176,7 @@ describe("the self-test's runs", () => {
     assert.deepEqual(sizes('4 udp -s 9000', 1500), [9000]);
   });
 
-  it('skip messages that nobody would fragment', () => {
+  it('skip messages that would not be fragmented', () => {
     const why = (line: string): string | undefined =>
       misfit(trialsOf(parse(words(line)), 1500)[0] as Trial, 1500);
     assert.equal(why('4 packet -s 1472'), undefined);

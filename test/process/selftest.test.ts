@@ -147,7 +147,7 @@ describe('the self-test over loopback', () => {
     });
   }
 
-  it('exits 1 when there is nobody to send to', async () => {
+  it('exits 1 when no receiver is there', async () => {
     // A port that was free a moment ago; TCP alone tells.
     const receiver = start(['4', 'tcp', '-r', '-p', '0']);
     const [port] = (await lineReader(receiver)()).match(/\d+$/) ?? [];

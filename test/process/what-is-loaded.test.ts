@@ -23,7 +23,7 @@ function loadedBy(program: string): Set<string> {
 describe('what is loaded', () => {
   const others = ['udp', 'raw', 'packet', 'datagram', 'doctor', 'ipaddr.js'];
 
-  it('is no other kind of socket for a program that uses TCP', () => {
+  it('does not include other kinds of sockets for a program that uses TCP', () => {
     const loaded = loadedBy('library.enableZeroCopy(require("node:http").createServer());');
     assert.ok(loaded.has('tcp'));
     for (const other of others) assert.ok(!loaded.has(other), other);

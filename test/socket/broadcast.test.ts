@@ -99,7 +99,7 @@ describe('a large message to many connections', () => {
     close();
   });
 
-  it('goes without copying from the threshold on that the program chose', async () => {
+  it('goes without copying from the threshold that the program chose', async () => {
     const { pairs, close } = await connectMany();
     for (const { sender } of pairs)
       enableZeroCopy(sender, { engine: 'msg_zerocopy', threshold: 16_384 });
@@ -140,7 +140,7 @@ uringSuite('one message to many connections', () => {
     close();
   });
 
-  it('arrives whole at those whose connections end right behind it', async () => {
+  it('arrives whole over connections that end right after it', async () => {
     const { pairs, close } = await connectMany();
     for (let round = 0; round < 20; round++) {
       await broadcast(pairs, Buffer.alloc(900, round), 0);
@@ -184,7 +184,7 @@ uringSuite('one message to many connections', () => {
     close();
   });
 
-  it('is with the kernel before HTTP/2 takes a connection over in the same loop', async () => {
+  it('reaches the kernel before HTTP/2 takes a connection over in the same loop', async () => {
     const { pairs, close } = await connectMany();
     await broadcastUntilShared(pairs);
     const other = http2.createServer();
@@ -216,7 +216,7 @@ uringSuite('one message to many connections', () => {
   };
   for (const [lost, lose] of Object.entries(losses)) {
     for (const taken of [0, 100]) {
-      it(`that is ${lost} behind the loop fails where the socket took ${taken} bytes of it, and nowhere else`, async () => {
+      it(`that is ${lost} after the loop fails only on the connection that took ${taken} bytes of it`, async () => {
         const { pairs, close } = await connectMany();
         await broadcastUntilShared(pairs);
         const ends = pairs.map(({ receiver }) => once(receiver, 'close'));
@@ -272,7 +272,7 @@ uringSuite('one message to many connections', () => {
   }
 
   // A proxy answers each CONNECT so, and may hand the connection to HTTP/2, which writes below our methods.
-  it('shares nothing where each connection is sent it by a callback of its own', async () => {
+  it('shares no system call when each connection gets it from a callback of its own', async () => {
     const { pairs, close } = await connectMany();
     await broadcastUntilShared(pairs);
     const before = metrics().sharedCopies;

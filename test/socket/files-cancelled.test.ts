@@ -19,7 +19,7 @@ for (const flavour of FLAVOURS) {
       'path',
       'path that was opened before',
     ] as const) {
-      it(`while it waits, a ${kind}: nothing of it is sent, nor of who got its number`, () =>
+      it(`while it waits, a ${kind}: nothing of it is sent, and nothing of the file that got its descriptor`, () =>
         withFiles(async (folder) => {
           const first = folder.file(24 * MiB);
           const cancelled = folder.file(5_000);
@@ -53,7 +53,7 @@ for (const flavour of FLAVOURS) {
         }));
     }
 
-    it('while it is read, as it says that it is empty: the connection goes on', () =>
+    it('while it is read into memory, because its reported size is 0: the connection goes on', () =>
       withFiles(async (folder) => {
         const empty = fs.openSync(folder.file(0).path, 'r');
         await withPair(flavour, async (near, far) => {

@@ -40,14 +40,14 @@ const ELSEWHERE: readonly Change[] = [
 describe('piped files that change while they are sent', () => {
   for (const framing of FRAMINGS) {
     for (const { title, to } of ELSEWHERE) {
-      it(`with ${framing}, a file that is ${title} arrives as it was`, () =>
+      it(`with ${framing}, a file that is ${title} arrives with its old content`, () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
           to(stream.path as string);
           assert.ok(answersOf(await readAll(client))[0]?.body.equals(data));
         }));
     }
 
-    it(`with ${framing}, a file that becomes longer goes on as in plain Node`, async () => {
+    it(`with ${framing}, a file that grows is sent as by plain Node`, async () => {
       const seen: unknown[] = [];
       for (const flavour of FLAVOURS) {
         await inTheMiddle(flavour, framing, async ({ stream, client, data }) => {
@@ -63,7 +63,7 @@ describe('piped files that change while they are sent', () => {
     });
   }
 
-  it('with a length, a file that becomes shorter ends as in plain Node', async () => {
+  it('with a length, a file that shrinks ends as in plain Node', async () => {
     const seen: unknown[] = [];
     for (const flavour of FLAVOURS) {
       await inTheMiddle(flavour, 'a length', async ({ stream, response, client, data }) => {
@@ -83,7 +83,7 @@ describe('piped files that change while they are sent', () => {
     assert.deepEqual(seen[1], seen[0]);
   });
 
-  it('in chunks, a file that becomes shorter behind what was sent ends as in plain Node', async () => {
+  it('in chunks, a file that shrinks beyond the present chunk ends as in plain Node', async () => {
     for (const flavour of FLAVOURS) {
       await inTheMiddle(flavour, 'chunks', async ({ stream, response, client, data }) => {
         // Behind the chunk that was begun.
@@ -97,7 +97,7 @@ describe('piped files that change while they are sent', () => {
     }
   });
 
-  it('in chunks, a file that loses what a chunk has promised closes the connection', () =>
+  it('in chunks, a file that shrinks within the present chunk closes the connection', () =>
     inTheMiddle('upgraded', 'chunks', async ({ stream, response, client }) => {
       fs.truncateSync(stream.path, MiB);
       const failed = once(response.req.socket, 'error') as Promise<[NodeJS.ErrnoException]>;
@@ -116,7 +116,7 @@ function behindHeader(arrived: Buffer): Buffer {
 for (const flavour of FLAVOURS) {
   describe(`sendFile() of a file that changes while it is sent, on ${flavour} connections`, () => {
     for (const { title, to } of ELSEWHERE) {
-      it(`one that is ${title} arrives as it was`, () =>
+      it(`a file that is ${title} arrives with its old content`, () =>
         withFiles(async (folder) => {
           const { path: name, data } = folder.file(BYTES);
           await withPair(flavour, async (near, far) => {
@@ -132,7 +132,7 @@ for (const flavour of FLAVOURS) {
         }));
     }
 
-    it('a file that becomes shorter rejects and closes the connection', () =>
+    it('a file that shrinks rejects and closes the connection', () =>
       withFiles(async (folder) => {
         const { path: name } = folder.file(24 * MiB);
         await withPair(flavour, async (near, far) => {
@@ -145,7 +145,7 @@ for (const flavour of FLAVOURS) {
         });
       }));
 
-    it('a file that grows is sent as long as it was', () =>
+    it('a file that grows is sent with its old length', () =>
       withFiles(async (folder) => {
         const { path: name, data } = folder.file(12 * MiB);
         await withPair(flavour, async (near, far) => {

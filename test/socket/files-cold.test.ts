@@ -49,7 +49,7 @@ describe('files that are not in the page cache', () => {
   assert.ok(native);
   const { FILE_COLD, FILE_DONE, FILE_END } = native.constants;
 
-  it('nothing of a cold part is sent within a call; what was read ahead is', () =>
+  it('a call sends nothing that is not in the page cache, and sends it once it was read ahead', () =>
     withFiles((folder) =>
       withSockets(async (near) => {
         const { path } = coldFile(folder, 4 * MiB);
@@ -72,7 +72,7 @@ describe('files that are not in the page cache', () => {
       }),
     ));
 
-  it('what was sent a moment ago is looked for again', () =>
+  it('a part that was sent a moment ago is checked again', () =>
     withFiles((folder) =>
       withSockets(async (near, far) => {
         far.resume();
@@ -91,7 +91,7 @@ describe('files that are not in the page cache', () => {
       }),
     ));
 
-  it('a hole between parts that are in memory is noticed', () =>
+  it('a part that is missing between two cached ones is noticed', () =>
     withFiles((folder) =>
       withSockets(async (near) => {
         const { path } = coldFile(folder, 4 * MiB);
@@ -114,7 +114,7 @@ describe('files that are not in the page cache', () => {
       }),
     ));
 
-  it('who listens to a cold file hears its end in his own context', () =>
+  it('listeners of a file that is read from the disk run in their own async context', () =>
     withFiles((folder) =>
       withSockets(async (near, far) => {
         const { path } = coldFile(folder, 24 * MiB);
@@ -155,7 +155,7 @@ describe('files that are not in the page cache', () => {
       ));
   }
 
-  it('a file that is closed while it is read ahead does not affect others', () =>
+  it('closing a file while it is read ahead does not affect others', () =>
     withFiles((folder) =>
       withSockets(async (near, far) => {
         const { path, data } = coldFile(folder, 24 * MiB);

@@ -17,7 +17,7 @@ import { until } from '../../scripts/until';
 describe('files that are interrupted', () => {
   for (const framing of FRAMINGS) {
     describe(`with ${framing}`, () => {
-      it('a listener that is added in the middle hears exactly what is left', () =>
+      it('a listener that is added in the middle gets exactly the rest', () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
           const before = metrics().files;
           const from = stream.bytesRead;
@@ -33,7 +33,7 @@ describe('files that are interrupted', () => {
           assert.equal(metrics().files.left['interrupted'], (before.left['interrupted'] ?? 0) + 1);
         }));
 
-      it('a stream that is unpiped can be read to its end', () =>
+      it('an unpiped stream can be read to its end', () =>
         inTheMiddle('upgraded', framing, async ({ stream, response, client, data }) => {
           stream.unpipe(response);
           const rest: Buffer[] = [];
@@ -46,7 +46,7 @@ describe('files that are interrupted', () => {
           assert.ok(body?.equals(data.subarray(0, BYTES - left.length)));
         }));
 
-      it('a stream that is paused goes on where it was', () =>
+      it('a paused stream goes on from where it stopped', () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
           stream.pause();
           client.socket.resume();
@@ -59,7 +59,7 @@ describe('files that are interrupted', () => {
           assert.ok(answersOf(client.all())[0]?.body.equals(data));
         }));
 
-      it('a stream that is paused and resumed at once loses nothing', () =>
+      it('a stream that is paused and resumed at once loses no byte', () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
           stream.pause();
           stream.resume();
@@ -67,7 +67,7 @@ describe('files that are interrupted', () => {
           assert.equal(stream.bytesRead, BYTES);
         }));
 
-      it('what is written behind a destroyed stream arrives behind its bytes', () =>
+      it('data written after a stream is destroyed arrives after its bytes', () =>
         inTheMiddle('upgraded', framing, async ({ stream, response, client, data }) => {
           stream.destroy();
           const sent = stream.bytesRead;
@@ -78,7 +78,7 @@ describe('files that are interrupted', () => {
           assert.equal(body.toString('latin1', sent), 'END');
         }));
 
-      it('a second target gets what is left, and the first one all', () =>
+      it('a second target gets the rest, and the first one everything', () =>
         inTheMiddle('upgraded', framing, async ({ stream, client, data }) => {
           await withFiles(async (folder) => {
             const copy = fs.createWriteStream(folder.path('copy'));
@@ -115,7 +115,7 @@ describe('files that are interrupted', () => {
     });
   }
 
-  it('an encoding that is set in the middle holds for what is left', () =>
+  it('an encoding that is set in the middle applies to the rest', () =>
     inTheMiddle('upgraded', 'chunks', async ({ stream, response, client, data }) => {
       stream.unpipe(response);
       stream.setEncoding('hex');

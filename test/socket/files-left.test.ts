@@ -196,7 +196,7 @@ const rows: readonly Row[] = [
   },
 ];
 
-describe('files that are piped and left to Node', () => {
+describe('piped files that Node sends by itself', () => {
   declareRows(rows);
 
   it("files: 'off' leaves every stream to Node", () =>
@@ -215,7 +215,7 @@ describe('files that are piped and left to Node', () => {
       assert.deepEqual(metrics().files, before);
     }));
 
-  it('a stream behind a transform is read', () =>
+  it('a stream that is piped through a transform is read', () =>
     withFiles(async (folder) => {
       const { path, data } = folder.file(300_000);
       const before = metrics().files;
@@ -230,7 +230,7 @@ describe('files that are piped and left to Node', () => {
       assert.deepEqual(metrics().files, before);
     }));
 
-  it('a file that does not say its size, over a connection that closes before the memory is released', async () => {
+  it('a file of unknown size resolves over a connection that closes before the memory is released', async () => {
     const server = http.createServer();
     enableZeroCopy(server, { engine: 'msg_zerocopy', threshold: 0 });
     const sent = new Promise((resolve) =>

@@ -177,7 +177,7 @@ const HEADERS = Array.from({ length: 24 }, (_, at) => 4_080 + at);
 describe('files that are piped', () => {
   declareRows(rows);
 
-  it('a file in chunks arrives whole behind a header of any length', () =>
+  it('a file in chunks arrives whole after a header of any length', () =>
     withFiles(async (folder) => {
       const { path, data } = folder.file(300_000);
       let padding = 1;
@@ -202,7 +202,7 @@ describe('files that are piped', () => {
       );
     }));
 
-  it('a file goes to a socket behind what was written before it', () =>
+  it('a file goes to a socket after earlier writes', () =>
     withFiles(async (folder) => {
       const { path, data } = folder.file(3 * MiB);
       await withServer(

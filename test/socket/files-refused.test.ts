@@ -9,7 +9,7 @@ import { answersOf, withFiles } from '../helpers/file-kit';
 import { answered, withPair } from '../helpers/sent-files';
 import { until } from '../../scripts/until';
 
-describe('what sendFile() refuses', () => {
+describe('sendFile() refuses', () => {
   const refused: readonly [title: string, file: (root: string) => string | number, code: string][] =
     [
       ['a missing file', (root) => path.join(root, 'missing'), 'ENOENT'],
@@ -32,7 +32,7 @@ describe('what sendFile() refuses', () => {
       }));
   }
 
-  it('a FileHandle that was closed rejects with EBADF', () =>
+  it('a closed FileHandle rejects with EBADF', () =>
     withFiles(async (folder) => {
       const handle = await open(folder.file(10).path);
       await handle.close();
@@ -66,7 +66,7 @@ describe('what sendFile() refuses', () => {
       assert.equal(near.bytesWritten, 0);
     }));
 
-  it('a response that is over, or whose length says otherwise, rejects', () =>
+  it('a response that has ended, or has another Content-Length, rejects', () =>
     withFiles(async (folder) => {
       const { path: name } = folder.file(100);
       const over = await answered('upgraded', async (response) => {
@@ -87,7 +87,7 @@ describe('what sendFile() refuses', () => {
       assert.match(answersOf(other.arrived)[0]?.status ?? '', / 500 /);
     }));
 
-  it('a descriptor that was closed rejects with EBADF, and what is written behind it is sent', () =>
+  it('a closed descriptor rejects with EBADF, and later writes are still sent', () =>
     withFiles(async (folder) => {
       const { path: name } = folder.file(10);
       await withPair('upgraded', async (near, far) => {
@@ -117,7 +117,7 @@ describe('what sendFile() refuses', () => {
       });
     }));
 
-  it('a file that one may not read rejects with EACCES, also by a path that could be read before', () =>
+  it('an unreadable file rejects with EACCES, also by a path that was readable before', () =>
     withFiles(async (folder) => {
       const { path: name } = folder.file(1000);
       const program = `

@@ -52,7 +52,7 @@ describe('sendFile()', () => {
           }));
       }
 
-      it('a part of a file is sent, and what lies beyond its end is not', () =>
+      it('a part of a file is sent, up to the end of the file at most', () =>
         withFiles(async (folder) => {
           const { path: name, data } = folder.file(100_000);
           const parts = [
@@ -80,7 +80,7 @@ describe('sendFile()', () => {
           assert.ok(answersOf(arrived)[0]?.body.equals(data));
         }));
 
-      it('an answer that waits for the one before it is sent when its turn comes', () =>
+      it('a pipelined response is sent when its turn comes', () =>
         withFiles(async (folder) => {
           const { path: name, data } = folder.file(1000);
           // Open, so that it waits in the response when the first one ends.
@@ -110,7 +110,7 @@ describe('sendFile()', () => {
           );
         }));
 
-      it('HEAD is answered by the header alone', () =>
+      it('HEAD is answered with the header alone', () =>
         withFiles(async (folder) => {
           const { path: name } = folder.file(MiB);
           const { arrived, outcome } = await answered(
@@ -123,7 +123,7 @@ describe('sendFile()', () => {
           assert.equal((outcome as SendReport).bytes, 0);
         }));
 
-      it('a file of /proc is sent although it says that it is empty', async () => {
+      it('a file of /proc is sent although its reported size is 0', async () => {
         const { arrived, outcome } = await answered(flavour, (response) =>
           sendFile(response, '/proc/version'),
         );
@@ -167,7 +167,7 @@ describe('sendFile()', () => {
           });
         }));
 
-      it('a missing file rejects alone: what is written behind it is sent', () =>
+      it('a missing file rejects, and later writes are still sent', () =>
         withPair(flavour, async (near, far) => {
           near.write('before ');
           const failed = assert.rejects(sendFile(near, '/nowhere/at/all'), { code: 'ENOENT' });
@@ -178,7 +178,7 @@ describe('sendFile()', () => {
           assert.equal(far.all().toString(), 'before behind');
         }));
 
-      it('a signal cancels a file that is not begun, and closes the connection of one that is', () =>
+      it('a signal cancels a file that has not begun, and closes the connection of one that has', () =>
         withFiles(async (folder) => {
           const { path: name } = folder.file(24 * MiB);
           await withPair(flavour, async (near, far) => {
@@ -200,7 +200,7 @@ describe('sendFile()', () => {
           });
         }));
 
-      it('a connection that is reset in the middle rejects', () =>
+      it('a reset in the middle of a file rejects', () =>
         withFiles(async (folder) => {
           const { path: name } = folder.file(24 * MiB);
           await withPair(flavour, async (near, far) => {
@@ -214,7 +214,7 @@ describe('sendFile()', () => {
           });
         }));
 
-      it('a part behind 4 GiB of a sparse file arrives', () =>
+      it('a part of a sparse file beyond 4 GiB arrives', () =>
         withFiles(async (folder) => {
           const name = folder.path('sparse');
           const fd = fs.openSync(name, 'w');
@@ -232,7 +232,7 @@ describe('sendFile()', () => {
     });
   }
 
-  it('a response whose write() was replaced is written through it', () =>
+  it('a file goes through a replaced write() of the response', () =>
     withFiles(async (folder) => {
       const { path: name, data } = folder.file(300_000);
       const { arrived, outcome } = await answered('upgraded', (response) => {
@@ -246,7 +246,7 @@ describe('sendFile()', () => {
       assert.equal((outcome as SendReport).reason, 'own-write');
     }));
 
-  it('a socket that is upgraded after a file was sent on it sends the next one, too', () =>
+  it('a socket that is upgraded between two files sends both', () =>
     withFiles(async (folder) => {
       const { path: name, data } = folder.file(MiB);
       await withPair('plain', async (near, far) => {
@@ -264,7 +264,7 @@ describe('sendFile()', () => {
       });
     }));
 
-  it('a socket that is not connected yet sends a file when it is', () =>
+  it('a file waits until its socket is connected', () =>
     withFiles(async (folder) => {
       const { path: name, data } = folder.file(MiB);
       const server = net.createServer();
@@ -283,7 +283,7 @@ describe('sendFile()', () => {
       server.close();
     }));
 
-  it('descriptors are given back whatever happened', () =>
+  it('every descriptor is closed, whatever happened', () =>
     withFiles(async (folder) => {
       const { path: name } = folder.file(100_000);
       const openNow = (): number => fs.readdirSync('/proc/self/fd').length;
@@ -299,7 +299,7 @@ describe('sendFile()', () => {
       await until('all are closed', () => openNow() <= before);
     }));
 
-  it('counters and metrics tell of files and of those that were copied', () =>
+  it('counters and metrics count files, and those that were copied', () =>
     withFiles(async (folder) => {
       const { path: name } = folder.file(100_000);
       const before = metrics();
@@ -320,7 +320,7 @@ describe('sendFile()', () => {
       assert.equal((files.left['no-size'] ?? 0) - (before.files.left['no-size'] ?? 0), 1);
     }));
 
-  it('over TLS a file is copied into the encryption, and nothing goes in the clear', () =>
+  it('over TLS a file is copied and encrypted, and no byte leaves unencrypted', () =>
     withFiles(async (folder) => {
       const { path: name, data } = folder.file(3 * MiB);
       const identity = makeIdentity();
@@ -347,7 +347,7 @@ describe('sendFile()', () => {
       server.close();
     }));
 
-  it('without the addon files are copied in their place of the stream', () =>
+  it('without the addon files are copied, in order with other writes', () =>
     withFiles(async (folder) => {
       const { path: name, data } = folder.file(3 * MiB);
       const program = `

@@ -69,7 +69,7 @@ describe('a thousand readers of files that stall', () => {
   afterEach(stopPrograms);
 
   for (const way of ['piped', 'sendFile()'] as const) {
-    it(`${way}: two descriptors each, next to no memory, and the loop is quiet`, function () {
+    it(`${way}: need two descriptors each and hardly any memory, and the event loop rests`, function () {
       this.timeout(60_000);
       return withFiles(async (folder) => {
         const { path: name, data } = folder.file(BYTES);
@@ -169,7 +169,7 @@ async function readSlowly({ socket }: RawClient): Promise<void> {
 
 for (const one of CASES) {
   describe(`timeouts of a server whose files are ${one.way} (${one.flavour})`, () => {
-    it('server.timeout ends a connection whose reader stalls', () => {
+    it('server.timeout ends the connection of a stalled reader', () => {
       const events: string[] = [];
       return withReader(
         one,
@@ -186,7 +186,7 @@ for (const one of CASES) {
       );
     });
 
-    it('server.timeout and socket.setTimeout() do not fire while a reader goes on', () =>
+    it('server.timeout and socket.setTimeout() do not fire while the reader makes progress', () =>
       withReader(
         one,
         (server) => (server.timeout = TIMEOUT_MS),
@@ -201,7 +201,7 @@ for (const one of CASES) {
         },
       ));
 
-    it('socket.setTimeout() fires for a reader that stalls, and leaves the connection', () =>
+    it('socket.setTimeout() fires for a stalled reader, and keeps the connection', () =>
       withReader(
         one,
         // Otherwise http destroys what timed out.
@@ -216,7 +216,7 @@ for (const one of CASES) {
         },
       ));
 
-    it('keepAliveTimeout begins when a file is sent, and not before', () =>
+    it('keepAliveTimeout starts when a file is sent, and not before', () =>
       withReader(
         one,
         (server) => (server.keepAliveTimeout = TIMEOUT_MS),

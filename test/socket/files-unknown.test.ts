@@ -32,7 +32,7 @@ async function received(send: (near: net.Socket) => unknown): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-describe('files of file systems that cannot tell what is in memory', () => {
+describe('files of file systems that cannot report what is cached', () => {
   if (fs.existsSync(ELSEWHERE)) declareElsewhere();
   else missing('a large file of sysfs', `there is no ${ELSEWHERE}`);
   const { problem } = tryCommand([...WITH_OVERLAY, 'true']);
@@ -43,7 +43,7 @@ describe('files of file systems that cannot tell what is in memory', () => {
 function declareElsewhere(): void {
   const expected = (): string => sha256(fs.readFileSync(ELSEWHERE));
 
-  it('of sysfs: sendFile() copies, and says why', async () => {
+  it('of sysfs: sendFile() copies, and gives the reason', async () => {
     const before = metrics().files.left['kernel-refused'] ?? 0;
     const all = await received((near) => {
       const sending = sendFile(near, ELSEWHERE).finally(() => near.end());
@@ -55,7 +55,7 @@ function declareElsewhere(): void {
     assert.equal(metrics().files.left['kernel-refused'], before + 1);
   });
 
-  it('of sysfs: a piped one is left to its stream', async () => {
+  it('of sysfs: a piped file is read by its stream', async () => {
     const before = metrics().files.left['kernel-refused'] ?? 0;
     const all = await received((near) => fs.createReadStream(ELSEWHERE).pipe(near));
     assert.equal(sha256(all), expected());
@@ -65,7 +65,7 @@ function declareElsewhere(): void {
 
 function declareOverlay(): void {
   for (const way of ['sendFile()', 'piped'] as const) {
-    it(`of an overlay: they go by the kernel, ${way}, to a reader who is slow at times`, async () => {
+    it(`of an overlay: sendfile(2) sends them, ${way}, to a reader that is slow at times`, async () => {
       const { answer, stderr } = await isolated(sendOfOverlay, {
         prefix: WITH_OVERLAY,
         env: { OVERLAY, WAY: way },

@@ -93,7 +93,7 @@ uringEverywhere('churn', (getPlace) => {
 
   for (const name of ['retained', 'collectable'] as const) {
     const what = name === 'retained' ? 'keeps the memory of writes' : 'lets the memory of all go';
-    it(`${what} that nobody waits for`, async () => {
+    it(`${what} without a waiting callback`, async () => {
       await getPlace().runner.run('churn', name, { ...paramsOf(getPlace()), seed: 1 });
     });
   }

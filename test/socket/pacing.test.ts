@@ -115,7 +115,7 @@ describe('the pacing rate of a connection', () => {
     await once(server, 'close');
   });
 
-  it('is warned of once when it cannot be set, and data flows', async () => {
+  it('causes one warning when it cannot be set, and data flows', async () => {
     const { answer, code, stderr } = await isolated(
       async ({ zc, net: nodeNet, events, warnings, turn }) => {
         const server = nodeNet.createServer((socket) => socket.resume());

@@ -136,7 +136,7 @@ describe('a pool that ends with its block', () => {
     assert.ok(piece.every((byte) => byte === 0));
   });
 
-  it('keeps the bytes of unfreed pieces, and accepts a late free() of each once', () => {
+  it('keeps the bytes of unfreed pieces, and accepts one late free() of each', () => {
     const pool = new BufferPool({ bytes: 16 * PAGE });
     const [own, ordinary, empty] = piecesOf(pool);
     own.fill(7);

@@ -174,7 +174,13 @@ describe('findings about captures', () => {
     ['one, without a target', [onEth0], undefined, 'limited', kill('4711')],
     ['one on every interface, without a target', [onAll], undefined, 'blocked', kill('4712')],
     ['several', [onEth0, onAll, onEth0], [4], 'blocked', kill('4711 4712')],
-    ['a hidden one', [hidden], [4], 'blocked', 'ss --packet --processes   # as root: who captures'],
+    [
+      'a hidden one',
+      [hidden],
+      [4],
+      'blocked',
+      'ss --packet --processes   # as root: lists the capturing processes',
+    ],
     ['our own', [{ ...onEth0, isOurs: true }], [4], 'blocked', undefined],
   ];
   for (const [what, taps, way, verdict, command] of rows) {

@@ -43,7 +43,7 @@ describe('options from the environment', () => {
     assert.deepEqual([...include].sort(), ['client', 'server']);
   });
 
-  it('leaves files to Node that are not named, and everything else where they are alone', () => {
+  it('upgrade only what the list names: files, memory or both', () => {
     const optionsOf = (parts: string, engine = ''): unknown =>
       environmentOptions({ MSG_ZEROCOPY_INCLUDE: parts, MSG_ZEROCOPY_ENGINE: engine }).options;
     assert.deepEqual(optionsOf('server,client'), { files: 'off' });

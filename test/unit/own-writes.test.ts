@@ -40,7 +40,7 @@ describe('own writes', () => {
     }
   });
 
-  it('exclude an own end() together with what somebody else corked', () => {
+  it('exclude an own end() together with writes that other code corked', () => {
     const own = new OwnWrites();
     const last = Buffer.alloc(1929);
     own.begin(last, last.length, 23, true);

@@ -32,15 +32,15 @@ function complete(packet: Buffer, from: Buffer | null = FROM, first = 76): boole
   return done;
 }
 
-describe('the IPv4 header of a packet that is produced in a ring', () => {
-  it('stays as it is when nothing is missing', () => {
+describe('the IPv4 header of a packet in a ring', () => {
+  it('is unchanged when no field is missing', () => {
     const packet = packetWith({ identification: 5, tos: 4, ttl: 9 });
     const before = Buffer.from(packet);
     assert.equal(complete(packet), true);
     assert.deepEqual(packet, before);
   });
 
-  it('gets its length, its checksum, and where they are 0 its source and its number', () => {
+  it('gets its length and checksum, and its source and identification where they are 0', () => {
     const packet = packetWith({});
     packet.fill(0xff, 2, 4);
     packet.fill(0xff, 10, 12);
@@ -49,7 +49,7 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
     assert.deepEqual(packet, packetWith({ identification: 77 }));
   });
 
-  it('gets no number where it must not be fragmented', () => {
+  it('gets no identification where it must not be fragmented', () => {
     const packet = packetWith({ dontFragment: true });
     const before = Buffer.from(packet);
     assert.equal(complete(packet), true);
@@ -62,7 +62,7 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
     assert.deepEqual(packet.subarray(12, 16), bytes('203.0.113.9'));
   });
 
-  it('has a right checksum whatever is in it, options included', () => {
+  it('has a correct checksum whatever it contains, options included', () => {
     for (let seed = 0; seed < 500; seed++) {
       const packet = Buffer.alloc(20 + 4 * (seed % 11) + 8);
       for (let at = 0; at < packet.length; at++) packet[at] = (seed * 151 + at * 197) & 0xff;
@@ -79,7 +79,7 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
     ['shorter than a header', (packet: Buffer) => packet.writeUInt8(0x44, 0)],
     ['longer than the packet', (packet: Buffer) => packet.writeUInt8(0x4f, 0)],
   ] as const) {
-    it(`is the kernel's affair when it is ${title}, and untouched`, () => {
+    it(`is left to the kernel, unchanged, when it is ${title}`, () => {
       const packet = packetWith({}, 8);
       spoil(packet);
       const before = Buffer.from(packet);
@@ -88,7 +88,7 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
     });
   }
 
-  it('is left to the kernel when it has no source, and none is known', () => {
+  it('is left to the kernel when it has no source and none is known', () => {
     const packet = packetWith({});
     packet.fill(0, 12, 16);
     const before = Buffer.from(packet);
@@ -97,14 +97,14 @@ describe('the IPv4 header of a packet that is produced in a ring', () => {
   });
 });
 
-describe('numbers of packets', () => {
-  it('never are 0, which would ask for one', () => {
+describe('identifications of packets', () => {
+  it('are never 0, which would request a number', () => {
     const numbers = new Identifications(0xfffe);
     assert.deepEqual([numbers.next(), numbers.next(), numbers.next()], [0xffff, 1, 2]);
   });
 });
 
-describe('the IPv6 header of a packet that is produced in a ring', () => {
+describe('the IPv6 header of a packet in a ring', () => {
   const header = headers.ipv6({
     source: '2001:db8::1',
     destination: '2001:db8::2',
@@ -112,7 +112,7 @@ describe('the IPv6 header of a packet that is produced in a ring', () => {
     payloadLength: 0,
   });
 
-  it('says where it goes', () => {
+  it('names the destination', () => {
     const memory = { bytes: Buffer.concat([Buffer.alloc(8), header]), words: new Uint16Array() };
     assert.equal(isIpv6To(memory, 8, bytes('2001:db8::2')), true);
     assert.equal(isIpv6To(memory, 8, bytes('2001:db8::1')), false);
