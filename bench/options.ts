@@ -1,6 +1,5 @@
 // What the command line may say, and what it means. Knows every option; measures nothing.
-import { parseArgs } from 'node:util';
-
+import { readCommandLine, UsageError } from '../scripts/command-line';
 import { sinkKinds, type SinkKind } from '../scripts/rig/sink';
 
 export const workloadNames = [
@@ -132,9 +131,6 @@ export interface BenchOptions {
   svg?: string;
 }
 
-/** The caller's mistake: printed with the usage, exit code 2. */
-export class UsageError extends Error {}
-
 const flags = {
   rounds: { type: 'string' },
   seconds: { type: 'string' },
@@ -180,7 +176,11 @@ type Values = { [K in keyof typeof flags]?: string | boolean };
 
 /** Returns undefined when only help was asked for. Throws UsageError. */
 export function parseOptions(argv: readonly string[]): BenchOptions | undefined {
-  const { values, positionals } = parse(argv);
+  const { values, positionals } = readCommandLine({
+    args: [...argv],
+    options: flags,
+    allowPositionals: true,
+  });
   if (values.help) return undefined;
   const workloads = expandWorkloads(positionals.length > 0 ? positionals : ['tcp', 'http']);
   const options: BenchOptions = {
@@ -229,14 +229,6 @@ export function parseOptions(argv: readonly string[]): BenchOptions | undefined 
     if (value !== undefined) options[name] = value;
   }
   return options;
-}
-
-function parse(argv: readonly string[]): { values: Values; positionals: string[] } {
-  try {
-    return parseArgs({ args: [...argv], options: flags, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 function expandWorkloads(names: readonly string[]): WorkloadName[] {

@@ -7,18 +7,13 @@ import { endAll } from './child';
 import { formatFacts, hostFacts, optionFacts, type Facts } from './host';
 import { takeLock } from './lock';
 import { packageRoot } from './native';
-import {
-  datagramWorkloads,
-  parseOptions,
-  UsageError,
-  type BenchOptions,
-  type WorkloadName,
-} from './options';
+import { datagramWorkloads, parseOptions, type BenchOptions, type WorkloadName } from './options';
 import { Places, type Place } from './place';
 import { formatReport } from './table';
 import { timelineChart } from './timeline-chart';
 import { missedTargets, type Report } from './trials';
 import { usage } from './usage';
+import { UsageError } from '../scripts/command-line';
 import { broadcast } from './workloads/broadcast';
 import { floorHttp, floorStream } from './workloads/floor';
 import { memoryGrowth } from './workloads/growth';
@@ -151,7 +146,7 @@ main().then(
   (code) => process.exit(code),
   (error: unknown) => {
     if (error instanceof UsageError) {
-      console.error(`${error.message}\n\n${usage}`);
+      console.error(`bench: ${error.message}; see 'npm run bench -- --help'`);
       process.exit(2);
     }
     console.error(error instanceof Error ? error.message : error);

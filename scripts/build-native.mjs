@@ -29,6 +29,7 @@ const inCheckout = existsSync(path.join(root, 'binding.gyp'));
 const bindingGyp = path.join(root, inCheckout ? 'binding.gyp' : 'native/binding.gyp');
 const require = createRequire(import.meta.url);
 
+const HELP = "see 'msg-zerocopy build --help'";
 const USAGE = `usage: msg-zerocopy build [--output FILE]
 
 Compiles the native part for this machine, into this package's folder (build/Release), where it is
@@ -60,7 +61,7 @@ function parse() {
   try {
     return parseArgs({ options: OPTIONS }).values;
   } catch (error) {
-    throw new Failure(`${error.message}\n\n${USAGE}`, 2);
+    throw new Failure(`${error.message.split('. ')[0]}; ${HELP}`, 2);
   }
 }
 
@@ -197,7 +198,7 @@ function main() {
   } else if (debug) {
     buildDebug('debug');
   } else if (output !== undefined) {
-    if (output === '') throw new Failure(`--output: name a file\n\n${USAGE}`, 2);
+    if (output === '') throw new Failure(`--output: name a file; ${HELP}`, 2);
     buildInto(path.resolve(output), strict);
   } else {
     buildHere(strict);

@@ -1,6 +1,7 @@
 // The soak: everything at once, for long, with faults, and every byte compared. See docs/reliability.md.
 // `npm run soak -- --minutes 30`
-import { parse, USAGE, UsageError } from './soak/arguments';
+import { UsageError } from './command-line';
+import { parse, USAGE } from './soak/arguments';
 import { render } from './soak/report';
 import { Soak } from './soak/run';
 import { Unavailable } from './rig/availability';
@@ -29,7 +30,7 @@ main(process.argv.slice(2)).then(
   (status) => (process.exitCode = status),
   (error: unknown) => {
     if (error instanceof UsageError) {
-      console.error(`soak: ${error.message}\n\n${USAGE}`);
+      console.error(`soak: ${error.message}; see 'npm run soak -- --help'`);
       process.exitCode = EXIT_USAGE;
     } else if (error instanceof Unavailable) {
       console.error(`soak: ${error.reason}\nremedy: ${error.remedy}`);

@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import Mocha from 'mocha';
 import type { Outcome } from './outcome';
 import { ALONE, type Reasons, REST } from './tiers';
+import { readCommandLine, UsageError } from '../scripts/command-line';
 
 const USAGE = `usage: npm test [-- [--grep TEXT] [--jobs N] FILE ...]
        npm run test:rest    what npm test leaves out, because it takes long
@@ -31,8 +31,6 @@ interface Chosen {
 }
 
 /** A bad command line: the message says what is wrong with it. */
-class UsageError extends Error {}
-
 // Of the sources: what was compiled from a file that is gone may still be there.
 function allFiles(): string[] {
   return readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' })
@@ -150,7 +148,8 @@ function runFiles(given: readonly string[], chosen: Chosen): number {
 
 function main(): number {
   const options = { grep: { type: 'string' }, jobs: { type: 'string' } } as const;
-  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const args = process.argv.slice(2);
+  const { values, positionals } = readCommandLine({ args, options, allowPositionals: true });
   const jobs = Number(values.jobs ?? os.availableParallelism());
   if (!Number.isInteger(jobs) || jobs < 1) throw new UsageError('--jobs must be 1 or more');
   const chosen: Chosen = { grep: values.grep, jobs };
@@ -162,7 +161,7 @@ function main(): number {
 try {
   process.exitCode = main();
 } catch (error) {
-  if (!(error instanceof UsageError) && !(error instanceof TypeError)) throw error;
+  if (!(error instanceof UsageError)) throw error;
   console.error(`${error.message}\n\n${USAGE}`);
   process.exitCode = 2;
 }

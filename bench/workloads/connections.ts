@@ -3,7 +3,8 @@
 import path from 'node:path';
 
 import { costOf, trialOf } from '../cost';
-import { formatSize, nodeOnly, UsageError, type BenchOptions, type Contestant } from '../options';
+import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';
+import { UsageError } from '../../scripts/command-line';
 import type { Place, Places } from '../place';
 import type { ConnectionsOrder } from '../protocol';
 import { runCases, type Case, type Measured, type Plan, type Report, type Target } from '../trials';

@@ -52,9 +52,9 @@ export function publishAbort(socket: object, reason: AbortReason, pendingBytes: 
 
 const warned = new Set<string>();
 
-/** A process warning, once for each code. */
-export function warnOnce(code: string, message: string): void {
-  if (warned.has(code)) return;
-  warned.add(code);
+/** A process warning, once for each code, or for each `key`. */
+export function warnOnce(code: string, message: string, key = code): void {
+  if (warned.has(key)) return;
+  warned.add(key);
   process.emitWarning(message, { type: 'MsgZeroCopyWarning', code });
 }

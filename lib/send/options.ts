@@ -2,7 +2,7 @@
 import { isAllowed } from '../memory/allowed-memory.js';
 import { BufferPool } from '../memory/buffer-pool.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { oneOf } from './arguments.js';
+import { oneOf, warnOfUnknown } from './arguments.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
 import type { MutationVerdict } from '../memory/mutation.js';
@@ -85,6 +85,20 @@ export interface ZeroCopyOptions {
   pool?: BufferPool;
 }
 
+const NAMES = Object.keys({
+  engine: true,
+  threshold: true,
+  source: true,
+  callbackAt: true,
+  maxPendingBytes: true,
+  maxPacingRate: true,
+  lingerTimeoutMs: true,
+  files: true,
+  detectMutation: true,
+  maxStagedBytes: true,
+  pool: true,
+} satisfies Record<keyof ZeroCopyOptions, true>);
+
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
@@ -158,8 +172,8 @@ function mutationVerdict(name: string, value: unknown): MutationVerdict | undefi
 }
 
 /**
- * Checks options and fills in the defaults.
- * @param name of the options, for errors
+ * Checks options and fills in the defaults. Warns of options that do not exist.
+ * @param name of the options, for errors and warnings
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
  */
 export function resolveOptions(
@@ -170,6 +184,7 @@ export function resolveOptions(
     throw invalidType(name, 'an object', options);
   }
   const given = options ?? {};
+  warnOfUnknown(name, given, NAMES);
   const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;

@@ -2,6 +2,7 @@
 // guessed: a mistyped `copy` must not enable what it was meant to disable.
 import { outOfRange } from '../errors.js';
 import { resolveOptions, type ZeroCopyOptions } from '../send/options.js';
+import { nearestTo } from '../send/arguments.js';
 
 /** What `msg-zerocopy/register` upgrades: connections of servers, of clients, and the files on either. */
 const PARTS = ['server', 'client', 'files'] as const;
@@ -124,22 +125,5 @@ export function unknownVariables(
     (name) =>
       name.startsWith('MSG_ZEROCOPY_') && !known.includes(name) && !OF_DEVELOPERS.test(name),
   );
-  return unknown.map((name) => {
-    const sorted = [...known].sort((a, b) => distance(name, a) - distance(name, b));
-    return { name, nearest: sorted[0] as string };
-  });
-}
-
-/** How many letters have to be inserted, left out or replaced (Levenshtein). */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] as number;
+  return unknown.map((name) => ({ name, nearest: nearestTo(name, known).name }));
 }

@@ -1,6 +1,6 @@
 // The command line of `msg-zerocopy doctor`.
 import net from 'node:net';
-import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../command-line';
 
 export const USAGE = `usage: msg-zerocopy doctor [HOST | HOST:PORT] [options]
        msg-zerocopy doctor --write-seccomp FILE
@@ -24,8 +24,6 @@ remedies are commands for root; replace the words in capitals
 exit status: 0 zero copy can work here; 1 it cannot: everything is copied; 2 usage, or HOST does not
 resolve`;
 
-export class UsageError extends Error {}
-
 export interface Arguments {
   readonly help: boolean;
   readonly json: boolean;
@@ -44,7 +42,11 @@ const OPTIONS = {
 
 /** Reads a command line. Throws: UsageError. */
 export function parse(argv: readonly string[]): Arguments {
-  const { values, positionals } = read(argv);
+  const { values, positionals } = readCommandLine({
+    args: [...argv],
+    options: OPTIONS,
+    allowPositionals: true,
+  });
   const [host, ...more] = positionals;
   if (more.length > 0) throw new UsageError(`one host at a time, not '${positionals.join(' ')}'`);
   if (host === '') throw new UsageError('the host is empty');
@@ -65,15 +67,6 @@ export function parse(argv: readonly string[]): Arguments {
     ...(writeSeccomp === undefined ? {} : { writeSeccomp }),
     ...(target === undefined ? {} : { target }),
   };
-}
-
-function read(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    // Its first sentence; the others are about something else.
-    throw new UsageError((error as Error).message.split('. ')[0]);
-  }
 }
 
 function withPort(host: string, port: string | undefined): string {

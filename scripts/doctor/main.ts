@@ -2,7 +2,8 @@
 import { constants, copyFileSync } from 'node:fs';
 import path from 'node:path';
 import { diagnose } from '../../lib/index';
-import { type Arguments, parse, USAGE, UsageError } from './arguments';
+import { UsageError } from '../command-line';
+import { type Arguments, parse, USAGE } from './arguments';
 import { tableOf } from './table';
 
 const EXIT_OK = 0;
@@ -15,7 +16,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return await report(parse(argv));
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`msg-zerocopy doctor: ${error.message}\n\n${USAGE}`);
+      console.error(`msg-zerocopy doctor: ${error.message}; see 'msg-zerocopy doctor --help'`);
       return EXIT_USAGE;
     }
     if (isAboutTarget(error)) {

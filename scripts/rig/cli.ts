@@ -12,6 +12,7 @@ import {
   type RigSideName,
   rigUnavailable,
 } from '../rig';
+import { UsageError } from '../command-line';
 import { listNamespaces } from './commands';
 import { isPersistent } from './names';
 import { checkRate } from './setup';
@@ -31,8 +32,6 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 const EXIT_SIGNALLED = 128;
 const STATE_FILE = path.join(os.tmpdir(), `msg-zerocopy-rig.${os.userInfo().uid}.json`);
-
-class UsageError extends Error {}
 
 interface Arguments {
   readonly options: RigOptions;

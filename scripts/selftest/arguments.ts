@@ -1,6 +1,6 @@
 // The command line of `msg-zerocopy selftest`.
 import net from 'node:net';
-import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../command-line';
 import { type PlaceName, PLACES } from '../place';
 import { DESCRIPTION_BYTES } from './message';
 import { FAMILIES, type Family, isCorkable, type Mode, MODES, type Wish } from './trial';
@@ -34,8 +34,6 @@ not copy (y, n, part; ?: it does not say, as of a ring); rx, what arrived.
 exit status: 0 everything is right; 1 something was lost, wrong or unaccounted for; 2 usage; 3 nothing could
 run here, for instance without CAP_NET_RAW (raw and packet modes); 4 everything was copied although
 zero copy was asked for in tcp or udp, over the rig or to another host (loopback and veth always copy)`;
-
-export class UsageError extends Error {}
 
 export interface Arguments extends Wish {
   readonly help: boolean;
@@ -73,7 +71,11 @@ const OPTIONS = {
 
 /** Reads a command line. Throws: UsageError. */
 export function parse(argv: readonly string[]): Arguments {
-  const { values, positionals } = read(argv);
+  const { values, positionals } = readCommandLine({
+    args: [...argv],
+    options: OPTIONS,
+    allowPositionals: true,
+  });
   const { family, mode } = readPositionals(positionals, values);
   const cork = whole('-c', values.cork, CORK_PIECES.least, CORK_PIECES.most);
   const bytes = whole('-s', values.size, DESCRIPTION_BYTES, MOST_BYTES);
@@ -101,15 +103,6 @@ export function parse(argv: readonly string[]): Arguments {
   };
   if (!given.help) check(given, values.place);
   return given;
-}
-
-function read(argv: readonly string[]) {
-  try {
-    return parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    // Its first sentence; the others are about something else.
-    throw new UsageError((error as Error).message.split('. ')[0]);
-  }
 }
 
 function readPositionals(

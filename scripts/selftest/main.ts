@@ -1,6 +1,7 @@
 // `msg-zerocopy selftest`: the kernel's self-test of MSG_ZEROCOPY (snd_zerocopy, snd_zerocopy_lo and
 // what became of them, tools/testing/selftests/net/msg_zerocopy.c), anew for this package.
-import { type Arguments, parse, USAGE, UsageError } from './arguments';
+import { UsageError } from '../command-line';
+import { type Arguments, parse, USAGE } from './arguments';
 import { Place } from '../place';
 import { detailsOf, lineOf, receiverLine, summaryOf, tableOf } from './report';
 import { type Outcome, runSender, runTrial, startReceiver } from './run';
@@ -33,7 +34,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return await send(given);
   } catch (error) {
     if (error instanceof UsageError) {
-      console.error(`msg-zerocopy selftest: ${error.message}\n\n${USAGE}`);
+      console.error(`msg-zerocopy selftest: ${error.message}; see 'msg-zerocopy selftest --help'`);
       return EXIT_USAGE;
     }
     if (error instanceof Unavailable) {

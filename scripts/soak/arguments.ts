@@ -1,6 +1,6 @@
 // The command line of `npm run soak`.
 import { randomInt } from 'node:crypto';
-import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../command-line';
 import { ACTORS, CHILDREN, FAULTS, type Name, NAMES } from './names';
 
 export const PLACES = ['rig', 'loopback'] as const;
@@ -23,8 +23,6 @@ meanwhile, compares every byte at a receiver in another process, and checks what
 exit status: 0 all right; 1 a wrong byte, or anything left over or missing; 2 usage; 3 it could not run
 here. Ctrl-C ends a run early, with its report.`;
 
-export class UsageError extends Error {}
-
 export interface Arguments {
   readonly help: boolean;
   readonly json: boolean;
@@ -37,9 +35,18 @@ export interface Arguments {
 const MOST_MINUTES = 7 * 24 * 60;
 const SEEDS = 2 ** 31;
 
+const OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  json: { type: 'boolean' },
+  minutes: { type: 'string' },
+  seed: { type: 'string' },
+  place: { type: 'string' },
+  only: { type: 'string' },
+} as const;
+
 /** Reads a command line. Throws: UsageError. */
 export function parse(argv: readonly string[]): Arguments {
-  const { values } = read(argv);
+  const { values } = readCommandLine({ args: [...argv], options: OPTIONS });
   const { minutes = '1', seed, place = 'rig', only } = values;
   if (!(PLACES as readonly string[]).includes(place)) {
     throw new UsageError(`--place must be one of ${PLACES.join(', ')}, not ${place}`);
@@ -52,24 +59,6 @@ export function parse(argv: readonly string[]): Arguments {
     place: place as PlaceName,
     names: new Set(only === undefined ? NAMES : only.split(',').map(toName)),
   };
-}
-
-function read(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        help: { type: 'boolean', short: 'h' },
-        json: { type: 'boolean' },
-        minutes: { type: 'string' },
-        seed: { type: 'string' },
-        place: { type: 'string' },
-        only: { type: 'string' },
-      },
-    });
-  } catch (error) {
-    throw new UsageError((error as Error).message);
-  }
 }
 
 function number(option: string, text: string, least: number, most: number): number {

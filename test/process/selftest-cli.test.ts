@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { VERSION } from '../../lib/version';
-import { parse, UsageError } from '../../scripts/selftest/arguments';
+import { UsageError } from '../../scripts/command-line';
+import { parse } from '../../scripts/selftest/arguments';
 import { misfit, titleOf, type Trial, trialsOf } from '../../scripts/selftest/trial';
 
 const CLI = path.join(__dirname, '../../scripts/cli.js');
@@ -48,10 +49,11 @@ describe('the command msg-zerocopy', () => {
     assert.match(stdout, /^usage: msg-zerocopy selftest \[4\|6\] \[MODE\] \[options\]/);
   });
 
-  it('reports bad arguments of the self-test, prints its usage, and exits 2', () => {
+  it('reports bad arguments of the self-test in one line, names --help, and exits 2', () => {
     const { status, stdout, stderr } = run('selftest', 'tcp', '--nonsense');
     assert.deepEqual({ status, stdout }, { status: 2, stdout: '' });
-    assert.match(stderr, /^msg-zerocopy selftest: Unknown option '--nonsense'\n\nusage: /);
+    const help = "see 'msg-zerocopy selftest --help'";
+    assert.equal(stderr, `msg-zerocopy selftest: Unknown option '--nonsense'; ${help}\n`);
   });
 
   it('refuses message sizes that cannot be sent, and exits 2', () => {
