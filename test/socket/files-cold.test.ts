@@ -5,10 +5,11 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
+import type net from 'node:net';
 import { enableZeroCopy, sendFile } from '../../lib/index';
 import { loadNative } from '../../lib/native/binding';
 import { withFiles, type Folder } from '../helpers/file-kit';
+import { loopback } from '../helpers/loopback';
 import { until } from '../../scripts/until';
 
 const MiB = 1024 * 1024;
@@ -26,28 +27,18 @@ function coldFile(folder: Folder, bytes: number): { path: string; data: Buffer }
   return file;
 }
 
-async function withSockets(
-  body: (near: net.Socket, far: net.Socket) => Promise<void>,
-): Promise<void> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection') as Promise<[net.Socket]>;
-  const far = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
-  const [near] = await accepted;
-  try {
-    await body(near, far);
-  } finally {
-    near.destroy();
-    far.destroy();
-    server.close();
-  }
-}
-
 describe('files that are not in the page cache', () => {
+  const connections = loopback();
   const { native } = loadNative();
   assert.ok(native);
   const { FILE_COLD, FILE_DONE, FILE_END } = native.constants;
+
+  async function withSockets(
+    body: (near: net.Socket, far: net.Socket) => Promise<void>,
+  ): Promise<void> {
+    const { sender, receiver } = await connections.plainPair();
+    await body(sender, receiver);
+  }
 
   it('a call sends nothing that is not in the page cache, and sends it once it was read ahead', () =>
     withFiles((folder) =>
@@ -142,7 +133,7 @@ describe('files that are not in the page cache', () => {
         withSockets(async (near, far) => {
           const { path, data } = coldFile(folder, 24 * MiB);
           const parts: Buffer[] = [];
-          far.on('data', (part: Buffer) => parts.push(part));
+          far.on('data', (part: Buffer) => parts.push(part)).resume();
           if (upgraded) fs.createReadStream(path).pipe(enableZeroCopy(near));
           else {
             const { zeroCopyBytes } = await sendFile(near, path);
@@ -160,7 +151,7 @@ describe('files that are not in the page cache', () => {
       withSockets(async (near, far) => {
         const { path, data } = coldFile(folder, 24 * MiB);
         const parts: Buffer[] = [];
-        far.on('data', (part: Buffer) => parts.push(part));
+        far.on('data', (part: Buffer) => parts.push(part)).resume();
         const stream = fs.createReadStream(path);
         stream.pipe(enableZeroCopy(near), { end: false });
         await once(stream, 'open');
