@@ -126,7 +126,7 @@ describe('the published tarballs', function () {
     for (const name of scripts) {
       assert.match(
         name,
-        /^dist\/scripts\/(cli|compiled|pattern|place|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/,
+        /^dist\/scripts\/(cli|command-line|compiled|pattern|place|rig|(doctor|rig|selftest)\/[a-z0-9/-]+)\.js$/,
       );
       closureOf(main, name);
     }
