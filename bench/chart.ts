@@ -78,7 +78,7 @@ function barsOf(plan: Plan, cases: readonly CaseReport[]): Bar[] {
   return cases.flatMap((one) =>
     one.contestants.flatMap((summary): Bar[] => {
       const [value, min, max] = valuesOf(plan, summary);
-      // Who took no part, or had nobody to be compared with, has nothing to draw.
+      // Contestants without a result, or without one to compare it with, are not drawn.
       if (!Number.isFinite(value)) return [];
       const digits = plan.figures.find(({ key }) => key === plan.main)?.digits ?? 2;
       const absolute = summary.figures[plan.main]?.median.toFixed(digits) ?? '';

@@ -12,7 +12,7 @@ export interface Cost {
   system: number;
   /** CPU seconds of the kernel threads that work for it. */
   softirq: number;
-  /** Part of the time, 0 to 1, in which somebody else had the sender's CPU. */
+  /** Part of the time, 0 to 1, in which other processes had the sender's CPU. */
   disturbed: number;
 }
 

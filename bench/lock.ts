@@ -12,7 +12,7 @@ const lockFile = path.join(os.tmpdir(), 'msg-zerocopy-bench.lock');
 /** Settles once this process owns the lock; it is given back when the process exits. */
 export async function takeLock(): Promise<void> {
   const mine = `${lockFile}.${process.pid}`;
-  // Written first and linked into place, so that nobody ever reads a lock without its owner.
+  // Written first and linked into place, so that a lock is never read without its owner.
   writeFileSync(mine, String(process.pid));
   try {
     await linkWhenFree(mine);

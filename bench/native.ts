@@ -26,7 +26,7 @@ function compiled(name: string, program: string, flags: readonly string[]): stri
   const newest = Math.max(modified(source), modified(header));
   if (modified(program) >= newest) return program;
   mkdirSync(path.dirname(program), { recursive: true });
-  // Compiled beside it and moved, so that a program somebody is running is never written to.
+  // Compiled beside it and moved, so that a running program is never written to.
   const fresh = `${program}.${process.pid}`;
   const result = spawnSync('cc', ['-O2', '-Wall', '-Wextra', ...flags, '-o', fresh, source], {
     encoding: 'utf8',

@@ -142,7 +142,7 @@ function openSink(kind: SinkKind, mtu: number, family: 4 | 6): SinkPlace {
     device: sink.device,
     address: (side) => (side === 'sender' ? own : target),
     start: (side, name, argv) => {
-      if (side === 'receiver') throw new Error('nobody receives behind a sink');
+      if (side === 'receiver') throw new Error('a sink has no receiver');
       return new Child(name, sink.spawn(argv, childOptions));
     },
     kernelThreads: kernelThreadsOf(sink.device, sink.cpu),

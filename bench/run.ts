@@ -65,7 +65,7 @@ async function main(): Promise<number> {
   }
   await takeLock();
   const places = new Places(options);
-  // Children first: a namespace is only free when nobody lives in it.
+  // Children first: a namespace is only free when no process is in it.
   const leave = (code: number): void => {
     endAll();
     places.close();

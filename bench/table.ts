@@ -90,7 +90,7 @@ function formatBound({ most, least }: Target, verdict: 'met' | 'missed'): string
   return `${bound} ${verdict === 'met' ? 'met' : 'MISSED'}`;
 }
 
-// A column nobody filled is left out.
+// An empty column is left out.
 function align(rows: readonly string[][]): string[] {
   const shown = (rows[0] ?? []).map(
     (_, column) => column === 0 || rows.slice(1).some((row) => row[column] !== ''),

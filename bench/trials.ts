@@ -26,7 +26,7 @@ export interface Trial {
   contestant: string;
   round: number;
   figures: Record<string, number>;
-  /** Part of the time, 0 to 1, in which somebody else had the sender's CPU. */
+  /** Part of the time, 0 to 1, in which other processes had the sender's CPU. */
   disturbed?: number;
   zeroCopy?: ZeroCopyUse;
   /** What a reader of its figures has to know. */
@@ -276,7 +276,7 @@ function marksOf(trials: readonly Trial[], asked: string | undefined): string[] 
       else if (zeroCopy.copied >= partlyCopiedFromHereOn) marks.add('partly copied');
     }
     if (zeroCopy.reason !== undefined) marks.add(zeroCopy.reason);
-    // 'auto' chose one, and whoever asks by name may be refused.
+    // 'auto' chose one; an engine that is asked for by name may be refused.
     if (asked !== undefined && zeroCopy.engine !== undefined && zeroCopy.engine !== asked) {
       marks.add(`engine ${zeroCopy.engine}`);
     }

@@ -140,7 +140,7 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
           const { seconds } = options;
           const parts = [{ bytes, bodies: 1, weight: 1 }];
           const window = { connections, requestRate: 0, warmup, seconds };
-          // As a client: pages that nobody reads cost no copy.
+          // As a client does: unread pages cost no copy.
           const setting = { ...window, parts, file, receiver: 'reads' as const };
           cases.push(await runPanel(plan, panel, setting, bytes));
         }

@@ -1,4 +1,4 @@
-// A keep-alive http server under low load: how long a request takes when nobody is in its way. The
+// A keep-alive http server under low load: how long a request takes when no other is in its way. The
 // loop is open: requests are due at fixed times, and what delays one is not taken off the next.
 import { costOf, trialOf } from '../cost';
 import { formatSize, nodeOnly, type BenchOptions, type Contestant } from '../options';

@@ -55,7 +55,7 @@ int IoUring::open(RingEntries wanted, RingIssuer issuer) {
   return mapped < 0 ? mapped : restrict_and_enable();
 }
 
-// A ring that can only send is of little use to who takes a process over by it, or gets its descriptor. The
+// A ring that can only send is of little use to an attacker who controls it, or gets its descriptor. The
 // kernel knows restrictions since 5.10, which is older than a ring of these flags.
 int IoUring::restrict_and_enable() {
   constexpr uint8_t kRequests[] = {uring::kOpSend, uring::kOpSendmsg, uring::kOpSendZc,

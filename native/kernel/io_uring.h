@@ -19,7 +19,7 @@ struct RingEntries {
 // Who uses a ring.
 enum class RingIssuer {
   // The thread that opens it (IORING_SETUP_SINGLE_ISSUER). Completions are posted inside enter() only: nothing
-  // interrupts JavaScript, and a notification that nobody waits for wakes nobody.
+  // interrupts JavaScript, and a notification that no callback waits for causes no wake-up.
   kOneThread,
   // Any thread, one at a time.
   kAnyThread,

@@ -5,7 +5,7 @@
 
 namespace msg_zerocopy {
 
-// kFatal: a seccomp filter kills who tries it.
+// kFatal: a seccomp filter kills the caller.
 enum class Support { kNo = 0, kYes = 1, kUnknown = 2, kFatal = 3 };
 
 struct Probe {

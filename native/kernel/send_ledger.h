@@ -47,7 +47,7 @@ class SendLedger {
 
   // Marks the range [lo, hi] of a notification, modulo 2^32, as released. `visit(send, id, is_first)` is
   // called for each send that was pending, lowest id first. Answers how many ids were not pending: 0
-  // unless somebody else sends on this socket.
+  // unless other code sends on this socket.
   template <typename Visit>
   uint64_t complete(uint32_t lo, uint32_t hi, Visit&& visit) {
     const uint64_t from = base_ + static_cast<uint32_t>(lo - static_cast<uint32_t>(base_));

@@ -31,7 +31,7 @@ struct FileRange {
 
 // Sends `text` and behind it, in the same packets, a range of a file, for about as long as it is given; never
 // waits: -EINVAL on a blocking socket. A FileStop, or -errno: -EAGAIN when the socket takes no more,
-// -EOPNOTSUPP when nobody can say whether reading would wait. `moved` says how far it came.
+// -EOPNOTSUPP when it is unknown whether reading would wait. `moved` says how far it came.
 int move_file(int socket, const char* text, size_t text_bytes, const FileRange& range, uint64_t microseconds,
               Moved* moved);
 

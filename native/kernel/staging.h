@@ -38,7 +38,7 @@ class Staging {
   void hold(StagedBlock* block) { block->holders_++; }
   // The last to let go gives the block back.
   void let_go(StagedBlock* block);
-  // Blocks that somebody holds.
+  // Blocks in use.
   size_t held() const { return held_; }
 
  private:

@@ -51,7 +51,7 @@ enum StreamEvent : uint32_t {
   kEventLimit = 2,        // no room for one send, with nothing in flight
   kEventRefused = 4,      // the kernel refuses zero copy by this engine on this connection
   kEventUnpinnable = 8,   // the memory of chunk kSuspect can be read and not pinned
-  kEventRingLost = 16,    // the process changed its user: the ring is not used any more
+  kEventRingLost = 16,    // the process changed its user: the ring is no longer used
 };
 
 struct SendResult {

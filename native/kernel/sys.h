@@ -53,12 +53,12 @@ int epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
 int epoll_remove(int epoll, int fd);
 
-// Waits for a child that was cloned without an exit signal: nobody's SIGCHLD handler learns of it, and no
+// Waits for a child that was cloned without an exit signal: no SIGCHLD handler learns of it, and no
 // other wait finds it. 0 or -errno.
 int wait_unnoticed(pid_t child, int* status);
 
 // Makes every page of this process copy-on-write, as a fork does: what the kernel still sends from
-// keeps its content, and later writes of ours go to fresh pages. A page that somebody else references
+// keeps its content, and later writes of ours go to fresh pages. A page that something else references
 // is never written in place (mm/memory.c:wp_can_reuse_anon_folio; Linux 5.9). It does not reach memory that
 // is registered with a ring: the fork copies such pages for the child, and ours stay writable in place
 // (mm/memory.c:copy_present_page). 0 or -errno.

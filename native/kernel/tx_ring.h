@@ -15,7 +15,7 @@ struct RingShape {
   uint32_t block_bytes;  // a multiple of the page size and of frame_bytes
 };
 
-// The memory of a ring, which outlives the socket while somebody holds it.
+// The memory of a ring, which outlives the socket while a view of it exists.
 class RingMemory {
  public:
   RingMemory(void* base, size_t bytes) : base_(base), bytes_(bytes) {}

@@ -96,7 +96,7 @@ class Warming : public Napi::AsyncWorker {
   }
 
  private:
-  // Of its own: the program may close the number meanwhile, and somebody else get it.
+  // A duplicate: the program may close its descriptor meanwhile, and another file get the number.
   Fd file_;
   uint64_t offset_;
   uint64_t count_;

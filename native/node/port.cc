@@ -26,7 +26,7 @@ int Port::send_datagrams(int epoll, const DatagramMetadata* metadata, iovec* pie
   if ((flags & MSG_ZEROCOPY) == 0) {
     return msg_zerocopy::send_datagrams(fd_.get(), metadata, pieces, count, flags);
   }
-  // In front of the send: nothing may be pinned whose notice nobody would be woken for (ENOSPC at
+  // In front of the send: nothing may be pinned whose notice would cause no wake-up (ENOSPC at
   // fs.epoll.max_user_watches, ENOMEM; test/socket/core-faults.test.ts).
   const int watching = watched_ ? 0 : add_to(epoll);
   if (watching < 0) return watching;

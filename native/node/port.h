@@ -62,10 +62,10 @@ class Port {
   // Reads the error queue until it is empty or nothing can be in it.
   void drain();
 
-  // Reads the error queue and appends to `records` what somebody waits for. Ranges that nobody waits
+  // Reads the error queue and appends to `records` what callbacks wait for. Ranges that none waits
   // for are held: a call into JavaScript costs as much as the system call that read them.
   void collect(int epoll, uint32_t events, std::vector<Record>* records);
-  // Whether an event says nothing but that space came free, which nobody waits for: libuv's own
+  // Whether an event only says that space came free, while no write waits for it: libuv's own
   // writes on the socket cause one each time its send buffer was full.
   bool is_idle_wakeup(uint32_t events) const {
     const bool expects_notices = kind_ != PortKind::kRingStream && issued_ != completed_;
@@ -143,7 +143,7 @@ class Port {
   bool armed_ = false;  // the epoll entry asks for EPOLLOUT
   bool lingering_ = false;
   bool reading_ = false;
-  bool eager_ = false;  // somebody waits for a release: deliver every range at once
+  bool eager_ = false;  // a callback waits for a release: deliver every range at once
   bool referenced_ = true;  // of a stream: until it is given up; the next zero-copy send sets it again
   bool abandoned_ = false;
   uint64_t issued_ = 0;

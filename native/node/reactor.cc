@@ -18,7 +18,7 @@ constexpr int kEventsPerWait = 128;
 // libuv starts because the epoll set is still readable.
 constexpr int kWaitsPerWakeup = 8;
 
-// Ranges that nobody waits for are handed to JavaScript together: after this many, or this long.
+// Ranges that no callback waits for are handed to JavaScript together: after this many, or this long.
 constexpr size_t kHoldRanges = 16;
 constexpr uint64_t kHoldMs = 2;
 
@@ -246,7 +246,7 @@ void Reactor::call_javascript() {
   const std::vector<Record> batch(std::move(records_));
   records_.clear();
   announce_records();
-  // A callback may close a port that a later part of the batch names: nobody else gets its number until then.
+  // A callback may close a port that a later part of the batch names: its number is not given away until then.
   batches_++;
   for (size_t from = 0; from < batch.size();) {
     Napi::HandleScope scope(env_);
@@ -262,7 +262,7 @@ void Reactor::call_javascript() {
 
 // Raw Node-API: the C++ wrapper aborts the process where JavaScript can no longer run, and the loop
 // still turns then (src/env.cc:Environment::RunCleanup closes handles before it runs cleanup hooks).
-// Records of an environment that ends are nobody's: release_all() counts ids.
+// Records of an environment that ends are dropped: release_all() counts ids.
 void Reactor::call_back(const Napi::FunctionReference& function, size_t argument) {
   const Napi::HandleScope scope(env_);
   const napi_value value = Napi::Number::New(env_, static_cast<double>(argument));

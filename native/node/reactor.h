@@ -1,7 +1,7 @@
 // One edge-triggered epoll set per environment, watched by one uv_poll_t. Sockets themselves are
 // never given to libuv: it takes EPOLLERR for fatal (deps/uv/src/unix/poll.c:uv__poll_io).
 // Each wake-up reads the error queues of the ports that fired. JavaScript is called once, with all
-// ranges, when somebody waits for one of them, or enough gathered, or kHoldMs passed.
+// ranges, when a callback waits for one of them, or enough have gathered, or kHoldMs has passed.
 #pragma once
 
 #include <napi.h>
@@ -41,7 +41,7 @@ class Reactor final : private Ports {
   // The words of the streams whose ports are numbered from kPortsPerChunk * `chunk` on.
   Napi::Value stream_words(uint32_t chunk);
   static constexpr uint32_t kPortsPerChunk = 1024;
-  // Makes a port of a datagram socket that nobody else uses. Its index, or -errno.
+  // Makes a port of a datagram socket of our own. Its index, or -errno.
   int adopt(Fd fd);
   Port* port(uint32_t index) override;
   int arm(Port* port);

@@ -9,7 +9,7 @@ namespace {
 // Callbacks of notifications may send what is notified at once; after these many rounds the loop turns.
 constexpr int kRoundsPerTurn = 8;
 
-// Notifications that nobody waits for are read this long after the send that they belong to.
+// Notifications that no callback waits for are read this long after their send.
 constexpr uint64_t kNoticeMs = 2;
 
 template <void (Reactor::*method)(), typename Handle>
@@ -74,7 +74,7 @@ void Reactor::finish_batch() {
   call_back(on_batch_, batch_->take());
 }
 
-// From here on completions wait until they are read, if nobody sleeps for them.
+// From here on completions wait until they are read, unless the loop sleeps for them.
 void Reactor::on_check() {
   ring_->set_wakeups(false);
   finish_batch();
@@ -138,8 +138,8 @@ void Reactor::discard_completions() {
   if (ring_ == nullptr) return;
   ring_->set_wakeups(true);
   ring_->forget_wakeup();
-  std::vector<Record> nobody;
-  ring_->read(&nobody);
+  std::vector<Record> dropped;
+  ring_->read(&dropped);
 }
 
 }  // namespace msg_zerocopy

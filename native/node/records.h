@@ -14,7 +14,7 @@ enum RecordFlag : uint32_t {
   kHangup = 16,   // with kWritable: the connection is dead
   kPeerData = 8,  // the peer sent data after this side was destroyed
   kReadable = 32,  // datagrams, or the socket's error, wait to be received
-  kReleased = 64,  // of a stream: the kernel let go of something that somebody waits for
+  kReleased = 64,  // of a stream: the kernel released something that a callback waits for
   kNews = 128,     // of a stream: its words say something of the route
   kLost = 256,     // `lo` entries of the error queue were truncated: ids may never be released
   kUnknown = 512,  // with kRange: it is unknown whether the kernel copied

@@ -21,8 +21,8 @@ struct Slab {
 
 // What a slab that is closed has in it.
 enum class SlabContents {
-  kUnused = 0,     // nothing that anybody still reads
-  kMaybeRead = 1,  // pieces that nobody gave back
+  kUnused = 0,     // nothing that is still read
+  kMaybeRead = 1,  // pieces that were not given back
 };
 
 class Slabs {

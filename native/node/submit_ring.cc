@@ -32,7 +32,7 @@ bool SubmitRing::usable() const { return geteuid() == owner_; }
 
 SendResult SubmitRing::send(Port* port, const iovec* pieces, size_t count, int flags) {
   if (!usable()) return {-ECANCELED, false, false};
-  // Its own completion is nothing to be woken for; whoever sleeps next switches wake-ups on.
+  // Its own completion needs no wake-up; the next sleep switches wake-ups on.
   set_wakeups(false);
   msghdr message;
   const int slot = count > 1 && !vectored_slots_ ? -1 : slabs_->slot_of(pieces, count);

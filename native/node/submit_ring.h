@@ -2,9 +2,8 @@
 // Node's is. Nobody's bytes wait for JavaScript that still runs. Notifications become records; which of them
 // are worth a wake-up is decided here.
 //
-// A notification that nobody waits for wakes nobody: it is read by a timer.
-// Where somebody waits for a release (urgent ports), or the process has gone quiet, an eventfd wakes
-// the loop.
+// A notification that no callback waits for causes no wake-up: it is read by a timer. Where a callback waits for a
+// release (urgent ports), or the process has gone quiet, an eventfd wakes the loop.
 #pragma once
 
 #include <sys/types.h>

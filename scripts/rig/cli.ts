@@ -151,7 +151,7 @@ function runCommandIn(rig: Rig, side: RigSideName, command: readonly string[]): 
   });
 }
 
-// Only what is remembered here: another persistent rig may be somebody else's.
+// Only what is remembered here: another persistent rig may belong to another user.
 function down(): number {
   const rig = recall();
   rig?.down();
@@ -167,7 +167,7 @@ function down(): number {
 
 function remember(rig: Rig): void {
   rmSync(STATE_FILE, { force: true });
-  // 'wx': never through a link that somebody else has put there.
+  // 'wx': never through a link that another user has put there.
   writeFileSync(STATE_FILE, JSON.stringify(rig), { flag: 'wx', mode: 0o600 });
 }
 

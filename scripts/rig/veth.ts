@@ -64,7 +64,7 @@ function setUp({ sender, receiver }: Record<RigSideName, RigSide>, mtu: number):
   createLink(sender, receiver, mtu);
   for (const side of [sender, receiver]) {
     addAddresses(side);
-    // Their order is kept, whoever sends them.
+    // Their order is kept, whichever process sends them.
     receiveOnOwnCpu(side);
   }
   runCommand([

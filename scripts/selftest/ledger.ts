@@ -42,7 +42,7 @@ export class DatagramLedger {
   take(data: Buffer): void {
     const message = readDescription(data);
     if (message === undefined || message.token !== (this.#token ??= message.token)) {
-      // Overwritten before it was sent, or somebody else's.
+      // Overwritten before it was sent, or from another sender.
       if (data[0] === OVERWRITTEN) this.#wrong(data.length);
       else this.#accounts.strangers++;
       return;

@@ -8,7 +8,7 @@ export interface SenderOrder {
   readonly address: string;
   readonly port: number;
   readonly token: number;
-  /** Messages that may be on their way at a time; absent: nobody tells what has arrived. */
+  /** Messages that may be on their way at a time; absent: the receiver does not report what has arrived. */
   readonly window?: number;
 }
 

@@ -84,7 +84,7 @@ export async function runSender(place: Place, trial: Trial, port: number): Promi
   }
 }
 
-/** Where nobody listens, most often nobody was told to. */
+/** A missing receiver was, most often, not started. */
 function withReceiverHint(outcome: Outcome, where: string): Outcome {
   const { mode } = outcome.trial;
   const hint = `(remedy: first start 'msg-zerocopy selftest ${mode} -r ${where}' there)`;
@@ -108,7 +108,7 @@ function tell(sender: Side<FromSender>, message: ToSender): void {
 }
 
 // No more than surely fits into the receiving socket, of which the kernel counts more than the bytes
-// that packets carry, so that a message that does not arrive has been lost by somebody. TCP sees to
+// that packets carry, so that a message that does not arrive was lost on the way. TCP sees to
 // that itself.
 function windowFor(trial: Trial, receiveBuffer: number): { window?: number } {
   if (trial.mode === 'tcp') return {};

@@ -33,7 +33,7 @@ export function senderProblems(trial: Trial, sent: SenderResult): string[] {
     [stats.strayNotifications > 0, `${stats.strayNotifications} completions of unknown sends`],
     [sent.pendingSends > 0, `${sent.pendingSends} sends are still pending`],
     [sent.pendingBytes > 0, `${sent.pendingBytes} bytes are still pending`],
-    [failed > 0, `${failed} sends failed that nobody was told of`],
+    [failed > 0, `${failed} sends failed without a report`],
     [
       travelled.bytes !== sent.passedBytes || parts !== travelled.bytes,
       `${sent.passedBytes} bytes were passed, the reports account for ${parts} of ${travelled.bytes}`,
@@ -46,7 +46,7 @@ export function senderProblems(trial: Trial, sent: SenderResult): string[] {
   ]);
 }
 
-/** What is wrong with what arrived, whoever sent it. */
+/** Problems with the data that arrived, from any sender. */
 export function receiverProblems(received: ReceiverResult): string[] {
   const { wrongMessages, wrongBytes, duplicates, cut } = received;
   return said([

@@ -1,5 +1,5 @@
 // What happens to the network of a rig while a soak runs: it loses packets, its limits change, its
-// device loses features, and somebody captures what is sent.
+// device loses features, and a capture runs.
 import type { RigCapture, RigFeature } from '../rig';
 import type { Chance } from './chance';
 import { FAULTS, type FaultName, type Name } from './names';

@@ -14,7 +14,7 @@ import {
   SEND_BUFFER_BYTES,
 } from './channel';
 
-/** A bound socket of protocol 8 gets copies of what it sends to this machine; nobody reads them. */
+/** A bound socket of protocol 8 gets copies of what it sends to this machine; they stay unread. */
 const UNREAD_BUFFER_BYTES = 2048;
 
 export const openRawChannel: OpenChannel = async (order): Promise<Channel> => {

@@ -23,7 +23,7 @@ const CHANGED = 'ERR_ZC_FILE_CHANGED';
 const ON_PURPOSE = new Set([CHANGED, 'ABORT_ERR', 'ERR_STREAM_WRITE_AFTER_END']);
 /** A path that comes again is opened without the thread pool. More than are under way at a time. */
 const NAMES = 8;
-/** A file is cut off so far behind what was sent of it: nobody is reading there. */
+/** A file is truncated this far beyond what was sent of it, where nothing is being read. */
 const AHEAD_BYTES = 68 * 1024;
 
 class FileConnection {
@@ -99,7 +99,7 @@ class FileConnection {
     this.#failed = codeOf(error);
     this.#world.ledger.add(`file connection error ${this.#failed}`);
     if (!this.#isExpected(error)) {
-      this.#fail(`a connection that nobody cut failed: ${error.stack}`);
+      this.#fail(`a connection failed without a cause: ${error.stack}`);
     }
   }
 
@@ -327,7 +327,7 @@ class FileConnection {
     if (!this.#socket.destroyed) this.#offset = before + stream.bytesRead;
   }
 
-  /** A stream that somebody does something to is read by Node from there on. */
+  /** Node reads the rest of a stream that the program interferes with. */
   async #meddle(part: Part, stream: fs.ReadStream): Promise<void> {
     for (let turns = this.#chance.between(0, 10); turns > 0; turns--) await turn();
     if (stream.destroyed) return;

@@ -10,7 +10,7 @@ import { type Episode, turn } from '../world';
 const MOST_BYTES = 1400;
 const MOST_FRAGMENTED_BYTES = 20_000;
 const WINDOW = 32;
-/** A bound socket gets copies of what goes to its own machine; nobody reads them. */
+/** A bound socket gets copies of what goes to its own machine; they stay unread. */
 const UNREAD_BUFFER_BYTES = 2048;
 
 export const rawEpisode: Episode = async (world, chance, token) => {

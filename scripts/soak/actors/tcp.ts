@@ -150,7 +150,7 @@ class Connection {
     this.#world.ledger.add(`tcp error ${code}`);
     if (code === ON_PURPOSE || isWant(this.#world, error)) return;
     if (RESET_CODES.has(code) && cuts(this.#manner)) return;
-    this.#fail(`a connection that nobody cut failed: ${error.stack}`);
+    this.#fail(`a connection failed without a cause: ${error.stack}`);
   }
 
   #tell(): void {

@@ -13,7 +13,7 @@ export interface Bound {
   close(): void;
 }
 
-// The address is the soak's alone, so nobody else's datagrams come.
+// The address is the soak's alone, so no other datagrams come.
 function take(judge: Judge, channel: string, data: Buffer): void {
   judge.add(`${channel} datagrams received`);
   const message = readDescription(data);
