@@ -93,7 +93,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       job.stage();
       return;
     }
-    this.#settler.expect(job);
+    this.#settler.expected.push(job);
     if (!this.#waiting) {
       this.#deferred += job.count;
       if (this.#deferred >= this.#host.words.batch) this.flush();
@@ -227,8 +227,16 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       // Space may have become free between the failure and the check.
       sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
     }
-    if (sent >= 0) this.#bookCopied(sent);
-    else this.#copyFailed(head, -sent);
+    if (sent < 0) return this.#copyFailed(head, -sent);
+    for (let left = sent; left > 0;) {
+      const job = this.#queue.head;
+      const { next, count: all } = job;
+      const end = Math.min(all, next + left);
+      this.#queue.bytes -= bookCopied(this.#host, job, end);
+      left -= end - next;
+      if (end < all) return;
+      this.#finishHead();
+    }
   }
 
   // `described`: bytes of the batch so far that will be pinned.
@@ -254,18 +262,6 @@ export class DatagramEngine implements PortOwner, DatagramSender {
       this.#reactor.processBudget - this.#reactor.processPinned,
       this.#reactor.pageBytes,
     );
-  }
-
-  #bookCopied(sent: number): void {
-    for (let left = sent; left > 0;) {
-      const job = this.#queue.head;
-      const { next, count } = job;
-      const end = Math.min(count, next + left);
-      this.#queue.bytes -= bookCopied(this.#host, job, end);
-      left -= end - next;
-      if (end < count) return;
-      this.#finishHead();
-    }
   }
 
   #copyFailed(job: DatagramJob, errno: number): void {

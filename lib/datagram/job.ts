@@ -1,5 +1,5 @@
 // Sends of a datagram socket: one datagram, or many that settle together; their queue; and their callbacks, in order.
-import { AsyncResource } from 'node:async_hooks';
+import type { AsyncResource } from 'node:async_hooks';
 import { nextTick } from '../node/clock.js';
 import { runInContext } from '../node/callbacks.js';
 import { Fifo } from '../send/fifo.js';
@@ -15,10 +15,8 @@ import type { SendTracker } from '../observe/report.js';
 /** Called once, when the memory is the caller's again, also if it carries an error. */
 export type SendCallback = (error: Error | null, bytes: number) => void;
 
-/** The context in which a callback passed now is to run. */
-export function sendContext(): AsyncResource {
-  return new AsyncResource('MSG_ZEROCOPY_SEND');
-}
+/** The type of the AsyncResource in which a send's callback runs. */
+export const SEND_CONTEXT = 'MSG_ZEROCOPY_SEND';
 
 export interface JobShape {
   readonly payloads: readonly Uint8Array[];
@@ -243,7 +241,8 @@ export class DatagramQueue extends Fifo<DatagramJob> {
  * may run inside a submit.
  */
 export class JobSettler {
-  readonly #expected = new Fifo<DatagramJob>();
+  /** Jobs that an engine took: their callbacks run when they are done, in this order. */
+  readonly expected = new Fifo<DatagramJob>();
   /** Jobs that wait for no other. */
   #finished: DatagramJob[] = [];
   /** Callbacks that wait for several jobs, and which of these are not done. */
@@ -260,11 +259,6 @@ export class JobSettler {
   constructor(receiver: object, onTick: () => void) {
     this.#receiver = receiver;
     this.#onTick = onTick;
-  }
-
-  /** The engine took the job: its callback runs when it is done, after those before it. */
-  expect(job: DatagramJob): void {
-    if (job.callback !== undefined) this.#expected.push(job);
   }
 
   /**
@@ -297,7 +291,7 @@ export class JobSettler {
     // Before the callbacks, which may send. What is done in the same tick before this needs no tick of its own.
     this.isScheduled = false;
     for (const job of this.#finished.splice(0)) settleJob(job, this.#receiver);
-    const expected = this.#expected;
+    const { expected } = this;
     while (expected.size > 0) {
       const { pending, next, count } = expected.head;
       if (pending > 0 || next < count) break;

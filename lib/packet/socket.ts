@@ -1,4 +1,5 @@
 // Packet sockets: frames of one interface, below IP, and the transmit ring from which they go without a copy.
+import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
 import type { NativeInterface } from '../native/binding.js';
@@ -11,7 +12,7 @@ import {
 } from '../datagram/arguments.js';
 import { DatagramCore, requireReactor } from '../datagram/core.js';
 import { type Arrival, PeerNames } from '../datagram/receive.js';
-import { DatagramJob, sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
+import { DatagramJob, SEND_CONTEXT, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
 import { integer, optionsObject, checkSignal } from '../send/arguments.js';
 import { DatagramSocket } from '../datagram/socket.js';
@@ -185,7 +186,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const payloads = callback
       ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')
       : group.payloads;
-    const resource = callback === undefined ? undefined : sendContext();
+    const resource = callback === undefined ? undefined : new AsyncResource(SEND_CONTEXT);
     const tracker = undefined;
     this.core.submit({ payloads, bytes, lengths, metadata, prefix, callback, resource, tracker });
     return undefined;

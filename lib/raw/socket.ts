@@ -1,4 +1,5 @@
 // Raw sockets: IP datagrams past the transport protocols, with or without their IP header.
+import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
 import { addPacketInfo, type Arrival } from '../datagram/receive.js';
@@ -6,7 +7,7 @@ import { bytesOf, checkItems, groupItems, messagePayloads } from '../datagram/ar
 import { findDevice, slotsOf } from '../datagram/ring.js';
 import { requireReactor } from '../datagram/core.js';
 import { IpSocket } from '../datagram/ip-socket.js';
-import { sendContext, type JobGroup, type SendCallback } from '../datagram/job.js';
+import { SEND_CONTEXT, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
 import { integer, optionsObject, checkText } from '../send/arguments.js';
 import { type DatagramMetadata, Destinations, checkIpOptions } from '../datagram/metadata.js';
@@ -220,7 +221,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
       throw invalidType('callback', 'a function', callback);
     }
     const group = this.#group(message, address === undefined ? {} : { address });
-    const resource = callback === undefined ? undefined : sendContext();
+    const resource = callback === undefined ? undefined : new AsyncResource(SEND_CONTEXT);
     const { bytes, lengths, metadata } = group;
     const payloads = callback
       ? this.core.zeroCopy.handedOver(group.payloads, 'gathered')

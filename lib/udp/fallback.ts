@@ -1,5 +1,6 @@
 // UDP sockets where the addon cannot load: node:dgram's own sockets, with the additional methods on top. Options that
 // node:dgram cannot carry out are refused by name.
+import { AsyncResource } from 'node:async_hooks';
 import dgram from 'node:dgram';
 import { isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
@@ -8,7 +9,7 @@ import { SocketControl } from '../observe/control.js';
 import { CopyingSource } from './copying-source.js';
 import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/arguments.js';
 import { type Arrival, DatagramIterator } from '../datagram/receive.js';
-import { sendContext, type SendCallback } from '../datagram/job.js';
+import { SEND_CONTEXT, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
 import { flag, abortError } from '../send/arguments.js';
 import type { DatagramControl } from '../datagram/socket.js';
@@ -168,7 +169,7 @@ export class FallbackUdpSocket extends NodesSocket {
     // A message without a callback is the caller's again when send() returns.
     const kept = callback === undefined ? [Buffer.concat(payloads)] : payloads;
     const message = { payloads: kept, bytes, segmentSize: 0, port: port || undefined, address };
-    const run = callback && sendContext().bind(callback);
+    const run = callback && new AsyncResource(SEND_CONTEXT).bind(callback);
     const onSettled: OnSettled | undefined =
       run && ((error) => (error === null ? run(null, bytes) : (run as OnSettled)(error)));
     const full = this.#refusal(bytes);

@@ -2,14 +2,14 @@
 // bind() or a lookup keeps its place.
 import type { BlockList } from 'node:net';
 import { constants } from 'node:os';
-import type { AsyncResource } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import { isUint8Array } from 'node:util/types';
 import { nextTick } from '../node/clock.js';
 import type { DatagramCore } from '../datagram/core.js';
 import {
   DatagramJob,
   pinning,
-  sendContext,
+  SEND_CONTEXT,
   type JobGroup,
   type SendCallback,
 } from '../datagram/job.js';
@@ -118,7 +118,7 @@ export class UdpSender {
       waits && core.zeroCopy.looksAtChunks
         ? this.#handedOver(given.payloads, 'gathered')
         : given.payloads;
-    const resource = waits ? sendContext() : undefined;
+    const resource = waits ? new AsyncResource(SEND_CONTEXT) : undefined;
     const bytes = payloads.length === 1 ? (payloads[0] as Uint8Array).length : bytesOf(payloads);
     let known: DatagramMetadata | undefined;
     if (connected) known = this.#destinations.connected();
