@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -109,6 +109,9 @@ const zc = require('msg-zerocopy'), net = require('node:net'), { once } = requir
 const BY_IMPORT = `
 import * as zc from 'msg-zerocopy'; import net from 'node:net'; import { once } from 'node:events';${EXCHANGE}`;
 
+const REQUIRE =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
 const ROLLUP_CONFIG = `
 import commonjs from '@rollup/plugin-commonjs';
 import json from '@rollup/plugin-json';
@@ -166,51 +169,55 @@ describe('the package under other tools', function () {
 
   // --- bundlers -----------------------------------------------------------------------------------
 
-  function byWebpack(out: string, ...flags: readonly string[]): string {
-    const cli = tool('webpack-cli/bin/cli.js');
-    const argv = ['--mode', 'production', '--target', 'node', '--entry', './app.js'];
-    run(node(cli, ...argv, '-o', out, '--output-filename', 'app.cjs', ...flags));
-    return path.join(project, out, 'app.cjs');
-  }
+  type How = 'external' | 'beside' | 'alone';
 
-  it('webpack: loads its binary where the package is external', async () => {
-    const bundle = byWebpack('webpack-external', '--externals', 'commonjs msg-zerocopy');
-    assert.deepEqual(await runApp(node(bundle)), LOADED);
-  });
-
-  it('webpack: copies and gives the reason when the package is bundled and not installed', async () => {
-    assertCopies(await runAlone(byWebpack('webpack-bundled')));
-  });
-
-  for (const [format, entry, extension] of [
-    ['es', 'app.mjs', 'mjs'],
-    ['cjs', 'app.mjs', 'cjs'],
-  ] as const) {
-    const byRollup = (external: string): string => {
-      const out = `rollup-${external || 'bundled'}-${format}.${extension}`;
-      run(
-        node(
-          tool('rollup/dist/bin/rollup'),
-          '-c',
-          '-i',
-          entry,
-          '-f',
-          format,
-          '-o',
-          out,
-          '--silent',
-        ),
-        { EXTERNAL: external },
-      );
-      return path.join(project, out);
-    };
-
-    it(`rollup, ${format}: loads its binary where the package is external`, async () => {
-      assert.deepEqual(await runApp(node(byRollup('external'))), LOADED);
+  /** Declares the tests of one bundler and format. @param bundle makes one whose package is external, or else part of it */
+  function declareBundler(title: string, bundle: (how: How) => string): void {
+    it(`${title}: loads its binary where the package is external`, async () => {
+      const file = bundle('external');
+      assert.match(readFileSync(file, 'utf8'), /(require\(|from ?)["']msg-zerocopy["']/);
+      assert.deepEqual(await runApp(node(file)), LOADED);
     });
 
-    it(`rollup, ${format}: copies and gives the reason when the package is bundled and not installed`, async () => {
-      assertCopies(await runAlone(byRollup('')));
+    it(`${title}: loads its binary where the package is bundled, and installed beside the bundle`, async () => {
+      const file = bundle('beside');
+      assert.doesNotMatch(readFileSync(file, 'utf8'), /(require\(|from ?)["']msg-zerocopy["']/);
+      assert.deepEqual(await runApp(node(file)), LOADED);
+    });
+
+    it(`${title}: copies and gives the reason when the package is bundled and not installed`, async () => {
+      assertCopies(await runAlone(bundle('alone')));
+    });
+  }
+
+  for (const { format, entry, extension, type, flags } of [
+    { format: 'cjs', entry: './app.js', extension: 'cjs', type: 'commonjs', flags: [] },
+    {
+      ...{ format: 'es', entry: './app.mjs', extension: 'mjs', type: 'module' },
+      flags: ['--output-module', '--output-chunk-format', 'module'],
+    },
+  ]) {
+    declareBundler(`webpack, ${format}`, (how) => {
+      const [out, file] = [`webpack-${how}`, `app.${extension}`];
+      const argv = ['--mode', 'production', '--target', 'node20', '--entry', entry, ...flags];
+      if (how === 'external') argv.push('--externals', 'msg-zerocopy', '--externals-type', type);
+      run(node(tool('webpack-cli/bin/cli.js'), ...argv, '-o', out, '--output-filename', file));
+      return path.join(project, out, file);
+    });
+  }
+
+  for (const [format, extension] of [
+    ['cjs', 'cjs'],
+    ['es', 'mjs'],
+  ] as const) {
+    declareBundler(`rollup, ${format}`, (how) => {
+      const out = `rollup-${how}.${extension}`;
+      const argv = ['-c', '-i', 'app.mjs', '-f', format, '-o', out, '--silent'];
+      // A bundle that is an ES module has no require() to find the binary with, unless it makes itself one.
+      if (how === 'beside' && format === 'es') argv.push('--banner', REQUIRE);
+      const env = { EXTERNAL: how === 'external' ? 'yes' : '' };
+      run(node(tool('rollup/dist/bin/rollup'), ...argv), env);
+      return path.join(project, out);
     });
   }
 
