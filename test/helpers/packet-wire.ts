@@ -66,18 +66,18 @@ export function setMtu(end: End, mtu: number): void {
 export const SLOW_FRAME_MS = 3;
 
 /**
- * Runs `body` while `device` (default: the near end's) sends one frame after another at 4 Mbit/s: the
+ * Runs `body` while `device` (default: the near end's) sends one frame after another at 4 Mbit/s (or `rate`): the
  * kernel keeps each frame until its turn has come. What was queued is sent before it is fast again.
  * @param queueBytes what the device queues; more is dropped
  */
 export async function whileSlow<T>(
   wire: Wire,
   body: () => Promise<T>,
-  options: { readonly device?: string; readonly queueBytes?: number } = {},
+  options: { readonly device?: string; readonly queueBytes?: number; readonly rate?: string } = {},
 ): Promise<T> {
   const device = ['dev', options.device ?? wire.near.device, 'root'];
   const limit = String(options.queueBytes ?? 1_000_000);
-  const shape = ['tbf', 'rate', '4mbit', 'burst', '1600', 'limit', limit];
+  const shape = ['tbf', 'rate', options.rate ?? '4mbit', 'burst', '1600', 'limit', limit];
   tc(wire.near, 'qdisc', 'replace', ...device, ...shape);
   try {
     return await body();
