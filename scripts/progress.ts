@@ -6,7 +6,7 @@ const BAR = 24;
 const format: NonNullable<Options['format']> = (_options, { progress, eta }, { what }) => {
   const filled = Math.round(progress * BAR);
   const bar = '='.repeat(filled) + '-'.repeat(BAR - filled);
-  // Nobody knows before anything is done.
+  // Unknown before the first step is done.
   const left = Number.isFinite(eta) && progress > 0 ? `, ${eta} s left` : '';
   return `[${bar}] ${Math.round(progress * 100)} %${left}: ${what}`;
 };

@@ -62,7 +62,7 @@ static void enter_namespace(const char* path) {
   close(fd);
 }
 
-// Whoever waits for the end of our output must not wait for the child.
+// A reader of our output must not wait for the child.
 static void let_go_of_streams(void) {
   int null = open("/dev/null", O_RDWR);
   if (null < 0) fail("/dev/null");

@@ -1,6 +1,7 @@
-// A policer of the rig: an XDP program that lets packets through at a rate, and drops what comes faster. It has a
-// bucket and no queue, so that a burst beyond the bucket is lost, as in a switch with a small buffer.
-// Loads the program, and becomes `rig-helper xdp-attach`, which attaches it. Failures print one line and exit 1 (2: usage).
+// A policer of the rig: an XDP program that lets packets through at a rate, and drops what comes faster. It
+// has a bucket and no queue, so that a burst beyond the bucket is lost, as in a switch with a small buffer.
+// Loads the program, and becomes `rig-helper xdp-attach`, which attaches it. Failures print one line and exit
+// 1 (2: usage).
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/bpf.h>

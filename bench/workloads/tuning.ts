@@ -116,7 +116,7 @@ async function recordMix(
   const server = startRecorder(place, contestant, address, { kind: 'http', parts: evenByBytes() });
   try {
     const port = Number((await server.next('ready', startMs))['port']);
-    // Nobody waits for the end of its window.
+    // Nothing waits for the end of its window.
     const numbers = [port, httpConnections, 0, 0, seconds + 1].map(String);
     const load = place.start('receiver', 'load', [nativeProgram('load'), address, ...numbers]);
     try {

@@ -39,7 +39,7 @@ export interface SinkTraffic {
 
 const DEFAULT_MTU = 1500;
 const MOST_MTU = 65_535;
-/** Nobody has it; a neighbour entry needs one all the same. */
+/** Unused; a neighbour entry needs one all the same. */
 const FAR_MAC = '02:00:00:00:00:02';
 /** Without these a device would make the kernel copy, or cut, what it is sent. */
 const NEEDED_FEATURES = ['sg', 'tx', 'gso', 'tso'] as const;
@@ -172,7 +172,7 @@ function setUp(kind: SinkKind, mtu: number, near: RigSide, far: RigSide): void {
   ip('link', 'set', near.device, 'up');
   ip('addr', 'add', `${near.address4}/${PREFIX4}`, 'dev', near.device);
   ip('addr', 'add', `${near.address6}/${PREFIX6}`, 'dev', near.device, 'nodad');
-  // Nobody is there to answer for the target; an ifb asks for no neighbour, a veth would.
+  // No host answers for the target; an ifb asks for no neighbour, a veth would.
   for (const address of [far.address4, far.address6]) {
     ip('neigh', 'replace', address, 'lladdr', FAR_MAC, 'dev', near.device, 'nud', 'permanent');
   }

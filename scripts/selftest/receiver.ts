@@ -141,7 +141,7 @@ class Reception {
 
 async function main(): Promise<void> {
   const order = JSON.parse(process.argv[2] ?? '') as ReceiverOrder;
-  // Whoever started this is gone, or has heard all it wanted.
+  // The parent is gone, or needs no more.
   process.once('disconnect', () => process.exit());
   const reception = new Reception(order);
   try {

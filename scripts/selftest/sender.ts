@@ -168,7 +168,7 @@ function sayLast(message: FromSender): void {
 }
 
 async function main(): Promise<void> {
-  // Whoever started this is gone, or has heard all it wanted.
+  // The parent is gone, or needs no more.
   process.once('disconnect', () => process.exit());
   const ordered = once(process, 'message') as Promise<[{ order: SenderOrder }]>;
   const loading = channelFor(process.argv[2] as Mode);

@@ -14,7 +14,7 @@ export class Deliveries {
   }
 
   sent(sent: Sent): void {
-    // Nobody knows whose it was.
+    // Its sender is unknown.
     if (sent.most < DESCRIPTION_BYTES) return;
     this.#sent.set(sent.token, sent);
     this.#compare(sent.token);

@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
       bytes.insert(bytes.end(), block, block + got);
     }
     std::fclose(file);
-    // The name of the file that breaks the target, for whoever reads the report.
+    // The name of the file that breaks the target, for the reader of the report.
     std::fprintf(stderr, "%s\n", argv[i]);
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }

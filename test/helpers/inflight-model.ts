@@ -1,4 +1,4 @@
-// InFlight against a model that nobody can get wrong: a Map of 64-bit ids. The kernel's side of it is
+// InFlight against an obviously correct model: a Map of 64-bit ids. The kernel's side of it is
 // modulo 2^32.
 import assert from 'node:assert/strict';
 import { InFlight, type SentEntry } from '../../lib/datagram/inflight';
@@ -44,7 +44,7 @@ class Model {
 
   complete(lo: number, hi: number): Completion {
     const visited: [number, boolean][] = [];
-    // A range that begins below the lowest pending id can only be somebody else's.
+    // A range that begins below the lowest pending id cannot be one of ours.
     const ours = lo >= this.base;
     for (let id = lo; id <= hi; id++) {
       if (ours && this.pending.delete(id)) visited.push([id, id === lo]);

@@ -11,7 +11,7 @@ const UDP_HEADER = 8;
 const UDP = 17;
 const SOURCE_PORT = 40_000;
 
-/** An ethertype for experiments (IEEE 802, local): nobody else's frames have it. */
+/** An ethertype for experiments (IEEE 802, local): no other frames have it. */
 export const EXPERIMENTAL = 0x88b5;
 
 export type LinkType = 'raw' | 'dgram';

@@ -12,7 +12,7 @@ export interface Row {
   /** Of each request; the last one closes. Default: one GET. */
   readonly methods?: readonly string[];
   readonly version?: string;
-  /** Who sends the bytes of an upgraded connection; nobody: there are none. */
+  /** What sends the bytes of an upgraded connection; 'nobody': there are none. */
   readonly by: 'kernel' | 'nobody' | FileReason;
   readonly answer: (file: string, response: http.ServerResponse, story: Story) => void;
 }

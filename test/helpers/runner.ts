@@ -112,7 +112,7 @@ export class Runner {
       this.#child.once('error', reject);
       this.#child.once('close', (code, signal) => resolve({ code, signal, stderr: this.#stderr }));
     });
-    // Whoever runs something hears of it.
+    // run() reports it.
     this.#gone.catch(() => undefined);
   }
 

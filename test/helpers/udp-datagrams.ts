@@ -1,5 +1,5 @@
 // What the datagrams of these tests carry. Each has a sequence number and bytes that follow from it, so
-// that whoever receives it can tell a wrong byte from a loss, a doublet and a datagram cut short.
+// that the receiver can distinguish a wrong byte from a loss, a repeat and a truncated datagram.
 //
 //   0        4          8        12
 //   | stream | sequence | length | keystream of (stream, sequence) from offset 12 on

@@ -1,4 +1,4 @@
-// What would end a program: exceptions that nobody catches, and process warnings.
+// Uncaught exceptions, which would end a program.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /**

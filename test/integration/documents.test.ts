@@ -10,7 +10,7 @@ import { diagnose } from '../../lib';
 import { parse as parseSelftest } from '../../scripts/selftest/arguments';
 import { ROOT } from '../helpers/tarballs';
 
-// A port that is printed may be somebody's: the kernel chooses one, and the block says which.
+// A port in the text may be in use: the kernel chooses another, and the block prints it.
 const ANY_PORT = `
 const { Server } = require('node:net');
 const { listen } = Server.prototype;

@@ -229,7 +229,7 @@ function collectByMeter(node: string): void {
   assert.equal(found.get('descriptors'), now.openPorts);
   assert.equal(found.get('pinned_limit_bytes'), now.budgetBytes);
   assert.equal(found.get('release_time_seconds_total'), now.releaseLatency.sum);
-  // Nobody has looked since.
+  // No read since.
   assert.deepEqual(after, shown);
 }
 

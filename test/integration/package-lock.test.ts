@@ -147,7 +147,7 @@ describe('a project with a lock file, on a machine without a compiler', function
       const project = new Project(manager, 'mac');
       const mac = ['--os=darwin', '--cpu=arm64'];
       await project.call(...manager.add, ...mac, 'msg-zerocopy');
-      // Written from what is installed, as when somebody deletes it.
+      // Written from the installed packages, as after deleting it.
       rmSync(path.join(project.folder, 'package-lock.json'));
       await project.call(...manager.again, ...mac);
       project.forget();

@@ -260,7 +260,7 @@ async function besideEachOther({ zc, net, events }: Tools): Promise<object[]> {
   return outcomes.map((outcome, index) => ({ ...outcome, right: right[index] }));
 }
 
-/** Each piece is freed while it waits to be sent; whoever gets its memory next writes into it. */
+/** Each piece is freed while it waits to be sent; the next owner of its memory writes into it. */
 async function fromPoolOfOther({ zc, net, events }: Tools): Promise<object> {
   // eslint-disable-next-line @typescript-eslint/no-require-imports
   const other = require(process.env['SECOND'] ?? '') as typeof zc;

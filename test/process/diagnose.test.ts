@@ -15,7 +15,7 @@ import { until } from '../../scripts/until';
 
 const CLI = path.join(__dirname, '../../scripts/cli.js');
 const ROOT = process.geteuid?.() === 0;
-/** Without what root may do, whoever runs it. */
+/** Without root's capabilities, whichever user runs it. */
 const UNPRIVILEGED = ROOT ? ['setpriv', '--bounding-set=-all', '--inh-caps=-all'] : [];
 
 /** The diagnosis of a process that is started under `prefix`, and its exit status. */

@@ -1,4 +1,4 @@
-// The event loop rests when nothing happens. A notification that nobody reads makes libuv spin on
+// The event loop rests when nothing happens. An unread notification makes libuv spin on
 // EPOLLERR; a wake-up for each socket instead of one for all would cost nearly as much.
 import assert from 'node:assert/strict';
 import path from 'node:path';

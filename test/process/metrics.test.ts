@@ -1,5 +1,5 @@
 // metrics(), channels and `socket.zeroCopy` for people, in every kind of process: with workers, without
-// the addon, where nobody listens.
+// the addon, and without subscribers.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';

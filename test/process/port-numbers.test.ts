@@ -1,4 +1,4 @@
-// The number of a port that was closed goes to nobody while records of the same wake-up may name it.
+// The number of a port that was closed is not reused while records of the same wake-up may name it.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { isolated } from '../helpers/isolated';

@@ -10,7 +10,7 @@ import { rigSuite } from '../helpers/suites';
 const CLI = path.join(__dirname, '../../scripts/cli.js');
 const SHORT = ['-t', '0.05'];
 const ROOT = process.geteuid?.() === 0;
-/** Without what root may do by it, whoever runs it. */
+/** Without this capability, whichever user runs it. */
 const UNPRIVILEGED = ['setpriv', '--bounding-set=-net_raw', '--inh-caps=-net_raw'];
 
 interface Ended {

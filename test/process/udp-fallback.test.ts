@@ -231,7 +231,7 @@ describe('UDP sockets without the addon', () => {
           assert.match(message, named);
         }
       }
-      // An argument that nobody could take is thrown, as with the addon.
+      // An invalid argument throws, as with the addon.
       assert.throws(() => sender.send('x', { port: 9, tos: 256 }), { code: 'ERR_OUT_OF_RANGE' });
       assert.deepEqual(await far.rest(), []);
     });

@@ -294,7 +294,7 @@ rigSuite('rig: the command line', () => {
   });
 
   it('gives the reason and the remedy where it cannot work', () => {
-    // Loaded before root is given up: the checkout may lie where nobody else can read.
+    // Loaded before root is given up: the checkout may lie where only root can read.
     const library = JSON.stringify(CLI_LIBRARY);
     const script = `const { main } = require(${library}); process.seteuid(${NOBODY}); main(['up'])`;
     const nobody = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });

@@ -16,7 +16,7 @@ udpRigSuite('segmented sends', (getPlace) => {
         rig.setFeature('sender', feature, 'off');
         try {
           const sent = await getPlace().run('udp-devices', 'rows', getPlace().params(type));
-          // Kernels before 6.11 refuse GSO without checksum offload; whoever cut, nothing is lost.
+          // Kernels before 6.11 refuse GSO without checksum offload; then the package cuts, and nothing is lost.
           if (feature === 'gso' || feature === 'tso') assert.equal(sent.softwareSegments, 0);
         } finally {
           // Switching checksums off takes the others along.

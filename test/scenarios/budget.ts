@@ -83,7 +83,7 @@ export async function processBudget(params: BudgetParams): Promise<void> {
   await client.close();
 }
 
-/** Bytes that wait in the stream are not copied yet, whoever will send them. */
+/** Bytes that wait in the stream do not count as copied yet. */
 export async function copiedBytes(params: BudgetParams): Promise<void> {
   const client = await ReceiverClient.open(params.to);
   const out = await client.stream({ stallAfter: 0 }, { zeroCopy: params.zeroCopy });

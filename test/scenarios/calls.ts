@@ -101,7 +101,7 @@ async function countCalls(write: () => Promise<void>): Promise<Counted> {
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Writes to a peer that reads, when nobody waits for a release. */
+/** Writes to a peer that reads, without callbacks. */
 async function stream(): Promise<Counted> {
   const server = net.createServer((far) => far.resume()).listen(0, LOCAL);
   await once(server, 'listening');

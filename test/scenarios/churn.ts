@@ -113,7 +113,7 @@ export async function collectable(params: ChurnParams): Promise<void> {
   });
 }
 
-/** Memory of writes that nobody waits for is not collected while the kernel references it. */
+/** Memory of writes without callbacks is not collected while the kernel references it. */
 export async function retained(params: ChurnParams): Promise<void> {
   const client = await ReceiverClient.open(params.to);
   const out = await client.stream({ stallAfter: 0 }, { zeroCopy: params.zeroCopy });

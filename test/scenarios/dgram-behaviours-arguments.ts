@@ -60,7 +60,7 @@ const TRIALS = 1500;
 async function anyArguments(kit: DgramKit, which: 'free' | 'connected'): Promise<unknown> {
   const receiver = await kit.bound({ recvBufferSize: 4096 });
   const { port } = receiver.address();
-  // Names among the arguments are nobody's to look up.
+  // Names among the arguments are not looked up.
   const lookup = lookupOf(kit.localhost, 'at once');
   const options = { lookup } as dgram.SocketOptions;
   const socket =

@@ -251,11 +251,11 @@ export function lookupOf(
   return lookup as unknown as dgram.SocketOptions['lookup'];
 }
 
-/** A port of localhost at which nobody hears strangers: sends to it are refused. */
+/** A port of localhost that refuses datagrams. */
 export async function silentPort(kit: DgramKit): Promise<number> {
   const socket = await kit.bound();
   const { port } = socket.address();
-  // Held by a socket that hears nobody but itself, so that no other process gets the port meanwhile.
+  // Held by a socket that is connected to itself, so that no other process gets the port meanwhile.
   await new Promise<void>((resolve) => socket.connect(port, kit.localhost, () => resolve()));
   return port;
 }

@@ -235,7 +235,7 @@ async function removedListener(kit: DgramKit): Promise<unknown> {
   receiver.on('message', listener);
   await waiting(kit, receiver, ['a', 'b', 'c']);
   await someTurns();
-  // Nobody listened: those are gone.
+  // Without a listener they are lost.
   receiver.on('message', (message) => log.push(`late ${message}`));
   await waiting(kit, receiver, ['d']);
   await someTurns();

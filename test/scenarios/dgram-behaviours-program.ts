@@ -19,7 +19,7 @@ function print(line: ParityLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-/** Throws: also what nobody caught meanwhile. */
+/** Throws: uncaught exceptions, too. */
 async function inTime(work: Promise<void>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

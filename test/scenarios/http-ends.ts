@@ -117,7 +117,7 @@ async function handedOver(): Promise<void> {
   }
 }
 
-// Methods that somebody took before anything was upgraded. The class above that of responses has them as
+// Methods that were saved before anything was upgraded. The class above that of responses has them as
 // they were.
 async function takenBefore(kind: 'whole' | 'chunked'): Promise<void> {
   const { end, write } = http.OutgoingMessage.prototype;
@@ -130,7 +130,7 @@ async function takenBefore(kind: 'whole' | 'chunked'): Promise<void> {
   await withServer('upgraded', listener, async ({ port }) => {
     const client = await RawClient.open(port, 'stalled');
     client.socket.write(REQUEST);
-    // Nobody can tell when this callback is called; what the kernel does not have was copied by then.
+    // The time of this callback is unknown; what the kernel does not have was copied by then.
     await someTurns();
     client.socket.resume();
     await until('the release', () => answers.notes.includes('release'));

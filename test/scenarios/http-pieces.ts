@@ -41,7 +41,7 @@ interface Heard {
   ended?: () => void;
 }
 
-/** Sends the body in two pieces that are free behind it, and their memory somebody else's. */
+/** Sends the body in two pieces that are free behind it, and their memory reused. */
 function sendPieces(
   pool: BufferPool,
   message: http.ServerResponse | http.ClientRequest,
@@ -78,7 +78,7 @@ function assertBody(body: Buffer | undefined): void {
   assert.equal(wrong, 0, 'wrong bytes');
 }
 
-/** Serves responses that are collected until somebody answers them. */
+/** Serves responses that are collected until they are answered. */
 async function collecting(
   zeroCopy: ZeroCopyOptions,
   body: (served: Served, responses: http.ServerResponse[]) => Promise<void>,
@@ -205,7 +205,7 @@ async function toSeveral(zeroCopy: ZeroCopyOptions): Promise<void> {
   });
 }
 
-/** Of a response whose client goes before its turn: nobody will ever send it. */
+/** Of a response whose client goes before its turn: it is never sent. */
 async function abandoned(zeroCopy: ZeroCopyOptions): Promise<void> {
   const pool = newPool();
   await collecting(zeroCopy, async ({ port, accepted }, responses) => {
@@ -217,7 +217,7 @@ async function abandoned(zeroCopy: ZeroCopyOptions): Promise<void> {
     assert.equal(pool.stats.waitingFrees, 2);
     client.socket.destroy();
     await closed;
-    // Whoever has the connection has the responses that waited for it.
+    // The responses that waited for a connection go with it.
     responses.length = 0;
     (accepted as net.Socket[]).length = 0;
     await untilCollected('the pieces are back', () => pool.stats.pieces === 0);

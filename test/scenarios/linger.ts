@@ -144,7 +144,7 @@ export async function outOfOrder(): Promise<void> {
   assert.ok(opened !== undefined);
   const out = opened;
   const ranges: [number, number][] = [];
-  // Who listens to releases is told of each id.
+  // Subscribers to releases learn of each id.
   const listener = (): void => undefined;
   subscribe('msg-zerocopy:release', listener);
   const { onRange } = StreamPort.prototype;

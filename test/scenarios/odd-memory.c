@@ -61,7 +61,7 @@ static napi_value secret(napi_env env, napi_callback_info info) {
   return wrap(env, base, bytes);
 }
 
-// unreadable(bytes) -> ArrayBuffer that nobody can read, or -errno
+// unreadable(bytes) -> ArrayBuffer of unreadable memory, or -errno
 static napi_value unreadable(napi_env env, napi_callback_info info) {
   const uint32_t bytes = asked_bytes(env, info);
   return wrap(env, mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), bytes);

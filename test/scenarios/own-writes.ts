@@ -236,7 +236,7 @@ class RandomStream {
   readonly out: Outgoing;
   readonly #taken: { readonly write: Write; readonly end: Write };
   #upgraded = false;
-  /** Without a callback: nobody says when it is free. */
+  /** Without a callback, the program cannot know when it is free. */
   readonly #kept: Buffer[] = [];
 
   constructor(random: () => number, params: RandomParams, pool: BufferPool, out: Outgoing) {
@@ -301,7 +301,7 @@ class RandomStream {
   }
 
   #poolPiece(): void {
-    // Before the upgrade nobody knows of pools.
+    // Before the upgrade nothing knows of pools.
     if (!this.#upgraded) return;
     const piece = takePiece(this.out, this.#pool, this.#size());
     const cut = between(this.#random, 0, piece.length);

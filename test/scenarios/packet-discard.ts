@@ -187,7 +187,7 @@ export const strangers = scenario(async (near) => {
   await assertGoesOn({ socket: other, udp, out });
 });
 
-/** A ring's memory stays where it is, whoever tries to take it along. */
+/** A ring's memory cannot be transferred. */
 export const transferred = scenario(async (near) => {
   const { udp, out } = await near.route(4);
   const socket = near.open({ ring: RING });

@@ -103,7 +103,7 @@ export const segmentSizes = scenario<OffloadParams>(async (near, { family, by, d
   });
 });
 
-/** Frames of ordinary size whose checksum somebody else finishes; others without any help between. */
+/** Frames of ordinary size with an unfinished checksum; others without offloads between. */
 export const checksums = scenario<OffloadParams>(async (near, { family, by, device }) => {
   const { udp, out } = await near.route(family);
   const socket = near.open(open(by));

@@ -47,7 +47,7 @@ async function reached(seen: readonly Seen[], count: number): Promise<void> {
 export const datagrams = scenario<{ readonly family: Family; readonly type: 'raw' | 'dgram' }>(
   async (near, { family, type }) => {
     const address = family === 4 ? near.wire.near.address4 : near.wire.near.address6;
-    // Somebody must listen, or the kernel answers with ICMP.
+    // There must be a listener, or the kernel answers with ICMP.
     const listener = createSocket({ type: `udp${family}`, recvBufferSize: 1 << 20 });
     listener.bind(0, address);
     await once(listener, 'listening');
@@ -251,12 +251,12 @@ export const promiscuous = scenario(async (near) => {
   assert.equal(linkState(here, here.device).promiscuity, before);
 });
 
-/** More than the socket's buffer holds while nobody reads: lost frames are counted, none is wrong. */
+/** More than the socket's buffer holds while it is not read: lost frames are counted, none is wrong. */
 export const drops = scenario(async (near) => {
   const socket = near.open({ protocol: EXPERIMENTAL, recvBufferSize: 4096 });
   const far = await near.far.open({});
   const sent = framesTo(near, 100);
-  // One line of JSON, and nobody reads until all of it has been injected.
+  // One line of JSON; nothing is read until all of it has been injected.
   await far.inject(sent);
   const seen = watch(socket);
   await until('the first frame', () => seen.length > 0);

@@ -35,7 +35,7 @@ function obey(socket: net.Socket): void {
 function receive(socket: net.Socket): void {
   const stream = socket.remotePort;
   if (stream === undefined) {
-    // Reset before it was accepted: nobody knows any more whose it was.
+    // Reset before it was accepted: its sender is unknown.
     print({ arrival: { bytes: 0, wrong: 0, how: 'reset' } });
     socket.destroy();
     return;

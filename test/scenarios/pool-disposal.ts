@@ -16,7 +16,7 @@ interface Params {
 const PIECE_BYTES = 200_000;
 const PIECES = 24;
 
-/** Writes a piece that ends with the block, whose memory is somebody else's at once. */
+/** Writes a piece that ends with the block, whose memory is reused at once. */
 function writePiece(out: Outgoing, pool: BufferPool): void {
   {
     using piece = pool.allocUnsafe(PIECE_BYTES);
@@ -58,7 +58,7 @@ export async function whileStalled({ to, zeroCopy }: Params) {
   return { wasRegistered, pinnedPieces, waitingFrees, endedEarly, zeroCopySends };
 }
 
-/** The pool ends, by its block, before pieces that nobody freed are sent. */
+/** The pool ends, by its block, before unfreed pieces are sent. */
 export async function beforePieces({ to, zeroCopy }: Params): Promise<void> {
   const client = await ReceiverClient.open(to);
   const out = await client.stream({ stallAfter: 0 }, { zeroCopy });

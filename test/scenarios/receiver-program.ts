@@ -171,7 +171,7 @@ function answerStream(request: StreamRequest, reply: Reply): void {
 
 function answerControl(socket: net.Socket): void {
   const reply: Reply = (line) => void socket.write(`${JSON.stringify(line)}\n`);
-  // A test that failed leaves its control connection in whatever state: nobody is there to be told.
+  // A test that failed may leave its control connection in any state.
   socket.on('error', () => socket.destroy());
   createInterface({ input: socket }).on('line', (line) => {
     const request = JSON.parse(line) as Numbered;

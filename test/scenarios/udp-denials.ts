@@ -7,7 +7,7 @@ import type { Target } from '../helpers/udp-receiver';
 import { type Session, withSession } from '../helpers/udp-session';
 import { amidst, failingTo } from './udp-failures';
 
-// Documentation prefixes (RFC 5737, RFC 3849): nobody is there.
+// Documentation prefixes (RFC 5737, RFC 3849): no host has them.
 const NOWHERE = { udp4: '198.51.100.', udp6: '2001:db8::' };
 
 /** No route at all. */

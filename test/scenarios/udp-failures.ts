@@ -186,7 +186,7 @@ export async function refused(params: UdpParams): Promise<void> {
   });
 }
 
-/** ICMP errors that nobody asked for: unconnected sends to closed ports between the others. */
+/** Unsolicited ICMP errors: unconnected sends to closed ports between the others. */
 export async function noise(params: UdpParams): Promise<void> {
   await withSession(params, {}, async (session) => {
     const { socket, out } = session;
@@ -228,7 +228,7 @@ export async function thrown(params: UdpParams): Promise<void> {
   });
 }
 
-/** Errors of sends that nobody waits for are counted, as node:dgram drops them. */
+/** Errors of sends without a callback are counted, as node:dgram drops them. */
 export async function untold(params: UdpParams): Promise<void> {
   await withSession(params, {}, async (session) => {
     const { socket, out, target } = session;
@@ -242,7 +242,7 @@ export async function untold(params: UdpParams): Promise<void> {
 }
 
 /**
- * No room in epoll: nothing is sent zero-copy whose notification would wake nobody, and a socket that
+ * No room in epoll: nothing is sent zero-copy whose notification would cause no wake-up, and a socket that
  * will never hear says so. Run with a preloaded library (test/scenarios/kernel-faults.c).
  */
 export async function unwatched(params: UdpParams) {
@@ -267,7 +267,7 @@ export async function unwatched(params: UdpParams) {
   return { errors, reports, pendingSends, zeroCopySends: stats.zeroCopySends };
 }
 
-/** SO_ZEROCOPY is swallowed: nothing is sent that nobody would be told of (test/scenarios/kernel-faults.c). */
+/** SO_ZEROCOPY is swallowed: no send lacks a notification (test/scenarios/kernel-faults.c). */
 export async function swallowed(params: UdpParams) {
   let seen = {};
   await withSession(params, { zeroCopy: FORCED }, async ({ socket, out, target }) => {

@@ -111,7 +111,7 @@ class Incoming {
   ) {
     this.#checker = new DatagramChecker(stream);
     socket.on('message', (message, rinfo) => this.#take(message, rinfo));
-    // A refused answer to an earlier datagram is nobody's business here.
+    // Errors of earlier datagrams do not matter here.
     socket.on('error', () => undefined);
   }
 

@@ -15,7 +15,7 @@ const MOST_WRITES = 1_000;
 interface Params {
   readonly to: Address;
   readonly zeroCopy: ZeroCopyOptions;
-  /** Who has heard of its peer sends by io_uring where it may choose, others by MSG_ZEROCOPY. */
+  /** After data from its peer a connection sends by io_uring where it may choose, others by MSG_ZEROCOPY. */
   readonly hears: boolean;
 }
 

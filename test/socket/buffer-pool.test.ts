@@ -171,7 +171,7 @@ describe('BufferPool', () => {
       assert.throws(() => other.free(piece), FOREIGN);
       pool.free(piece);
       assert.throws(() => pool.free(piece), FOREIGN);
-      // Not either when the memory is somebody else's by now.
+      // Nor when the memory has another owner by now.
       const next = pool.alloc(2 * PAGE);
       assert.equal(next.byteOffset, piece.byteOffset);
       assert.throws(() => pool.free(piece), FOREIGN);

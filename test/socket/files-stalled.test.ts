@@ -1,5 +1,5 @@
 // Readers of files that stall: they cost a descriptor and next to no memory, the loop stays quiet, and timeouts
-// fire for them, and for nobody who goes on reading, as in plain Node.
+// fire for them, and not for readers that make progress, as in plain Node.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -98,7 +98,7 @@ async function hold(served: Served, data: Buffer): Promise<void> {
   const { user, system } = process.cpuUsage(used);
   // A loop that spins would take all of it.
   assert.ok(user + system < 200_000, `${user + system} us of 300 ms`);
-  // Whoever reads gets what he asks for meanwhile.
+  // Other readers are served meanwhile.
   const client = await RawClient.open(served.port, 'reading');
   client.socket.write(GET);
   await until('the file is there', () => client.bytes > BYTES, 30_000);

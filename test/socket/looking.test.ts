@@ -1,4 +1,4 @@
-// Getters and util.inspect(): whoever looks at a socket changes nothing of it.
+// Getters and util.inspect() change nothing of a socket.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { inspect } from 'node:util';

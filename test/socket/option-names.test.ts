@@ -124,7 +124,7 @@ const TAKERS: Readonly<Record<string, Taker>> = {
     table: { ...within('zeroCopy', TCP), zeroCopy: [[5, null], []] },
     make: (o) => new ZeroCopySocket(o),
   },
-  // Port 9 is asked by nobody: a wrong option throws before anything connects.
+  // Nothing connects to port 9: a wrong option throws before.
   'connect()': {
     table: { ...within('zeroCopy', TCP), zeroCopy: [[5, null], []] },
     base: { port: 9, host: '127.0.0.1' },

@@ -235,7 +235,7 @@ describe('a pool that ends with its block', () => {
       const pool = new zc.BufferPool({ bytes: 4 * 1024 * 1024 });
       const piece = pool.alloc(4 * 1024 * 1024);
       socket.write(piece);
-      // Nobody but the pool's end waits for anything.
+      // Only the pool's end waits for releases.
       for (const each of [socket, peer, server]) each.unref();
       const { pinnedPieces } = pool.stats;
       peer.resume();

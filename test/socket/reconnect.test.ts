@@ -12,7 +12,7 @@ async function accepted(server: net.Server): Promise<net.Socket> {
   return socket;
 }
 
-/** A port of this machine that nobody listens on. */
+/** A port of this machine without a listener. */
 async function deadPort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

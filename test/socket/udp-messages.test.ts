@@ -23,7 +23,7 @@ function letters(bytes: number, index: number): string {
   return String.fromCharCode(97 + (index % 26)).repeat(bytes);
 }
 
-// Tries to take the memory away from whoever else sees it. Before Node 21 what cannot be transferred
+// Tries to take the memory away from its other owners. Before Node 21 what cannot be transferred
 // is copied, and later refused: the memory stays in any case.
 function transfer(memory: ArrayBuffer): void {
   try {
@@ -311,7 +311,7 @@ describe('a loop over the datagrams of a socket', () => {
     ],
   ];
 
-  // Connected to a port that nobody has.
+  // Connected to an unused port.
   async function refused(create: () => ZeroCopyUdpSocket): Promise<ZeroCopyUdpSocket> {
     const gone = await sockets.sink();
     const socket = create();

@@ -14,7 +14,7 @@ import { gather, loopback, sha256, STALLING_BYTES, type Upgraded } from '../help
 interface OddMemory {
   /** Can be read and not pinned: memfd_secret(2). */
   secret(bytes: number): ArrayBuffer | number;
-  /** Nobody can read it. */
+  /** It cannot be read. */
   unreadable(bytes: number): ArrayBuffer | number;
 }
 
@@ -34,7 +34,7 @@ function secretBuffer(bytes: number): Buffer {
   return bufferOver(load().secret(bytes));
 }
 
-/** A buffer whose bytes nobody can read. */
+/** A buffer of unreadable memory. */
 function unreadableBuffer(bytes: number): Buffer {
   return bufferOver(load().unreadable(bytes));
 }

@@ -34,7 +34,7 @@ class Model {
     return fitting.sort((a, b) => a.count - b.count)[0]?.first ?? -1;
   }
 
-  /** Throws: when one of the pages is somebody's. */
+  /** Throws: when one of the pages is taken. */
   occupy(first: number, count: number): void {
     for (let page = first; page < first + count; page++) {
       assert.equal(this.owner[page], FREE, `page ${page} of ${first} + ${count} is taken`);

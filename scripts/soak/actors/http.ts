@@ -55,7 +55,7 @@ class Answer {
     this.#last();
   }
 
-  /** Nobody asks for the memory back: it is never used again. */
+  /** The memory is never used again. */
   wholeWithoutCallback(): void {
     this.#response.setHeader('content-length', this.#message.length);
     this.#response.end(this.#next(this.#message.length, 'plain').data);
