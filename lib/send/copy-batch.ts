@@ -1,7 +1,7 @@
-// Small responses that several connections send in one turn of the event loop share a system call, and so does a
-// message to many of them, which saves a server under load a fifth of its work. Whoever does anything more with a socket whose response is queued
-// has it handed over first; nothing lies longer than a fraction of a millisecond (native/kernel/send_batch.h).
-// Only where responses come so close together: the addon counts them.
+// Responses of up to 64 KiB that several connections send in one turn of the event loop share a system call, and so
+// does a message to many connections: that saves a server under load a quarter of its work. Any further operation on a
+// socket hands its queued response over first, and no response waits for more than 1.5 ms while JavaScript computes
+// (native/kernel/send_batch.h). The addon counts whether responses come close enough together.
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
 import { isMainThread } from 'node:worker_threads';

@@ -14,10 +14,12 @@ namespace {
 constexpr int32_t kUnanswered = INT32_MIN;
 constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
-// How often the thread looks while sends are queued, how long they lie by then where JavaScript does not come to
-// queue another, and after how many looks in vain the thread sleeps. Each look costs some microseconds.
-constexpr long kLookNs = 400'000;
-constexpr uint64_t kLateNs = 300'000;
+// How long a send lies where another comes, or where the thread finds it; and how often the thread looks while sends
+// are queued. Each look takes the loop's thread off its CPU where they share one, for some 20 us on a virtual
+// machine, so it takes no lock and is not more frequent.
+constexpr uint64_t kMostWaitNs = 500'000;
+constexpr long kLookNs = 1'000'000;
+// After so many looks in vain it sleeps until something is queued.
 constexpr int kLooksInVain = 5;
 
 uint64_t now_ns() {
@@ -58,8 +60,8 @@ int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   const Lock lock(&mutex_);
   const uint64_t now = now_ns();
   const bool is_full = queued_ == kRequests || used_ + bytes > kMemory;
-  if (is_full || (queued_ > 0 && now - first_at_ > kMostWaitNs)) hand_over();
-  if (queued_ == 0) first_at_ = now;
+  if (is_full || is_late(now)) hand_over();
+  if (queued_ == 0) first_at_.store(now, std::memory_order_relaxed);
   const char* const base = copy_in(pieces, count, bytes);
   uring::Sqe* sqe = ring_.prepare();
   sqe->opcode = uring::kOpSend;
@@ -70,7 +72,6 @@ int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   sqe->user_data = count_;
   results_[count_] = kUnanswered;
   requests_[queued_++] = {fd, count_, base, bytes};
-  was_used_ = true;
   if (sleeps_) {
     sleeps_ = false;
     pthread_cond_signal(&wanted_);
@@ -117,6 +118,8 @@ void SendBatch::hand_over() {
   send_unanswered(entered);
   queued_ = 0;
   used_ = 0;
+  first_at_.store(0, std::memory_order_relaxed);
+  handed_over_.store(handed_over_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void SendBatch::read_results() {
@@ -143,23 +146,39 @@ void SendBatch::send_unanswered(int entered) {
 
 void SendBatch::watch() {
   int in_vain = 0;
+  uint32_t seen = 0;
   const timespec look = {0, kLookNs};
-  for (bool ends = false; !ends;) {
+  while (!ends_.load(std::memory_order_relaxed)) {
     nanosleep(&look, nullptr);
-    pthread_mutex_lock(&mutex_);
-    if (queued_ > 0 && now_ns() - first_at_ >= kLateNs) hand_over();
-    in_vain = was_used_ ? 0 : in_vain + 1;
-    was_used_ = false;
-    sleeps_ = in_vain > kLooksInVain && queued_ == 0;
-    while (sleeps_ && !ends_) pthread_cond_wait(&wanted_, &mutex_);
-    ends = ends_;
-    pthread_mutex_unlock(&mutex_);
+    const bool is_empty = first_at_.load(std::memory_order_relaxed) == 0;
+    const uint32_t handed_over = handed_over_.load(std::memory_order_relaxed);
+    in_vain = is_empty && handed_over == seen ? in_vain + 1 : 0;
+    seen = handed_over;
+    if (is_late(now_ns())) hand_over_late();
+    if (in_vain > kLooksInVain) sleep_until_queued();
   }
+}
+
+bool SendBatch::is_late(uint64_t now) const {
+  const uint64_t first_at = first_at_.load(std::memory_order_relaxed);
+  return first_at != 0 && now > first_at && now - first_at > kMostWaitNs;
+}
+
+void SendBatch::hand_over_late() {
+  const Lock lock(&mutex_);
+  // The loop's thread may have done so, and may have queued another since.
+  if (is_late(now_ns())) hand_over();
+}
+
+void SendBatch::sleep_until_queued() {
+  const Lock lock(&mutex_);
+  sleeps_ = queued_ == 0;
+  while (sleeps_ && !ends_.load(std::memory_order_relaxed)) pthread_cond_wait(&wanted_, &mutex_);
 }
 
 void SendBatch::stop_watching() {
   const Lock lock(&mutex_);
-  ends_ = true;
+  ends_.store(true, std::memory_order_relaxed);
   pthread_cond_signal(&wanted_);
 }
 

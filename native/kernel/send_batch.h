@@ -1,12 +1,13 @@
 // Copying sends of several connections by one system call: each is a request of a ring of its own, whose bytes
 // are copied into memory of ours first. What is queued is handed over at the end of the event loop's turn, and
-// earlier where it lies for kMostWaitNs: JavaScript that goes on computing keeps nobody's bytes. Where no
+// earlier where it lies for half a millisecond: JavaScript that goes on computing delays no response for long. Where no
 // further send comes to look at the clock, a thread of the owner's does, in watch().
 #pragma once
 
 #include <pthread.h>
 #include <sys/uio.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,8 +19,7 @@ namespace msg_zerocopy {
 class SendBatch {
  public:
   static constexpr uint32_t kMostSends = 1024;    // between two calls of take()
-  static constexpr size_t kMostBytes = 32 * 1024;  // of one send
-  static constexpr uint64_t kMostWaitNs = 200'000;
+  static constexpr size_t kMostBytes = 72 * 1024;  // of one send: a header and 64 KiB
 
   SendBatch() = default;
   ~SendBatch();  // hands over what is queued
@@ -50,9 +50,12 @@ class SendBatch {
     size_t bytes;
   };
   static constexpr uint32_t kRequests = 64;
-  static constexpr size_t kMemory = 512 * 1024;
+  static constexpr size_t kMemory = 1024 * 1024;
   const char* copy_in(const iovec* pieces, size_t count, size_t bytes);
+  bool is_late(uint64_t now) const;
   void hand_over();
+  void hand_over_late();
+  void sleep_until_queued();
   void read_results();
   void send_unanswered(int entered);
 
@@ -66,11 +69,12 @@ class SendBatch {
   Request requests_[kRequests];
   uint32_t queued_ = 0;
   uint32_t count_ = 0;
-  uint64_t first_at_ = 0;  // when the oldest was queued
   int32_t* results_ = nullptr;
-  bool was_used_ = false;  // since the thread looked last
   bool sleeps_ = true;
-  bool ends_ = false;
+  // Changed under mutex_, read by the thread without it.
+  std::atomic<uint64_t> first_at_ = 0;  // when the oldest was queued; 0: nothing is
+  std::atomic<uint32_t> handed_over_ = 0;
+  std::atomic<bool> ends_ = false;
 };
 
 }  // namespace msg_zerocopy
