@@ -60,6 +60,16 @@ export interface DatagramOptions extends QueueOptions {
   signal?: AbortSignal;
 }
 
+/** The names of `DatagramOptions`. */
+export const DATAGRAM_NAMES = Object.keys({
+  zeroCopy: true,
+  recvBufferSize: true,
+  sendBufferSize: true,
+  signal: true,
+  maxQueuedBytes: true,
+  whenQueueFull: true,
+} satisfies Record<keyof DatagramOptions, true>);
+
 export interface ResolvedDatagramOptions {
   readonly zeroCopy: ResolvedOptions;
   readonly maxQueuedBytes: number;

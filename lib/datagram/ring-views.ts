@@ -40,8 +40,9 @@ export class RingViews {
   /** The slot that `frame` is the start of; undefined if it is none. */
   slotOf(frame: unknown): number | undefined {
     const likely = this.#likely;
+    const view = this.#views[likely];
     // A detached view is empty.
-    const isLikely = frame === this.#views[likely] && (frame as Uint8Array).length > 0;
+    const isLikely = view !== undefined && frame === view && view.length > 0;
     const slot = isLikely ? likely : this.#find(frame);
     if (slot !== undefined) this.#likely = slot + 1 === this.#ring.frames ? 0 : slot + 1;
     return slot;

@@ -2,7 +2,7 @@
 import http from 'node:http';
 import net from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
-import { isAbortSignal } from '../send/arguments.js';
+import { isAbortSignal, warnOfUnknown } from '../send/arguments.js';
 import type { FileName } from './file-source.js';
 
 export interface SendFileOptions {
@@ -14,6 +14,12 @@ export interface SendFileOptions {
   signal?: AbortSignal;
 }
 
+const NAMES = Object.keys({
+  start: true,
+  end: true,
+  signal: true,
+} satisfies Record<keyof SendFileOptions, true>);
+
 /** The arguments, checked. */
 export interface Wanted {
   readonly target: net.Socket | http.ServerResponse;
@@ -24,7 +30,7 @@ export interface Wanted {
   readonly signal: AbortSignal | undefined;
 }
 
-/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkSendFile(target: unknown, name: unknown, options: unknown): Wanted {
   if (!(target instanceof net.Socket) && !(target instanceof http.ServerResponse)) {
     throw invalidType('target', 'a net.Socket or an http.ServerResponse', target);
@@ -38,6 +44,7 @@ export function checkSendFile(target: unknown, name: unknown, options: unknown):
   if (options !== undefined && (typeof options !== 'object' || options === null)) {
     throw invalidType('options', 'an object', options);
   }
+  if (options !== undefined) warnOfUnknown('options', options, NAMES);
   const { start, end, signal } = (options ?? {}) as SendFileOptions;
   const first = start === undefined ? 0 : position('options.start', start);
   const last = end === undefined || end === Infinity ? Infinity : position('options.end', end);

@@ -1,5 +1,6 @@
 // Options of packet sockets, checked before a descriptor is opened.
-import { flag, integer, optionsObject, oneOf } from '../send/arguments.js';
+import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
+import { flag, integer, optionsObject, oneOf, warnOfUnknown } from '../send/arguments.js';
 import { invalidType, outOfRange } from '../errors.js';
 import type { PacketSocketOptions } from './types.js';
 import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
@@ -7,6 +8,21 @@ import { encodeProgram } from '../datagram/socket-filter.js';
 
 /** ETH_P_ALL, include/uapi/linux/if_ether.h. */
 const ALL_PROTOCOLS = 3;
+
+const NAMES = [
+  ...DATAGRAM_NAMES,
+  ...Object.keys({
+    interface: true,
+    type: true,
+    protocol: true,
+    ring: true,
+    virtioHeader: true,
+    qdiscBypass: true,
+    ignoreOutgoing: true,
+    promiscuous: true,
+    filter: true,
+  } satisfies Record<Exclude<keyof PacketSocketOptions, keyof DatagramOptions>, true>),
+];
 
 export interface CheckedPacketOptions {
   readonly interface: string | number;
@@ -20,9 +36,10 @@ export interface CheckedPacketOptions {
   readonly program: Buffer | undefined;
 }
 
-/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkPacketOptions(given: unknown): CheckedPacketOptions {
   const options = optionsObject(given) as PacketSocketOptions;
+  warnOfUnknown('options', options, NAMES);
   const { type = 'raw', protocol = 0, filter } = options;
   const name: unknown = options.interface;
   if (typeof name !== 'string' && typeof name !== 'number') {

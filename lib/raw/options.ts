@@ -1,10 +1,26 @@
 // Options of raw sockets, checked before a descriptor is opened.
 import type { KernelConstants } from '../native/binding-constants.js';
 import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
+import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
 import { encodeProgram, icmpMask } from '../datagram/socket-filter.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { checkText, flag, integer, optionsObject } from '../send/arguments.js';
+import { checkText, flag, integer, optionsObject, warnOfUnknown } from '../send/arguments.js';
 import type { RawSocketOptions } from './types.js';
+
+const NAMES = [
+  ...DATAGRAM_NAMES,
+  ...Object.keys({
+    family: true,
+    protocol: true,
+    headerIncluded: true,
+    checksumOffset: true,
+    filter: true,
+    interface: true,
+    ring: true,
+    packetInfo: true,
+    receiveTos: true,
+  } satisfies Record<Exclude<keyof RawSocketOptions, keyof DatagramOptions>, true>),
+];
 
 /** Options, checked before a descriptor is opened. */
 export interface CheckedRawOptions {
@@ -32,9 +48,10 @@ function protocolNumber(value: unknown, kernel: KernelConstants): number {
   throw outOfRange('options.protocol', `a number or one of ${names}`, value);
 }
 
-/** Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
+/** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkRawOptions(given: unknown, kernel: KernelConstants): CheckedRawOptions {
   const options = optionsObject(given) as RawSocketOptions;
+  warnOfUnknown('options', options, NAMES);
   const { family, checksumOffset, filter } = options;
   if (typeof family !== 'number') throw invalidType('options.family', '4 or 6', family);
   if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);

@@ -4,12 +4,12 @@ import { BlockList } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
-import { integer, optionsObject, checkText } from '../send/arguments.js';
-
+import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
+import { checkText, flag, integer, optionsObject, warnOfUnknown } from '../send/arguments.js';
 import { rejectDetached } from '../memory/detached.js';
 import { invalidType, nodeError, outOfRange } from '../errors.js';
 import { checkIpOptions, type CheckedIpOptions } from '../datagram/metadata.js';
-import type { UdpSendOptions } from './types.js';
+import type { UdpSendOptions, UdpSocketOptions } from './types.js';
 
 /** The largest payload of a UDP datagram over IPv4. */
 const MOST_PAYLOAD_BYTES = 65_507;
@@ -26,8 +26,32 @@ export interface SendArguments {
   readonly callback: SendCallback | undefined;
 }
 
-/** Checks the option `gro`. Throws: ERR_INVALID_ARG_TYPE. */
-export function checkGro(value: unknown): void {
+// `reuseAddr`, `ipv6Only` and `lookup` are node:dgram's.
+const NAMES = [
+  ...DATAGRAM_NAMES,
+  ...Object.keys({
+    type: true,
+    reuseAddr: true,
+    ipv6Only: true,
+    lookup: true,
+    reusePort: true,
+    receiveBlockList: true,
+    sendBlockList: true,
+    packetInfo: true,
+    receiveTos: true,
+    gro: true,
+  } satisfies Record<Exclude<keyof UdpSocketOptions, keyof DatagramOptions>, true>),
+];
+
+/** Checks what node:dgram does not know. Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE. */
+export function checkOwnOptions(options: UdpSocketOptions): void {
+  warnOfUnknown('options', options, NAMES);
+  flag('options.packetInfo', options.packetInfo);
+  flag('options.receiveTos', options.receiveTos);
+  checkGro(options.gro);
+}
+
+function checkGro(value: unknown): void {
   if (value === undefined || value === 'whole' || typeof value === 'boolean') return;
   throw invalidType('options.gro', "a boolean or 'whole'", value);
 }

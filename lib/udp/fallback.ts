@@ -11,7 +11,7 @@ import { bytesOf, checkItems, joinExcess, type DatagramItem } from '../datagram/
 import { type Arrival, DatagramIterator } from '../datagram/receive.js';
 import { SEND_CONTEXT, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
-import { flag, abortError } from '../send/arguments.js';
+import { abortError } from '../send/arguments.js';
 import type { DatagramControl } from '../datagram/socket.js';
 import * as errors from '../errors.js';
 import type { Missing } from '../native/loader.js';
@@ -65,9 +65,7 @@ export class FallbackUdpSocket extends NodesSocket {
 
   /** @param missing why the addon is not there */
   constructor(options: udp.UdpSocketOptions, missing: Missing, onMessage?: udp.UdpMessageListener) {
-    flag('options.packetInfo', options.packetInfo);
-    flag('options.receiveTos', options.receiveTos);
-    udpArguments.checkGro(options.gro);
+    udpArguments.checkOwnOptions(options);
     const { maxQueuedBytes } = resolveDatagramOptions(options);
     super(options, onMessage);
     this.#version = options.type === 'udp4' ? 4 : 6;

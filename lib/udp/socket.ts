@@ -7,12 +7,11 @@ import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
 import { addPacketInfo, type Arrival } from '../datagram/receive.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
-import { flag } from '../send/arguments.js';
 import { addressError, invalidType, ipBlocked, nodeError, systemError } from '../errors.js';
 import { bindErrorEvent } from '../node/internals.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import { checkBlockList, checkGro, checkPort, invalidDescriptor } from './arguments.js';
+import { checkBlockList, checkOwnOptions, checkPort, invalidDescriptor } from './arguments.js';
 import { UdpSettings } from './settings.js';
 import { UdpSender, type UdpRouting } from './sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './types.js';
@@ -364,9 +363,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
 }
 
 function checkFlags(options: UdpSocketOptions): void {
-  flag('options.packetInfo', options.packetInfo);
-  flag('options.receiveTos', options.receiveTos);
-  checkGro(options.gro);
+  checkOwnOptions(options);
   checkBlockList('options.receiveBlockList', options.receiveBlockList);
   checkBlockList('options.sendBlockList', options.sendBlockList);
 }

@@ -271,6 +271,8 @@ export const defaults = scenario(async (near) => {
     () => near.open({ ring: true }).send(Buffer.alloc(0), {}),
     ['ERR_OUT_OF_RANGE', 'EMSGSIZE', 'EINVAL', 'ERR_ZC_FRAME_REFUSED', 'ERR_INVALID_ARG_VALUE'],
   );
+  const unused = near.open({ ring: SMALL });
+  await assertCode(() => unused.commit(undefined as never), 'ERR_INVALID_ARG_TYPE');
 });
 
 /** Memory of a reserved frame is what is sent, down to the last write before commit. */

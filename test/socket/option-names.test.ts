@@ -17,7 +17,6 @@ import {
 import { missing } from '../../lib/native/loader';
 import { FallbackUdpSocket } from '../../lib/udp/fallback';
 import { openSockets } from '../helpers/dgram-behaviours-open';
-import { isolated } from '../helpers/isolated';
 import { countDescriptors } from '../helpers/remains';
 
 const TYPE = 'ERR_INVALID_ARG_TYPE';
@@ -353,52 +352,5 @@ describe('a wrong option', () => {
       socket.close();
       await closed;
     });
-  });
-});
-
-describe('an unknown option of zero copy', () => {
-  it('is warned of once for each name, with the nearest one, and the others apply', async () => {
-    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
-      const mistyped = { treshold: 4096, maxPendingBytes: 5000, pool: undefined } as object;
-      const socket = zc.enableZeroCopy(new net.Socket(), mistyped);
-      zc.enableZeroCopy(net.createServer(), mistyped);
-      new zc.ZeroCopySocket({ zeroCopy: { callbackat: 'accept' } as object });
-      zc.createServer({ zeroCopy: { zeroCopy: { threshold: 1 }, absent: undefined } as object });
-      zc.createUdpSocket({ type: 'udp4', zeroCopy: { engines: 'copy' } as object }).close();
-      const { stream } = socket.zeroCopy.thresholds;
-      await turn();
-      return { stream, warnings };
-    });
-    const warning = (text: string): object => ({ code: 'ZC_UNKNOWN_OPTION', message: text });
-    assert.deepEqual(
-      answer,
-      {
-        stream: 32 * 1024,
-        warnings: [
-          'The option "options.treshold" does not exist and is ignored. Did you mean "threshold"?',
-          'The option "options.zeroCopy.callbackat" does not exist and is ignored. Did you mean "callbackAt"?',
-          'The option "options.zeroCopy.zeroCopy" does not exist and is ignored. The options are engine, ' +
-            'threshold, source, callbackAt, maxPendingBytes, maxPacingRate, lingerTimeoutMs, files, ' +
-            'detectMutation, maxStagedBytes, pool',
-          'The option "options.zeroCopy.engines" does not exist and is ignored. Did you mean "engine"?',
-        ].map(warning),
-      },
-      stderr,
-    );
-  });
-
-  it('does not warn of those that exist', async () => {
-    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
-      const all = {
-        ...{ engine: 'copy', threshold: 1, source: 'any', callbackAt: 'accept' },
-        ...{ maxPendingBytes: 1, maxPacingRate: 1000, lingerTimeoutMs: 1, files: 'off' },
-        ...{ detectMutation: false, maxStagedBytes: 1, pool: new zc.BufferPool({ bytes: 4096 }) },
-      } as object;
-      zc.enableZeroCopy(new net.Socket(), all);
-      zc.enableZeroCopy(net.createServer());
-      await turn();
-      return warnings;
-    });
-    assert.deepEqual(answer, [], stderr);
   });
 });

@@ -1,0 +1,86 @@
+// Options that do not exist: a process warning names each once, with the nearest one that does.
+import assert from 'node:assert/strict';
+import { isolated } from '../helpers/isolated';
+
+describe('an unknown option of zero copy', () => {
+  it('is warned of once for each name, with the nearest one, and the others apply', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
+      const mistyped = { treshold: 4096, maxPendingBytes: 5000, pool: undefined } as object;
+      const socket = zc.enableZeroCopy(new net.Socket(), mistyped);
+      zc.enableZeroCopy(net.createServer(), mistyped);
+      new zc.ZeroCopySocket({ zeroCopy: { callbackat: 'accept' } as object });
+      zc.createServer({ zeroCopy: { zeroCopy: { threshold: 1 }, absent: undefined } as object });
+      zc.createUdpSocket({ type: 'udp4', zeroCopy: { engines: 'copy' } as object }).close();
+      const { stream } = socket.zeroCopy.thresholds;
+      await turn();
+      return { stream, warnings };
+    });
+    const warning = (text: string): object => ({ code: 'ZC_UNKNOWN_OPTION', message: text });
+    assert.deepEqual(
+      answer,
+      {
+        stream: 32 * 1024,
+        warnings: [
+          'The option "options.treshold" does not exist and is ignored. Did you mean "threshold"?',
+          'The option "options.zeroCopy.callbackat" does not exist and is ignored. Did you mean "callbackAt"?',
+          'The option "options.zeroCopy.zeroCopy" does not exist and is ignored. The options are engine, ' +
+            'threshold, source, callbackAt, maxPendingBytes, maxPacingRate, lingerTimeoutMs, files, ' +
+            'detectMutation, maxStagedBytes, pool',
+          'The option "options.zeroCopy.engines" does not exist and is ignored. Did you mean "engine"?',
+        ].map(warning),
+      },
+      stderr,
+    );
+  });
+
+  it('does not warn of those that exist', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
+      const all = {
+        ...{ engine: 'copy', threshold: 1, source: 'any', callbackAt: 'accept' },
+        ...{ maxPendingBytes: 1, maxPacingRate: 1000, lingerTimeoutMs: 1, files: 'off' },
+        ...{ detectMutation: false, maxStagedBytes: 1, pool: new zc.BufferPool({ bytes: 4096 }) },
+      } as object;
+      zc.enableZeroCopy(new net.Socket(), all);
+      zc.enableZeroCopy(net.createServer());
+      await turn();
+      return warnings;
+    });
+    assert.deepEqual(answer, [], stderr);
+  });
+});
+
+describe('an unknown option of a socket or a file', () => {
+  it('is warned of, whether or not the socket can be opened', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
+      const closed = (open: () => { close(): unknown }): void => {
+        try {
+          open().close();
+        } catch {
+          // Without CAP_NET_RAW.
+        }
+      };
+      const raw = { family: 4, protocol: 'icmp', headrIncluded: true } as const;
+      closed(() => zc.createRawSocket(raw));
+      const link = { interface: 'lo', qdiskBypass: true } as const;
+      closed(() => zc.createPacketSocket(link));
+      const udp = { type: 'udp4', groo: true } as const;
+      closed(() => zc.createUdpSocket(udp));
+      const range = { start: 0, ende: 1 } as const;
+      const none = zc.sendFile(new net.Socket().destroy(), __filename, range);
+      await none.catch(() => undefined);
+      await turn();
+      return warnings;
+    });
+    const warning = ([given, meant]: readonly string[]): object => ({
+      code: 'ZC_UNKNOWN_OPTION',
+      message: `The option "options.${given}" does not exist and is ignored. Did you mean "${meant}"?`,
+    });
+    const expected = [
+      ['headrIncluded', 'headerIncluded'],
+      ['qdiskBypass', 'qdiscBypass'],
+      ['groo', 'gro'],
+      ['ende', 'end'],
+    ];
+    assert.deepEqual(answer, expected.map(warning), stderr);
+  });
+});
