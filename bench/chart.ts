@@ -33,7 +33,7 @@ const ourWords: Readonly<Record<string, string>> = {
   'c-zerocopy': 'C, MSG_ZEROCOPY',
   pipe: 'this package, piped',
   sendFile: 'this package, sendFile()',
-  floor: 'the least JavaScript that sends so',
+  floor: 'a bare send from Node',
 };
 
 /** A contestant as readers know it, who have not read how the bench is called. */

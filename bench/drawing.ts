@@ -20,8 +20,9 @@ export const faint = '#656d76';
 const paper = '#ffffff';
 const rule = '#d0d7de';
 const font = 'system-ui, sans-serif';
-/** Of the mean letter, in parts of the font's size. */
+/** Of the mean letter, in parts of the font's size. Capitals are wider, above all in fonts with serifs. */
 const letterWidth = 0.55;
+const capitalWidth = 0.75;
 
 type MeasureText = (item: { readonly fontSize?: number }, text: unknown) => number;
 
@@ -69,12 +70,17 @@ export async function draw(title: string, notes: readonly string[], spec: Spec):
   };
   // Without a canvas Vega takes text for half as long again as it is, and leaves room for that.
   const { textMetrics } = vega as unknown as { textMetrics: { width: MeasureText } };
-  textMetrics.width = ({ fontSize = 11 }, text) =>
-    String(text ?? '').length * fontSize * letterWidth;
+  textMetrics.width = ({ fontSize = 11 }, text) => fontSize * emsOf(String(text ?? ''));
   const view = new vega.View(vega.parse(whole), { renderer: 'none' });
   const svg = await view.toSVG();
   view.finalize();
   return `${svg}\n`;
+}
+
+/** How wide a text is, in parts of the font's size. */
+function emsOf(text: string): number {
+  const capitals = text.match(/[A-Z_]/g)?.length ?? 0;
+  return capitals * capitalWidth + (text.length - capitals) * letterWidth;
 }
 
 /** What each colour stands for, above the plot. @param scale names the colours */

@@ -35,7 +35,8 @@ export function timelineChart(timeline: Timeline, facts: Facts): Promise<string>
     costPanel(timeline),
     ...(said ? [stepsPanel(stretches), stateBand(stretches, seconds)] : []),
   ];
-  const title = `${label}: state, thresholds and cost over time, ${contestant}`;
+  const subject = label.charAt(0).toUpperCase() + label.slice(1);
+  const title = `${subject}: state, thresholds and cost over time, ${contestant}`;
   return draw(title, [`Linux ${facts['kernel']}, Node ${facts['node']}`], {
     width,
     layout: { columns: 1, padding: { row: 30 } },
@@ -83,7 +84,7 @@ function doneMarks(height: number): Mark[] {
   if (height !== costHeight) return [rule];
   const label = {
     x: { scale: 'x', field: 'seconds', offset: 5 },
-    y: { value: 10 },
+    y: { value: -5 }, // above the plot, where no line crosses it
     text: field('label'),
     fill: { value: faint },
     fontSize: { value: 12 },
