@@ -13,7 +13,7 @@ import { linesOf } from './table.js';
 
 const CONNECTIONS = 4;
 /** Before anything counts, each server runs so long and answers so often: its code is compiled then. */
-const WARM_UP = { milliseconds: 3000, responses: 2000 };
+const WARM_UP = { milliseconds: 3000, responses: 1000 };
 const PERIOD = { milliseconds: 1200, responses: 100 };
 const PAIRS = 9;
 
