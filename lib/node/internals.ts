@@ -147,6 +147,12 @@ export function httpMessageOf(socket: net.Socket): object | undefined {
   return (socket as unknown as { _httpMessage?: object | null })._httpMessage ?? undefined;
 }
 
+/** Whether http passes on what a message kept while it had no connection (lib/_http_outgoing.js:_flushOutput). */
+export function flushesKept(socket: net.Socket): boolean {
+  const message = httpMessageOf(socket) as { outputData?: readonly unknown[] } | undefined;
+  return message?.outputData !== undefined && message.outputData.length > 0;
+}
+
 /**
  * Whether a socket's bytes are http's: no longer once it was upgraded, though a response in front of that may still be
  * its message (lib/_http_server.js:onParserExecuteCommon).

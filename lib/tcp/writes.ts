@@ -7,8 +7,9 @@ import { heldCallbacks } from '../send/release-callbacks.js';
 import { passedByHttp } from './http-end.js';
 import { rememberCaller } from '../memory/mutation.js';
 import { MOST_HEADER } from '../native/stream-words.js';
-import { isHttpNothing } from '../node/internals.js';
-import { rejectDetached } from '../memory/detached.js';
+import { flushesKept, isHttpNothing } from '../node/internals.js';
+import { isDetached, rejectDetached } from '../memory/detached.js';
+import { bufferDetached } from '../errors.js';
 import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
 import { unpinnable } from '../send/unpinnable.js';
 import type { Chunk } from './chunks.js';
@@ -28,12 +29,23 @@ export function write(
   const up = (this as Upgraded)[upgradeOf];
   if (up.queued !== undefined) settleQueued(up);
   // Only a view without bytes can be a detached one; a DataView has no length. http's last write is an empty text.
-  if (chunk !== '' && !((chunk as Uint8Array | undefined)?.length as number)) rejectDetached(chunk);
+  if (chunk !== '' && !((chunk as Uint8Array | undefined)?.length as number) && isDetached(chunk)) {
+    return refuseDetached(this);
+  }
   if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
   if (typeof encoding === 'function')
     return passWrite(up, chunk, undefined, encoding as WriteCallback);
   const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
   return passWrite(up, chunk, encoding, given);
+}
+
+// http passes on what it kept, of a pipelined response or until it is connected, in a turn of its own: nobody could catch
+// an error that is thrown there.
+function refuseDetached(socket: net.Socket): boolean {
+  const error = bufferDetached();
+  if (!flushesKept(socket)) throw error;
+  socket.destroy(error);
+  return false;
 }
 
 export function end(this: net.Socket, ...args: unknown[]): net.Socket {

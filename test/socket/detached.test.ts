@@ -2,7 +2,9 @@
 // an error, and bytes are never sent in its place.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type ZeroCopyOptions } from '../../lib/index';
+import http from 'node:http';
+import net from 'node:net';
+import { connect, enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { isolated } from '../helpers/isolated';
 import { addressOf, gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
 
@@ -77,6 +79,36 @@ for (const zeroCopy of ENGINES) {
 
 describe('a buffer that is detached', () => {
   const connections = loopback();
+
+  it('while http keeps the response behind an earlier one cuts the connection, and throws nothing', async () => {
+    const gone = fresh(2);
+    const answers: (() => void)[] = [];
+    const server = http.createServer((request, response) => {
+      answers.push(() => response.end(request.url === '/first' ? 'first' : gone));
+      if (answers.length < 2) return;
+      answers[1]?.();
+      detach(gone);
+      // The second response is flushed when the first has finished, where no program could catch an error.
+      answers[0]?.();
+    });
+    const failed = once(server, 'clientError') as Promise<[Error, net.Socket]>;
+    server.on('clientError', (_error, socket) => socket.destroy());
+    enableZeroCopy(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = connections.own(net.connect(addressOf(server)));
+    client.on('error', () => undefined);
+    client.write('GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n');
+    const chunks: Buffer[] = [];
+    client.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const [error] = await failed;
+    assert.equal((error as NodeJS.ErrnoException).code, DETACHED.code);
+    await once(client, 'close');
+    server.close();
+    const arrived = Buffer.concat(chunks).toString('latin1');
+    assert.match(arrived, /\r\n\r\nfirst/);
+    assert.doesNotMatch(arrived, /\x02/);
+  });
 
   it('while part of it waits for space ends the connection with an error', async () => {
     const { sender, receiver } = await connections.pair({ engine: 'msg_zerocopy' });
