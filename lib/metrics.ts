@@ -35,7 +35,7 @@ export interface ProcessMetrics {
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
   /**
-   * Small responses that went together with those of other connections, by one system call for all: at the end
+   * Responses that went together with those of other connections, by one system call for all: at the end
    * of the turn of the event loop, and within 1.5 ms.
    */
   readonly sharedCopies: number;

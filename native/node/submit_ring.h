@@ -1,5 +1,5 @@
 // The io_uring of one environment: each send is a request of its own, answered within the call, as a send of
-// Node's is. Nobody's bytes wait for JavaScript that still runs. Notifications become records; which of them
+// Node's is. No send waits for JavaScript that still runs. Notifications become records; which of them
 // are worth a wake-up is decided here.
 //
 // A notification that no callback waits for causes no wake-up: it is read by a timer. Where a callback waits for a
