@@ -1,5 +1,5 @@
 // `msg-zerocopy doctor`: diagnose() for people and for scripts.
-import { constants, copyFileSync } from 'node:fs';
+import { constants, copyFileSync, existsSync } from 'node:fs';
 import path from 'node:path';
 import { diagnose } from '../../lib/index';
 import { UsageError } from '../command-line';
@@ -45,9 +45,7 @@ function writeProfile(file: string): number {
   try {
     copyFileSync(PROFILE, file, constants.COPYFILE_EXCL);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === 'EEXIST' ? `${file} exists: remove it first, or name another` : message;
-    console.error(`msg-zerocopy doctor: ${why}`);
+    console.error(`msg-zerocopy doctor: ${whyNotWritten(file, error as NodeJS.ErrnoException)}`);
     return EXIT_USAGE;
   }
   console.log(
@@ -55,6 +53,13 @@ function writeProfile(file: string): number {
       `docker run --security-opt seccomp=${file} IMAGE`,
   );
   return EXIT_OK;
+}
+
+function whyNotWritten(file: string, { code, message }: NodeJS.ErrnoException): string {
+  if (code === 'EEXIST') return `${file} exists: remove it first, or name another`;
+  const folder = path.dirname(file);
+  if (existsSync(folder)) return `${file} cannot be written: ${message}`;
+  return `the folder ${folder} does not exist: create it (mkdir -p ${folder}), or name another file`;
 }
 
 // diagnose() throws of nothing but its argument: what it is, or that it does not resolve.

@@ -156,9 +156,18 @@ describe('the command msg-zerocopy doctor', () => {
       assert.deepEqual([again.status, again.stdout], [2, '']);
       assert.match(again.stderr, /seccomp\.json exists: remove it first, or name another/);
       assert.equal(readFileSync(file, 'utf8'), 'mine');
-      const nowhere = await doctor(['--write-seccomp', path.join(folder, 'none', 'a.json')]);
-      assert.equal(nowhere.status, 2);
-      assert.match(nowhere.stderr, /ENOENT/);
+      const missing = path.join(folder, 'none');
+      const nowhere = await doctor(['--write-seccomp', path.join(missing, 'a.json')]);
+      assert.deepEqual(nowhere, {
+        status: 2,
+        stdout: '',
+        stderr:
+          `msg-zerocopy doctor: the folder ${missing} does not exist: ` +
+          `create it (mkdir -p ${missing}), or name another file\n`,
+      });
+      const under = await doctor(['--write-seccomp', path.join(file, 'a.json')]);
+      assert.equal(under.status, 2);
+      assert.match(under.stderr, /a\.json cannot be written: ENOTDIR/);
     } finally {
       rmSync(folder, { recursive: true });
     }
