@@ -44,6 +44,8 @@ export interface Capabilities {
   readonly raw: {
     /** Whether this process may open raw sockets: CAP_NET_RAW. */
     readonly open: Capability;
+    /** The transmit ring of the option `ring`: a packet socket's, by which a raw socket's packets leave. */
+    readonly tx_ring: Capability;
     /** SO_ZEROCOPY on a raw socket: on no mainline kernel. */
     readonly msg_zerocopy: Capability;
     readonly copy: Capability;
@@ -86,7 +88,7 @@ function withoutAddon({ reason, why }: Missing): Capabilities {
     addon: no,
     tcp: { msg_zerocopy: both, io_uring: no, copy: YES },
     udp: { msg_zerocopy: both, gso: no, gro: no, copy: YES },
-    raw: { open: no, msg_zerocopy: no, copy: no },
+    raw: { open: no, tx_ring: no, msg_zerocopy: no, copy: no },
     packet: { open: no, tx_ring: no, msg_zerocopy: no, copy: no },
   };
 }
@@ -175,11 +177,17 @@ function privilegedCapabilities(native: Native): Pick<Capabilities, 'raw' | 'pac
   const ring = { level: kernel.SOL_PACKET, name: kernel.PACKET_VERSION, what: 'TPACKET_V2' };
   const rawOpen = tryOption(native, { ...raw, ...open });
   const packetOpen = tryOption(native, { ...packet, ...open });
+  const txRing = tryOption(native, { ...packet, ...ring });
   return {
-    raw: { open: rawOpen, msg_zerocopy: tryOption(native, { ...raw, ...zeroCopy }), copy: rawOpen },
+    raw: {
+      open: rawOpen,
+      tx_ring: txRing,
+      msg_zerocopy: tryOption(native, { ...raw, ...zeroCopy }),
+      copy: rawOpen,
+    },
     packet: {
       open: packetOpen,
-      tx_ring: tryOption(native, { ...packet, ...ring }),
+      tx_ring: txRing,
       msg_zerocopy: tryOption(native, { ...packet, ...zeroCopy }),
       copy: packetOpen,
     },

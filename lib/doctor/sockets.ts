@@ -133,7 +133,7 @@ const NET_RAW_RISK =
 
 function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): Finding {
   const same = { id: kind, title: kind === 'raw' ? 'Raw sockets' : 'Packet sockets' };
-  const { open } = capabilities[kind];
+  const { open, tx_ring: ring } = capabilities[kind];
   if (open.support !== 'yes') {
     const detail = `They cannot be opened (${open.reason}). TCP and UDP do not need that.`;
     return {
@@ -146,17 +146,16 @@ function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): 
       },
     };
   }
-  if (kind === 'raw') {
-    const isPatched = capabilities.raw.msg_zerocopy.support === 'yes';
-    const detail = isPatched
-      ? 'This kernel accepts SO_ZEROCOPY for them.'
-      : 'Mainline Linux has no zero copy for them: they are sent in batches, copied.';
-    return { ...same, verdict: isPatched ? 'ok' : 'note', detail };
+  if (kind === 'raw' && capabilities.raw.msg_zerocopy.support === 'yes') {
+    return { ...same, verdict: 'ok', detail: 'This kernel accepts SO_ZEROCOPY for them.' };
   }
-  const { tx_ring: ring } = capabilities.packet;
-  if (ring.support === 'yes') {
-    const detail = 'The transmit ring works: frames are sent from where they were written.';
-    return { ...same, verdict: 'ok', detail };
+  if (ring.support !== 'yes') {
+    const detail = `There is no transmit ring (${ring.reason}): everything they send is copied.`;
+    return { ...same, verdict: 'limited', detail };
   }
-  return { ...same, verdict: 'limited', detail: `No transmit ring (${ring.reason}): copied.` };
+  const what = kind === 'raw' ? 'packets' : 'frames';
+  const detail =
+    `The transmit ring works: with the option ring, ${what} are sent from where they were written. ` +
+    'Everything else they send is copied: mainline Linux has no MSG_ZEROCOPY for them.';
+  return { ...same, verdict: 'ok', detail };
 }

@@ -32,6 +32,7 @@ const NAMES = [
   'raw.copy',
   'raw.msg_zerocopy',
   'raw.open',
+  'raw.tx_ring',
   'tcp.copy',
   'tcp.io_uring',
   'tcp.msg_zerocopy.ipv4',
@@ -142,7 +143,7 @@ describe('capabilities()', () => {
     });
     // Linux 5.0 to 5.12 has it and says the same.
     assert.equal(udp.gro.support, 'unknown');
-    assert.equal(packet.tx_ring.support, 'unknown');
+    assert.deepEqual([raw.tx_ring.support, packet.tx_ring.support], ['unknown', 'unknown']);
     assert.deepEqual([raw.open, packet.copy], [{ support: 'yes' }, { support: 'yes' }]);
   });
 
@@ -157,7 +158,7 @@ describe('capabilities()', () => {
       assert.doesNotMatch(one.reason ?? '', /CAP_NET_RAW/);
       assert.match(one.reason ?? '', /EPERM/);
     }
-    for (const one of [raw.open, raw.copy, packet.open, packet.tx_ring]) {
+    for (const one of [raw.open, raw.copy, raw.tx_ring, packet.open, packet.tx_ring]) {
       assert.equal(one.support, 'no');
       assert.match(one.reason ?? '', /CAP_NET_RAW/);
     }

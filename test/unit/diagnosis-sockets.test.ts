@@ -16,7 +16,7 @@ describe('findings about sockets', () => {
     addon: YES,
     tcp: { msg_zerocopy: both(YES), io_uring: YES, copy: YES },
     udp: { msg_zerocopy: both(YES), gso: YES, gro: YES, copy: YES },
-    raw: { open: YES, msg_zerocopy: no('EOPNOTSUPP'), copy: YES },
+    raw: { open: YES, tx_ring: YES, msg_zerocopy: no('EOPNOTSUPP'), copy: YES },
     packet: { open: YES, tx_ring: YES, msg_zerocopy: no('EOPNOTSUPP'), copy: YES },
   };
   const judged = (capabilities: Capabilities, more: Partial<SocketFacts> = {}) =>
@@ -27,7 +27,7 @@ describe('findings about sockets', () => {
       addon: 'ok',
       tcp: 'ok',
       udp: 'ok',
-      raw: 'note',
+      raw: 'ok',
       packet: 'ok',
     });
   });
@@ -36,7 +36,7 @@ describe('findings about sockets', () => {
     const denied = no('EPERM: opening the socket needs CAP_NET_RAW');
     const user = {
       ...ROOT,
-      raw: { open: denied, msg_zerocopy: denied, copy: denied },
+      raw: { open: denied, tx_ring: denied, msg_zerocopy: denied, copy: denied },
       packet: { open: denied, tx_ring: denied, msg_zerocopy: denied, copy: denied },
     };
     const findings = judged(user);
@@ -93,6 +93,17 @@ describe('findings about sockets', () => {
     const udp = { ...ROOT.udp, gso: no('ENOPROTOOPT') };
     assert.equal(named(judged({ ...ROOT, udp }), 'udp').verdict, 'limited');
   });
+
+  for (const id of ['raw', 'packet'] as const) {
+    it(`say what is sent without a copy by ${id} sockets, and that nothing is without a ring`, () => {
+      const found = named(judged(ROOT), id);
+      assert.match(found.detail, /^The transmit ring works: with the option ring, /);
+      const without = { ...ROOT, [id]: { ...ROOT[id], tx_ring: no('kernel-unsupported') } };
+      const { verdict, detail } = named(judged(without), id);
+      assert.equal(verdict, 'limited');
+      assert.match(detail, /^There is no transmit ring \(kernel-unsupported\)/);
+    });
+  }
 
   it('omit sockets without the addon, and say how to get it', () => {
     const missing = (reason: string, platform = 'linux'): Capabilities => ({
