@@ -1,6 +1,7 @@
 // A transmit ring as users know it: its device, its options, its geometry, and the frames that it handed out.
 import type { Native, NativeInterface } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
+import { optionsOf } from '../observe/options-object.js';
 import { integer } from '../send/arguments.js';
 import { invalidType, noInterface, outOfRangeFound, systemError } from '../errors.js';
 import type { ResolvedDatagramOptions } from './options.js';
@@ -25,6 +26,11 @@ export interface PacketRingOptions {
   frameSize?: number;
 }
 
+const RING_NAMES = Object.keys({
+  frames: true,
+  frameSize: true,
+} satisfies Record<keyof PacketRingOptions, true>);
+
 /** Throws: ENODEV if there is no such interface. */
 export function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {
   const found = native.findInterface(nameOrIndex);
@@ -36,10 +42,10 @@ export function findDevice(native: Native, nameOrIndex: string | number): Native
 export function ringOptions(value: unknown): PacketRingOptions | undefined {
   if (value === undefined || value === false) return undefined;
   if (value === true) return {};
-  if (typeof value !== 'object' || value === null) {
+  if (typeof value !== 'object') {
     throw invalidType('options.ring', 'a boolean or an object', value);
   }
-  const { frames, frameSize } = value as PacketRingOptions;
+  const { frames, frameSize } = optionsOf(value, RING_NAMES, 'options.ring') as PacketRingOptions;
   if (frames !== undefined) integer('options.ring.frames', frames, 1, MOST_RING_FRAMES);
   if (frameSize !== undefined) {
     integer('options.ring.frameSize', frameSize, LEAST_SLOT_BYTES, MOST_SLOT_BYTES);

@@ -2,7 +2,8 @@
 import http from 'node:http';
 import net from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
-import { isAbortSignal, warnOfUnknown } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { isAbortSignal } from '../send/arguments.js';
 import type { FileName } from './file-source.js';
 
 export interface SendFileOptions {
@@ -41,11 +42,7 @@ export function checkSendFile(target: unknown, name: unknown, options: unknown):
   if (typeof name === 'number' && (!Number.isInteger(name) || name < 0 || name > 0x7fffffff)) {
     throw outOfRange('file', 'a descriptor >= 0', name);
   }
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw invalidType('options', 'an object', options);
-  }
-  if (options !== undefined) warnOfUnknown('options', options, NAMES);
-  const { start, end, signal } = (options ?? {}) as SendFileOptions;
+  const { start, end, signal } = optionsOf(options, NAMES) as SendFileOptions;
   const first = start === undefined ? 0 : position('options.start', start);
   const last = end === undefined || end === Infinity ? Infinity : position('options.end', end);
   if (first > last) throw outOfRange('options.start', `<= options.end (here: ${last})`, first);

@@ -6,6 +6,7 @@ import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from '../native/binding.js';
 import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
+import { optionsOf } from '../observe/options-object.js';
 import { foreignBuffer, invalidType, outOfRange, poolDisposed, systemError } from '../errors.js';
 import { clearInterval, setInterval } from '../node/clock.js';
 import { watchHttpPieces } from './http-pieces.js';
@@ -60,16 +61,19 @@ const TRANSPARENT_HUGE_PAGES = 2;
 const HUGE_PAGES_REASON =
   'huge-pages: a pool on huge pages is for MSG_ZEROCOPY, and is never registered with a ring';
 
+const NAMES = Object.keys({
+  bytes: true,
+  hugePages: true,
+} satisfies Record<keyof BufferPoolOptions, true>);
+
 interface ResolvedPoolOptions {
   readonly bytes: number;
   readonly hugePages: boolean | 'try';
 }
 
 function resolvePoolOptions(options: BufferPoolOptions | undefined): ResolvedPoolOptions {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw invalidType('options', 'an object', options);
-  }
-  const { bytes = DEFAULT_BYTES, hugePages = false } = options ?? {};
+  const given = optionsOf(options, NAMES) as BufferPoolOptions;
+  const { bytes = DEFAULT_BYTES, hugePages = false } = given;
   if (typeof bytes !== 'number') throw invalidType('options.bytes', 'a number of bytes', bytes);
   if (!Number.isInteger(bytes) || bytes < LEAST_BYTES || bytes > MOST_BYTES) {
     const expected = `an integer >= ${LEAST_BYTES} and <= ${MOST_BYTES}`;

@@ -1,5 +1,5 @@
-// Counters, sums over all sockets, diagnostics channels, send reports, and `socket.zeroCopy`. The rooms above import
-// these files directly; this index exports the public types.
+// Counters, sums over all sockets, diagnostics channels, warnings, send reports, and `socket.zeroCopy`. The rooms above
+// import these files directly; this index exports the public types.
 // May import node.
 export type { AbortReason } from './aggregate.js';
 export type { Thresholds, ZeroCopyControl, ZeroCopyState, ZeroCopyStats } from './control.js';

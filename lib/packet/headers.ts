@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { inspect, types } from 'node:util';
 import { invalidType, outOfRange, outOfRangeFound } from '../errors.js';
 import { addressBytes, macBytes } from '../native/sockaddr.js';
+import { optionsOf } from '../observe/options-object.js';
 import { integer as checkInteger } from '../send/arguments.js';
 
 export interface EthernetHeader {
@@ -334,11 +335,11 @@ function ipv6Packet(frame: Buffer, at: number) {
   return { version: 6, protocol, transportAt, end } as const;
 }
 
-function offload(frame: Uint8Array, segmentSize: number, options: OffloadOptions = {}): Offload {
+function offload(frame: Uint8Array, segmentSize: number, options?: OffloadOptions): Offload {
   const { buffer, byteOffset, byteLength } = bytes('frame', frame);
   integer('segmentSize', segmentSize, MOST_16_BITS);
-  object('options', options);
-  const link = oneOf('options.link', options.link ?? 'ethernet', ['ethernet', 'none']);
+  const { link: wanted = 'ethernet' } = optionsOf(options, ['link']) as OffloadOptions;
+  const link = oneOf('options.link', wanted, ['ethernet', 'none']);
   const view = Buffer.from(buffer, byteOffset, byteLength);
   const at = link === 'none' ? 0 : ipHeaderAt(view);
   const found = readable(view, at + 1).readUInt8(at) >> 4;

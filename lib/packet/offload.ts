@@ -3,7 +3,8 @@
 // Source: include/uapi/linux/virtio_net.h; in the machine's byte order (net/packet/af_packet.c:vio_le).
 import { endianness } from 'node:os';
 import type { KernelConstants } from '../native/binding-constants.js';
-import { integer, oneOf, optionsObject } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { integer, oneOf } from '../send/arguments.js';
 import { outOfRange } from '../errors.js';
 import { VLAN_TAG_BYTES } from '../datagram/ring.js';
 import type { Offload } from './headers.js';
@@ -30,9 +31,17 @@ function kinds(numbers: Numbers): Record<Offload['gso'], number> {
   };
 }
 
+const OFFLOAD_NAMES = Object.keys({
+  gso: true,
+  segmentSize: true,
+  headerLength: true,
+  checksumStart: true,
+  checksumOffset: true,
+} satisfies Record<keyof Offload, true>);
+
 /** Checks an offload against the frame it is for. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 function checkOffload(given: unknown, frameBytes: number): Offload {
-  const offload = optionsObject(given, 'options.offload') as Offload;
+  const offload = optionsOf(given, OFFLOAD_NAMES, 'options.offload') as Offload;
   oneOf('options.offload.gso', offload.gso, ['none', 'tcp4', 'tcp6', 'udp']);
   const segments = offload.gso !== 'none';
   const last = Math.min(frameBytes, 0xffff);

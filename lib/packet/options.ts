@@ -1,8 +1,9 @@
 // Options of packet sockets, checked before a descriptor is opened.
 import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
-import { flag, integer, optionsObject, oneOf, warnOfUnknown } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { flag, integer, oneOf } from '../send/arguments.js';
 import { invalidType, outOfRange } from '../errors.js';
-import type { PacketSocketOptions } from './types.js';
+import type { PacketSendOptions, PacketSocketOptions } from './types.js';
 import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
 import { encodeProgram } from '../datagram/socket-filter.js';
 
@@ -24,6 +25,14 @@ const NAMES = [
   } satisfies Record<Exclude<keyof PacketSocketOptions, keyof DatagramOptions>, true>),
 ];
 
+/** The names of `PacketSendOptions`. */
+export const SEND_NAMES = Object.keys({
+  address: true,
+  protocol: true,
+  offload: true,
+  signal: true,
+} satisfies Record<keyof PacketSendOptions, true>);
+
 export interface CheckedPacketOptions {
   readonly interface: string | number;
   readonly type: 'raw' | 'dgram';
@@ -38,8 +47,7 @@ export interface CheckedPacketOptions {
 
 /** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkPacketOptions(given: unknown): CheckedPacketOptions {
-  const options = optionsObject(given) as PacketSocketOptions;
-  warnOfUnknown('options', options, NAMES);
+  const options = optionsOf(given, NAMES) as PacketSocketOptions;
   const { type = 'raw', protocol = 0, filter } = options;
   const name: unknown = options.interface;
   if (typeof name !== 'string' && typeof name !== 'number') {
@@ -50,7 +58,7 @@ export function checkPacketOptions(given: unknown): CheckedPacketOptions {
   if (virtioHeader && type !== 'raw') {
     throw outOfRange('options.virtioHeader', "false with type 'dgram'", true);
   }
-  if (filter !== undefined) optionsObject(filter, 'options.filter');
+  if (filter !== undefined) optionsOf(filter, ['program'], 'options.filter');
   return {
     interface: name,
     type,

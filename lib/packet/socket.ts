@@ -14,7 +14,8 @@ import { DatagramCore, requireReactor } from '../datagram/core.js';
 import { type Arrival, PeerNames } from '../datagram/receive.js';
 import { DatagramJob, SEND_CONTEXT, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
-import { integer, optionsObject, checkSignal } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { integer, checkSignal } from '../send/arguments.js';
 import { DatagramSocket } from '../datagram/socket.js';
 import { TxRingEngine } from '../datagram/tx-ring.js';
 import {
@@ -33,7 +34,7 @@ import {
   outOfRangeFound,
   systemError,
 } from '../errors.js';
-import { checkPacketOptions, type CheckedPacketOptions } from './options.js';
+import { checkPacketOptions, type CheckedPacketOptions, SEND_NAMES } from './options.js';
 import type {
   PacketInterface,
   PacketMessageListener,
@@ -172,7 +173,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
 
   send(frame: unknown, second?: unknown): Promise<SendReport> | undefined {
     if (typeof second === 'object' && second !== null) {
-      const options = second as PacketSendOptions;
+      const options = optionsOf(second, SEND_NAMES) as PacketSendOptions;
       const group = this.#group(frame, options);
       const { signal } = options;
       return this.core.report(this.core.zeroCopy.allHandedOver([group]), checkSignal(signal));
@@ -192,13 +193,13 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return undefined;
   }
 
-  sendMany(frames: unknown, given: unknown = {}): Promise<SendReport> {
-    const common = optionsObject(given) as PacketSendOptions;
+  sendMany(frames: unknown, given?: unknown): Promise<SendReport> {
+    const common = optionsOf(given, SEND_NAMES) as PacketSendOptions;
     const signal = checkSignal(common.signal);
     const groups = groupItems<PacketSendOptions, JobGroup>(
       checkItems(frames),
       (frame, run) => this.#runFor(frame, run, common),
-      (item) => this.#group(item.data, { ...common, ...item }),
+      ({ data, ...own }) => this.#group(data, { ...common, ...optionsOf(own, SEND_NAMES) }),
     );
     this.core.checkRunning();
     return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
@@ -302,9 +303,9 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     return ring.reserve(integer('length', length, 1, ring.views.longest));
   }
 
-  commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
+  commit(frames: unknown, given?: unknown): Promise<SendReport> {
     const ring = this.#requireRing();
-    const options = optionsObject(given) as PacketSendOptions;
+    const options = optionsOf(given, SEND_NAMES) as PacketSendOptions;
     const list = (Array.isArray(frames) ? frames : [frames]) as Buffer[];
     const slots = slotsOf(ring, list);
     const groups = groupItems<unknown, JobGroup & Run>(

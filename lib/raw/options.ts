@@ -4,8 +4,9 @@ import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
 import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
 import { encodeProgram, icmpMask } from '../datagram/socket-filter.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { checkText, flag, integer, optionsObject, warnOfUnknown } from '../send/arguments.js';
-import type { RawSocketOptions } from './types.js';
+import { optionsOf } from '../observe/options-object.js';
+import { checkText, flag, integer } from '../send/arguments.js';
+import type { RawCommitOptions, RawSendOptions, RawSocketOptions } from './types.js';
 
 const NAMES = [
   ...DATAGRAM_NAMES,
@@ -21,6 +22,16 @@ const NAMES = [
     receiveTos: true,
   } satisfies Record<Exclude<keyof RawSocketOptions, keyof DatagramOptions>, true>),
 ];
+
+/** The names of `RawSendOptions`, and of `RawCommitOptions`. */
+export const SEND_NAMES = Object.keys({
+  address: true,
+  tos: true,
+  source: true,
+  interface: true,
+  signal: true,
+} satisfies Record<keyof RawSendOptions, true>);
+export const COMMIT_NAMES: readonly (keyof RawCommitOptions)[] = ['address'];
 
 /** Options, checked before a descriptor is opened. */
 export interface CheckedRawOptions {
@@ -50,8 +61,7 @@ function protocolNumber(value: unknown, kernel: KernelConstants): number {
 
 /** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkRawOptions(given: unknown, kernel: KernelConstants): CheckedRawOptions {
-  const options = optionsObject(given) as RawSocketOptions;
-  warnOfUnknown('options', options, NAMES);
+  const options = optionsOf(given, NAMES) as RawSocketOptions;
   const { family, checksumOffset, filter } = options;
   if (typeof family !== 'number') throw invalidType('options.family', '4 or 6', family);
   if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);
@@ -67,7 +77,7 @@ export function checkRawOptions(given: unknown, kernel: KernelConstants): Checke
   if (ring !== undefined && !headerIncluded) {
     throw outOfRange('options.ring', 'absent without headerIncluded', options.ring);
   }
-  if (filter !== undefined) optionsObject(filter, 'options.filter');
+  if (filter !== undefined) optionsOf(filter, ['icmpTypes', 'program'], 'options.filter');
   checkText('options.interface', options.interface);
   flag('options.packetInfo', options.packetInfo);
   flag('options.receiveTos', options.receiveTos);

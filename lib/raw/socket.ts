@@ -9,7 +9,8 @@ import { requireReactor } from '../datagram/core.js';
 import { IpSocket } from '../datagram/ip-socket.js';
 import { SEND_CONTEXT, type JobGroup, type SendCallback } from '../datagram/job.js';
 import { resolveDatagramOptions } from '../datagram/options.js';
-import { integer, optionsObject, checkText } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { integer, checkText } from '../send/arguments.js';
 import { type DatagramMetadata, Destinations, checkIpOptions } from '../datagram/metadata.js';
 import {
   addressError,
@@ -29,7 +30,7 @@ import type {
   RawSocketOptions,
   ZeroCopyRawSocket,
 } from './types.js';
-import { checkRawOptions, type CheckedRawOptions } from './options.js';
+import { checkRawOptions, type CheckedRawOptions, COMMIT_NAMES, SEND_NAMES } from './options.js';
 import { RawRing } from './ring.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
@@ -210,7 +211,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
 
   send(message: unknown, second?: unknown, third?: unknown): Promise<SendReport> | undefined {
     if (typeof second === 'object' && second !== null) {
-      const options = second as RawSendOptions;
+      const options = optionsOf(second, SEND_NAMES) as RawSendOptions;
       const group = this.#group(message, options);
       const { signal } = checkIpOptions(options, this.version);
       return this.core.report(this.core.zeroCopy.allHandedOver([group]), signal);
@@ -232,8 +233,8 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     return undefined;
   }
 
-  sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
-    const common = optionsObject(given) as RawSendOptions;
+  sendMany(datagrams: unknown, given?: unknown): Promise<SendReport> {
+    const common = optionsOf(given, SEND_NAMES) as RawSendOptions;
     const { signal } = checkIpOptions(common, this.version);
     const groups = groupItems<RawSendOptions, JobGroup>(
       checkItems(datagrams),
@@ -241,7 +242,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
         this.#checkLength(item.length);
         return run ?? { payloads: [], bytes: 0, lengths: [], metadata: this.#metadata(common) };
       },
-      ({ data, ...own }) => this.#group(data, { ...common, ...own }),
+      ({ data, ...own }) => this.#group(data, { ...common, ...optionsOf(own, SEND_NAMES) }),
     );
     this.core.checkRunning();
     return this.core.report(this.core.zeroCopy.allHandedOver(groups), signal);
@@ -296,9 +297,9 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     return ring.reserve(integer('length', length, 1, ring.views.longest));
   }
 
-  commit(frames: unknown, given: unknown = {}): Promise<SendReport> {
+  commit(frames: unknown, given?: unknown): Promise<SendReport> {
     const ring = this.#requireRing();
-    const { address } = optionsObject(given) as RawCommitOptions;
+    const { address } = optionsOf(given, COMMIT_NAMES) as RawCommitOptions;
     const payloads = (Array.isArray(frames) ? [...frames] : [frames]) as Buffer[];
     const slots = slotsOf(ring.ring, payloads);
     const lengths = new Array<number>(payloads.length);

@@ -1,9 +1,9 @@
-// Checks of arguments and options, for every kind of socket. Wrong values throw ERR_INVALID_ARG_TYPE or
-// ERR_OUT_OF_RANGE, unknown options cause a warning.
+// Checks of arguments and of the values of options, for every kind of socket. Wrong ones throw ERR_INVALID_ARG_TYPE or
+// ERR_OUT_OF_RANGE.
 import { isUint8Array } from 'node:util/types';
 import { invalidType, outOfRange } from '../errors.js';
 import { rejectDetached } from '../memory/detached.js';
-import { warnOnce } from '../observe/diagnostics.js';
+import { optionsOf } from '../observe/options-object.js';
 
 export interface SendArguments {
   readonly list: readonly Uint8Array[];
@@ -23,7 +23,7 @@ export function checkSend(data: unknown, options: unknown): SendArguments {
     bytes += item.length;
   }
   if (options === undefined) return { list, bytes, signal: undefined };
-  const { signal } = optionsObject(options) as { signal?: unknown };
+  const { signal } = optionsOf(options, ['signal']) as { signal?: unknown };
   return { list, bytes, signal: checkSignal(signal) };
 }
 
@@ -65,11 +65,6 @@ export function checkSignal(signal: unknown): AbortSignal | undefined {
   throw invalidType('options.signal', 'an instance of AbortSignal', signal);
 }
 
-export function optionsObject(value: unknown, name = 'options'): object {
-  if (typeof value !== 'object' || value === null) throw invalidType(name, 'an object', value);
-  return value;
-}
-
 export function oneOf<const T extends string>(
   name: string,
   value: unknown,
@@ -81,50 +76,4 @@ export function oneOf<const T extends string>(
   const list = allowed.map((item) => `'${item}'`).join(', ');
   if (typeof value === 'string') throw outOfRange(name, `one of ${list}${or}`, value);
   throw invalidType(name, `one of ${list}${or}`, value);
-}
-
-// --- unknown names ------------------------------------------------------------------------------
-
-interface Nearest {
-  readonly name: string;
-  /** How many letters differ. */
-  readonly distance: number;
-}
-
-/** The known name that is most like `name`. @param known at least one */
-export function nearestTo(name: string, known: readonly string[]): Nearest {
-  const all = known.map((other) => ({ name: other, distance: distance(name, other) }));
-  return all.sort((a, b) => a.distance - b.distance)[0] as Nearest;
-}
-
-/** How many letters have to be inserted, left out or replaced (Levenshtein). */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const replaced = (row[j - 1] as number) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] as number;
-}
-
-/**
- * Warns of options that do not exist, once for each name. They are ignored: a program may pass options of a later
- * version, or of its own.
- * @param name of the options, for the warning
- */
-export function warnOfUnknown(name: string, given: object, known: readonly string[]): void {
-  for (const [key, value] of Object.entries(given)) {
-    if (value === undefined || known.includes(key)) continue;
-    const nearest = nearestTo(key, known);
-    const hint =
-      nearest.distance <= key.length / 2
-        ? `Did you mean "${nearest.name}"?`
-        : `The options are ${known.join(', ')}`;
-    const message = `The option "${name}.${key}" does not exist and is ignored. ${hint}`;
-    warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}`);
-  }
 }

@@ -2,7 +2,8 @@
 import { isAllowed } from '../memory/allowed-memory.js';
 import { BufferPool } from '../memory/buffer-pool.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { oneOf, warnOfUnknown } from './arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { oneOf } from './arguments.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
 import type { MutationVerdict } from '../memory/mutation.js';
@@ -180,11 +181,7 @@ export function resolveOptions(
   options: ZeroCopyOptions | undefined,
   name: 'options' | 'options.zeroCopy' = 'options',
 ): ResolvedOptions {
-  if (options !== undefined && (typeof options !== 'object' || options === null)) {
-    throw invalidType(name, 'an object', options);
-  }
-  const given = options ?? {};
-  warnOfUnknown(name, given, NAMES);
+  const given = optionsOf(options, NAMES, name) as ZeroCopyOptions;
   const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;

@@ -2,7 +2,7 @@
 // guessed: a mistyped `copy` must not enable what it was meant to disable.
 import { outOfRange } from '../errors.js';
 import { resolveOptions, type ZeroCopyOptions } from '../send/options.js';
-import { nearestTo } from '../send/arguments.js';
+import { nearestTo } from '../observe/options-object.js';
 
 /** What `msg-zerocopy/register` upgrades: connections of servers, of clients, and the files on either. */
 const PARTS = ['server', 'client', 'files'] as const;

@@ -5,7 +5,8 @@ import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
 import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
-import { checkText, flag, integer, optionsObject, warnOfUnknown } from '../send/arguments.js';
+import { optionsOf } from '../observe/options-object.js';
+import { checkText, flag, integer } from '../send/arguments.js';
 import { rejectDetached } from '../memory/detached.js';
 import { invalidType, nodeError, outOfRange } from '../errors.js';
 import { checkIpOptions, type CheckedIpOptions } from '../datagram/metadata.js';
@@ -43,9 +44,19 @@ const NAMES = [
   } satisfies Record<Exclude<keyof UdpSocketOptions, keyof DatagramOptions>, true>),
 ];
 
+const SEND_NAMES = Object.keys({
+  port: true,
+  address: true,
+  segmentSize: true,
+  tos: true,
+  source: true,
+  interface: true,
+  signal: true,
+} satisfies Record<keyof UdpSendOptions, true>);
+
 /** Checks what node:dgram does not know. Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE. */
 export function checkOwnOptions(options: UdpSocketOptions): void {
-  warnOfUnknown('options', options, NAMES);
+  optionsOf(options, NAMES);
   flag('options.packetInfo', options.packetInfo);
   flag('options.receiveTos', options.receiveTos);
   checkGro(options.gro);
@@ -178,7 +189,7 @@ export function checkSendOptions(
   version: 4 | 6,
   connected: boolean,
 ): CheckedSendOptions {
-  const options = optionsObject(given) as UdpSendOptions;
+  const options = optionsOf(given, SEND_NAMES) as UdpSendOptions;
   const { port, segmentSize } = options;
   if (connected && (port !== undefined || options.address !== undefined)) {
     throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');

@@ -220,9 +220,9 @@ export class UdpSender {
   }
 
   /** Throws: on bad arguments. */
-  sendMany(datagrams: unknown, given: unknown = {}): Promise<SendReport> {
+  sendMany(datagrams: unknown, given?: unknown): Promise<SendReport> {
     const common = this.#checkOptions(given);
-    const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions);
+    const plans = this.#plan(checkItems(datagrams), common, given as UdpSendOptions | undefined);
     for (const plan of plans) this.#checkDestination(plan.options);
     this.#core.checkRunning();
     for (const plan of plans) {
@@ -248,7 +248,7 @@ export class UdpSender {
   #plan(
     datagrams: readonly DatagramItem<UdpSendOptions>[],
     common: CheckedSendOptions,
-    given: UdpSendOptions,
+    given: UdpSendOptions | undefined,
   ): Plan[] {
     // Datagrams with a segment size stand alone.
     const isCut = common.segmentSize > 0;

@@ -49,7 +49,7 @@ describe('an unknown option of zero copy', () => {
   });
 });
 
-describe('an unknown option of a socket or a file', () => {
+describe('an unknown option of a socket, a file or a pool', () => {
   it('is warned of, whether or not the socket can be opened', async () => {
     const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
       const closed = (open: () => { close(): unknown }): void => {
@@ -61,13 +61,14 @@ describe('an unknown option of a socket or a file', () => {
       };
       const raw = { family: 4, protocol: 'icmp', headrIncluded: true } as const;
       closed(() => zc.createRawSocket(raw));
-      const link = { interface: 'lo', qdiskBypass: true } as const;
-      closed(() => zc.createPacketSocket(link));
+      const link = { interface: 'lo', qdiskBypass: true, ring: { frame: 8 } } as object;
+      closed(() => zc.createPacketSocket(link as never));
       const udp = { type: 'udp4', groo: true } as const;
       closed(() => zc.createUdpSocket(udp));
       const range = { start: 0, ende: 1 } as const;
       const none = zc.sendFile(new net.Socket().destroy(), __filename, range);
       await none.catch(() => undefined);
+      new zc.BufferPool({ bytes: 4096, hugePage: 'try' } as object);
       await turn();
       return warnings;
     });
@@ -78,9 +79,57 @@ describe('an unknown option of a socket or a file', () => {
     const expected = [
       ['headrIncluded', 'headerIncluded'],
       ['qdiskBypass', 'qdiscBypass'],
+      ['ring.frame', 'frames'],
       ['groo', 'gro'],
       ['ende', 'end'],
+      ['hugePage', 'hugePages'],
     ];
     assert.deepEqual(answer, expected.map(warning), stderr);
+  });
+});
+
+describe('an unknown option of one send', () => {
+  it('is warned of once, and the datagram is sent by the others', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
+      const sink = zc.createUdpSocket('udp4');
+      await new Promise<void>((resolve) => void sink.bind(0, '127.0.0.1', resolve));
+      const { port } = sink.address();
+      const arrived: string[] = [];
+      const all = new Promise<void>((resolve) => {
+        sink.on('message', (data) => {
+          if (arrived.push(data.toString()) === 4) resolve();
+        });
+      });
+      const socket = zc.createUdpSocket('udp4');
+      const to = { port, address: '127.0.0.1' };
+      const mistyped = { ...to, segmentsize: 2 } as object;
+      await socket.send(Buffer.from('0'), mistyped);
+      await socket.send(Buffer.from('1'), mistyped);
+      await socket.sendMany([Buffer.from('2')], { ...to, Tos: 8 } as object);
+      await socket.sendMany([{ data: Buffer.from('3'), ...to, adress: 'nowhere' } as never]);
+      await all;
+      sink.close();
+      socket.close();
+      const tcp = zc.enableZeroCopy(new net.Socket());
+      void tcp.send([], { signals: undefined, sginal: 1 } as object).catch(() => undefined);
+      tcp.destroy();
+      await turn();
+      return { arrived, warnings };
+    });
+    const warning = ([given, meant]: readonly string[]): object => ({
+      code: 'ZC_UNKNOWN_OPTION',
+      message: `The option "options.${given}" does not exist and is ignored. Did you mean "${meant}"?`,
+    });
+    const expected = [
+      ['segmentsize', 'segmentSize'],
+      ['Tos', 'tos'],
+      ['adress', 'address'],
+      ['sginal', 'signal'],
+    ];
+    assert.deepEqual(
+      answer,
+      { arrived: ['0', '1', '2', '3'], warnings: expected.map(warning) },
+      stderr,
+    );
   });
 });
