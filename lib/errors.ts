@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util';
 
-const { EISDIR, EPERM } = constants.errno;
+const { EBADF, EISDIR, EPERM } = constants.errno;
 
 /** Codes of errors that are this package's own. They are stable. */
 export type ZeroCopyErrorCode =
@@ -151,6 +151,16 @@ export function fileShrunk(): ZeroCopyError {
 export function isDirectory(): Error {
   const error = systemError(-EISDIR, 'read');
   error.message = `EISDIR: illegal operation on a directory, read`;
+  return error;
+}
+
+/** The error for a descriptor that sendFile() cannot use. @param file negative: of a FileHandle that is closed */
+export function notOpen(syscall: string, file: number): NodeJS.ErrnoException {
+  const error = systemError(-EBADF, syscall);
+  const what = file < 0 ? 'a FileHandle that is closed' : `descriptor ${file}, which is not open`;
+  error.message +=
+    `: the "file" argument is ${what}. Close it only after the promise of sendFile() has settled, ` +
+    'or pass the path of the file';
   return error;
 }
 

@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
 import { loadNative } from '../native/binding.js';
 import { nowMs } from '../node/clock.js';
-import { isDirectory, notRegularFile, systemError } from '../errors.js';
+import { isDirectory, notOpen, notRegularFile, systemError } from '../errors.js';
 
 export type FileName = string | URL | FileHandle | number;
 
@@ -43,8 +43,10 @@ export function openNow(name: FileName): FileSource | undefined {
 // A duplicate: the program may close its descriptor too soon, and another file get the number.
 function duplicated(file: number): FileSource {
   const { native } = loadNative();
-  if (native === undefined || file < 0) return described(file, () => undefined);
+  if (file < 0) throw notOpen('dup', file);
+  if (native === undefined) return described(file, () => undefined);
   const copy = native.duplicateFile(file);
+  if (copy === -EBADF) throw notOpen('dup', file);
   if (copy < 0) throw systemError(copy, 'dup');
   return described(copy, () => closeOwn(copy));
 }
@@ -101,14 +103,22 @@ function described(file: number, close: () => void): FileSource {
 function sizeOf(file: number): number {
   const { native } = loadNative();
   if (native === undefined) {
-    const status = fs.fstatSync(file);
+    const status = statusOf(file);
     if (status.isDirectory()) throw isDirectory();
     if (!status.isFile()) throw notRegularFile();
     return status.size;
   }
-  const regular = file < 0 ? -EBADF : native.describeFile(file, size);
+  const regular = native.describeFile(file, size);
   if (regular < 0) throw systemError(regular, 'fstat');
   if (regular === 1) return size[0] as number;
   if (fs.fstatSync(file).isDirectory()) throw isDirectory();
   throw notRegularFile();
+}
+
+function statusOf(file: number): fs.Stats {
+  try {
+    return fs.fstatSync(file);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EBADF' ? notOpen('fstat', file) : error;
+  }
 }

@@ -6,8 +6,12 @@ import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { sendFile } from '../../lib/index';
 import { answersOf, withFiles } from '../helpers/file-kit';
+import { isolated } from '../helpers/isolated';
 import { answered, withPair } from '../helpers/sent-files';
 import { until } from '../../scripts/until';
+
+const REMEDY =
+  'Close it only after the promise of sendFile() has settled, or pass the path of the file';
 
 describe('sendFile() refuses', () => {
   const refused: readonly [title: string, file: (root: string) => string | number, code: string][] =
@@ -17,7 +21,7 @@ describe('sendFile() refuses', () => {
       ['a FIFO', fifo, 'ERR_ZC_FILE_NOT_REGULAR'],
       ['a device', () => '/dev/zero', 'ERR_ZC_FILE_NOT_REGULAR'],
       ['a path with a zero', () => 'a\0b', 'ERR_INVALID_ARG_VALUE'],
-      ['a descriptor that nobody has open', () => 1_000_000, 'EBADF'],
+      ['a descriptor that is not open', () => 1_000_000, 'EBADF'],
     ];
   for (const [title, file, code] of refused) {
     it(`${title} rejects with ${code}, and the response can say so`, () =>
@@ -37,7 +41,10 @@ describe('sendFile() refuses', () => {
       const handle = await open(folder.file(10).path);
       await handle.close();
       await withPair('upgraded', async (near) => {
-        await assert.rejects(sendFile(near, handle), { code: 'EBADF' });
+        await assert.rejects(sendFile(near, handle), {
+          code: 'EBADF',
+          message: `dup EBADF: the "file" argument is a FileHandle that is closed. ${REMEDY}`,
+        });
         assert.equal(near.destroyed, false);
       });
     }));
@@ -93,13 +100,30 @@ describe('sendFile() refuses', () => {
       await withPair('upgraded', async (near, far) => {
         const descriptor = fs.openSync(name, 'r');
         fs.closeSync(descriptor);
-        await assert.rejects(sendFile(near, descriptor), { code: 'EBADF' });
+        await assert.rejects(sendFile(near, descriptor), {
+          code: 'EBADF',
+          syscall: 'dup',
+          message: `dup EBADF: the "file" argument is descriptor ${descriptor}, which is not open. ${REMEDY}`,
+        });
         near.end('behind');
         far.socket.resume();
         await until('it is there', () => far.ended);
         assert.equal(far.all().toString(), 'behind');
       });
     }));
+
+  it('a closed descriptor rejects with EBADF without the addon as well', async () => {
+    const env = { MSG_ZEROCOPY_ADDON: 'off' };
+    const { answer, stderr } = await isolated(
+      ({ zc, net }) =>
+        zc
+          .sendFile(new net.Socket(), 1_000_000)
+          .catch(({ code, message }: NodeJS.ErrnoException) => ({ code, message })),
+      { env },
+    );
+    const message = `fstat EBADF: the "file" argument is descriptor 1000000, which is not open. ${REMEDY}`;
+    assert.deepEqual(answer, { code: 'EBADF', message }, stderr);
+  });
 
   it('a socket that is ended or destroyed rejects', () =>
     withFiles(async (folder) => {
