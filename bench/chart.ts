@@ -1,6 +1,6 @@
 // A report as an SVG drawing: bars for cases, lines for series over time.
 import type { GroupMark, Mark, Spec } from 'vega' with { 'resolution-mode': 'import' };
-import { colours, draw, faint, field, ink, legend, textOf, width } from './drawing';
+import { colours, draw, faint, field, ink, legend, legendColumns, textOf, width } from './drawing';
 import type { Facts } from './host';
 import type { CaseReport, ContestantSummary, Plan, Report, Series } from './trials';
 
@@ -10,7 +10,6 @@ const roomForLabel = 40;
 /** A label's height, and how far it stays from a line: both in pixels. */
 const lineHeight = 14;
 const clearance = 4;
-const legendColumns = 4;
 const innerPadding = 0.12;
 const outerPadding = 0.16;
 
@@ -34,6 +33,20 @@ const ourWords: Readonly<Record<string, string>> = {
   pipe: 'this package, piped',
   sendFile: 'this package, sendFile()',
   floor: 'a bare send from Node',
+  send: 'this package, send()',
+  'send-many': 'this package, sendMany()',
+  gso: 'this package, segmentSize, copied',
+  'gso-zerocopy': 'this package, segmentSize, uncopied',
+  ring: 'this package, transmit ring',
+  receive: 'this package',
+  gro: 'this package, gro: true',
+  'raw-socket': "npm's raw-socket",
+  'c-send': 'C, send()',
+  'c-sendto': 'C, sendto()',
+  'c-sendmmsg': 'C, sendmmsg()',
+  'c-gso': 'C, UDP_SEGMENT, copied',
+  'c-gso-zerocopy': 'C, UDP_SEGMENT, uncopied',
+  'c-ring': 'C, transmit ring',
 };
 
 /** A contestant as readers know it, who have not read how the bench is called. */
@@ -119,7 +132,7 @@ function bars({ plan, cases }: Report): Spec {
     width,
     layout: { columns: 1, padding: { row: 36 } },
     scales: [{ name: 'colour', type: 'ordinal', domain: names, range: colours }],
-    legends: [legend('colour', legendColumns)],
+    legends: [legend('colour', legendColumns(names))],
     marks: panels.map((panel) => panelOf(plan, names, panel.title, panel.cases)),
   };
 }
@@ -292,7 +305,7 @@ function lines(plan: Plan, series: readonly Series[]): Spec {
       { orient: 'left', scale: 'y', grid: true, tickCount: 5, title: 'resident memory, MiB' },
       { orient: 'bottom', scale: 'x', title: 'minutes' },
     ],
-    legends: [legend('colour', legendColumns)],
+    legends: [legend('colour', legendColumns(names))],
     marks: [
       {
         type: 'group',

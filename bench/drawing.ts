@@ -55,7 +55,7 @@ export async function draw(title: string, notes: readonly string[], spec: Spec):
         titleFontSize: 12,
         titleFontWeight: 'normal',
       },
-      legend: { labelColor: ink, labelFont: font, labelFontSize: 13, labelLimit: 0 },
+      legend: { labelColor: ink, labelFont: font, labelFontSize: legendFontSize, labelLimit: 0 },
       text: { font, fill: ink },
       title: {
         color: ink,
@@ -83,6 +83,24 @@ function emsOf(text: string): number {
   return capitals * capitalWidth + (text.length - capitals) * letterWidth;
 }
 
+const legendFontSize = 13;
+const legendSymbolWidth = 18;
+const legendPadding = 20;
+
+/** Columns of a legend that is no wider than the plot, at most four. */
+export function legendColumns(names: readonly string[]): number {
+  const fits = (columns: number): boolean => {
+    let all = (columns - 1) * legendPadding;
+    for (let column = 0; column < columns; column++) {
+      const entries = names.filter((_, index) => index % columns === column);
+      const widest = Math.max(0, ...entries.map((name) => legendFontSize * emsOf(name)));
+      all += legendSymbolWidth + widest;
+    }
+    return all <= width;
+  };
+  return [4, 3, 2].find(fits) ?? 1;
+}
+
 /** What each colour stands for, above the plot. @param scale names the colours */
 export function legend(scale: string, columns: number): NonNullable<Spec['legends']>[number] {
   return {
@@ -92,7 +110,7 @@ export function legend(scale: string, columns: number): NonNullable<Spec['legend
     orient: 'top',
     direction: 'horizontal',
     columns,
-    columnPadding: 20,
+    columnPadding: legendPadding,
     offset: 14,
   };
 }
