@@ -30,59 +30,51 @@ const TOTALS: Record<
   Exclude<keyof Totals, 'zeroCopyBytes' | 'copiedBytes' | 'fileBytes'>,
   Description
 > = {
-  zeroCopySends: ['sends', '{send}', 'Zero-copy sends that the kernel accepted'],
-  registeredSends: ['registered_sends', '{send}', 'Of the sends: from a registered pool'],
-  kernelCopiedSends: [
-    'kernel_copied_sends',
-    '{send}',
-    'Of the sends: copied by the kernel after all',
-  ],
-  unknownSends: ['unknown_sends', '{send}', 'Of the sends: it is unknown whether they were copied'],
-  notifications: ['releases', '{send}', 'Of the sends: released by the kernel'],
-  enobufs: ['enobufs', '{error}', 'Sends that the kernel refused with ENOBUFS'],
-  budgetCopies: ['budget_copies', '{write}', 'Writes copied because the budget was pinned'],
-  waitingCopies: [
-    'waiting_copies',
-    '{write}',
-    'Writes copied because their writer waits for callbacks',
-  ],
-  unpinnableSends: [
-    'unpinnable_sends',
-    '{send}',
-    'Sends copied because their memory cannot be pinned',
-  ],
-  partialSends: [
-    'partial_sends',
-    '{send}',
-    'Sends accepted in part, because the send buffer was full',
-  ],
-  files: ['files', '{file}', 'Files that sendfile(2) sent to their end'],
-  filesLeft: ['files_left', '{file}', 'Files that Node sent, or that were copied'],
-  strayNotifications: [
-    'stray_notifications',
-    '{notification}',
-    'Notifications that nothing here caused',
-  ],
-  lostNotifications: [
-    'lost_notifications',
-    '{notification}',
-    'Notifications that may have been lost',
-  ],
-  detachedBuffers: ['detached_buffers', '{buffer}', 'Buffers detached while the kernel read them'],
-  mutatedBuffers: ['mutated_buffers', '{buffer}', 'Buffers that detectMutation found changed'],
-  receivedDatagrams: ['received_datagrams', '{datagram}', 'Datagrams handed to the program'],
-  receiveDrops: [
-    'dropped_datagrams',
-    '{datagram}',
-    'Datagrams dropped because the program did not read them in time',
-  ],
-  failedSends: ['failed_sends', '{send}', 'Datagram sends without a callback that failed'],
-  softwareSegments: [
-    'software_segments',
-    '{datagram}',
-    'Datagrams cut here instead of by the kernel',
-  ],
+  ...countsOf('{send}', {
+    zeroCopySends: ['sends', 'Zero-copy sends that the kernel accepted'],
+    registeredSends: ['registered_sends', 'Of the sends: from a registered pool'],
+    kernelCopiedSends: ['kernel_copied_sends', 'Of the sends: copied by the kernel after all'],
+    unknownSends: ['unknown_sends', 'Of the sends: it is unknown whether they were copied'],
+    notifications: ['releases', 'Of the sends: released by the kernel'],
+    partialSends: ['partial_sends', 'Sends accepted in part, because the send buffer was full'],
+    unpinnableSends: ['unpinnable_sends', 'Sends copied because their memory cannot be pinned'],
+    failedSends: ['failed_sends', 'Datagram sends without a callback that failed'],
+  }),
+  ...countsOf('{write}', {
+    budgetCopies: ['budget_copies', 'Writes copied because the budget was pinned'],
+    waitingCopies: ['waiting_copies', 'Writes copied because their writer waits for callbacks'],
+  }),
+  ...countsOf('{datagram}', {
+    receivedDatagrams: ['received_datagrams', 'Datagrams handed to the program'],
+    receiveDrops: ['dropped_datagrams', 'Datagrams that came faster than the program read them'],
+    softwareSegments: ['software_segments', 'Datagrams cut here instead of by the kernel'],
+  }),
+  ...countsOf('{error}', {
+    enobufs: ['enobufs', 'Sends that the kernel refused with ENOBUFS'],
+  }),
+  ...countsOf('{file}', {
+    files: ['files', 'Files that sendfile(2) sent to their end'],
+    filesLeft: ['files_left', 'Files that Node sent, or that were copied'],
+  }),
+  ...countsOf('{buffer}', {
+    detachedBuffers: ['detached_buffers', 'Buffers detached while the kernel read them'],
+    mutatedBuffers: ['mutated_buffers', 'Buffers that detectMutation found changed'],
+  }),
+  ...countsOf('{notification}', {
+    strayNotifications: ['stray_notifications', 'Notifications that nothing here caused'],
+    lostNotifications: ['lost_notifications', 'Notifications that may have been lost'],
+  }),
 };
+
+function countsOf<K extends keyof Totals>(
+  unit: Unit,
+  counters: Record<K, readonly [name: string, help: string]>,
+): Record<K, Description> {
+  const entries = Object.entries<readonly [string, string]>(counters);
+  return Object.fromEntries(
+    entries.map(([counter, [name, help]]) => [counter, [name, unit, help]]),
+  ) as unknown as Record<K, Description>;
+}
 
 const LEVELS: readonly (readonly [...Description, (now: ProcessMetrics) => number])[] = [
   ['sockets', '{socket}', 'Open sockets', (now) => now.openSockets],

@@ -61,14 +61,14 @@ export interface DatagramOptions extends QueueOptions {
 }
 
 /** The names of `DatagramOptions`. */
-export const DATAGRAM_NAMES = Object.keys({
+export const DATAGRAM_NAMES: Record<keyof DatagramOptions, true> = {
   zeroCopy: true,
   recvBufferSize: true,
   sendBufferSize: true,
   signal: true,
   maxQueuedBytes: true,
   whenQueueFull: true,
-} satisfies Record<keyof DatagramOptions, true>);
+};
 
 export interface ResolvedDatagramOptions {
   readonly zeroCopy: ResolvedOptions;

@@ -1,7 +1,7 @@
 // A transmit ring as users know it: its device, its options, its geometry, and the frames that it handed out.
 import type { Native, NativeInterface } from '../native/binding.js';
 import type { Reactor } from '../native/reactor.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { integer } from '../send/arguments.js';
 import { invalidType, noInterface, outOfRangeFound, systemError } from '../errors.js';
 import type { ResolvedDatagramOptions } from './options.js';
@@ -26,10 +26,10 @@ export interface PacketRingOptions {
   frameSize?: number;
 }
 
-const RING_NAMES = Object.keys({
+const RING_NAMES = namesOf<PacketRingOptions>({
   frames: true,
   frameSize: true,
-} satisfies Record<keyof PacketRingOptions, true>);
+});
 
 /** Throws: ENODEV if there is no such interface. */
 export function findDevice(native: Native, nameOrIndex: string | number): NativeInterface {

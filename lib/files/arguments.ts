@@ -2,7 +2,7 @@
 import http from 'node:http';
 import net from 'node:net';
 import { invalidType, outOfRange } from '../errors.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { isAbortSignal } from '../send/arguments.js';
 import type { FileName } from './file-source.js';
 
@@ -15,11 +15,11 @@ export interface SendFileOptions {
   signal?: AbortSignal;
 }
 
-const NAMES = Object.keys({
+const NAMES = namesOf<SendFileOptions>({
   start: true,
   end: true,
   signal: true,
-} satisfies Record<keyof SendFileOptions, true>);
+});
 
 /** The arguments, checked. */
 export interface Wanted {

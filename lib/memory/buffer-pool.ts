@@ -6,7 +6,7 @@ import { isUint8Array } from 'node:util/types';
 import { loadNative, type Native } from '../native/binding.js';
 import { readText } from '../node/proc.js';
 import { warnOnce } from '../observe/diagnostics.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { foreignBuffer, invalidType, outOfRange, poolDisposed, systemError } from '../errors.js';
 import { clearInterval, setInterval } from '../node/clock.js';
 import { watchHttpPieces } from './http-pieces.js';
@@ -61,10 +61,10 @@ const TRANSPARENT_HUGE_PAGES = 2;
 const HUGE_PAGES_REASON =
   'huge-pages: a pool on huge pages is for MSG_ZEROCOPY, and is never registered with a ring';
 
-const NAMES = Object.keys({
+const NAMES = namesOf<BufferPoolOptions>({
   bytes: true,
   hugePages: true,
-} satisfies Record<keyof BufferPoolOptions, true>);
+});
 
 interface ResolvedPoolOptions {
   readonly bytes: number;

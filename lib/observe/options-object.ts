@@ -2,6 +2,11 @@
 import { invalidType } from '../errors.js';
 import { warnOnce } from './diagnostics.js';
 
+/** The names of the options of type T, of which none can be forgotten. */
+export function namesOf<T>(names: Record<keyof T & string, true>): readonly (keyof T & string)[] {
+  return Object.keys(names) as (keyof T & string)[];
+}
+
 /**
  * The options that a function was given; undefined: none. Warns once of each name that does not exist, which is ignored:
  * a program may pass options of a later version, or of its own.

@@ -3,7 +3,7 @@
 // Source: include/uapi/linux/virtio_net.h; in the machine's byte order (net/packet/af_packet.c:vio_le).
 import { endianness } from 'node:os';
 import type { KernelConstants } from '../native/binding-constants.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { integer, oneOf } from '../send/arguments.js';
 import { outOfRange } from '../errors.js';
 import { VLAN_TAG_BYTES } from '../datagram/ring.js';
@@ -31,13 +31,13 @@ function kinds(numbers: Numbers): Record<Offload['gso'], number> {
   };
 }
 
-const OFFLOAD_NAMES = Object.keys({
+const OFFLOAD_NAMES = namesOf<Offload>({
   gso: true,
   segmentSize: true,
   headerLength: true,
   checksumStart: true,
   checksumOffset: true,
-} satisfies Record<keyof Offload, true>);
+});
 
 /** Checks an offload against the frame it is for. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 function checkOffload(given: unknown, frameBytes: number): Offload {

@@ -1,6 +1,6 @@
 // Options of packet sockets, checked before a descriptor is opened.
-import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
-import { optionsOf } from '../observe/options-object.js';
+import { DATAGRAM_NAMES } from '../datagram/options.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { flag, integer, oneOf } from '../send/arguments.js';
 import { invalidType, outOfRange } from '../errors.js';
 import type { PacketSendOptions, PacketSocketOptions } from './types.js';
@@ -10,28 +10,26 @@ import { encodeProgram } from '../datagram/socket-filter.js';
 /** ETH_P_ALL, include/uapi/linux/if_ether.h. */
 const ALL_PROTOCOLS = 3;
 
-const NAMES = [
+const NAMES = namesOf<PacketSocketOptions>({
   ...DATAGRAM_NAMES,
-  ...Object.keys({
-    interface: true,
-    type: true,
-    protocol: true,
-    ring: true,
-    virtioHeader: true,
-    qdiscBypass: true,
-    ignoreOutgoing: true,
-    promiscuous: true,
-    filter: true,
-  } satisfies Record<Exclude<keyof PacketSocketOptions, keyof DatagramOptions>, true>),
-];
+  interface: true,
+  type: true,
+  protocol: true,
+  ring: true,
+  virtioHeader: true,
+  qdiscBypass: true,
+  ignoreOutgoing: true,
+  promiscuous: true,
+  filter: true,
+});
 
 /** The names of `PacketSendOptions`. */
-export const SEND_NAMES = Object.keys({
+export const SEND_NAMES = namesOf<PacketSendOptions>({
   address: true,
   protocol: true,
   offload: true,
   signal: true,
-} satisfies Record<keyof PacketSendOptions, true>);
+});
 
 export interface CheckedPacketOptions {
   readonly interface: string | number;

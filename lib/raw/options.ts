@@ -1,36 +1,34 @@
 // Options of raw sockets, checked before a descriptor is opened.
 import type { KernelConstants } from '../native/binding-constants.js';
 import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
-import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
+import { DATAGRAM_NAMES } from '../datagram/options.js';
 import { encodeProgram, icmpMask } from '../datagram/socket-filter.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { checkText, flag, integer } from '../send/arguments.js';
 import type { RawCommitOptions, RawSendOptions, RawSocketOptions } from './types.js';
 
-const NAMES = [
+const NAMES = namesOf<RawSocketOptions>({
   ...DATAGRAM_NAMES,
-  ...Object.keys({
-    family: true,
-    protocol: true,
-    headerIncluded: true,
-    checksumOffset: true,
-    filter: true,
-    interface: true,
-    ring: true,
-    packetInfo: true,
-    receiveTos: true,
-  } satisfies Record<Exclude<keyof RawSocketOptions, keyof DatagramOptions>, true>),
-];
+  family: true,
+  protocol: true,
+  headerIncluded: true,
+  checksumOffset: true,
+  filter: true,
+  interface: true,
+  ring: true,
+  packetInfo: true,
+  receiveTos: true,
+});
 
 /** The names of `RawSendOptions`, and of `RawCommitOptions`. */
-export const SEND_NAMES = Object.keys({
+export const SEND_NAMES = namesOf<RawSendOptions>({
   address: true,
   tos: true,
   source: true,
   interface: true,
   signal: true,
-} satisfies Record<keyof RawSendOptions, true>);
+});
 export const COMMIT_NAMES: readonly (keyof RawCommitOptions)[] = ['address'];
 
 /** Options, checked before a descriptor is opened. */

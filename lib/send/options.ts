@@ -2,7 +2,7 @@
 import { isAllowed } from '../memory/allowed-memory.js';
 import { BufferPool } from '../memory/buffer-pool.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { oneOf } from './arguments.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
@@ -86,7 +86,7 @@ export interface ZeroCopyOptions {
   pool?: BufferPool;
 }
 
-const NAMES = Object.keys({
+const NAMES = namesOf<ZeroCopyOptions>({
   engine: true,
   threshold: true,
   source: true,
@@ -98,7 +98,7 @@ const NAMES = Object.keys({
   detectMutation: true,
   maxStagedBytes: true,
   pool: true,
-} satisfies Record<keyof ZeroCopyOptions, true>);
+});
 
 export interface ResolvedOptions {
   readonly engine: EngineOption;

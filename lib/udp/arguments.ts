@@ -4,8 +4,8 @@ import { BlockList } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
-import { type DatagramOptions, DATAGRAM_NAMES } from '../datagram/options.js';
-import { optionsOf } from '../observe/options-object.js';
+import { DATAGRAM_NAMES } from '../datagram/options.js';
+import { namesOf, optionsOf } from '../observe/options-object.js';
 import { checkText, flag, integer } from '../send/arguments.js';
 import { rejectDetached } from '../memory/detached.js';
 import { invalidType, nodeError, outOfRange } from '../errors.js';
@@ -28,23 +28,21 @@ export interface SendArguments {
 }
 
 // `reuseAddr`, `ipv6Only` and `lookup` are node:dgram's.
-const NAMES = [
+const NAMES = namesOf<UdpSocketOptions>({
   ...DATAGRAM_NAMES,
-  ...Object.keys({
-    type: true,
-    reuseAddr: true,
-    ipv6Only: true,
-    lookup: true,
-    reusePort: true,
-    receiveBlockList: true,
-    sendBlockList: true,
-    packetInfo: true,
-    receiveTos: true,
-    gro: true,
-  } satisfies Record<Exclude<keyof UdpSocketOptions, keyof DatagramOptions>, true>),
-];
+  type: true,
+  reuseAddr: true,
+  ipv6Only: true,
+  lookup: true,
+  reusePort: true,
+  receiveBlockList: true,
+  sendBlockList: true,
+  packetInfo: true,
+  receiveTos: true,
+  gro: true,
+});
 
-const SEND_NAMES = Object.keys({
+const SEND_NAMES = namesOf<UdpSendOptions>({
   port: true,
   address: true,
   segmentSize: true,
@@ -52,7 +50,7 @@ const SEND_NAMES = Object.keys({
   source: true,
   interface: true,
   signal: true,
-} satisfies Record<keyof UdpSendOptions, true>);
+});
 
 /** Checks what node:dgram does not know. Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE. */
 export function checkOwnOptions(options: UdpSocketOptions): void {
