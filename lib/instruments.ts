@@ -43,6 +43,10 @@ const TOTALS: Record<
   ...countsOf('{write}', {
     budgetCopies: ['budget_copies', 'Writes copied because the budget was pinned'],
     waitingCopies: ['waiting_copies', 'Writes copied because their writer waits for callbacks'],
+    lateCopies: [
+      'late_copies',
+      'Responses copied because JavaScript computed on before they were sent',
+    ],
   }),
   ...countsOf('{datagram}', {
     receivedDatagrams: ['received_datagrams', 'Datagrams handed to the program'],
@@ -133,6 +137,13 @@ export const instruments: readonly Instrument[] = [
     unit: '{write}',
     help: 'Small responses that shared a system call with others',
     read: (now) => [{ value: now.sharedCopies, labels: NO_LABELS }],
+  },
+  {
+    kind: 'counter',
+    name: 'shared_sends',
+    unit: '{write}',
+    help: 'Large responses that shared a system call with others',
+    read: (now) => [{ value: now.sharedSends, labels: NO_LABELS }],
   },
   ...LEVELS.map(([name, unit, help, value]): Instrument => ({
     ...{ kind: 'level', name, unit, help },

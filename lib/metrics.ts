@@ -9,7 +9,7 @@ import {
   aborts,
   fallbacks,
   refusedRegistrations,
-  sharedCopies,
+  shared,
   releaseLatency,
   type AbortReason,
 } from './observe/aggregate.js';
@@ -39,6 +39,8 @@ export interface ProcessMetrics {
    * of the turn of the event loop, and within 1.5 ms.
    */
   readonly sharedCopies: number;
+  /** Responses that went without copying and shared a system call with others. */
+  readonly sharedSends: number;
   /** Bytes that the process may pin; beyond it, writes are copied. 0 before the first socket. */
   readonly budgetBytes: number;
   /** Descriptors that this package holds for sockets: TCP duplicates, and datagram sockets. */
@@ -72,7 +74,8 @@ export function metrics(): ProcessMetrics {
     pinnedBytes: reactor?.processPinned ?? 0,
     registeredBytes: reactor?.native.describe().registeredBytes ?? 0,
     refusedRegistrations: refusedRegistrations.snapshot(),
-    sharedCopies: sharedCopies.count,
+    sharedCopies: shared.copies,
+    sharedSends: shared.sends,
     budgetBytes: reactor?.processBudget ?? 0,
     openPorts: reactor?.native.describe().openPorts ?? 0,
     files: fileTotals(),

@@ -18,6 +18,7 @@ const kernel = [
   'send_batch',
   'sendfile',
   'staging',
+  'stream_releases',
   'stream_sender',
   'stream_write',
   'sys',
@@ -57,7 +58,7 @@ const fuzz = {
   hash: ['hash'],
   ranges: [],
   route: ['route_answer'],
-  stream_sender: ['stream_sender', 'stream_write', 'staging'],
+  stream_sender: ['stream_releases', 'stream_sender', 'stream_write', 'staging'],
   tx_ring: ['tx_ring', 'sys'],
 };
 

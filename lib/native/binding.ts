@@ -98,6 +98,11 @@ export interface Native {
    * result in the words, or -1: there is no room, nothing is queued. `fd` must stay open until then.
    */
   queueSend(fd: number, head: Head, body: Uint8Array | undefined, encoding: TextEncoding): number;
+  /**
+   * writeAnswer() of a large body for what may share a call with other sends of this turn: the number of its result,
+   * or -1: it is to be written at once. `body` must stay until the result is there.
+   */
+  queueAnswer(port: number, text: string, body: Uint8Array): number;
   /** Sends what is queued now: its results are in the words. */
   submitBatch(): void;
   /**

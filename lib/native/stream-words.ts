@@ -37,6 +37,7 @@ const COUNTER_NAMES = [
   'partialSends',
   'strayNotifications',
   'lostNotifications',
+  'lateCopies',
 ] as const;
 
 /** No room for one more send beside those in flight. */

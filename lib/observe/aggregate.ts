@@ -110,6 +110,6 @@ export const aborts = new CountsByName<AbortReason>();
 export const refusedRegistrations = new CountsByName<string>();
 
 /** Small responses that shared a system call with those of other connections. */
-export const sharedCopies = { count: 0 };
+export const shared = { copies: 0, sends: 0 };
 /** Time from a zero-copy send's acceptance to its release. */
 export const releaseLatency = new LatencyHistogram();

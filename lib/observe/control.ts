@@ -10,7 +10,10 @@ export type ZeroCopyStats = Readonly<Counters>;
 export interface Thresholds {
   /** Of writes that follow each other, and of datagrams that are cut into segments. */
   readonly stream: number | undefined;
-  /** Of the first write after data from the peer, and of datagrams that are not cut. */
+  /**
+   * Of the first write after data from the peer, and of datagrams that are not cut. A response that shares a system
+   * call with others goes zero-copy from `stream` on.
+   */
   readonly response: number | undefined;
 }
 

@@ -29,6 +29,8 @@ export interface Counters {
   waitingCopies: number;
   /** Sends copied because their memory can be read and not pinned (memfd_secret, a device's mapping). */
   unpinnableSends: number;
+  /** Responses copied because JavaScript went on computing behind them before they were sent. */
+  lateCopies: number;
   /** Sends that were accepted in part, because the send buffer was full. */
   partialSends: number;
   /** Files, or ranges of them, that sendfile(2) sent to their end, and the bytes it moved. */
@@ -59,6 +61,7 @@ export function zeroCounters(): Counters {
     budgetCopies: 0,
     waitingCopies: 0,
     unpinnableSends: 0,
+    lateCopies: 0,
     partialSends: 0,
     files: 0,
     fileBytes: NO_BYTES,

@@ -11,7 +11,8 @@ import { PROBE, KNOWN_COPIES } from '../native/stream-words.js';
 import { nextTick, nowMs, setImmediate } from '../node/clock.js';
 import * as internals from '../node/internals.js';
 import { NO_BYTES, zeroCounters, type Counters } from '../observe/counters.js';
-import { leastAnswerBytes, isTooSmall, wantedEngine, type StreamEngineName } from './decide.js';
+import { leastAnswerBytes, isTooSmall, wantedEngine } from './decide.js';
+import type { Company, StreamEngineName, WriteKind } from './decide.js';
 import { Health } from './health.js';
 import { forget, keepWarm, sweepIdle } from './idle-ports.js';
 import type { ResolvedOptions } from './options.js';
@@ -70,7 +71,7 @@ export class Connection implements PortHost {
    * @param isOwn all of it came by the socket's own write(), so that its callback is held
    * @param body the last of those chunks
    */
-  choose(bytes: number, isOwn: boolean, body: Uint8Array | undefined): StreamPort | Reason {
+  choose(bytes: number, isOwn: boolean, by: Company, body?: Uint8Array): StreamPort | Reason {
     const { options, health } = this;
     const heard = this.socket.bytesRead;
     let answers = heard !== this.#heard;
@@ -89,7 +90,7 @@ export class Connection implements PortHost {
       this.steady &&
       isOwn &&
       bytes >= options.threshold &&
-      (!answers || bytes >= this.#leastAnswer) &&
+      (!answers || by === 'shared-call' || bytes >= this.#leastAnswer) &&
       !this.socket.pending
     ) {
       const { releases, words, at } = port;
@@ -105,15 +106,11 @@ export class Connection implements PortHost {
         return port;
       }
     }
-    return this.#chooseAnew(bytes, isOwn, answers, heard > 0);
+    const kind = !answers ? 'stream' : by === 'shared-call' ? 'shared-answer' : 'answer';
+    return this.#chooseAnew(bytes, isOwn, kind, heard > 0);
   }
 
-  #chooseAnew(
-    bytes: number,
-    isOwn: boolean,
-    answers: boolean,
-    hears: boolean,
-  ): StreamPort | Reason {
+  #chooseAnew(bytes: number, isOwn: boolean, kind: WriteKind, hears: boolean): StreamPort | Reason {
     const { options, health } = this;
     const refused = this.#refusal();
     if (refused !== undefined) return health.refuse(refused);
@@ -129,7 +126,7 @@ export class Connection implements PortHost {
       return 'waiting-writer';
     }
     if (!isOwn && options.holdCallbacks) return health.refuse('foreign-write');
-    if (isTooSmall(bytes, answers, options)) return 'below-threshold';
+    if (isTooSmall(bytes, kind, options)) return 'below-threshold';
     const port = this.#attached(wanted);
     // Not while another engine is about to take over, nor for a probe.
     this.steady = typeof port !== 'string' && port.engine === wanted && !health.probes;

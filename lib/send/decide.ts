@@ -29,7 +29,7 @@ export function wantedEngine(
   return wantsRing && !ringRefused ? 'io_uring' : 'msg_zerocopy';
 }
 
-/** Bytes from which a response goes zero-copy, the first write after data of the peer. */
+/** Bytes from which a response goes zero-copy by a call of its own, the first write after data of the peer. */
 export function leastAnswerBytes({
   threshold,
   fixed,
@@ -40,15 +40,20 @@ export function leastAnswerBytes({
   return fixed ? threshold : Math.max(threshold, RESPONSE_THRESHOLD_BYTES);
 }
 
+/** Whether a write would go by a call of its own. */
+export type Company = 'own-call' | 'shared-call';
+
+/** What a write is to its connection: it goes on, it answers data of the peer, or it does so in a shared call. */
+export type WriteKind = 'stream' | 'answer' | 'shared-answer';
+
 /**
  * Whether a write is too small.
  * @param bytes of its chunks that are large enough by themselves
- * @param answers the peer has sent something since the last write
  */
 export function isTooSmall(
   bytes: number,
-  answers: boolean,
+  kind: WriteKind,
   options: { readonly threshold: number; readonly fixed: boolean },
 ): boolean {
-  return bytes < (answers ? leastAnswerBytes(options) : options.threshold);
+  return bytes < (kind === 'answer' ? leastAnswerBytes(options) : options.threshold);
 }

@@ -27,7 +27,8 @@ export interface ZeroCopyOptions {
   /**
    * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB for writes that follow each other;
    * for a response, the first write after data of the peer, and for a buffer that another connection was
-   * given just before, 128 KiB; `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the
+   * given just before, 128 KiB; for a response of a busy http server, which shares a system call with others, 32 KiB
+   * again. `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the
    * environment overrides `'auto'`: a number of bytes, or `static` for the same as 'auto' where the engine's
    * name is given and the kernel's copies are to be ignored.
    * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.

@@ -8,18 +8,18 @@ import type { Native } from '../native/binding.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import type { Reason } from '../names.js';
 import * as word from '../native/stream-words.js';
-import { loseRing } from '../native/submit-ring.js';
 import { nextTick, setImmediate } from '../node/clock.js';
 import { refreshTimeout } from '../node/internals.js';
 import type { AbortReason } from '../observe/aggregate.js';
 import type { Counters } from '../observe/counters.js';
 import { channels, publishAbort } from '../observe/diagnostics.js';
 import type { StreamEngineName } from './decide.js';
+import { heedEvents } from './events.js';
 import type { ReleaseCallbacks } from './release-callbacks.js';
 import { Releases, type PortHost } from './releases.js';
+import { endsWrite, type QueueHost, type SendBatch } from './send-batch.js';
 import { isWatched } from './reports.js';
 import { Stay } from './stay.js';
-import { foundUnpinnable } from './unpinnable.js';
 import { bytesNow, Write, type WriteCallback } from './write.js';
 
 const { EFAULT } = osConstants.errno;
@@ -40,6 +40,8 @@ export class StreamPort implements PortOwner {
   #phase: Phase = 'open';
   /** The write that waits for space. */
   #write: Write | undefined;
+  /** A write that shares a call is not sent yet. */
+  #isQueued = false;
 
   constructor(
     readonly reactor: Reactor,
@@ -80,7 +82,8 @@ export class StreamPort implements PortOwner {
   }
   /** No memory is pinned or about to be, and no callback waits for a release. */
   get pinsNothing(): boolean {
-    return this.#write === undefined && this.pendingSends === 0 && this.callbacks.size === 0;
+    if (this.#write !== undefined || this.#isQueued) return false;
+    return this.pendingSends === 0 && this.callbacks.size === 0;
   }
   /** Part of a write waits for space. */
   get waiting(): boolean {
@@ -125,25 +128,54 @@ export class StreamPort implements PortOwner {
     callback();
   }
 
-  /** The same of any write. */
-  write(write: Write): void {
-    const flags = this.#begin();
+  /**
+   * Queues the same for a call that several connections share (send-batch.ts). False: it is to be written at once.
+   */
+  queueOne(
+    host: QueueHost,
+    batch: SendBatch,
+    text: string,
+    body: Uint8Array,
+    callback: WriteCallback,
+  ): boolean {
+    const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
+    if (!isPlain || !this.host.steady || this.engine !== 'io_uring') return false;
+    const number = this.#native.queueAnswer(this.index, text, body);
+    if (number < 0) return false;
+    this.#begin();
+    const write = new Write(body, callback, text);
     write.firstId = this.nextId;
-    this.#go(write, 0, flags | (write.followed === undefined ? 0 : this.releases.logs()));
+    this.#isQueued = true;
+    batch.keep(host, number, (result) => this.#goOn(write, result));
+    return true;
   }
 
-  // Answers the flags of the write.
-  #begin(): number {
+  // The shared call is made. @param result bytes that the socket took, or -errno
+  #goOn(write: Write, result: number): void {
+    this.#isQueued = false;
+    if (result === write.bytes) return this.#conclude(write, word.DONE, 0);
+    if (endsWrite(result)) return this.#conclude(write, result, 0);
+    write.accepted = Math.max(result, 0);
+    this.#continue(write);
+  }
+
+  /** The same of any write. */
+  write(write: Write): void {
+    this.#begin();
+    write.firstId = this.nextId;
+    this.#go(write, 0, this.#flags(write));
+  }
+
+  #begin(): void {
     const { socket } = this.host;
     this.touched = true;
     if (socket.timeout) refreshTimeout(socket);
     this.releases.drop();
-    return this.#flags();
   }
 
-  #flags(): number {
+  #flags(write?: Write): number {
     const probe = this.host.health.probes ? this.reactor.constants.WRITE_PROBE : 0;
-    return isWatched() ? probe | this.releases.logs() : probe;
+    return isWatched() || write?.followed !== undefined ? probe | this.releases.logs() : probe;
   }
 
   // The call may have read releases of other ports: reports them, and runs this port's callbacks.
@@ -166,7 +198,7 @@ export class StreamPort implements PortOwner {
       this.#stay.sent();
       if (this.host.health.probes) this.host.health.probed();
     }
-    if (this.#word(word.EVENTS) !== 0) this.#heed(write);
+    if (this.#word(word.EVENTS) !== 0) heedEvents(this, write);
     this.#lookSoon();
     if (status === word.AGAIN)
       return this.#go(write, this.#word(word.ACCEPTED), this.releases.logs());
@@ -180,22 +212,6 @@ export class StreamPort implements PortOwner {
     if (status === word.DONE) return write.settle();
     const isGone = status === -EFAULT && bytesNow(write) !== write.bytes;
     write.settle(isGone ? bufferDetached() : systemError(status, 'write'));
-  }
-
-  // Handles the events that accompany the result.
-  #heed(write: Write): void {
-    const { health } = this.host;
-    this.host.steady = false;
-    const events = this.#word(word.EVENTS);
-    this.words[this.at + word.EVENTS] = 0;
-    if ((events & (word.EVENT_ENOBUFS | word.EVENT_LIMIT)) !== 0) {
-      this.reactor.outOfBuffers();
-      health.outOfBuffers((events & word.EVENT_LIMIT) !== 0 ? 'limit-too-low' : 'enobufs');
-    }
-    if ((events & word.EVENT_REFUSED) !== 0) health.engineRefused(this.engine);
-    if ((events & word.EVENT_RING_LOST) !== 0) loseRing();
-    if ((events & word.EVENT_UNPINNABLE) !== 0)
-      foundUnpinnable(this.host.socket, write.chunkAt(this.#word(word.SUSPECT)));
   }
 
   // The kernel took all of it, or will take no more.
@@ -260,15 +276,18 @@ export class StreamPort implements PortOwner {
   onWritable(): void {
     const write = this.#write;
     if (this.#phase !== 'open' || write === undefined) return;
+    if (this.host.socket.timeout) refreshTimeout(this.host.socket);
+    this.#continue(write);
+  }
+
+  // Goes on behind the bytes that the kernel took.
+  #continue(write: Write): void {
     if (bytesNow(write) !== write.bytes) {
       this.#endWrite(write);
       return write.settle(bufferDetached());
     }
-    if (this.host.socket.timeout) refreshTimeout(this.host.socket);
     write.refused = this.#refusal();
-    const probe = this.host.health.probes ? this.reactor.constants.WRITE_PROBE : 0;
-    const logs = write.followed !== undefined || isWatched() ? this.releases.logs() : 0;
-    this.#go(write, write.accepted, probe | logs);
+    this.#go(write, write.accepted, this.#flags(write));
   }
 
   #refusal(): Reason | undefined {

@@ -1,22 +1,14 @@
 // Copies a write by one system call on the socket's own descriptor, within the write. libuv's uv_try_write() does the
 // same, but Node allocates a request, a list and memory for text around it (src/stream_base.cc:StreamBase::Writev).
 // Node sends what the socket does not take at once. Where many connections are answered in each turn, responses share a
-// call (send/copy-batch.ts).
-import { executionAsyncId } from 'node:async_hooks';
+// call (tcp/shared-calls.ts).
 import { constants as osConstants } from 'node:os';
 import type net from 'node:net';
 import { loadNative, type Head, type Native, type TextEncoding } from '../native/binding.js';
 import { bufferDetached, systemError } from '../errors.js';
-import {
-  descriptorOf,
-  endsHttp,
-  handleOf,
-  httpMessageOf,
-  refreshTimeout,
-  speaksHttp,
-} from '../node/internals.js';
-import { CopyBatch, type QueueHost } from '../send/copy-batch.js';
+import { descriptorOf, handleOf, refreshTimeout } from '../node/internals.js';
 import type { Chunk } from './chunks.js';
+import { mayQueue, queueCopy, type SharingHost } from './shared-calls.js';
 
 const { EAGAIN, EBADF, EINVAL, ENOBUFS, ENOMEM, ENOTSOCK, EOPNOTSUPP } = osConstants.errno;
 
@@ -30,21 +22,18 @@ type WriteCallback = (error?: Error | null) => void;
 const [LATIN1, UTF8] = [0, 1] as const;
 
 /** The socket whose writes are copied. */
-export interface CopyHost extends QueueHost {
+export interface CopyHost extends SharingHost {
   readonly base: {
     readonly _write: net.Socket['_write'];
     readonly _writev: NonNullable<net.Socket['_writev']>;
   };
   /** Node's write is used for everything: the program asked for it, or this is no TCP socket. */
   readonly leavesCopiesToNode: boolean;
-  /** Its writes may share a call with those of other connections. */
-  readonly mayQueue: boolean;
   /** The kernel took, or gave back, bytes that Node does not count. */
   copiedNow(bytes: number): void;
 }
 
 let native: Native | undefined;
-let batch: CopyBatch | undefined;
 let mostText = 0;
 let looked = false;
 
@@ -53,7 +42,6 @@ function addon(): Native | undefined {
   looked = true;
   native = loadNative().native;
   mostText = native?.constants.MOST_TEXT ?? 0;
-  if (native !== undefined) batch = new CopyBatch(native);
   return native;
 }
 
@@ -151,9 +139,7 @@ function copy(
       if (accepted >= 0 && wasResized(head, body, encoding, bytes)) callback(bufferDetached());
       else finish(host, accepted, bytes, rest, callback);
     };
-    if (batch?.queue(host, descriptor, head, body, encoding, done) === true) {
-      return host.copiedNow(bytes);
-    }
+    if (queueCopy(host, descriptor, head, body, encoding, done)) return host.copiedNow(bytes);
   }
   const accepted = calls.sendNow(descriptor, head, body, encoding);
   if (accepted > 0) host.copiedNow(accepted);
@@ -181,48 +167,4 @@ function wasResized(
   bytes: number,
 ): boolean {
   return encoding === LATIN1 && head.length + (body?.length ?? 0) !== bytes;
-}
-
-/** The body that was copied last, its connection, and the callback that sent it. */
-let lastBody: Uint8Array | undefined;
-let lastDescriptor = -1;
-let lastCallback = -1;
-
-// Only messages of http, and one message that a program sends to many connections: other writes may be followed by
-// somebody who takes the connection over from below, as TLS and HTTP/2 do.
-function mayQueue(
-  host: CopyHost,
-  descriptor: number,
-  body: Uint8Array | undefined,
-  bytes: number,
-): boolean {
-  if (batch?.isBusy !== true || bytes > batch.mostBytes || !host.mayQueue) return false;
-  if (isForMany(descriptor, body)) return batch.open();
-  const message = httpMessageOf(host.socket);
-  if (message === undefined || !speaksHttp(host.socket)) return false;
-  return !endsHttp(message) && batch.open();
-}
-
-// The same callback gives another connection the same memory, as who sends one message to many. A proxy that answers
-// CONNECT most often does so in a callback for each connection; who takes one over all the same has it settled: TLS
-// writes an empty text, HTTP/2 calls setNoDelay() (tcp/overrides.ts).
-function isForMany(descriptor: number, body: Uint8Array | undefined): boolean {
-  const callback = executionAsyncId();
-  const isSame = body !== undefined && body === lastBody && callback === lastCallback;
-  const isOther = descriptor !== lastDescriptor;
-  lastBody = body;
-  lastDescriptor = descriptor;
-  lastCallback = callback;
-  return isSame && isOther;
-}
-
-/** Submits a queued write of the socket, because something else is about to happen to it. */
-export function settleQueued(host: CopyHost): void {
-  // What the stream buffered behind it, past our own methods, may be queued in its place.
-  while (host.queued !== undefined) batch?.settle(host.queued);
-}
-
-/** Submits what is queued of all sockets, without reporting results yet. */
-export function submitQueued(): void {
-  batch?.submit();
 }

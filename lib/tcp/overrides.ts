@@ -21,7 +21,7 @@ import {
   writeChunks,
   type WriteCallback,
 } from './writes.js';
-import { settleQueued } from './copy-now.js';
+import { settleQueued } from './shared-calls.js';
 import { TlsPassthrough } from './tls-passthrough.js';
 import { TcpFiles } from './files.js';
 import { TcpUpgrade, upgradeOf, type Base, type Upgraded } from './upgrade.js';

@@ -7,7 +7,7 @@ import { ChildProcess } from 'node:child_process';
 import net from 'node:net';
 import { runningChildren } from '../node/internals.js';
 import { warmSocket } from '../send/idle-ports.js';
-import { submitQueued } from './copy-now.js';
+import { submitQueued } from './shared-calls.js';
 
 interface Shared {
   /** Another process is about to get the descriptor. Must not run user code. */

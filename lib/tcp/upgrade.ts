@@ -19,7 +19,7 @@ import type { SendTracker } from '../observe/report.js';
 import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
 import { HeldCallbacks, runReleaseCallback } from '../send/release-callbacks.js';
-import type { QueuedCopy } from '../send/copy-batch.js';
+import type { QueuedWrite } from '../send/send-batch.js';
 import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
 import { limitRate, rateLimit } from '../send/pacing.js';
 import type { ResolvedOptions } from '../send/options.js';
@@ -28,7 +28,8 @@ import { isUnpinnable } from '../send/unpinnable.js';
 import { Kept, Write, type WriteCallback } from '../send/write.js';
 import { TcpAccount } from './account.js';
 import { afterConnect, Trackers, type Chunk } from './chunks.js';
-import { copyAll, settleQueued, type CopyHost } from './copy-now.js';
+import { copyAll, type CopyHost } from './copy-now.js';
+import { settleQueued } from './shared-calls.js';
 import type { TcpFiles } from './files.js';
 import type { EndHost } from './http-end.js';
 import { OwnWrites } from './own-writes.js';
@@ -62,7 +63,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   /** The http message whose end() runs at present. */
   ending: object | undefined;
   /** A write that shares a call with those of other connections, at the end of the turn. */
-  queued: QueuedCopy | undefined;
+  queued: QueuedWrite | undefined;
   /** Bytes that were sent past libuv. */
   dispatched = NO_BYTES;
   /** A chunk of so many bytes may go without copying. */
@@ -222,7 +223,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     }
     const last = chunks[chunks.length - 1]?.chunk;
     const body = typeof last === 'object' ? last : undefined;
-    const port = this.connection.choose(candidateBytes, isOwn, body);
+    const port = this.connection.choose(candidateBytes, isOwn, 'own-call', body);
     if (typeof port === 'string') return this.#copy(chunks, callback, port);
     this.#sendMany(chunks, callback, port);
   }

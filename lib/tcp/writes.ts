@@ -13,7 +13,8 @@ import { bufferDetached } from '../errors.js';
 import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
 import { unpinnable } from '../send/unpinnable.js';
 import type { Chunk } from './chunks.js';
-import { copyAll, copyOne, settleQueued } from './copy-now.js';
+import { copyAll, copyOne } from './copy-now.js';
+import { mayShareAnswer, queueAnswer, settleQueued, sharing } from './shared-calls.js';
 import { upgradeOf, type TcpUpgrade, type Upgraded } from './upgrade.js';
 
 export type WriteCallback = (error?: Error | null) => void;
@@ -81,7 +82,7 @@ export function writeChunk(
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
     // The shape of nearly every large write. It runs few functions in few files (test/socket/calls.test.ts).
-    const port = up.connection.choose(size, isOwn, chunk);
+    const port = up.connection.choose(size, isOwn, 'own-call', chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
     port.writeOne(undefined, chunk, callback);
@@ -127,10 +128,12 @@ export function writeChunks(
   ) {
     up.write(chunks, callback, isOwn);
   } else {
-    const port = up.connection.choose(length, isOwn, body);
+    const shares = sharing.busy[0] === 1 && mayShareAnswer(up);
+    const port = up.connection.choose(length, isOwn, shares ? 'shared-call' : 'own-call', body);
     if (typeof port === 'string') return copyAll(up, chunks, callback);
     up.dispatched += bytes;
-    port.writeOne(text, body, callback);
+    if (!shares || !queueAnswer(up, port, text, body, callback))
+      port.writeOne(text, body, callback);
   }
 }
 

@@ -8,10 +8,12 @@
 #include <cstring>
 #include <new>
 
+#include "kernel/clock.h"
+#include "kernel/sys.h"
+
 namespace msg_zerocopy {
 namespace {
 
-constexpr int32_t kUnanswered = INT32_MIN;
 constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 // How long a send lies where another comes, or where the thread finds it; and how often the thread looks while sends
@@ -21,12 +23,6 @@ constexpr uint64_t kMostWaitNs = 500'000;
 constexpr long kLookNs = 1'000'000;
 // After so many looks in vain it sleeps until something is queued.
 constexpr int kLooksInVain = 5;
-
-uint64_t now_ns() {
-  timespec at;
-  clock_gettime(CLOCK_MONOTONIC, &at);
-  return static_cast<uint64_t>(at.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(at.tv_nsec);
-}
 
 class Lock {
  public:
@@ -53,15 +49,18 @@ int SendBatch::open(int32_t* results) {
 
 SendBatch::~SendBatch() { submit(); }
 
+bool SendBatch::is_due(size_t bytes) {
+  const Lock lock(&mutex_);
+  const bool is_full = queued_ == kRequests || referenced_ == kRequests || used_ + bytes > kMemory;
+  return is_full || is_late(now_ns());
+}
+
 int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   size_t bytes = 0;
   for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
   if (bytes > kMostBytes || count_ == kMostSends) return -1;
   const Lock lock(&mutex_);
-  const uint64_t now = now_ns();
-  const bool is_full = queued_ == kRequests || used_ + bytes > kMemory;
-  if (is_full || is_late(now)) hand_over();
-  if (queued_ == 0) first_at_.store(now, std::memory_order_relaxed);
+  if (queued_ == kRequests || used_ + bytes > kMemory) return -1;
   const char* const base = copy_in(pieces, count, bytes);
   uring::Sqe* sqe = ring_.prepare();
   sqe->opcode = uring::kOpSend;
@@ -70,13 +69,26 @@ int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   sqe->len = static_cast<uint32_t>(bytes);
   sqe->msg_flags = kFlags;
   sqe->user_data = count_;
-  results_[count_] = kUnanswered;
   requests_[queued_++] = {fd, count_, base, bytes};
+  return static_cast<int>(add());
+}
+
+int SendBatch::queue_reference(int fd, const iovec* pieces, size_t count) {
+  if (count_ == kMostSends) return -1;
+  const Lock lock(&mutex_);
+  if (referenced_ == kRequests) return -1;
+  references_[referenced_++] = {fd, count_, pieces, count};
+  return static_cast<int>(add());
+}
+
+uint32_t SendBatch::add() {
+  if (first_at_.load(std::memory_order_relaxed) == 0) first_at_.store(now_ns(), std::memory_order_relaxed);
+  results_[count_] = kUnanswered;
   if (sleeps_) {
     sleeps_ = false;
     pthread_cond_signal(&wanted_);
   }
-  return static_cast<int>(count_++);
+  return count_++;
 }
 
 // Who sends one message to many connections has it copied once: comparing what is in the cache costs less.
@@ -102,24 +114,25 @@ const char* SendBatch::copy_in(const iovec* pieces, size_t count, size_t bytes) 
 void SendBatch::submit() {
   const Lock lock(&mutex_);
   hand_over();
+  referenced_ = 0;
 }
 
 uint32_t SendBatch::take() {
-  submit();
   const uint32_t count = count_;
   count_ = 0;
   return count;
 }
 
 void SendBatch::hand_over() {
+  if (first_at_.load(std::memory_order_relaxed) == 0) return;
+  first_at_.store(0, std::memory_order_relaxed);
+  handed_over_.store(handed_over_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (queued_ == 0) return;
   const int entered = ring_.submit();
   read_results();
   send_unanswered(entered);
   queued_ = 0;
   used_ = 0;
-  first_at_.store(0, std::memory_order_relaxed);
-  handed_over_.store(handed_over_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void SendBatch::read_results() {
@@ -167,12 +180,22 @@ bool SendBatch::is_late(uint64_t now) const {
 void SendBatch::hand_over_late() {
   const Lock lock(&mutex_);
   // The loop's thread may have done so, and may have queued another since.
-  if (is_late(now_ns())) hand_over();
+  if (!is_late(now_ns())) return;
+  hand_over();
+  copy_references();
+}
+
+void SendBatch::copy_references() {
+  for (uint32_t i = 0; i < referenced_; i++) {
+    const Reference& reference = references_[i];
+    if (results_[reference.number] != kUnanswered) continue;
+    results_[reference.number] = send_message(reference.fd, reference.pieces, reference.count, 0);
+  }
 }
 
 void SendBatch::sleep_until_queued() {
   const Lock lock(&mutex_);
-  sleeps_ = queued_ == 0;
+  sleeps_ = first_at_.load(std::memory_order_relaxed) == 0;
   while (sleeps_ && !ends_.load(std::memory_order_relaxed)) pthread_cond_wait(&wanted_, &mutex_);
 }
 

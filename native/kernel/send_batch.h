@@ -1,7 +1,8 @@
-// Copying sends of several connections by one system call: each is a request of a ring of its own, whose bytes
-// are copied into memory of ours first. What is queued is handed over at the end of the event loop's turn, and
-// earlier where it lies for half a millisecond: JavaScript that goes on computing delays no response for long. Where no
-// further send comes to look at the clock, a thread of the owner's does, in watch().
+// Sends of several connections by one system call. Those that copy are requests of a ring of its own, whose bytes are
+// copied into memory of ours first. Those that reference the program's memory are the owner's to send.
+// What is queued is to be handed over at the end of the event loop's turn, and earlier where it lies for half a
+// millisecond: JavaScript that goes on computing delays no response for long. Where no further send comes to look at
+// the clock, a thread of the owner's does, in watch(), and copies what references memory.
 #pragma once
 
 #include <pthread.h>
@@ -28,19 +29,29 @@ class SendBatch {
 
   // `results`: room for kMostSends. 0 or -errno.
   int open(int32_t* results);
+  // What is queued is to be handed over before another send of so many bytes is queued: there is no room, or the
+  // oldest has waited long enough.
+  bool is_due(size_t bytes);
   // Queues a copy of the pieces for `fd`, which must stay open until it is handed over. The number of its
   // result; or -1: there is no room, nothing is queued.
   int queue(int fd, const iovec* pieces, size_t count);
-  // Hands over what is queued. Then the results of all that was queued since take() are there: bytes that the
-  // socket took, or -errno.
+  // The same without a copy: the pieces and their memory must stay until it is handed over.
+  int queue_reference(int fd, const iovec* pieces, size_t count);
+  // Hands over what copies: then the results of all that was queued since take() are there, bytes that the socket
+  // took, or -errno. References whose result is kUnanswered are the caller's to send, who notes their results.
   void submit();
-  // The same, and begins to number anew. How many there were.
+  int32_t result(uint32_t number) const { return results_[number]; }
+  void note(uint32_t number, int32_t result) { results_[number] = result; }
+  static constexpr int32_t kUnanswered = INT32_MIN;
+  // Begins to number anew, behind submit(). How many there were.
   uint32_t take();
   // Sends queued since take().
   uint32_t count() const { return count_; }
   // For a thread of its own: hands over what lies too long, until stop_watching().
   void watch();
   void stop_watching();
+
+  static constexpr uint32_t kRequests = 64;  // queued at a time, of either kind
 
  private:
   struct Request {
@@ -49,12 +60,19 @@ class SendBatch {
     const char* base;
     size_t bytes;
   };
-  static constexpr uint32_t kRequests = 64;
+  struct Reference {
+    int fd;
+    uint32_t number;
+    const iovec* pieces;
+    size_t count;
+  };
   static constexpr size_t kMemory = 1024 * 1024;
   const char* copy_in(const iovec* pieces, size_t count, size_t bytes);
   bool is_late(uint64_t now) const;
+  uint32_t add();
   void hand_over();
   void hand_over_late();
+  void copy_references();
   void sleep_until_queued();
   void read_results();
   void send_unanswered(int entered);
@@ -68,6 +86,8 @@ class SendBatch {
   size_t used_ = 0;
   Request requests_[kRequests];
   uint32_t queued_ = 0;
+  Reference references_[kRequests];
+  uint32_t referenced_ = 0;
   uint32_t count_ = 0;
   int32_t* results_ = nullptr;
   bool sleeps_ = true;

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
 #include "kernel/abi.h"
+#include "kernel/clock.h"
 
 namespace msg_zerocopy {
 namespace {
@@ -21,7 +21,6 @@ constexpr int kNotSupported = 524;                   // the kernel's own ENOTSUP
 constexpr uint64_t kSendsBetweenReaps = 64;
 constexpr uint64_t kBytesBetweenReaps = 1024 * 1024;
 
-constexpr uint64_t kSample = 8;  // copies from which JavaScript looks at a route
 constexpr size_t kSmallSend = 64 * 1024;  // a limit without room for it is too low; for more, it may be used
 
 // The ring links a send to the one before when they share a packet, and a chain is released as a whole
@@ -34,12 +33,6 @@ constexpr int64_t kShortestChain = 128 * 1024;
 uint64_t chain_bytes(int64_t budget, uint32_t connections) {
   const int64_t share = budget / 4 / std::max<int64_t>(1, connections);
   return static_cast<uint64_t>(std::clamp(share, kShortestChain, kLongestChain));
-}
-
-uint64_t now_ns() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
 bool is_large(const Chunk& chunk) { return chunk.cause == CopyCause::kNone && !chunk.staged; }
@@ -164,12 +157,12 @@ int StreamSender::send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run
     if (ledger_.pending_sends() < before) sent = send_zero_copy(carrier, chunks, run, wanted, more);
   }
   if (sent == -EFAULT) return find_unpinnable(carrier, chunks, run, wanted);
-  return conclude(carrier, chunks, run, wanted, sent);
+  return answer(carrier, chunks, run, wanted, sent);
 }
 
 // What comes of a zero-copy send: its result, or that of a copy in its place.
-int StreamSender::conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted,
-                           int sent) {
+int StreamSender::answer(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted,
+                         int sent) {
   if (sent >= 0 || sent == -EAGAIN || sent == -EINTR) return sent;
   const CopyCause cause = refuse(sent, wanted);
   if (cause == CopyCause::kNone) return sent;
@@ -247,37 +240,73 @@ int StreamSender::send_zero_copy(StreamCarrier* carrier, const Chunk* chunks, co
                                  size_t wanted, bool more) {
   size_t staged = 0;
   for (size_t i = run.chunk; i < run.end; i++) staged += chunks[i].staged ? run.left_of(chunks, i) : 0;
-  StagedBlock* block = staged > 0 ? shared_->staging->take(staged) : nullptr;
+  const PlannedSend send = begin(staged, wanted, more);
   iovec pieces[kMaxPieces];
-  const size_t count = gather_run(chunks, run.chunk, run.end, run.offset, wanted, block, pieces);
-  int flags = more ? MSG_MORE : 0;
-  bool reliable = true, ends = false;
-  if (engine_ == StreamEngine::kIoUring) {
-    // A send that shares its packet with an earlier one is reported as copied although nothing was
-    // (io_uring/notif.c:io_notif_tw_complete).
-    reliable = marked_ || ledger_.pending_sends() == 0;
-    if (reliable) since_mark_ = 0;
-    ends = since_mark_ + wanted >= chain_bytes(shared_->pins->budget(), shared_->busy_rings);
-    if (ends) flags |= MSG_EOR;
+  const size_t count = gather_run(chunks, run.chunk, run.end, run.offset, wanted, send.block, pieces);
+  const SendResult sent = carrier->zero_copy(pieces, count, send.flags);
+  finish(send, sent);
+  if (sent.result > 0 && static_cast<size_t>(sent.result) < wanted) {
+    words_[kAccepted] += sent.result;
+    return -EAGAIN;
   }
-  const SendResult sent = carrier->zero_copy(pieces, count, flags);
+  return sent.result;
+}
+
+// Whatever the send's result is, finish() follows.
+PlannedSend StreamSender::begin(size_t staged, size_t wanted, bool more) {
+  PlannedSend send;
+  send.bytes = wanted;
+  send.block = staged > 0 ? shared_->staging->take(staged) : nullptr;
+  send.flags = more ? MSG_MORE : 0;
+  if (engine_ != StreamEngine::kIoUring) return send;
+  // A send that shares its packet with an earlier one is reported as copied although nothing was
+  // (io_uring/notif.c:io_notif_tw_complete).
+  send.reliable = marked_ || ledger_.pending_sends() == 0;
+  if (send.reliable) since_mark_ = 0;
+  send.ends = since_mark_ + wanted >= chain_bytes(shared_->pins->budget(), shared_->busy_rings);
+  if (send.ends) send.flags |= MSG_EOR;
+  return send;
+}
+
+void StreamSender::finish(const PlannedSend& send, const SendResult& sent) {
   if (sent.takes_id) {
-    book(sent, block, reliable);
+    book(sent, send.block, send.reliable);
     // A part does not end the record: the kernel marks the last byte only (net/ipv4/tcp.c:
     // tcp_sendmsg_locked).
-    marked_ = ends && sent.result > 0 && static_cast<size_t>(sent.result) == wanted;
+    marked_ = send.ends && sent.result > 0 && static_cast<size_t>(sent.result) == send.bytes;
   } else if (sent.result > 0) {
     // Without a notification to come the kernel has let go of the bytes already.
     words_[kCopiedBytes] += sent.result;
     if (logs_) shared_->log.add(sent.result, -static_cast<double>(CopyCause::kSendFailed));
   }
-  if (block != nullptr) shared_->staging->let_go(block);
-  if (sent.result > 0 && static_cast<size_t>(sent.result) < wanted) {
-    words_[kPartialSends]++;
-    words_[kAccepted] += sent.result;
-    return -EAGAIN;
-  }
-  return sent.result;
+  if (send.block != nullptr) shared_->staging->let_go(send.block);
+  if (sent.result > 0 && static_cast<size_t>(sent.result) < send.bytes) words_[kPartialSends]++;
+}
+
+bool StreamSender::plan(StreamCarrier* carrier, const Chunk* chunks, size_t count, PlannedSend* send) {
+  copying_ = CopyCause::kNone;
+  const Run run = next_run(chunks, count, 0, 0);
+  const bool is_one = count <= PlannedSend::kMostPieces && run.is_last && run.cause == CopyCause::kNone;
+  if (!is_one || allowed(carrier, run.bytes) < run.bytes) return false;
+  logs_ = probes_ = false;
+  size_t staged = 0;
+  for (size_t i = 0; i < count; i++) staged += chunks[i].staged ? chunks[i].bytes : 0;
+  *send = begin(staged, run.bytes, false);
+  send->count = gather_run(chunks, 0, count, 0, run.bytes, send->block, send->pieces);
+  shared_->pins->add(static_cast<int64_t>(run.bytes));
+  return true;
+}
+
+void StreamSender::conclude(const PlannedSend& send, const SendResult& sent) {
+  words_[kEvents] = 0;
+  shared_->pins->add(-static_cast<int64_t>(send.bytes));
+  finish(send, sent);
+  show();
+}
+
+void StreamSender::conclude_copy(const PlannedSend& send, int copied) {
+  conclude(send, {copied, false, false});
+  if (copied > 0) words_[kLateCopies]++;
 }
 
 void StreamSender::book(const SendResult& sent, StagedBlock* block, bool reliable) {
@@ -330,7 +359,7 @@ int StreamSender::find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const R
   through.is_last = run.is_last && through.end == run.end;
   if (through.bytes < wanted) {
     const int alone = send_zero_copy(carrier, chunks, through, through.bytes, true);
-    if (alone != -EFAULT) return conclude(carrier, chunks, through, through.bytes, alone);
+    if (alone != -EFAULT) return answer(carrier, chunks, through, through.bytes, alone);
   }
   const size_t bytes = std::min(through.bytes, wanted);
   const int copied = send_copy(carrier, chunks, through, bytes, CopyCause::kUnpinnable);
@@ -340,61 +369,6 @@ int StreamSender::find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const R
   words_[kSuspect] = static_cast<double>(suspect);
   words_[kEvents] = static_cast<double>(static_cast<uint32_t>(words_[kEvents]) | kEventUnpinnable);
   return copied;
-}
-
-void StreamSender::released(uint32_t lo, uint32_t hi, bool copied) {
-  const uint64_t now = now_ns();
-  int64_t bytes = 0;
-  const uint64_t strays = ledger_.complete(lo, hi, [&](SendLedger::Send& send, uint64_t id, bool is_first) {
-    if (send.staged != nullptr) shared_->staging->let_go(send.staged);
-    if (send.bytes == 0) return;
-    bytes += send.bytes;
-    words_[kNotifications]++;
-    shared_->latency.observe(static_cast<double>(now - send.accepted_ns) / 1e6);
-    // The flag of the error queue speaks for the first id of a merged range only; by the ring, that a send
-    // was not copied is never said wrongly.
-    const bool reliable = engine_ == StreamEngine::kIoUring ? !copied || send.reliable : is_first;
-    if (reporting_) fates_.push_back({static_cast<uint32_t>(id), copied, !reliable});
-    if (!reliable) {
-      words_[kUnknownSends]++;
-      return;
-    }
-    words_[kKnownSends]++;
-    known_++;
-    if (copied) {
-      words_[kKernelCopiedSends]++;
-      words_[kKnownCopies]++;
-      known_copies_++;
-    }
-    if (id == probe_id_) {
-      words_[kProbe] = copied ? 2 : 1;
-      news_ = true;
-    }
-  });
-  if (known_copies_ > 0 && known_ >= kSample) news_ = true;
-  words_[kStrayNotifications] += static_cast<double>(strays);
-  progress_ = true;
-  shared_->pins->add(-bytes);
-  if (busy_ && ledger_.pending_sends() == 0) {
-    busy_ = false;
-    shared_->busy_rings--;
-  }
-  show();
-}
-
-void StreamSender::lost(uint32_t entries) { words_[kLostNotifications] += entries; }
-
-bool StreamSender::take_progress() {
-  const bool progress = progress_;
-  progress_ = false;
-  return progress;
-}
-
-bool StreamSender::take_news() {
-  const bool news = news_;
-  if (news) known_ = known_copies_ = 0;
-  news_ = false;
-  return news;
 }
 
 }  // namespace msg_zerocopy

@@ -42,6 +42,7 @@ enum StreamWord : size_t {
   kPartialSends,
   kStrayNotifications,
   kLostNotifications,
+  kLateCopies,
   kStreamWords = 24,
 };
 
@@ -98,6 +99,18 @@ struct WriteRules {
   bool logs;
 };
 
+// A zero-copy send that is decided and not made yet. Its bytes are reserved, and its staged chunks are copied.
+struct PlannedSend {
+  static constexpr size_t kMostPieces = 2;  // of one that shares a call
+  size_t bytes = 0;
+  int flags = 0;               // of send(2)
+  bool reliable = true;        // a report that the kernel copied it would be true
+  bool ends = false;           // the packet, see chain_bytes()
+  StagedBlock* block = nullptr;
+  iovec pieces[kMostPieces];
+  size_t count = 0;
+};
+
 // How the send of one id went, for reports.
 struct Fate {
   uint32_t id;
@@ -122,6 +135,13 @@ class StreamSender {
   static constexpr int kAgain = 2;
   int write(StreamCarrier* carrier, Chunk* chunks, size_t count, uint64_t skip, const WriteRules& rules);
 
+  // A write that shares a call with those of other connections: plan() decides on one zero-copy send of all its
+  // chunks, which were planned by plan_write(); false: it cannot go so. The caller makes the send, and concludes
+  // with its result, or with that of a copy in its place.
+  bool plan(StreamCarrier* carrier, const Chunk* chunks, size_t count, PlannedSend* send);
+  void conclude(const PlannedSend& send, const SendResult& sent);
+  void conclude_copy(const PlannedSend& send, int copied);
+
   // The kernel let go of a range.
   void released(uint32_t lo, uint32_t hi, bool copied);
   void lost(uint32_t entries);
@@ -142,10 +162,12 @@ class StreamSender {
   int send_run(StreamCarrier* carrier, Chunk* chunks, const Run& run);
   int send_zero_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, bool more);
   int send_copy(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, CopyCause cause);
-  int conclude(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, int sent);
+  int answer(StreamCarrier* carrier, const Chunk* chunks, const Run& run, size_t wanted, int sent);
   int find_unpinnable(StreamCarrier* carrier, Chunk* chunks, const Run& run, size_t wanted);
   size_t allowed(StreamCarrier* carrier, size_t wanted);
   CopyCause refuse(int error, size_t wanted);
+  PlannedSend begin(size_t staged, size_t wanted, bool more);
+  void finish(const PlannedSend& send, const SendResult& sent);
   void book(const SendResult& sent, StagedBlock* block, bool reliable);
   void show();
 

@@ -35,7 +35,7 @@ class Env {
   // Memory of JavaScript's for the results of copying sends that share a call, and behind them one word that says
   // whether sends come so close together that it pays.
   void share_batch_words(Napi::Int32Array words);
-  // A copying send, in the present turn of the event loop.
+  // A send that copies, or a response, in the present turn of the event loop.
   void sent();
 
   // Shared with the ArrayBuffers over its memory, whose finalizers may run after this object is gone.

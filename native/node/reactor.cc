@@ -153,6 +153,7 @@ void Reactor::set_eager(Port* port, bool eager) {
 }
 
 void Reactor::detach(Port* port) {
+  if (queued_sends_ > 0) submit_batch();
   // Whatever it still waits for, space for a datagram that was given up among it: it is gone.
   account(port->accounted, Standing{false, false});
   // Before the close: epoll keys on the open socket, which libuv's descriptor may keep open.
@@ -303,6 +304,7 @@ bool Reactor::drain_until_released(Of ports, int timeout_ms) {
 }
 
 uint32_t Reactor::release_all(int grace_ms) {
+  submit_batch();
   drain_until_released(Of::kThoseAwaited, grace_ms);
   uint32_t aborted = 0;
   for (const auto& port : ports_) {

@@ -73,6 +73,9 @@ class Reactor final : private Ports {
   int open_batch(int32_t* results, Napi::Function on_batch);
   // As SendBatch::queue(); -1 where there is none.
   int queue(int fd, const iovec* pieces, size_t count);
+  // Queues a write that goes without copying by one send, of at most PlannedSend::kMostPieces chunks. The number of its
+  // result, bytes or -errno; or -1: it is to be written at once.
+  int queue_write(Port* port, Chunk* chunks, size_t count);
   void submit_batch();
 
   StreamShared* shared() { return &shared_; }
@@ -103,7 +106,9 @@ class Reactor final : private Ports {
   void call_back(const Napi::FunctionReference& function, size_t argument);
 
   // Of the ring, in reactor_ring.cc.
+  int queued(int number);
   void finish_batch();
+  void send_queued();
   void on_prepare();
   void on_check();
   void on_ring_timer();
@@ -145,6 +150,14 @@ class Reactor final : private Ports {
   std::vector<Napi::Reference<Napi::Float64Array>> stream_words_;
 
   std::unique_ptr<SubmitRing> ring_;
+  // A send that waits in batch_, which refers to its pieces.
+  struct QueuedSend {
+    Port* port;
+    uint32_t number;
+    PlannedSend send;
+  };
+  std::unique_ptr<QueuedSend[]> queued_;
+  size_t queued_sends_ = 0;
   std::unique_ptr<SendBatch> batch_;
   std::unique_ptr<BatchThread> batch_thread_;
   Napi::FunctionReference on_batch_;

@@ -49,6 +49,7 @@ int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
   const int started = thread->start(batch.get());
   if (started < 0) return started;
   on_batch_ = Napi::Persistent(on_batch);
+  queued_ = std::make_unique<QueuedSend[]>(SendBatch::kRequests);
   batch_ = std::move(batch);
   batch_thread_ = std::move(thread);
   return 0;
@@ -56,20 +57,29 @@ int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
 
 int Reactor::queue(int fd, const iovec* pieces, size_t count) {
   if (batch_ == nullptr || handles_ == nullptr) return -1;
-  const int queued = batch_->queue(fd, pieces, count);
-  // Its callback is to come, also where nothing else keeps the event loop.
-  if (queued == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
-  return queued;
+  size_t bytes = 0;
+  for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
+  if (batch_->is_due(bytes)) submit_batch();
+  return queued(batch_->queue(fd, pieces, count));
+}
+
+// Its callback is to come, also where nothing else keeps the event loop.
+int Reactor::queued(int number) {
+  if (number == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
+  return number;
 }
 
 void Reactor::submit_batch() {
-  if (batch_ != nullptr) batch_->submit();
+  if (batch_ == nullptr) return;
+  batch_->submit();
+  if (queued_sends_ > 0) send_queued();
 }
 
 // A turn's callbacks have run: what they queued goes out, and its callbacks run.
 void Reactor::finish_batch() {
   if (batch_ == nullptr || batch_->count() == 0) return;
   uv_unref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
+  submit_batch();
   const Napi::HandleScope scope(env_);
   call_back(on_batch_, batch_->take());
 }

@@ -79,7 +79,9 @@ class Reactor::RingCarrier final : public StreamCarrier {
  public:
   RingCarrier(Port* port, Reactor* reactor) : port_(port), reactor_(reactor) {}
   SendResult zero_copy(const iovec* pieces, size_t count, int flags) override {
-    return reactor_->ring_->send(port_, pieces, count, flags);
+    RingSend send = {port_, pieces, count, flags, {}};
+    reactor_->ring_->send(&send, 1);
+    return send.result;
   }
   int copy(const iovec* pieces, size_t count, int flags) override {
     return port_->send_copy(pieces, count, flags);
@@ -109,6 +111,51 @@ int Reactor::write(Port* port, Chunk* chunks, size_t count, uint64_t skip, const
   }
   changed(port);
   return status;
+}
+
+int Reactor::queue_write(Port* port, Chunk* chunks, size_t count) {
+  if (batch_ == nullptr || handles_ == nullptr || port->kind() != PortKind::kRingStream) return -1;
+  if (batch_->is_due(0)) submit_batch();
+  StreamSender* sender = port->sender();
+  plan_write(chunks, count, sender->limits.most_staged);
+  RingCarrier carrier(port, this);
+  QueuedSend* const one = &queued_[queued_sends_];
+  if (!sender->plan(&carrier, chunks, count, &one->send)) return -1;
+  const int number = batch_->queue_reference(port->fd(), one->send.pieces, one->send.count);
+  if (number < 0) {
+    sender->conclude(one->send, {-EAGAIN, false, false});
+    return -1;
+  }
+  one->port = port;
+  one->number = static_cast<uint32_t>(number);
+  queued_sends_++;
+  return queued(number);
+}
+
+// What no thread has copied meanwhile goes by one call of the ring.
+void Reactor::send_queued() {
+  RingSend sends[SendBatch::kRequests];
+  size_t count = 0;
+  for (size_t i = 0; i < queued_sends_; i++) {
+    const QueuedSend& one = queued_[i];
+    if (batch_->result(one.number) != SendBatch::kUnanswered) continue;
+    sends[count++] = {one.port, one.send.pieces, one.send.count, one.send.flags, {}};
+  }
+  if (count > 0) ring_->send(sends, count);
+  for (size_t i = 0, sent = 0; i < queued_sends_; i++) {
+    const QueuedSend& one = queued_[i];
+    const int32_t copied = batch_->result(one.number);
+    if (copied != SendBatch::kUnanswered) {
+      one.port->sender()->conclude_copy(one.send, copied);
+      continue;
+    }
+    const SendResult& result = sends[sent++].result;
+    one.port->sender()->conclude(one.send, result);
+    batch_->note(one.number, result.result);
+    changed(one.port);
+  }
+  queued_sends_ = 0;
+  sent_by_ring();
 }
 
 }  // namespace msg_zerocopy

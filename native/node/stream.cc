@@ -13,6 +13,12 @@ namespace {
 // Chunks of one write that need no allocation.
 constexpr size_t kUsualChunks = 16;
 
+void sent_in_turn(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  static_cast<Env*>(data)->sent();
+}
+
 Target stream_of(napi_env env, napi_value index) {
   void* data = nullptr;
   napi_get_instance_data(env, &data);
@@ -54,29 +60,53 @@ napi_value write_one(napi_env env, napi_callback_info info) {
   return write(env, target, &chunk, 1, given[3], given[4]);
 }
 
-// writeAnswer(port, text, body, kind, skip, flags): `text` in latin1, at most kMostText characters.
+// A header in latin1 of at most kMostText characters, and a body.
+struct Answer {
+  char text[kMostText + 1];
+  Chunk chunks[2];
+};
+
+// False, with an exception pending: the header is longer.
+bool read_answer(napi_env env, napi_value text, napi_value body, ChunkKind kind, Answer* answer) {
+  size_t length = 0;
+  napi_get_value_string_latin1(env, text, answer->text, sizeof answer->text, &length);
+  if (length == kMostText) {
+    // It may have been cut.
+    napi_get_value_string_latin1(env, text, nullptr, 0, &length);
+    if (length > kMostText) {
+      napi_throw_range_error(env, nullptr, "msg-zerocopy: a header of more than MOST_TEXT characters");
+      return false;
+    }
+  }
+  answer->chunks[0] = {reinterpret_cast<const uint8_t*>(answer->text), length, ChunkKind::kSmall};
+  answer->chunks[1] = chunk_of(env, body, kind);
+  return true;
+}
+
+// writeAnswer(port, text, body, kind, skip, flags)
 napi_value write_answer(napi_env env, napi_callback_info info) {
   size_t count = 6;
   napi_value given[6];
   napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
   const Target target = stream_of(env, given[0]);
-  if (target.port == nullptr) return nullptr;
-  char text[kMostText + 1];
-  size_t length = 0;
-  napi_get_value_string_latin1(env, given[1], text, sizeof text, &length);
-  if (length == kMostText) {
-    // It may have been cut.
-    napi_get_value_string_latin1(env, given[1], nullptr, 0, &length);
-    if (length > kMostText) {
-      napi_throw_range_error(env, nullptr, "msg-zerocopy: a header of more than MOST_TEXT characters");
-      return nullptr;
-    }
-  }
-  Chunk chunks[2] = {
-      {reinterpret_cast<const uint8_t*>(text), length, ChunkKind::kSmall},
-      chunk_of(env, given[2], static_cast<ChunkKind>(uint_of(env, given[3]))),
-  };
-  return write(env, target, chunks, 2, given[4], given[5]);
+  Answer answer;
+  const auto kind = static_cast<ChunkKind>(uint_of(env, given[3]));
+  if (target.port == nullptr || !read_answer(env, given[1], given[2], kind, &answer)) return nullptr;
+  sent_in_turn(env);
+  return write(env, target, answer.chunks, 2, given[4], given[5]);
+}
+
+// queueAnswer(port, text, body) -> number of the result, or -1: the same at the end of the turn
+napi_value queue_answer(napi_env env, napi_callback_info info) {
+  size_t count = 3;
+  napi_value given[3];
+  napi_get_cb_info(env, info, &count, given, nullptr, nullptr);
+  const Target target = stream_of(env, given[0]);
+  Answer answer;
+  if (target.port == nullptr || !read_answer(env, given[1], given[2], ChunkKind::kLarge, &answer)) return nullptr;
+  const int queued = target.reactor->queue_write(target.port, answer.chunks, 2);
+  if (queued >= 0) sent_in_turn(env);
+  return int_value(env, queued);
 }
 
 // writeMany(port, chunks, kinds, skip, flags): `kinds` has a byte for each chunk.
@@ -139,6 +169,7 @@ void export_streams(Napi::Env env, Napi::Object exports) {
   export_raw(env, exports, "writeOne", write_one);
   export_raw(env, exports, "writeAnswer", write_answer);
   export_raw(env, exports, "writeMany", write_many);
+  export_raw(env, exports, "queueAnswer", queue_answer);
   export_functions(exports, {
       {"attach", attach},
       {"streamWords", stream_words},

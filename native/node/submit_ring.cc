@@ -3,10 +3,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 
 namespace msg_zerocopy {
 namespace {
+
+constexpr size_t kMostAtOnce = 64;
+constexpr int kUnanswered = INT32_MIN;
 
 constexpr uint64_t tag(uint32_t port, uint32_t id) { return static_cast<uint64_t>(port) << 32 | id; }
 
@@ -30,39 +35,68 @@ int SubmitRing::open(RingEntries wanted, bool vectored_slots) {
 
 bool SubmitRing::usable() const { return geteuid() == owner_; }
 
-SendResult SubmitRing::send(Port* port, const iovec* pieces, size_t count, int flags) {
-  if (!usable()) return {-ECANCELED, false, false};
-  // Its own completion needs no wake-up; the next sleep switches wake-ups on.
-  set_wakeups(false);
-  msghdr message;
-  const int slot = count > 1 && !vectored_slots_ ? -1 : slabs_->slot_of(pieces, count);
-  const auto id = static_cast<uint32_t>(port->next_ring_id());
-  const StreamSend request = {port->fd(), pieces, count, flags, SendMode::kZeroCopy, slot,
-                              tag(port->index(), id)};
-  fill_stream_send(ring_.prepare(), request, &message);
-  const int submitted = ring_.submit();
-  if (submitted < 0) {
-    // The kernel did not take it, and would find other memory behind those pointers later.
-    ring_.revoke();
-    return {submitted == -EBUSY ? -EAGAIN : submitted, false, false};
+void SubmitRing::send(RingSend* sends, size_t count) {
+  if (!usable()) {
+    for (size_t i = 0; i < count; i++) sends[i].result = {-ECANCELED, false, false};
+    return;
   }
-  for (;;) {
+  // Their own completions need no wake-up; the next sleep switches wake-ups on.
+  set_wakeups(false);
+  const size_t most = std::min<size_t>(kMostAtOnce, ring_.entries().submissions);
+  for (size_t from = 0; from < count; from += most) send_some(sends + from, std::min(most, count - from));
+}
+
+void SubmitRing::send_some(RingSend* sends, size_t count) {
+  msghdr messages[kMostAtOnce];
+  for (size_t i = 0; i < count; i++) {
+    RingSend* const send = &sends[i];
+    const int slot = send->count > 1 && !vectored_slots_ ? -1 : slabs_->slot_of(send->pieces, send->count);
+    send->result = {kUnanswered, false, slot >= 0};
+    const auto id = static_cast<uint32_t>(send->port->next_ring_id());
+    const StreamSend request = {send->port->fd(), send->pieces, send->count, send->flags, SendMode::kZeroCopy, slot,
+                                tag(send->port->index(), id)};
+    fill_stream_send(ring_.prepare(), request, &messages[i]);
+  }
+  const int submitted = ring_.submit();
+  // The kernel did not take the last ones, and would find other memory behind those pointers later.
+  const size_t taken = count - (submitted < 0 ? ring_.revoke() : 0);
+  for (size_t i = taken; i < count; i++) sends[i].result = {submitted == -EBUSY ? -EAGAIN : submitted, false, false};
+  read_results(sends, taken);
+}
+
+// Results come in the order of the requests, unless the kernel set one aside.
+void SubmitRing::read_results(RingSend* sends, size_t count) {
+  const auto is_of = [](const RingSend& send, uint64_t user_data) {
+    return send.port->index() == static_cast<uint32_t>(user_data >> 32);
+  };
+  for (size_t answered = 0; answered < count;) {
     uring::Cqe completion;
-    while (ring_.pop(&completion)) {
+    while (answered < count && ring_.pop(&completion)) {
       if ((completion.flags & uring::kCqeNotif) != 0) {
         held_.push_back(completion);
         continue;
       }
-      const bool takes_id = (completion.flags & uring::kCqeMore) != 0;
-      if (takes_id) {
-        pending_++;
-        port->ring_issued();
+      size_t at = answered;
+      if (!is_of(sends[at], completion.user_data)) {
+        for (at = 0; !is_of(sends[at], completion.user_data);) at++;
       }
-      return {completion.res, takes_id, slot >= 0};
+      RingSend* const send = &sends[at];
+      send->result.result = completion.res;
+      send->result.takes_id = (completion.flags & uring::kCqeMore) != 0;
+      if (send->result.takes_id) {
+        pending_++;
+        send->port->ring_issued();
+      }
+      answered++;
     }
+    if (answered == count) return;
     // Not posted by the submit: the queue of completions had overflowed.
     const int waited = ring_.wait();
-    if (waited < 0) return {waited, false, false};
+    if (waited == 0) continue;
+    for (size_t i = 0; i < count; i++) {
+      if (sends[i].result.result == kUnanswered) sends[i].result.result = waited;
+    }
+    return;
   }
 }
 

@@ -1,5 +1,5 @@
 // The io_uring of one environment: each send is a request of its own, answered within the call, as a send of
-// Node's is. No send waits for JavaScript that still runs. Notifications become records; which of them
+// Node's is. Notifications become records; which of them
 // are worth a wake-up is decided here.
 //
 // A notification that no callback waits for causes no wake-up: it is read by a timer. Where a callback waits for a
@@ -31,6 +31,15 @@ class Ports {
   ~Ports() = default;
 };
 
+// One zero-copy send of a port, and its result.
+struct RingSend {
+  Port* port;
+  const iovec* pieces;
+  size_t count;
+  int flags;
+  SendResult result;
+};
+
 class SubmitRing {
  public:
   SubmitRing(Ports* ports, std::shared_ptr<Slabs> slabs) : ports_(ports), slabs_(std::move(slabs)) {}
@@ -43,8 +52,8 @@ class SubmitRing {
   // False once the process took on another user: what the ring may do was decided for the first.
   bool usable() const;
 
-  // One zero-copy send, at once; nothing of it is left behind.
-  SendResult send(Port* port, const iovec* pieces, size_t count, int flags);
+  // Makes the sends at once, each of another port; nothing of them is left behind.
+  void send(RingSend* sends, size_t count);
   // Takes what came with the results of sends: once a send is booked, as its own notification may be among it.
   void take_held(std::vector<Record>* records);
   // Takes notifications out until nothing is left; whether there were any.
@@ -61,6 +70,8 @@ class SubmitRing {
   RingEntries entries() const { return ring_.entries(); }
 
  private:
+  void send_some(RingSend* sends, size_t count);
+  void read_results(RingSend* sends, size_t count);
   void take(const uring::Cqe& completion, std::vector<Record>* records);
 
   Ports* const ports_;

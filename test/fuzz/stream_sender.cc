@@ -155,6 +155,21 @@ Write next_write(fuzz::Input* input, uint64_t position) {
   return write;
 }
 
+// A write that shares a call: bytes that the socket took, or -errno; 0 where it is to be written at once.
+int share(fuzz::Input* input, Kernel* kernel, StreamSender* sender, const std::vector<Chunk>& chunks) {
+  PlannedSend send;
+  if (!sender->plan(kernel, chunks.data(), chunks.size(), &send)) return 0;
+  kernel->let_go(input->byte() % 3);
+  if (input->byte() % 4 == 0) {
+    const int copied = kernel->copy(send.pieces, send.count, 0);
+    sender->conclude_copy(send, copied);
+    return copied;
+  }
+  const SendResult sent = kernel->zero_copy(send.pieces, send.count, send.flags);
+  sender->conclude(send, sent);
+  return sent.result;
+}
+
 void a_life(fuzz::Input* input) {
   const StreamEngine engine = input->byte() % 2 == 0 ? StreamEngine::kMsgZeroCopy : StreamEngine::kIoUring;
   Pins pins(kPageBytes);
@@ -178,13 +193,21 @@ void a_life(fuzz::Input* input) {
   for (size_t i = 0; i < kWrites && input->left() > 0 && !kernel.dead; i++) {
     alive.push_back(next_write(input, written));
     Write& write = alive.back();
-    const bool logs = input->byte() % 4 == 0;
+    bool logs = input->byte() % 4 == 0;
     uint64_t skip = 0;
     double logged = 0;
     for (size_t turn = 0;; turn++) {
       expect(turn < kTurns, "a write comes to its end");
       std::vector<Chunk> chunks = write.chunks;
       plan_write(chunks.data(), chunks.size(), sender.limits.most_staged);
+      if (turn == 0 && engine == StreamEngine::kIoUring && input->byte() % 2 == 0) {
+        const int shared = share(input, &kernel, &sender, chunks);
+        if (shared > 0) skip = static_cast<uint64_t>(shared);
+        if (skip > 0) logs = false;
+        expect(kernel.wire == written + skip, "what is shared is what the kernel took");
+        expect(pins.total() == static_cast<int64_t>(words[kPendingBytes]), "nothing stays reserved");
+        if (kernel.dead || skip == write.bytes) break;
+      }
       const int status = sender.write(&kernel, chunks.data(), chunks.size(), skip,
                                       {CopyCause::kNone, input->byte() % 8 == 0, logs});
       skip = static_cast<uint64_t>(words[kAccepted]);

@@ -67,6 +67,7 @@ const COUNTERS: Readonly<Record<string, string>> = {
   budgetCopies: 'budget_copies_total',
   waitingCopies: 'waiting_copies_total',
   unpinnableSends: 'unpinnable_sends_total',
+  lateCopies: 'late_copies_total',
   partialSends: 'partial_sends_total',
   strayNotifications: 'stray_notifications_total',
   lostNotifications: 'lost_notifications_total',

@@ -81,12 +81,15 @@ const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
 function countShared(onShared: () => void): void {
   const { native } = loadNative();
   if (native === undefined) return;
-  const { queueSend } = native;
-  native.queueSend = (...args) => {
-    const queued = queueSend(...args);
-    if (queued >= 0) onShared();
-    return queued;
+  const counted = <Args extends unknown[]>(real: (...args: Args) => number) => {
+    return (...args: Args): number => {
+      const queued = real(...args);
+      if (queued >= 0) onShared();
+      return queued;
+    };
   };
+  native.queueSend = counted(native.queueSend);
+  native.queueAnswer = counted(native.queueAnswer);
 }
 
 async function main(): Promise<void> {

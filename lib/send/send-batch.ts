@@ -1,25 +1,43 @@
-// Responses of up to 64 KiB that several connections send in one turn of the event loop share a system call, and so
-// does a message to many connections: that saves a server under load a quarter of its work. Any further operation on a
+// Responses that several connections send in one turn of the event loop share a system call, and so does a message to
+// many connections: that saves a server under load a quarter of its work. Any further operation on a
 // socket hands its queued response over first, and no response waits for more than 1.5 ms while JavaScript computes
 // (native/kernel/send_batch.h). The addon counts whether responses come close enough together.
 import { AsyncResource } from 'node:async_hooks';
 import type net from 'node:net';
+import { constants as osConstants } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
-import type { Head, Native, TextEncoding } from '../native/binding.js';
+import type { Native } from '../native/binding.js';
 import { getSubmitRing, SubmitRing } from '../native/submit-ring.js';
 import { runInContext } from '../node/callbacks.js';
-import { fallbacks, sharedCopies } from '../observe/aggregate.js';
+import { fallbacks } from '../observe/aggregate.js';
 import { calledWithinWrite } from '../node/internals.js';
+
+const { EAGAIN, ECANCELED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP } = osConstants.errno;
+
+/** The kernel's own ENOTSUPP, which is in no table of names (lib/errors.ts). */
+const ENOTSUPP = 524;
+
+/** Errors that end nothing: a call of its own for what is left of the write does what is right for each. */
+const PASSING: ReadonlySet<number> = new Set(
+  [EAGAIN, ECANCELED, EFAULT, EINTR, EINVAL, ENOBUFS, ENOMEM, EOPNOTSUPP, ENOTSUPP].map(
+    (errno) => -errno,
+  ),
+);
+
+/** Whether the result of a shared call says that the connection takes no more. */
+export function endsWrite(result: number): boolean {
+  return result < 0 && !PASSING.has(result);
+}
 
 /** A socket that may have one queued write. */
 export interface QueueHost {
   readonly socket: net.Socket;
   /** Its queued write. */
-  queued: QueuedCopy | undefined;
+  queued: QueuedWrite | undefined;
 }
 
-/** A write whose bytes were copied into the addon's memory. */
-export class QueuedCopy extends AsyncResource {
+/** A write that the addon has. */
+export class QueuedWrite extends AsyncResource {
   /** Bytes that the socket took, or -errno; once it is known. */
   accepted: number | undefined;
 
@@ -33,26 +51,26 @@ export class QueuedCopy extends AsyncResource {
   }
 }
 
-export class CopyBatch {
+export class SendBatch {
   readonly mostBytes: number;
   readonly #native: Native;
   readonly #results: Int32Array;
-  readonly #busy: number;
+  readonly #most: number;
   #opened: boolean | undefined;
-  #queued: QueuedCopy[] = [];
+  #queued: QueuedWrite[] = [];
 
   constructor(native: Native) {
     const { MOST_BATCH, MOST_BATCH_BYTES } = native.constants;
     this.#native = native;
-    this.#busy = MOST_BATCH;
+    this.#most = MOST_BATCH;
     this.mostBytes = MOST_BATCH_BYTES;
     this.#results = new Int32Array(MOST_BATCH + 1);
     native.shareBatchWords(this.#results);
   }
 
-  /** Responses follow each other closely enough for a shared system call to pay. */
-  get isBusy(): boolean {
-    return this.#results[this.#busy] === 1;
+  /** One word: 1 while responses follow each other closely enough for a shared system call to pay. */
+  get busy(): Int32Array {
+    return this.#results.subarray(this.#most);
   }
 
   /** Opens the batch ring for the first response that may share a call. @returns whether it is there */
@@ -99,23 +117,12 @@ export class CopyBatch {
   }
 
   /**
-   * Queues a write. False: there is no room; it is to be sent at once.
-   * @param descriptor stays open until `host.queued` is gone
+   * Keeps a write that the addon has queued.
+   * @param number of its result; what the write sends stays until `host.queued` is gone, as does its descriptor
    * @param done called with the bytes that the socket took, or -errno, in the present async context
    */
-  queue(
-    host: QueueHost,
-    descriptor: number,
-    head: Head,
-    body: Uint8Array | undefined,
-    encoding: TextEncoding,
-    done: (accepted: number) => void,
-  ): boolean {
-    const number = this.#native.queueSend(descriptor, head, body, encoding);
-    if (number < 0) return false;
-    sharedCopies.count++;
-    host.queued = this.#queued[number] = new QueuedCopy(host, number, done);
-    return true;
+  keep(host: QueueHost, number: number, done: (accepted: number) => void): void {
+    host.queued = this.#queued[number] = new QueuedWrite(host, number, done);
   }
 
   /** Submits what is queued, without reporting results yet. */
@@ -124,7 +131,7 @@ export class CopyBatch {
   }
 
   /** Submits what is queued, and reports the result of `queued`. */
-  settle(queued: QueuedCopy): void {
+  settle(queued: QueuedWrite): void {
     if (queued.accepted === undefined) {
       this.#native.submitBatch();
       queued.accepted = this.#results[queued.number] as number;
@@ -137,13 +144,13 @@ export class CopyBatch {
     this.#queued = [];
     // The callbacks may queue new writes, which reuse numbers and results, and may settle others of these.
     for (let i = 0; i < count; i++) {
-      (queued[i] as QueuedCopy).accepted = this.#results[i] as number;
+      (queued[i] as QueuedWrite).accepted = this.#results[i] as number;
     }
     for (const one of queued) tell(one);
   }
 }
 
-function tell(queued: QueuedCopy): void {
+function tell(queued: QueuedWrite): void {
   const { host } = queued;
   // It was settled before its turn ended.
   if (host.queued !== queued) return;
