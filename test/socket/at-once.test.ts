@@ -120,7 +120,8 @@ for (const engine of ['auto', 'io_uring'] as const) {
   uringSuite(`a response that shares a system call with others, engine '${engine}'`, () => {
     afterEach(stopPrograms);
 
-    for (const bytes of [1_000, 20_000, 40_000, 100_000, 1_000_000]) {
+    // By name the ring goes on where it notices that loopback copies.
+    for (const bytes of engine === 'auto' ? [1_000, 20_000] : [20_000, 40_000, 1_000_000]) {
       for (const deed of Object.keys(DEEDS) as Deed[]) {
         it(`of ${bytes} bytes arrives first and at once: ${DEEDS[deed]}`, async () => {
           await arrivesFirst({ engine, deed, bytes, isShared: true });
@@ -138,7 +139,7 @@ uringSuite("a worker's response that shares a system call with others", () => {
     for (const bytes of [1_000, 100_000]) {
       for (const deed of ['sigkill', 'sigterm', 'exit', 'exitListener', 'exception'] as const) {
         it(`of ${bytes} bytes arrives first and at once: ${DEEDS[deed]}, round ${round}`, async () => {
-          await arrivesFirst({ engine: 'auto', deed, bytes, isShared: true }, true);
+          await arrivesFirst({ engine: 'io_uring', deed, bytes, isShared: true }, true);
         });
       }
     }
