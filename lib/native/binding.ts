@@ -105,6 +105,8 @@ export interface Native {
   queueAnswer(port: number, text: string, body: Uint8Array): number;
   /** Sends what is queued now: its results are in the words. */
   submitBatch(): void;
+  /** The same by copies, where the environment ends: a thread's end resets connections whose memory is pinned. */
+  copyBatch(): void;
   /**
    * `words`: MOST_BATCH results, bytes or -errno; and one word that is 1 while so many sends come in each turn that
    * sharing a call pays.

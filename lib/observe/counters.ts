@@ -29,7 +29,7 @@ export interface Counters {
   waitingCopies: number;
   /** Sends copied because their memory can be read and not pinned (memfd_secret, a device's mapping). */
   unpinnableSends: number;
-  /** Responses copied because JavaScript went on computing behind them before they were sent. */
+  /** Responses copied because JavaScript computed on, or the process ended, before they were sent. */
   lateCopies: number;
   /** Sends that were accepted in part, because the send buffer was full. */
   partialSends: number;

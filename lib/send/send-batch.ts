@@ -89,21 +89,21 @@ export class SendBatch {
     return true;
   }
 
-  // What ends the process in the middle of a turn, and runs nothing else of ours.
+  // What ends the process in the middle of a turn, and runs nothing else of ours. Memory is not pinned any more then.
   #watchEnds(): void {
     process.once('exit', () => {
-      this.#native.submitBatch();
+      this.#native.copyBatch();
       // What later listeners of the same event write is sent at once.
       this.#opened = false;
     });
-    this.#submitBefore('kill');
+    this.#copyBefore('kill');
     // Workers have neither.
     if (!isMainThread) return;
-    this.#submitBefore('abort');
-    this.#submitBefore('execve');
+    this.#copyBefore('abort');
+    this.#copyBefore('execve');
   }
 
-  #submitBefore(name: 'kill' | 'abort' | 'execve'): void {
+  #copyBefore(name: 'kill' | 'abort' | 'execve'): void {
     const ending = process as unknown as Partial<
       Record<typeof name, (...args: unknown[]) => unknown>
     >;
@@ -111,7 +111,7 @@ export class SendBatch {
     // Node has execve() since 22.15.
     if (original === undefined) return;
     ending[name] = (...args) => {
-      this.#native.submitBatch();
+      this.#native.copyBatch();
       return Reflect.apply(original, process, args);
     };
   }

@@ -47,7 +47,7 @@ int SendBatch::open(int32_t* results) {
   return 0;
 }
 
-SendBatch::~SendBatch() { submit(); }
+SendBatch::~SendBatch() { submit_copies(); }
 
 bool SendBatch::is_due(size_t bytes) {
   const Lock lock(&mutex_);
@@ -114,6 +114,13 @@ const char* SendBatch::copy_in(const iovec* pieces, size_t count, size_t bytes) 
 void SendBatch::submit() {
   const Lock lock(&mutex_);
   hand_over();
+  referenced_ = 0;
+}
+
+void SendBatch::submit_copies() {
+  const Lock lock(&mutex_);
+  hand_over();
+  copy_references();
   referenced_ = 0;
 }
 

@@ -40,6 +40,8 @@ class SendBatch {
   // Hands over what copies: then the results of all that was queued since take() are there, bytes that the socket
   // took, or -errno. References whose result is kUnanswered are the caller's to send, who notes their results.
   void submit();
+  // The same, and copies what references memory.
+  void submit_copies();
   int32_t result(uint32_t number) const { return results_[number]; }
   void note(uint32_t number, int32_t result) { results_[number] = result; }
   static constexpr int32_t kUnanswered = INT32_MIN;

@@ -42,7 +42,7 @@ enum StreamWord : size_t {
   kPartialSends,
   kStrayNotifications,
   kLostNotifications,
-  kLateCopies,
+  kLateCopies,  // copies in place of a zero-copy send that shared a call
   kStreamWords = 24,
 };
 

@@ -81,6 +81,13 @@ Napi::Value submit_batch(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// copyBatch(): the same by copies
+Napi::Value copy_batch(const Napi::CallbackInfo& info) {
+  Reactor* reactor = env_of(info)->reactor();
+  if (reactor != nullptr) reactor->copy_batch();
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void export_batch(Napi::Env env, Napi::Object exports) {
@@ -90,6 +97,7 @@ void export_batch(Napi::Env env, Napi::Object exports) {
       {"shareBatchWords", share_words},
       {"openBatch", open_batch},
       {"submitBatch", submit_batch},
+      {"copyBatch", copy_batch},
   });
 }
 

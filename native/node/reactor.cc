@@ -304,7 +304,7 @@ bool Reactor::drain_until_released(Of ports, int timeout_ms) {
 }
 
 uint32_t Reactor::release_all(int grace_ms) {
-  submit_batch();
+  copy_batch();
   drain_until_released(Of::kThoseAwaited, grace_ms);
   uint32_t aborted = 0;
   for (const auto& port : ports_) {

@@ -77,6 +77,8 @@ class Reactor final : private Ports {
   // result, bytes or -errno; or -1: it is to be written at once.
   int queue_write(Port* port, Chunk* chunks, size_t count);
   void submit_batch();
+  // The same by copies, at an end of the environment: behind it nothing is left to be released.
+  void copy_batch();
 
   StreamShared* shared() { return &shared_; }
 

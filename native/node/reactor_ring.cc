@@ -75,6 +75,12 @@ void Reactor::submit_batch() {
   if (queued_sends_ > 0) send_queued();
 }
 
+void Reactor::copy_batch() {
+  if (batch_ == nullptr) return;
+  batch_->submit_copies();
+  if (queued_sends_ > 0) send_queued();
+}
+
 // A turn's callbacks have run: what they queued goes out, and its callbacks run.
 void Reactor::finish_batch() {
   if (batch_ == nullptr || batch_->count() == 0) return;
