@@ -6,15 +6,11 @@ import type { Reason } from '../names.js';
 import type { DatagramWords } from './metadata.js';
 import type { SenderContext } from './sender.js';
 
-const NOTHING = new Uint8Array(0);
-
 /** Why datagram `index` of `job` is copied; `described`: bytes of the batch so far. */
 type AskWhy = (job: DatagramJob, index: number, described: number) => Reason | undefined;
 
 export class DatagramBatch {
   readonly pieces: Uint8Array[] = [];
-  /** Pieces that are described, or were since release(). */
-  #used = 0;
   readonly #words: DatagramWords;
   readonly #mostPieces: number;
   readonly #floor: number;
@@ -33,7 +29,7 @@ export class DatagramBatch {
     const words = this.#words;
     const { pieces } = this;
     let slots = 0;
-    let used = 0;
+    pieces.length = 0;
     let bytes = 0;
     for (let i = 0; i < queue.size && slots < words.batch; i++) {
       const job = i === 0 ? queue.head : queue.at(i);
@@ -41,7 +37,7 @@ export class DatagramBatch {
       for (let index = next; index < count && slots < words.batch; index++) {
         const parts =
           (lengths === undefined ? payloads.length : 1) + (prefix === undefined ? 0 : 1);
-        if (used + parts > this.#mostPieces) return slots;
+        if (pieces.length + parts > this.#mostPieces) return slots;
         const size = lengths === undefined ? job.bytes : (lengths[index] as number);
         const decided = index === next ? job.copyNext : undefined;
         const isSmall = decided === undefined && size < this.#floor;
@@ -51,11 +47,10 @@ export class DatagramBatch {
         // The first was decided by the caller.
         if (slots > 0 && (reason !== undefined) !== (kind === 'copied')) return slots;
         if (index === next) job.copyNext = reason;
-        if (prefix !== undefined) pieces[used++] = prefix;
-        if (lengths !== undefined) pieces[used++] = payloads[index] as Uint8Array;
-        else for (const piece of payloads) pieces[used++] = piece;
+        if (prefix !== undefined) pieces.push(prefix);
+        if (lengths !== undefined) pieces.push(payloads[index] as Uint8Array);
+        else for (const piece of payloads) pieces.push(piece);
         words.write(slots++, metadata, parts, size + (prefix?.length ?? 0));
-        if (used > this.#used) this.#used = used;
         bytes += size;
       }
     }
@@ -64,8 +59,7 @@ export class DatagramBatch {
 
   /** Drops references to what is sent, so that an idle socket keeps no memory alive. */
   release(): void {
-    for (let i = 0; i < this.#used; i++) this.pieces[i] = NOTHING;
-    this.#used = 0;
+    this.pieces.length = 0;
   }
 }
 

@@ -222,10 +222,11 @@ export class DatagramEngine implements PortOwner, DatagramSender {
     head.copyNext = reason;
     const count = this.#batch.describe(this.#queue, 'copied');
     const { native } = this.#reactor;
-    let sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
+    const { pieces } = this.#batch;
+    let sent = native.sendDatagrams(this.port, count, 0, ...pieces);
     if (sent === -ENOBUFS && !this.#isFull()) {
       // Space may have become free between the failure and the check.
-      sent = native.sendDatagrams(this.port, this.#batch.pieces, 0, count, 0);
+      sent = native.sendDatagrams(this.port, count, 0, ...pieces);
     }
     if (sent < 0) return this.#copyFailed(head, -sent);
     for (let left = sent; left > 0;) {
@@ -333,7 +334,7 @@ export class DatagramEngine implements PortOwner, DatagramSender {
   #trySend(count: number): number {
     const { native, constants: numbers } = this.#reactor;
     const { pieces } = this.#batch;
-    const result = native.sendDatagrams(this.port, pieces, 0, count, numbers.SEND_ZEROCOPY);
+    const result = native.sendDatagrams(this.port, count, numbers.SEND_ZEROCOPY, ...pieces);
     const isIdTaken = result >= numbers.ID_TAKEN || result <= -numbers.ID_TAKEN;
     const sent = isIdTaken ? result - Math.sign(result) * numbers.ID_TAKEN : result;
     const { nowMs: acceptedMs } = this.#reactor;

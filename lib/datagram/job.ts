@@ -1,7 +1,7 @@
 // Sends of a datagram socket: one datagram, or many that settle together; their queue; and their callbacks, in order.
 import type { AsyncResource } from 'node:async_hooks';
 import { nextTick } from '../node/clock.js';
-import { runInContext } from '../node/callbacks.js';
+import { rethrowLater } from '../node/callbacks.js';
 import { Fifo } from '../send/fifo.js';
 import { partOf } from '../memory/allowed-memory.js';
 import { bytesOf } from './arguments.js';
@@ -310,9 +310,12 @@ function settleJob(job: DatagramJob, receiver: object): void {
   job.isSettled = true;
   job.watch?.release();
   if (dueWatches.length > 0) compareReleased();
-  if (error === undefined || resource === undefined) {
-    runInContext(resource, callback, receiver, error ?? null, bytes);
-  } else {
-    runInContext(resource, callback as (error: Error) => void, receiver, error);
+  // Written out instead of runInContext(), whose rest parameters cost an array for every datagram.
+  try {
+    if (resource === undefined) callback.call(receiver, error ?? null, bytes);
+    else if (error === undefined) resource.runInAsyncScope(callback, receiver, null, bytes);
+    else resource.runInAsyncScope(callback as (error: Error) => void, receiver, error);
+  } catch (thrown) {
+    rethrowLater(thrown);
   }
 }

@@ -206,13 +206,7 @@ export interface Native {
    * sendmmsg(2) of datagrams that the shared metadata describe; how many went, or -errno of the first.
    * Further from 0 by ID_TAKEN when the one that failed took an id.
    */
-  sendDatagrams(
-    port: number,
-    pieces: readonly Uint8Array[],
-    first: number,
-    count: number,
-    flags: number,
-  ): number;
+  sendDatagrams(port: number, count: number, flags: number, ...pieces: Uint8Array[]): number;
   /**
    * recvmmsg(2) into `memory`, which has RECEIVE_SLOT_BYTES for each datagram; how many, or -errno. The
    * shared arrivals describe them.

@@ -192,6 +192,8 @@ export function checkSendOptions(
   if (connected && (port !== undefined || options.address !== undefined)) {
     throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
   }
+  const { tos, source, interface: through, signal } = checkIpOptions(options, version);
+  // Written out: V8 makes a new hidden class for every spread object.
   return {
     port: port === undefined ? undefined : checkPort(port, 1),
     address: checkText('options.address', options.address),
@@ -199,7 +201,10 @@ export function checkSendOptions(
       segmentSize === undefined
         ? 0
         : integer('options.segmentSize', segmentSize, 1, MOST_PAYLOAD_BYTES),
-    ...checkIpOptions(options, version),
+    tos,
+    source,
+    interface: through,
+    signal,
   };
 }
 
