@@ -83,8 +83,24 @@ export class Child {
     return this.#done;
   }
 
+  /** A line on its standard input. */
+  tell(line: string): void {
+    this.#process.stdin?.write(`${line}\n`);
+  }
+
+  /** For SIGSTOP and SIGCONT. */
+  signal(name: NodeJS.Signals): void {
+    if (!this.#done) this.#process.kill(name);
+  }
+
   kill(): void {
     if (!this.#done) this.#process.kill('SIGKILL');
+  }
+
+  /** Ends what ends with its standard input, and kills what does not. */
+  async leave(timeoutMs: number): Promise<void> {
+    this.#process.stdin?.end();
+    if (!(await this.endedWithin(timeoutMs))) await this.end();
   }
 
   async end(): Promise<void> {

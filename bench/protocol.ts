@@ -133,9 +133,12 @@ export interface SlowReadersOrder {
   readers: number;
 }
 
-/** Every answer is one file. */
-export interface FileServerOrder extends WindowOrder {
+/** Every answer is one file. Each line that it reads asks for a snapshot. */
+export interface FileServerOrder {
+  contestant: Contestant;
   address: string;
+  /** The schedstat files of the kernel threads that count. */
+  kernelThreads: string[];
   /** Its name is index.html, and its folder has nothing else. */
   file: string;
   /** Of an answer: its length, or that of a slice. */

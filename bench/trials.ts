@@ -178,6 +178,31 @@ export async function runCases<C extends Case>(
   }));
 }
 
+/** The same, where the contestants of a round are measured together. */
+export async function runRounds(
+  plan: Plan,
+  one: Case,
+  runRound: (contestants: readonly Contestant[], round: number) => Promise<Measured[]>,
+): Promise<CaseReport> {
+  const trials: Trial[] = [];
+  const active = plan.contestants.filter(({ missing }) => missing === undefined);
+  const progress = new Progress(plan.rounds);
+  try {
+    for (let round = 0; round < plan.rounds; round++) {
+      const title = `${plan.workload} ${nameOf(one)} round ${round + 1}/${plan.rounds}`;
+      if (!process.stderr.isTTY) progress.say(title);
+      progress.at(round, title);
+      const measured = await runRound(active, round);
+      for (const [index, { name }] of active.entries()) {
+        trials.push({ contestant: name, round, ...(measured[index] as Measured) });
+      }
+    }
+  } finally {
+    progress.stop();
+  }
+  return { ...one, contestants: summarise(plan, one, trials) };
+}
+
 export function summarise(plan: Plan, one: Case, trials: readonly Trial[]): ContestantSummary[] {
   const first = plan.contestants[0]?.name;
   const baseline = trials.filter((trial) => trial.contestant === first);

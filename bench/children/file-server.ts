@@ -4,10 +4,10 @@ import http from 'node:http';
 import type net from 'node:net';
 import path from 'node:path';
 
-import type { FileServerOrder, Snapshot } from '../protocol';
-import { say, takeOrder, takeSnapshot } from './session';
+import type { FileServerOrder } from '../protocol';
+import { onAsked, say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
-import { doneOf, tellWindow } from './window';
+import { doneOf } from './window';
 
 async function listenerFor({ contestant, file, bytes, slices }: FileServerOrder) {
   const folder = path.dirname(file);
@@ -49,10 +49,7 @@ async function main(): Promise<void> {
   const upgrade = await upgradeFor(order.contestant);
   const answer = await listenerFor(order);
   let requests = 0;
-  let onFirstRequest: () => void = () => undefined;
-  const firstRequest = new Promise<void>((resolve) => (onFirstRequest = resolve));
   const server = http.createServer((request, response) => {
-    if (requests === 0) onFirstRequest();
     requests++;
     answer(request, response);
   });
@@ -62,18 +59,15 @@ async function main(): Promise<void> {
     // The load generator cuts its connections in the middle of an answer.
     socket.on('error', () => undefined);
     sockets.push(socket);
-    upgrade.watch(socket);
   });
   server.listen(0, order.address, () => {
     say({ event: 'ready', port: (server.address() as net.AddressInfo).port } as { event: string });
   });
-  const snapshot = (): Snapshot => {
+  onAsked(() => {
     const left = (): number => sockets.reduce((sum, { bytesWritten }) => sum + bytesWritten, 0);
     const done = doneOf(order.bytes, requests, left);
-    return takeSnapshot(order.kernelThreads, done, upgrade.totals());
-  };
-  await tellWindow(order, firstRequest, snapshot, upgrade.verdict);
-  server.unref();
+    return { event: 'snapshot', ...takeSnapshot(order.kernelThreads, done, undefined) };
+  });
 }
 
 void main();

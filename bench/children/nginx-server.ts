@@ -10,8 +10,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FileServerOrder, Snapshot } from '../protocol';
-import { say, takeOrder } from './session';
-import { doneOf, tellWindow } from './window';
+import { onAsked, say, takeOrder } from './session';
+import { doneOf } from './window';
 
 const pollMs = 20;
 
@@ -95,7 +95,7 @@ async function main(): Promise<void> {
   while ((await status.ask().catch(() => undefined)) === undefined) await sleep(pollMs);
   say({ event: 'ready', port } as { event: string });
   const pid = nginx.pid as number;
-  const snapshot = async (): Promise<Snapshot> => {
+  onAsked(async () => {
     const { requests } = await status.ask();
     const { user, system, ran, waited } = timesOf(pid);
     const share = user + system > 0 ? user / (user + system) : 0;
@@ -104,22 +104,13 @@ async function main(): Promise<void> {
       (sum, name) => sum + Number(readFileSync(name, 'utf8').split(' ')[0]),
       0,
     );
-    return {
+    const snapshot: Snapshot = {
       ...{ at: performance.now(), kernelThreads, waited },
       ...{ user: microseconds * share, system: microseconds * (1 - share) },
       ...doneOf(order.bytes, requests, () => bytesSent(port)),
     };
-  };
-  await tellWindow(
-    order,
-    status.until(({ requests }) => requests > 0),
-    snapshot,
-  );
-  // The load generator closes its connections when its time is over.
-  await status.until(({ connections }) => connections === 0);
-  nginx.removeAllListeners('exit').kill('SIGTERM');
-  await once(nginx, 'exit');
-  process.exit(0);
+    return { event: 'snapshot', ...snapshot };
+  });
 }
 
 void main();

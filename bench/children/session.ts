@@ -15,6 +15,11 @@ export function say(message: { event: string }): void {
   writeSync(1, `${JSON.stringify(message)}\n`);
 }
 
+/** Answers each line of the runner. */
+export function onAsked(answer: () => { event: string } | Promise<{ event: string }>): void {
+  process.stdin.on('data', () => void Promise.resolve(answer()).then(say));
+}
+
 // The runner holds the other end of standard input; its end, however it came, is ours too. The
 // handle is not referenced, so a child still ends by itself when its work is done.
 function endWithParent(): void {

@@ -13,21 +13,20 @@ import os from 'node:os';
 import path from 'node:path';
 
 import { canStart, runCommand } from '../../scripts/rig/commands';
-import { costOf, trialOf } from '../cost';
 import { formatSize, type BenchOptions, type Contestant } from '../options';
 import type { Place, Places } from '../place';
 import {
   runCase,
+  runRounds,
   type Case,
   type CaseReport,
   type FurtherTarget,
-  type Measured,
   type Plan,
   type Report,
   type Target,
 } from '../trials';
-import { perRequest, underLoadFigures } from './http';
-import { serveLoad, type LoadSetting } from './http-load';
+import { burstSeconds, fileRound, fileTrial, type FileSetting } from './file-load';
+import { underLoadFigures } from './http';
 
 const kib = 1024;
 const mib = 1024 * kib;
@@ -36,8 +35,7 @@ const defaultSizes = [4 * kib, 64 * kib, mib, 16 * mib, gib];
 const defaultConnections = [8, 100];
 /** So much the connections ask for together at most: the load generator waits for answers that are under way. */
 const mostAtOnce = 16 * gib;
-// With less of its CPU used, the server was not what limited the rate.
-const saturatedFrom = 0.9;
+const figures = underLoadFigures.filter(({ key }) => key !== 'p99' && key !== 'load');
 
 const settings = { engine: 'auto' } as const;
 const plain: Contestant = { name: 'plain', kind: 'plain', file: 'pipe' };
@@ -119,8 +117,8 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
   const plan: Plan = {
     workload: 'files',
     title: 'CPU of the server process per file',
-    facts: { place: place.name, warmup, files: 'in the page cache' },
-    figures: underLoadFigures,
+    facts: { place: place.name, warmup, turns: burstSeconds, files: 'in the page cache' },
+    figures,
     main: 'proc',
     alsoCompared: ['sys', 'rate'],
     compare: 'ratio',
@@ -138,11 +136,8 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
         for (const bytes of sizes.filter((size) => size * connections <= mostAtOnce)) {
           const file = writeFile(folder, bytes);
           const { seconds } = options;
-          const parts = [{ bytes, bodies: 1, weight: 1 }];
-          const window = { connections, requestRate: 0, warmup, seconds };
-          // As a client does: unread pages cost no copy.
-          const setting = { ...window, parts, file, receiver: 'reads' as const };
-          cases.push(await runPanel(plan, panel, setting, bytes));
+          const setting = { file, bytes, connections, warmup, seconds };
+          cases.push(await runPanel(plan, panel, setting));
         }
       }
     }
@@ -156,9 +151,9 @@ export async function files(options: BenchOptions, places: Places): Promise<Repo
 async function runPanel(
   plan: Plan,
   { title, place, contestants, bounds: of, rates = {} }: Panel,
-  setting: Omit<LoadSetting, 'place' | 'label'>,
-  bytes: number,
+  setting: Omit<FileSetting, 'place'>,
 ): Promise<CaseReport> {
+  const { bytes } = setting;
   const label = formatSize(bytes);
   const targets: Record<string, Target> = {};
   for (const [name, shares] of Object.entries(of)) {
@@ -177,8 +172,8 @@ async function runPanel(
     const beside = { what: 'of nginx', figure: 'proc', beside: 'nginx', most };
     further['sendFile'] = [...(further['sendFile'] ?? []), beside];
   }
-  return runCase(ofSize, { label, panel, bytes, targets, further }, (contestant) =>
-    runTrial({ ...setting, place, label }, contestant),
+  return runRounds(ofSize, { label, panel, bytes, targets, further }, (taking) =>
+    fileRound({ ...setting, place }, taking),
   );
 }
 
@@ -192,10 +187,7 @@ async function runCold(
   const file = writeFile(folder, coldBytes);
   const slices = coldBytes / mib;
   const label = formatSize(mib);
-  const setting: LoadSetting = {
-    ...{ place, label, connections: 8, requestRate: 0, warmup: 0.3, seconds },
-    ...{ parts: [{ bytes: mib, bodies: 1, weight: 1 }], file, slices, receiver: 'reads' },
-  };
+  const setting = { place, file, bytes: mib, slices, connections: 8, warmup: 0.3, seconds };
   const rate = { what: 'requests/s', figure: 'rate', least: leastRateFromDisk };
   const one: Case = {
     ...{ label, panel: 'from a disk, 8 connections', bytes: mib },
@@ -203,12 +195,9 @@ async function runCold(
     further: { pipe: [rate], sendFile: [rate] },
   };
   const contestants = [plain, pipe, sendFile];
-  return runCase({ ...plan, contestants }, one, async (contestant) => {
+  return runCase({ ...plan, contestants }, one, (contestant) => {
     forget(file);
-    const { result } = await serveLoad(setting, contestant);
-    const measured = trialOf(result, perRequest(costOf(result)));
-    const isRepeated = result.end.writes > slices;
-    return isRepeated ? { ...measured, remark: 'parts were in memory' } : measured;
+    return fileTrial(setting, contestant);
   });
 }
 
@@ -216,14 +205,6 @@ async function runCold(
 function forget(file: string): void {
   const nothing = ['if=/dev/null', 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'];
   runCommand(['dd', ...nothing, `of=${file}`]);
-}
-
-async function runTrial(setting: LoadSetting, contestant: Contestant): Promise<Measured> {
-  const { result, load } = await serveLoad(setting, contestant);
-  const figures = perRequest(costOf(result));
-  const trial = trialOf(result, { ...figures, p99: load.p99 / 1000, load: load.busy * 100 });
-  const isSaturated = (figures['busy'] ?? 0) >= saturatedFrom * 100;
-  return isSaturated ? trial : { ...trial, remark: 'server not saturated' };
 }
 
 /** Written once, and then in the page cache. Its name is what every server answers with. */

@@ -5,14 +5,7 @@ import { nativeProgram } from '../native';
 import { formatSize, type BenchOptions, type Contestant, type Receiver } from '../options';
 import type { Child } from '../child';
 import type { Place } from '../place';
-import type {
-  BodyPart,
-  FileServerOrder,
-  LoadResult,
-  Result,
-  ServerOrder,
-  SlowReadersOrder,
-} from '../protocol';
+import type { BodyPart, LoadResult, Result, ServerOrder, SlowReadersOrder } from '../protocol';
 
 const startMs = 15_000;
 const slackMs = 20_000;
@@ -32,12 +25,8 @@ export interface LoadSetting {
   seconds: number;
   /** Absent: discards. */
   receiver?: Receiver;
-  /** What contestants that answer with a file answer with. */
-  file?: string;
   /** Clients beside the load that are slow to read an answer of so many bytes each. */
   slow?: { readers: number; bytes: number };
-  /** So many answers make up the file. */
-  slices?: number;
 }
 
 /** One body, unless --footprint asks for more. */
@@ -48,11 +37,6 @@ export function oneSize({ footprint }: BenchOptions, bytes: number): BodyPart[] 
 
 export function bodiesFact({ footprint }: BenchOptions): string {
   return footprint === undefined ? 'one' : formatSize(footprint);
-}
-
-function programOf({ file }: Contestant): string {
-  if (file === undefined) return 'http-server';
-  return file === 'nginx' ? 'nginx-server' : 'file-server';
 }
 
 function startSlowReaders(
@@ -74,15 +58,11 @@ export async function serveLoad(
   const { place, label, parts, warmup, seconds } = setting;
   const address = place.address('sender');
   const window = { contestant, address, warmup, seconds, kernelThreads: place.kernelThreads };
-  const bytes = parts[0]?.bytes ?? 0;
-  const order: ServerOrder | FileServerOrder =
-    setting.file === undefined
-      ? { ...window, parts, ...(setting.slow && { slowBytes: setting.slow.bytes }) }
-      : {
-          ...{ ...window, file: setting.file, bytes },
-          ...(setting.slices !== undefined && { slices: setting.slices }),
-        };
-  const script = path.join(__dirname, `../children/${programOf(contestant)}.js`);
+  const order: ServerOrder = {
+    ...{ ...window, parts },
+    ...(setting.slow && { slowBytes: setting.slow.bytes }),
+  };
+  const script = path.join(__dirname, '../children/http-server.js');
   const argv = [process.execPath, script, JSON.stringify(order)];
   const what = `http server ${contestant.name}`;
   const server = place.start('sender', what, argv);
