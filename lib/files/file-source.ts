@@ -1,5 +1,5 @@
-// Opens the files that sendFile() sends. A path that was opened before is opened again in the event loop, if the
-// kernel can do so without waiting; all others are opened by the thread pool.
+// Opens files. A path that was opened before is opened again in the event loop, if the kernel can do so without
+// waiting; all others are opened by the thread pool.
 import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { constants as osConstants } from 'node:os';
@@ -22,6 +22,9 @@ export interface FileSource {
 const hot = new Map<string, number>();
 const MOST_HOT = 4096;
 const HOT_MS = 60_000;
+/** Devices of such file systems, and others; undefined: being asked about. */
+const devices = new Map<number, boolean | undefined>();
+const MOST_DEVICES = 256;
 
 /** f_type of statfs(2), include/uapi/linux/magic.h: ext4, tmpfs, XFS, Btrfs, overlay, F2FS, EROFS, squashfs, ZFS. */
 const LOCAL: ReadonlySet<number> = new Set([
@@ -31,11 +34,16 @@ const LOCAL: ReadonlySet<number> = new Set([
 
 const { EBADF } = osConstants.errno;
 const { O_RDONLY, O_NONBLOCK = 0 } = fs.constants;
-const size = new Float64Array(1);
+/** Size and device of the file that describeFile() was last asked about. */
+const facts = new Float64Array(2);
 
 /** Opens a file without waiting; undefined: only openLater() can. Throws: system errors, ERR_ZC_FILE_NOT_REGULAR. */
 export function openNow(name: FileName): FileSource | undefined {
-  if (typeof name === 'string') return openHot(name);
+  if (typeof name === 'string') {
+    const file = openHot(name);
+    if (file === undefined) return undefined;
+    return { file, bytes: facts[0] as number, close: () => closeNow(file) };
+  }
   if (name instanceof URL) return undefined;
   return duplicated(typeof name === 'number' ? name : name.fd);
 }
@@ -48,10 +56,16 @@ function duplicated(file: number): FileSource {
   const copy = native.duplicateFile(file);
   if (copy === -EBADF) throw notOpen('dup', file);
   if (copy < 0) throw systemError(copy, 'dup');
-  return described(copy, () => closeOwn(copy));
+  return described(copy, () => closeNow(copy));
 }
 
-function openHot(path: string): FileSource | undefined {
+/** Whether openHot() may open it. */
+export function isHot(path: string): boolean {
+  return hot.has(path);
+}
+
+/** A descriptor of a regular file; undefined: only the thread pool can, or it reports the error. */
+export function openHot(path: string): number | undefined {
   const { native } = loadNative();
   const until = hot.get(path);
   if (until === undefined || native === undefined) return undefined;
@@ -60,11 +74,14 @@ function openHot(path: string): FileSource | undefined {
     return undefined;
   }
   const file = native.openCached(path);
-  // Node's own open() reports the error.
-  return file < 0 ? undefined : described(file, () => closeOwn(file));
+  if (file < 0) return undefined;
+  if (native.describeFile(file, facts) === 1) return file;
+  closeNow(file);
+  return undefined;
 }
 
-function closeOwn(file: number): void {
+/** Closes a descriptor in the event loop, unless that frees a file. */
+export function closeNow(file: number): void {
   if (loadNative().native?.closeFile(file) !== true) fs.close(file, () => undefined);
 }
 
@@ -75,19 +92,28 @@ export async function openLater(name: string | URL): Promise<FileSource> {
     fs.open(name, O_RDONLY | O_NONBLOCK, (error, fd) => (error ? reject(error) : resolve(fd))),
   );
   const source = described(file, () => fs.close(file, () => undefined));
-  if (typeof name === 'string') learn(name);
+  if (typeof name === 'string') learn(name, facts[1] as number);
   return source;
 }
 
-function learn(path: string): void {
+/** A path was opened by the thread pool, and led to this device. */
+export function learn(path: string, device: number): void {
   // The permission model checks only files that fs opens.
   if ('permission' in process && process.permission !== undefined) return;
-  if (path.includes('\0')) return;
+  if (devices.get(device) === true) heat(path);
+  if (devices.has(device)) return;
+  if (devices.size >= MOST_DEVICES) devices.clear();
+  devices.set(device, undefined);
   fs.statfs(path, (error, { type }: fs.StatsFs = {} as fs.StatsFs) => {
-    if (error || !LOCAL.has(type)) return;
-    if (hot.size >= MOST_HOT) hot.clear();
-    hot.set(path, nowMs() + HOT_MS);
+    if (error) devices.delete(device);
+    else devices.set(device, LOCAL.has(type));
+    if (devices.get(device) === true) heat(path);
   });
+}
+
+function heat(path: string): void {
+  if (hot.size >= MOST_HOT) hot.clear();
+  hot.set(path, nowMs() + HOT_MS);
 }
 
 /** Throws for a closed descriptor, a directory, or anything else but a regular file. */
@@ -108,9 +134,9 @@ function sizeOf(file: number): number {
     if (!status.isFile()) throw notRegularFile();
     return status.size;
   }
-  const regular = native.describeFile(file, size);
+  const regular = native.describeFile(file, facts);
   if (regular < 0) throw systemError(regular, 'fstat');
-  if (regular === 1) return size[0] as number;
+  if (regular === 1) return facts[0] as number;
   if (fs.fstatSync(file).isDirectory()) throw isDirectory();
   throw notRegularFile();
 }

@@ -38,7 +38,7 @@ export interface StepHost {
 
 /** Filled in by each call of moveFile() and describeFile(). */
 const moved = new Float64Array(3);
-const size = new Float64Array(1);
+const facts = new Float64Array(2);
 const NOTHING = Buffer.alloc(0);
 
 export class FileSteps {
@@ -217,7 +217,7 @@ export class FileSteps {
     const { native } = this.#host;
     const { file } = this.#file;
     if (native === undefined) return fstatSync(file).size;
-    return native.describeFile(file, size) < 0 ? 0 : (size[0] as number);
+    return native.describeFile(file, facts) < 0 ? 0 : (facts[0] as number);
   }
 
   #broken(): boolean {

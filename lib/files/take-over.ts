@@ -10,19 +10,24 @@ import { Readable } from 'node:stream';
 import { isNodesWrite } from '../memory/http-pieces.js';
 import { loadNative } from '../native/binding.js';
 import type { FileReason } from '../names.js';
+import { setImmediate } from '../node/clock.js';
+import { closeNow, isHot, learn, openHot } from './file-source.js';
 import { detachFile } from './file-steps.js';
 import { FileWrite, type FileSender } from './file-write.js';
 import { fileHostOf, type FileHost } from './host.js';
 import { laneFor, type Lane } from './lane.js';
 
 /** Node's own functions, to notice replacements. */
-const { read: fsRead, close: fsClose } = fs;
-const streamRead = fs.ReadStream.prototype._read;
+const { open: fsOpen, read: fsRead, close: fsClose } = fs;
+const { _read: streamRead } = fs.ReadStream.prototype;
 
 type Target = net.Socket | http.ServerResponse;
 
 /** A stream that has one of these as its own property was changed. */
-const OWN_METHODS = ['_read', '_destroy', 'read', 'push', 'unshift', 'emit', 'pipe'] as const;
+const OWN_METHODS = [
+  ...(['_read', '_destroy', 'read', 'push', 'unshift', 'emit', 'pipe'] as const),
+  ...(['open', '_construct'] as const),
+];
 
 let watches = false;
 
@@ -49,6 +54,9 @@ const leftAlone = new WeakSet<object>();
 /** Streams whose first read is still to come. */
 const considered = new WeakSet<object>();
 
+/** Streams whose file the event loop opened, and may close. */
+const openedHere = new WeakSet<object>();
+
 /** Lets a stream be read as usual. */
 export function leaveAlone(stream: fs.ReadStream): void {
   leftAlone.add(stream);
@@ -69,6 +77,7 @@ function consider(stream: fs.ReadStream, target: unknown): void {
   if (isOwnKind(stream)) return host.leftFile('own-stream');
   considered.add(stream);
   hide(stream, '_read', function firstRead(this: fs.ReadStream, wanted: number): void {
+    restore(this, '_construct');
     restore(this, '_read');
     considered.delete(this);
     const left = new TakeOver(this, target as Target, host).begin();
@@ -76,14 +85,17 @@ function consider(stream: fs.ReadStream, target: unknown): void {
     host.leftFile(left);
     this._read(wanted);
   });
+  // The last one to be added, and the first to be removed: V8 would turn the stream into a dictionary.
+  if (privateOf(stream).fd === null) hide(stream, '_construct', openHere);
 }
 
 interface PrivateStream {
   readonly _readableState: { readonly pipes?: readonly unknown[]; dataEmitted: boolean };
   pos?: number;
   bytesRead: number;
-  readonly fd: number | null;
+  fd: number | null;
   readonly path?: unknown;
+  readonly flags?: unknown;
   readonly end: number;
 }
 
@@ -96,14 +108,16 @@ function isOwnKind(stream: fs.ReadStream): boolean {
   if (Object.getPrototypeOf(stream) !== fs.ReadStream.prototype) return true;
   if (fs.read !== fsRead || fs.close !== fsClose) return true;
   if (fs.ReadStream.prototype._read !== streamRead) return true;
-  if (OWN_METHODS.some((name) => Object.hasOwn(stream, name))) return true;
-  const symbol = Object.getOwnPropertySymbols(stream).find(
-    ({ description }) => description === 'kFs',
-  );
-  return symbol === undefined || (stream as unknown as Record<symbol, unknown>)[symbol] !== fs;
+  for (const name of OWN_METHODS) if (Object.hasOwn(stream, name)) return true;
+  // One symbol for all streams.
+  kFs ??= Object.getOwnPropertySymbols(stream).find(({ description }) => description === 'kFs');
+  return kFs === undefined || (stream as unknown as Record<symbol, unknown>)[kFs] !== fs;
 }
 
-const size = new Float64Array(1);
+let kFs: symbol | undefined;
+
+/** Of the file that describeFile() was last asked about. */
+const facts = new Float64Array(2);
 
 class TakeOver implements FileSender {
   readonly #stream: fs.ReadStream;
@@ -173,12 +187,14 @@ class TakeOver implements FileSender {
   // Reasons that cannot change: checked once.
   #unfit(offset: number): FileReason | undefined {
     const { native } = loadNative();
-    const { fd } = privateOf(this.#stream);
+    const { fd, path, flags } = privateOf(this.#stream);
     if (native === undefined) return 'addon-unavailable';
-    if (fd === null || native.describeFile(fd, size) !== 1) return 'not-regular';
+    if (fd === null || native.describeFile(fd, facts) !== 1) return 'not-regular';
+    const [size, device] = facts as unknown as [number, number];
     // Files of /proc report a size of 0, and are not empty.
-    if (size[0] === 0) return 'no-size';
-    if (offset >= (size[0] as number)) return 'no-size';
+    if (size === 0 || offset >= size) return 'no-size';
+    if (typeof path === 'string' && flags === 'r' && !openedHere.has(this.#stream))
+      learn(path, device);
     return this.#target instanceof http.ServerResponse ? unfitResponse(this.#target) : undefined;
   }
 
@@ -213,6 +229,7 @@ class TakeOver implements FileSender {
     const stream = this.#stream;
     if (how === 'sent') {
       this.#host.sentFile((this.#file as FileWrite).bytesByKernel);
+      if (openedHere.has(stream)) hide(stream, '_destroy', closeHere);
       stream.push(null);
     } else if (!stream.destroyed) {
       this.#goOn(
@@ -314,6 +331,38 @@ const guards: PropertyDescriptorMap = {
   unshift: disturbing('unshift'),
   _destroy: { value: _destroy, writable: true, configurable: true, enumerable: false },
 };
+
+// --- methods of a stream whose file is known to open without waiting: `this` is the stream -----
+
+type Callback = (error?: Error | null) => void;
+
+// In a later phase of the loop, as if by the thread pool: whoever has the stream may still listen to 'open'.
+function openHere(this: fs.ReadStream, callback: Callback): void {
+  restore(this, '_construct');
+  const stream = privateOf(this);
+  const { path, flags } = stream;
+  if (typeof path !== 'string' || flags !== 'r' || fs.open !== fsOpen || !isHot(path)) {
+    return this._construct?.(callback);
+  }
+  setImmediate(() => {
+    const file = openHot(path);
+    if (file === undefined) return this._construct?.(callback);
+    openedHere.add(this);
+    stream.fd = file;
+    callback();
+    this.emit('open', file);
+    this.emit('ready');
+  });
+}
+
+function closeHere(this: fs.ReadStream, error: Error | null, callback: Callback): void {
+  restore(this, '_destroy');
+  const stream = privateOf(this);
+  if (stream.fd === null || fs.close !== fsClose) return this._destroy(error, callback);
+  closeNow(stream.fd);
+  stream.fd = null;
+  callback(error);
+}
 
 function hide(stream: object, name: string, value: unknown): void {
   Object.defineProperty(stream, name, {

@@ -49,13 +49,15 @@ Napi::Value peek(const Napi::CallbackInfo& info) {
   return number(info, peek_file(int_at(info, 0), bytes_at(info, 1), view.data, view.size));
 }
 
-// describeFile(file, size) -> 1 for a regular file, 0 for anything else, or -errno. `size`: a number to be
-// filled in.
+// describeFile(file, facts) -> 1 for a regular file, 0 for anything else, or -errno. `facts`: two numbers to be
+// filled in, its size and its device.
 Napi::Value describe(const Napi::CallbackInfo& info) {
   FileFacts facts;
   const int failed = describe_file(int_at(info, 0), &facts);
   if (failed < 0) return number(info, failed);
-  numbers_of(info, 1)[0] = static_cast<double>(facts.size);
+  double* const numbers = numbers_of(info, 1);
+  numbers[0] = static_cast<double>(facts.size);
+  numbers[1] = static_cast<double>(facts.device);
   return number(info, facts.regular ? 1 : 0);
 }
 

@@ -69,33 +69,40 @@ export function declareRows(rows: readonly Row[]): void {
       withFiles(async (folder) => {
         const { path } = folder.file(row.bytes ?? 300_000);
         const plain = await see('plain', row, path);
-        const before = metrics().files;
-        const upgraded = await see('upgraded', row, path);
-        const after = metrics().files;
-        assert.deepEqual(upgraded.answers, plain.answers);
-        assert.deepEqual(
-          upgraded.stories.map(({ stream, response, bytesRead }) => ({
-            stream,
-            response,
-            bytesRead,
-          })),
-          plain.stories.map(({ stream, response, bytesRead }) => ({ stream, response, bytesRead })),
-        );
-        const requests = row.methods?.length ?? 1;
-        if (row.by === 'kernel') {
-          assert.equal(after.sent - before.sent, requests);
-          assert.deepEqual(after.left, before.left);
-        } else if (row.by === 'nobody') {
-          assert.deepEqual(after, before);
-        } else {
-          assert.equal(after.sent, before.sent);
-          assert.equal((after.left[row.by] ?? 0) - (before.left[row.by] ?? 0), requests);
-        }
-        if (!plain.answers.some(({ headers }) => headers.includes('Transfer-Encoding: chunked')))
+        // The second time its path is known, and the event loop opens it.
+        for (let time = 0; time < 2; time++) {
+          const before = metrics().files;
+          const upgraded = await see('upgraded', row, path);
+          const after = metrics().files;
+          assert.deepEqual(upgraded.answers, plain.answers);
           assert.deepEqual(
-            upgraded.stories.map(({ bytesWritten }) => bytesWritten),
-            plain.stories.map(({ bytesWritten }) => bytesWritten),
+            upgraded.stories.map(({ stream, response, bytesRead }) => ({
+              stream,
+              response,
+              bytesRead,
+            })),
+            plain.stories.map(({ stream, response, bytesRead }) => ({
+              stream,
+              response,
+              bytesRead,
+            })),
           );
+          const requests = row.methods?.length ?? 1;
+          if (row.by === 'kernel') {
+            assert.equal(after.sent - before.sent, requests);
+            assert.deepEqual(after.left, before.left);
+          } else if (row.by === 'nobody') {
+            assert.deepEqual(after, before);
+          } else {
+            assert.equal(after.sent, before.sent);
+            assert.equal((after.left[row.by] ?? 0) - (before.left[row.by] ?? 0), requests);
+          }
+          if (!plain.answers.some(({ headers }) => headers.includes('Transfer-Encoding: chunked')))
+            assert.deepEqual(
+              upgraded.stories.map(({ bytesWritten }) => bytesWritten),
+              plain.stories.map(({ bytesWritten }) => bytesWritten),
+            );
+        }
       }));
   }
 }
