@@ -158,9 +158,7 @@ export function isDirectory(): Error {
 export function notOpen(syscall: string, file: number): NodeJS.ErrnoException {
   const error = systemError(-EBADF, syscall);
   const what = file < 0 ? 'a FileHandle that is closed' : `descriptor ${file}, which is not open`;
-  error.message +=
-    `: the "file" argument is ${what}. Close it only after the promise of sendFile() has settled, ` +
-    'or pass the path of the file';
+  error.message += `: the "file" argument is ${what}. Call sendFile() before you close it, or pass the path`;
   return error;
 }
 

@@ -10,10 +10,9 @@ import { isolated } from '../helpers/isolated';
 import { answered, withPair } from '../helpers/sent-files';
 import { until } from '../../scripts/until';
 
-const REMEDY =
-  'Close it only after the promise of sendFile() has settled, or pass the path of the file';
+const REMEDY = 'Call sendFile() before you close it, or pass the path';
 
-describe('sendFile() refuses', () => {
+describe('a refusal of sendFile()', () => {
   const refused: readonly [title: string, file: (root: string) => string | number, code: string][] =
     [
       ['a missing file', (root) => path.join(root, 'missing'), 'ENOENT'],
