@@ -40,5 +40,5 @@ export const {
 
 /** A suite at both places of what is sent by io_uring. */
 export function uringEverywhere(title: string, body: (getPlace: () => TcpPlace) => void): void {
-  uringSuite(`io_uring: ${title}`, () => everywhere(title, body));
+  uringSuite('io_uring', () => everywhere(title, body));
 }

@@ -100,7 +100,7 @@ function paths(routes: readonly Route[], times: number, first = 1): string[] {
 function answersOf(framework: (typeof FRAMEWORKS)[number], getConditions: () => Conditions): void {
   for (const how of ['in turn', 'at once'] as const) {
     for (const route of ALL) {
-      it(`${framework}: ${route}, ${how}`, async () => {
+      it(`${framework} answers /${route} without copying, requests ${how}`, async () => {
         const ends = await start(getConditions(), framework);
         const [port = 0] = ends.ports;
         const all = paths([route], AT_ONCE);
@@ -112,7 +112,7 @@ function answersOf(framework: (typeof FRAMEWORKS)[number], getConditions: () => 
     }
   }
 
-  it(`${framework}: keeps serving when clients disconnect in the middle of a response`, async () => {
+  it(`${framework} keeps serving when clients disconnect in the middle of a response`, async () => {
     const ends = await start(getConditions(), framework);
     const [port = 0] = ends.ports;
     for (const how of ['destroy', 'reset'] as const) {
@@ -134,7 +134,7 @@ underAllConditions('upgraded servers', (getConditions) => {
 
   for (const framework of FRAMEWORKS) answersOf(framework, getConditions);
 
-  it('http: pipelined requests', async () => {
+  it('http answers pipelined requests in order, without copying', async () => {
     const ends = await start(getConditions(), 'http');
     const [port = 0] = ends.ports;
     const all = paths(ALL, 2);
@@ -144,7 +144,7 @@ underAllConditions('upgraded servers', (getConditions) => {
     await finish(ends);
   });
 
-  it('http2 without TLS: every byte arrives, by Node’s own writes', async () => {
+  it('http2 without TLS delivers every byte by Node’s own writes', async () => {
     const ends = await start(getConditions(), 'http2');
     const [port = 0] = ends.ports;
     await ask(ends, { port, paths: paths(ALL, 2), how: 'http2' });
@@ -156,7 +156,7 @@ underAllConditions('upgraded servers', (getConditions) => {
   });
 
   for (const crew of ['cluster', 'threads'] as const) {
-    it(`express in ${crew}`, async () => {
+    it(`express in ${crew} answers without copying in each of them`, async () => {
       const ends = await start(getConditions(), 'express', crew);
       assert.equal(ends.ports.length, crew === 'cluster' ? 1 : 2);
       const all = paths(ALL, AT_ONCE);

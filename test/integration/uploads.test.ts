@@ -37,7 +37,7 @@ underAllConditions('upgraded uploads', (getConditions) => {
   for (const [name, expected] of Object.entries(CLIENTS)) {
     const client = name as UploaderArgument['client'];
     const also = client === 'stream.pipeline' ? '' : ', also after the server broke one off';
-    it(`${client}${also}`, async () => {
+    it(`${client} uploads without copying, and every byte arrives${also}`, async () => {
       const conditions = getConditions();
       const { options, place } = conditions;
       const host = place.address('receiver');

@@ -58,7 +58,8 @@ underAllConditions('upgraded ws', (getConditions) => {
 
   for (const upgraded of ['server', 'client'] as const) {
     for (const deflate of ['as it is', 'permessage-deflate'] as const) {
-      const title = `its ${upgraded}, messages ${deflate === 'as it is' ? 'as they are' : 'deflated'}`;
+      const messages = deflate === 'as it is' ? 'messages' : 'deflated messages';
+      const title = `its ${upgraded} sends ${messages} without copying, and both ends get every byte`;
       it(title, messagesOf(upgraded, deflate)(getConditions));
     }
   }

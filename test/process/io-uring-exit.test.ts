@@ -60,7 +60,7 @@ uringSuite('io_uring', () => {
 
     for (const [then, code] of WAYS) {
       for (const sockets of [1, 12]) {
-        it(`${then} delivers what plain Node delivers, on ${sockets} sockets`, async () => {
+        it(`${then} delivers what plain Node delivers, on each of ${sockets}`, async () => {
           const expected = Array.from({ length: sockets }, () => {
             return { bytes: BYTES, wrong: 0, how: 'end' };
           });

@@ -23,7 +23,7 @@ describePlaces('an unref’ed connection', (getPlace) => {
 
   for (const engine of ['plain', 'msg_zerocopy', 'io_uring'] as const) {
     for (const { title, ...manner } of WRITES) {
-      it(`${engine}: ${title} arrive whole, and the callbacks come`, async () => {
+      it(`${engine} delivers ${title} whole, and the callbacks come`, async () => {
         const place = getPlace();
         const peer = await Peer.start(place);
         peer.read();

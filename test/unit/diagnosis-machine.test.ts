@@ -237,7 +237,7 @@ describe('findings about a container', () => {
     seccomp: 0,
   };
   const rows: readonly [string, Partial<ContainerFacts>, ReturnType<typeof containerKind>][] = [
-    ['nothing', {}, undefined],
+    ['no container where there is none', {}, undefined],
     ['docker', { dockerenv: true, cgroup: '0::/\n', seccomp: 2 }, 'docker'],
     ['docker with cgroup v1', { cgroup: '1:cpu:/docker/0123456789ab\n' }, 'docker'],
     ['podman', { containerenv: true, variable: 'podman' }, 'podman'],

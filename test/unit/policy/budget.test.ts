@@ -24,14 +24,16 @@ describe('policy: budget', () => {
       8 * MB,
     ],
     ['no memlock', { memlockBytes: 0, ipcLock: false, totalMemoryBytes: 64 * GB }, 0],
-    ['privileged', { memlockBytes: 8 * MB, ipcLock: true, totalMemoryBytes: 64 * GB }, 256 * MB],
+    ['CAP_IPC_LOCK', { memlockBytes: 8 * MB, ipcLock: true, totalMemoryBytes: 64 * GB }, 256 * MB],
     ['large memlock', { memlockBytes: GB, ipcLock: false, totalMemoryBytes: 64 * GB }, 256 * MB],
   ] as const;
   for (const [title, limits, expected] of machines) {
-    it(`of a process with ${title}`, () => assert.equal(processBudgetBytes(limits), expected));
+    it(`is ${expected} bytes for a process with ${title}`, () => {
+      assert.equal(processBudgetBytes(limits), expected);
+    });
   }
 
-  it('of a socket is 16 MiB by default', () => {
+  it('is 16 MiB for a socket by default', () => {
     assert.equal(DEFAULT_SOCKET_BUDGET_BYTES, 16 * MB);
   });
 
@@ -46,7 +48,7 @@ describe('policy: budget', () => {
     ['no budget', [0, 0, 0, 10 * MB], 0],
   ] as const;
   for (const [title, [pending, budget, pinned, limit], expected] of rooms) {
-    it(`leaves room: ${title}`, () => {
+    it(`leaves room for ${Math.max(0, expected)} bytes: ${title}`, () => {
       assert.equal(roomBytes(pending, budget, limit - pinned, 4096), expected);
     });
   }
