@@ -8,6 +8,7 @@ export const workloadNames = [
   'tcp-loopback',
   'http',
   'http-latency',
+  'http-in-turn',
   'files',
   'mix',
   'tuning',
@@ -164,6 +165,7 @@ const ownContestants: Partial<Record<WorkloadName, string>> = {
   tuning: 'auto',
   'floor-stream': 'floor,plain,c-zerocopy,auto,msg_zerocopy,io_uring+pool',
   'floor-http': 'plain,floor,floor:io_uring,auto,msg_zerocopy,io_uring,io_uring+pool',
+  'http-in-turn': 'plain,floor:io_uring,auto',
   broadcast: 'plain,floor:io_uring,auto',
 };
 

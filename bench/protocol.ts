@@ -122,6 +122,8 @@ export interface ServerOrder extends WindowOrder {
   parts: readonly BodyPart[];
   /** Bytes of the answer to slow readers, who ask for SLOW_PATH. It is not counted. */
   slowBytes?: number;
+  /** It says a snapshot for each line of its standard input, instead of a window's. */
+  answersSnapshots?: true;
 }
 
 export const SLOW_PATH = '/slow';

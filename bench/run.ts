@@ -19,6 +19,7 @@ import { floorHttp, floorStream } from './workloads/floor';
 import { memoryGrowth } from './workloads/growth';
 import { files } from './workloads/files';
 import { http } from './workloads/http';
+import { httpInTurn } from './workloads/http-in-turn';
 import { httpLatency } from './workloads/http-latency';
 import { memory } from './workloads/memory';
 import { mix } from './workloads/mix';
@@ -38,6 +39,7 @@ const workloads: Record<WorkloadName, Workload> = {
   'tcp-loopback': tcpLoopback,
   http,
   'http-latency': httpLatency,
+  'http-in-turn': httpInTurn,
   files,
   mix,
   tuning,

@@ -10,6 +10,8 @@ Workloads (default: tcp http)
   http            CPU per request of a keep-alive http server under full load
   http-latency    latency of the same server under low load, in an open loop; and beside ten slow readers of
                   10 MiB each
+  http-in-turn    the same as http, of servers that run at the same time and are loaded in turn, a quarter of a
+                  second each: a host whose clock changes disturbs it least
   files           a server of one file in the page cache: piped as in plain Node, piped and upgraded, sendFile(),
                   nginx where it is installed; express.static, @fastify/static; over loopback; and from a disk
   mix             the same as http, of a server whose bodies are of 1K to 1M: each size equally often, or
@@ -47,7 +49,7 @@ Options
   --threshold SIZE   threshold of every upgraded contestant (the library's default)
   --pattern LIST     tcp-small: burst (one by one), corked (16 at a time)
   --phase LIST       floor: cold, early, warm (all)
-  --receiver LIST    floor: reads, discards (both)
+  --receiver LIST    floor: reads, discards (both); http-in-turn: one of them (reads)
   --check            exit code 1 when a target is missed by more than a tenth
   --connections LIST tcp-stream: sockets that write in turn, e.g. 1,1000 (one socket alone);
                      http, files, mix: of the load generator (8,100); http-latency (8); memory: idle ones (10000)

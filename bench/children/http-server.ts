@@ -5,7 +5,7 @@ import type net from 'node:net';
 
 import { SLOW_PATH, type ServerOrder, type Snapshot } from '../protocol';
 import { Bodies } from './bodies';
-import { say, takeOrder, takeSnapshot } from './session';
+import { onAsked, say, takeOrder, takeSnapshot } from './session';
 import { upgradeFor } from './upgrade';
 import { tellWindow } from './window';
 
@@ -36,6 +36,7 @@ async function main(): Promise<void> {
   });
   const snapshot = (): Snapshot =>
     takeSnapshot(order.kernelThreads, { bytes, writes: requests }, upgrade.totals());
+  if (order.answersSnapshots) return onAsked(() => ({ event: 'snapshot', ...snapshot() }));
   await tellWindow(order, firstRequest, snapshot, upgrade.verdict);
   // The load generator closes its connections when its time is over; then nothing keeps us. close()
   // would cut those that are between two requests.

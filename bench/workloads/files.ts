@@ -25,7 +25,8 @@ import {
   type Report,
   type Target,
 } from '../trials';
-import { burstSeconds, fileRound, fileTrial, type FileSetting } from './file-load';
+import { fileRound, fileTrial, type FileSetting } from './file-load';
+import { burstSeconds } from './turns';
 import { underLoadFigures } from './http';
 
 const kib = 1024;

@@ -117,7 +117,7 @@ export async function floorHttp(options: BenchOptions, places: Places): Promise<
   return { plan, cases };
 }
 
-function httpTargets(
+export function httpTargets(
   phase: Phase,
   connections: number,
   bytes: number,
