@@ -12,7 +12,7 @@ export type FileName = string | URL | FileHandle | number;
 /** An open file. */
 export interface FileSource {
   readonly file: number;
-  /** Its size by fstat(2). */
+  /** Its size by fstat(2); 0 if it does not know its size. */
   readonly bytes: number;
   /** Closes a descriptor that was opened here. */
   close(): void;

@@ -94,7 +94,7 @@ async function sendToResponse(
   wanted: Wanted,
 ): Promise<SendReport> {
   const { start } = wanted;
-  // Files of /proc report a size of 0.
+  // Files of /proc and /sys do not know theirs.
   const body = source.bytes === 0 ? await readAll(source.file, wanted) : undefined;
   const end = body === undefined ? Math.min(wanted.end, source.bytes) : start + body.length;
   const bytes = Math.max(0, end - start);

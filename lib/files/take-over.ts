@@ -85,7 +85,7 @@ function consider(stream: fs.ReadStream, target: unknown): void {
     host.leftFile(left);
     this._read(wanted);
   });
-  // The last one to be added, and the first to be removed: V8 would turn the stream into a dictionary.
+  // The last one to be added is the first one to be removed: otherwise V8 would turn the stream into a dictionary.
   if (privateOf(stream).fd === null) hide(stream, '_construct', openHere);
 }
 
@@ -191,7 +191,7 @@ class TakeOver implements FileSender {
     if (native === undefined) return 'addon-unavailable';
     if (fd === null || native.describeFile(fd, facts) !== 1) return 'not-regular';
     const [size, device] = facts as unknown as [number, number];
-    // Files of /proc report a size of 0, and are not empty.
+    // Files of /proc and /sys do not know theirs.
     if (size === 0 || offset >= size) return 'no-size';
     if (typeof path === 'string' && flags === 'r' && !openedHere.has(this.#stream))
       learn(path, device);
@@ -258,7 +258,7 @@ class TakeOver implements FileSender {
     if (!this.#guarded) return;
     this.#guarded = false;
     guarded.delete(this.#stream);
-    for (const name of Object.keys(guards)) restore(this.#stream, name);
+    for (const name of guardNames) restore(this.#stream, name);
   }
 
   /** The program did something to the stream. */
@@ -363,6 +363,9 @@ function closeHere(this: fs.ReadStream, error: Error | null, callback: Callback)
   stream.fd = null;
   callback(error);
 }
+
+/** The last one first: otherwise V8 would turn the stream into a dictionary. */
+const guardNames = Object.keys(guards).reverse();
 
 function hide(stream: object, name: string, value: unknown): void {
   Object.defineProperty(stream, name, {

@@ -235,7 +235,7 @@ export interface Native {
   ): number;
   /** Reads what is in memory already; bytes, 0 at the end, or -errno: EAGAIN where it is not. */
   peekFile(file: number, offset: number, into: Uint8Array): number;
-  /** 1: a regular file, of `facts[0]` bytes, on the device `facts[1]`; 0: something else; or -errno. */
+  /** 1: a regular file, of `facts[0]` bytes (0: unknown), on the device `facts[1]`; 0: something else; or -errno. */
   describeFile(file: number, facts: Float64Array): number;
   /** Opens a path that the kernel finds without waiting; a descriptor, or -errno. */
   openCached(path: string): number;

@@ -62,6 +62,8 @@ constexpr unsigned kRegular = 0100000;
 
 enum class Residency { kResident, kMissing, kUnknown };
 
+uint64_t page_bytes() { return static_cast<uint64_t>(sysconf(_SC_PAGESIZE)); }
+
 // Whether the page of this byte is in memory and up to date. One that is being read is not.
 Residency look_at(int file, uint64_t offset) {
   char byte;
@@ -148,7 +150,7 @@ Residency guess(int file, const FileFacts& facts, uint64_t offset, uint64_t end)
 
 // Whether `count` bytes from `offset` on, at most a stretch, can be sent without waiting.
 Residency residency(int file, uint64_t offset, uint64_t count) {
-  const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  const uint64_t page = page_bytes();
   const uint64_t last = offset + count - 1;
   const Residency first = look_at(file, offset);
   if (first == Residency::kMissing) return first;
@@ -248,7 +250,7 @@ int warm_file(int file, uint64_t offset, uint64_t count) {
   for (uint64_t at = offset; at < offset + count; at += kStretch) {
     const uint64_t bytes = std::min(kStretch, offset + count - at);
     if (residency(file, at, bytes) == Residency::kResident) continue;
-    const int missing = wait_for_pages(file, at, bytes, static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
+    const int missing = wait_for_pages(file, at, bytes, page_bytes());
     if (missing < 0) return missing;
   }
   return 0;
@@ -269,7 +271,7 @@ int describe_file(int file, FileFacts* facts) {
   // Not fstat(): it needs a newer C library than Node does. What the kernel knows is enough, no other machine is
   // to be asked.
   struct statx status;
-  const unsigned wanted = STATX_TYPE | STATX_NLINK | STATX_SIZE | STATX_INO | STATX_CTIME;
+  const unsigned wanted = STATX_BASIC_STATS;
   const int flags = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
   if (syscall(SYS_statx, file, "", flags, wanted, &status) < 0) return -errno;
   facts->device = static_cast<uint64_t>(status.stx_dev_major) << 32 | status.stx_dev_minor;
@@ -278,6 +280,8 @@ int describe_file(int file, FileFacts* facts) {
   facts->size = status.stx_size;
   facts->regular = (status.stx_mode & kTypeMask) == kRegular;
   facts->deleted = status.stx_nlink == 0;
+  // Files of /proc say 0, those of sysfs a page, whatever they hold.
+  facts->sized = facts->size > page_bytes() || status.stx_blocks > 0;
   return 0;
 }
 

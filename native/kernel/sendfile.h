@@ -52,6 +52,7 @@ struct FileFacts {
   uint64_t changed = 0;  // when, in nanoseconds
   uint64_t size = 0;
   bool regular = false;
+  bool sized = false;    // false: it may hold more or fewer bytes than its size says
   bool deleted = false;  // no name leads to it any more
 };
 

@@ -50,13 +50,13 @@ Napi::Value peek(const Napi::CallbackInfo& info) {
 }
 
 // describeFile(file, facts) -> 1 for a regular file, 0 for anything else, or -errno. `facts`: two numbers to be
-// filled in, its size and its device.
+// filled in, its size, 0 if that says nothing, and its device.
 Napi::Value describe(const Napi::CallbackInfo& info) {
   FileFacts facts;
   const int failed = describe_file(int_at(info, 0), &facts);
   if (failed < 0) return number(info, failed);
   double* const numbers = numbers_of(info, 1);
-  numbers[0] = static_cast<double>(facts.size);
+  numbers[0] = facts.sized ? static_cast<double>(facts.size) : 0;
   numbers[1] = static_cast<double>(facts.device);
   return number(info, facts.regular ? 1 : 0);
 }

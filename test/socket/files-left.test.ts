@@ -70,6 +70,11 @@ const rows: readonly Row[] = [
     answer: (_file, response, story) => plainly('/proc/version', response, story),
   },
   {
+    title: 'a file of sysfs',
+    by: 'no-size',
+    answer: (_file, response, story) => plainly('/sys/class/net/lo/mtu', response, story),
+  },
+  {
     title: 'a descriptor at some position',
     by: 'no-position',
     answer: (file, response, story) => {

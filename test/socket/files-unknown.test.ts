@@ -1,16 +1,21 @@
 // Files of file systems that cannot tell what is in memory: those of containers' images (overlay) are read ahead and
 // go by the kernel; where a read may wait for another machine or for the program itself, Node reads them.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import type net from 'node:net';
-import { enableZeroCopy, metrics, sendFile } from '../../lib/index';
+import { enableZeroCopy, metrics, sendFile, type SendReport } from '../../lib/index';
 import { tryCommand } from '../../scripts/rig/commands';
+import { answersOf } from '../helpers/file-kit';
 import { isolated, type Tools } from '../helpers/isolated';
 import { gather, loopback, sha256 } from '../helpers/loopback';
+import { answered, withPair } from '../helpers/sent-files';
 import { missing } from '../helpers/suites';
 
 /** Of sysfs: regular, says its size, and read without the page cache. */
 const ELSEWHERE = '/sys/kernel/btf/vmlinux';
+/** Of sysfs: says that it has 4096 bytes, and has six. */
+const SMALL = '/sys/class/net/lo/mtu';
 /** Runs a command where this directory is of an overlay. */
 const OVERLAY = '/mnt/merged';
 const MOUNT = `mount -t tmpfs none /mnt && cd /mnt && mkdir lower upper work merged &&
@@ -20,10 +25,38 @@ const WITH_OVERLAY = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '
 describe('files of file systems that cannot report what is cached', () => {
   if (fs.existsSync(ELSEWHERE)) declareElsewhere();
   else missing('a large file of sysfs', `there is no ${ELSEWHERE}`);
+  declareUnsized();
   const { problem } = tryCommand([...WITH_OVERLAY, 'true']);
   if (problem === undefined) declareOverlay();
   else missing('an overlay', problem);
 });
+
+function declareUnsized(): void {
+  const content = fs.readFileSync(SMALL);
+
+  it('of sysfs: sendFile() answers with the bytes that there are, not with as many as its size', async () => {
+    assert.notEqual(fs.statSync(SMALL).size, content.length);
+    const { arrived, outcome } = await answered('upgraded', (response) =>
+      sendFile(response, SMALL),
+    );
+    const [answer] = answersOf(arrived);
+    assert.ok(answer?.headers.includes(`Content-Length: ${content.length}`));
+    assert.ok(answer?.body.equals(content));
+    const { bytes, reason } = outcome as SendReport;
+    assert.deepEqual({ bytes, reason }, { bytes: content.length, reason: 'no-size' });
+  });
+
+  it('of sysfs: sendFile() to a socket sends the bytes that there are, and later writes follow', () =>
+    withPair('upgraded', async (near, far) => {
+      const sending = sendFile(near, SMALL);
+      near.end('behind');
+      const { bytes, reason } = await sending;
+      assert.deepEqual({ bytes, reason }, { bytes: content.length, reason: 'no-size' });
+      far.socket.resume();
+      await once(far.socket, 'close');
+      assert.equal(far.all().toString(), `${content.toString()}behind`);
+    }));
+}
 
 function declareElsewhere(): void {
   const connections = loopback();
