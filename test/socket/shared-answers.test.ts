@@ -63,7 +63,10 @@ uringSuite('large responses that share a system call', () => {
     assert.equal(after.sharedSends - before.sharedSends, counts.shared);
     assert.ok(counts.shared > answers / 2, `${counts.shared} of ${answers} shared a call`);
     const { totals } = after;
-    assert.ok(totals.zeroCopySends - before.totals.zeroCopySends >= counts.shared / 2);
+    const sent = totals.zeroCopySends - before.totals.zeroCopySends;
+    // On a slow machine many of them, or all, are copied late.
+    const copied = totals.lateCopies - before.totals.lateCopies;
+    assert.ok(sent + copied >= counts.shared, `${sent} sent, ${copied} copied of ${counts.shared}`);
     assert.equal(totals.zeroCopySends, totals.notifications);
   });
 
