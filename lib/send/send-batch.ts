@@ -96,14 +96,15 @@ export class SendBatch {
       // What later listeners of the same event write is sent at once.
       this.#opened = false;
     });
-    this.#copyBefore('kill');
+    // What process.kill() calls, which the program may have taken out before.
+    this.#copyBefore('_kill' in process ? '_kill' : 'kill');
     // Workers have neither.
     if (!isMainThread) return;
     this.#copyBefore('abort');
     this.#copyBefore('execve');
   }
 
-  #copyBefore(name: 'kill' | 'abort' | 'execve'): void {
+  #copyBefore(name: '_kill' | 'kill' | 'abort' | 'execve'): void {
     const ending = process as unknown as Partial<
       Record<typeof name, (...args: unknown[]) => unknown>
     >;

@@ -42,6 +42,8 @@ const RECEIVING_CHILD = `process.on('message', (word, socket) => {
   else process.send('ready');
 })`;
 
+// Taken before the first upgrade.
+const kill = process.kill.bind(process);
 const given = argument<AtOnceArgument>();
 const { engine, deed, bytes, answersBefore, childsWord } = given;
 const body = Buffer.alloc(bytes);
@@ -55,7 +57,7 @@ function standStill(): void {
 
 const deeds: Readonly<Record<Deed, (socket: net.Socket) => void>> = {
   standStill,
-  sigkill: () => process.kill(process.pid, 'SIGKILL'),
+  sigkill: () => kill(process.pid, 'SIGKILL'),
   sigterm: () => process.kill(process.pid, 'SIGTERM'),
   abort: () => process.abort(),
   // Of Node since 22.15.
