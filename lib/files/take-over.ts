@@ -19,7 +19,8 @@ import { laneFor, type Lane } from './lane.js';
 
 /** Node's own functions, to notice replacements. */
 const { open: fsOpen, read: fsRead, close: fsClose } = fs;
-const { _read: streamRead } = fs.ReadStream.prototype;
+const { _read: streamRead, _construct: streamConstruct } = fs.ReadStream.prototype;
+const streamOpen = methodsOf(fs.ReadStream.prototype).open;
 
 type Target = net.Socket | http.ServerResponse;
 
@@ -341,9 +342,8 @@ function openHere(this: fs.ReadStream, callback: Callback): void {
   restore(this, '_construct');
   const stream = privateOf(this);
   const { path, flags } = stream;
-  if (typeof path !== 'string' || flags !== 'r' || fs.open !== fsOpen || !isHot(path)) {
-    return this._construct?.(callback);
-  }
+  const isPlain = typeof path === 'string' && flags === 'r';
+  if (!isPlain || wasOpenReplaced(this) || !isHot(path)) return this._construct?.(callback);
   setImmediate(() => {
     const file = openHot(path);
     if (file === undefined) return this._construct?.(callback);
@@ -353,6 +353,16 @@ function openHere(this: fs.ReadStream, callback: Callback): void {
     this.emit('open', file);
     this.emit('ready');
   });
+}
+
+function wasOpenReplaced(stream: fs.ReadStream): boolean {
+  if (fs.open !== fsOpen || methodsOf(stream).open !== streamOpen) return true;
+  return stream._construct !== streamConstruct;
+}
+
+/** A method that types no longer have. */
+function methodsOf(stream: fs.ReadStream): { readonly open?: unknown } {
+  return stream as { readonly open?: unknown };
 }
 
 function closeHere(this: fs.ReadStream, error: Error | null, callback: Callback): void {

@@ -147,19 +147,46 @@ describe('piped files that were opened lately', () => {
       }),
     ));
 
-  it('are opened by an fs.open() that was replaced meanwhile', () =>
+  const replaceable: readonly [string, object, string][] = [
+    ['fs.open()', fs, 'open'],
+    ['_construct() of streams', fs.ReadStream.prototype, '_construct'],
+  ];
+  for (const [title, owner, name] of replaceable) {
+    it(`are opened by a replaced ${title}`, () =>
+      withFiles((folder) =>
+        opened(folder, async ({ data, answer }) => {
+          const methods = owner as Record<string, (...args: unknown[]) => unknown>;
+          const own = methods[name] as (...args: unknown[]) => unknown;
+          let calls = 0;
+          methods[name] = function (this: unknown, ...args: unknown[]): unknown {
+            calls++;
+            return Reflect.apply(own, this, args);
+          };
+          try {
+            assert.ok(bodyOf(await answer()).equals(data));
+          } finally {
+            methods[name] = own;
+          }
+          assert.equal(calls, 1);
+        }),
+      ));
+  }
+
+  it('are opened by a replaced open() of streams', () =>
     withFiles((folder) =>
       opened(folder, async ({ path, data, answer }) => {
-        const { open } = fs;
+        const { prototype } = fs.ReadStream as unknown as { prototype: { open: unknown } };
+        const { open } = prototype;
         const paths: unknown[] = [];
-        fs.open = function (this: unknown, ...args: unknown[]): void {
-          paths.push(args[0]);
-          Reflect.apply(open, this, args);
-        } as typeof fs.open;
+        prototype.open = function (this: fs.ReadStream & { fd: number }): void {
+          paths.push(this.path);
+          this.fd = fs.openSync(path, 'r');
+          this.emit('open', this.fd);
+        };
         try {
           assert.ok(bodyOf(await answer()).equals(data));
         } finally {
-          fs.open = open;
+          prototype.open = open;
         }
         assert.deepEqual(paths, [path]);
       }),
