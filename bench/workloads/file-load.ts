@@ -7,6 +7,11 @@ import type { Measured } from '../trials';
 import { perRequest } from './http';
 import { roundOfTurns, Turns, type Asked } from './turns';
 
+/** What lies in the buffers of both ends of a connection whose reader is stopped, at most. */
+const mostBuffered = 10 * 1_048_576;
+/** More of it makes the kernel short of memory for TCP, which slows all of them. */
+const mostStopped = 1024 * 1_048_576;
+
 export interface FileSetting {
   place: Place;
   /** What the answers are. */
@@ -32,11 +37,17 @@ function askedOf(setting: FileSetting, contestant: Contestant): Asked {
   return { place, program, order, connections, receiver: 'reads' };
 }
 
-/** One round, with a process for each contestant: medians of its turns. */
-export function fileRound(
+/** One round, with a process for each contestant: medians of its turns, where they can take turns. */
+export async function fileRound(
   setting: FileSetting,
   contestants: readonly Contestant[],
 ): Promise<Measured[]> {
+  const buffered = Math.min(setting.bytes, mostBuffered) * setting.connections;
+  if (buffered * contestants.length > mostStopped) {
+    const measured: Measured[] = [];
+    for (const contestant of contestants) measured.push(await fileTrial(setting, contestant));
+    return measured;
+  }
   const asked = contestants.map((contestant) => askedOf(setting, contestant));
   return roundOfTurns(asked, setting);
 }
