@@ -216,12 +216,22 @@ export function passWrite(
       ? nodeWrite.call(socket, chunk as string, encoding as BufferEncoding, last)
       : base.write.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
-    unpin?.();
-    if (given !== undefined && given !== callback) up.unhold(given);
+    takeBack(up, unpin, given, callback);
     throw thrown;
   } finally {
     if (own.passing !== undefined) own.end(socket.writableLength - waiting);
   }
+}
+
+// The stream has thrown: it keeps neither the memory nor the callback.
+function takeBack(
+  up: TcpUpgrade,
+  unpin: (() => void) | undefined,
+  given: WriteCallback | undefined,
+  callback: WriteCallback | undefined,
+): void {
+  unpin?.();
+  if (given !== undefined && given !== callback) up.unhold(given);
 }
 
 /** The same for end() with these arguments. */
@@ -242,8 +252,7 @@ function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
   try {
     return base.end.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
-    unpin?.();
-    if (given !== undefined && given !== callback) up.unhold(given);
+    takeBack(up, unpin, given, callback);
     throw thrown;
   } finally {
     if (own.passing !== undefined) own.end(socket.writableLength - waiting);
