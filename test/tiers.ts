@@ -37,6 +37,7 @@ export const REST: Reasons = {
   'rig/io-uring-latency': 'streams 4 GiB',
   'rig/routes': 'waits until what a route told is asked for again',
   'rig/soak': 'a short soak',
+  'rig/waiting-writers': 'streams for seconds to tell each kind of writer',
   'rig/diagnose': 'spoils a device in every way, and asks the doctor each time',
   'rig/rig': 'builds rigs and ends their owners in every way',
   'rig/udp-ends': 'starts a process or a worker for each test',
