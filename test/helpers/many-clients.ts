@@ -105,12 +105,19 @@ export async function serve(
 export async function askedByMany(
   handler: Handler,
   each: number,
-  { atOnce = 1, smallest = 0, largest = 3_000, seed = 1, options = {} as ZeroCopyOptions } = {},
+  {
+    atOnce = 1,
+    smallest = 0,
+    largest = 3_000,
+    seed = 1,
+    connections = CONNECTIONS,
+    options = {} as ZeroCopyOptions,
+  } = {},
 ): Promise<number> {
   const { server, port } = await serve(handler, options);
   const random = seededRandom(seed);
   const sizes = (): number => smallest + Math.floor(random() * (largest - smallest));
-  const clients = Array.from({ length: CONNECTIONS }, () => new Client(port, sizes, atOnce, each));
+  const clients = Array.from({ length: connections }, () => new Client(port, sizes, atOnce, each));
   await Promise.all(clients.map((client) => client.ended()));
   server.close();
   return clients.reduce((answers, client) => answers + client.answers, 0);

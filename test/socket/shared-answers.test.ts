@@ -20,6 +20,8 @@ import { uringSuite } from '../helpers/suites';
 const KB = 1_024;
 /** The addon hands over what lies for longer. */
 const LONGEST_WAIT_MS = 3;
+/** What the addon gives the kernel by one call. */
+const MOST_OF_ONE_CALL = 64;
 
 function standStill(ms: number): void {
   const until = performance.now() + ms;
@@ -54,6 +56,25 @@ uringSuite('large responses that share a system call', () => {
       await askedByMany(sendAndOverwrite, 40, options);
     }
     assert.ok(counts.shared > 0);
+  });
+
+  it('arrive whole where a turn has more of them than one call takes', async () => {
+    const connections = 150;
+    let most = 0;
+    const waiting: (() => void)[] = [];
+    const answerAll = (): void => {
+      const shared = counts.shared;
+      for (const answer of waiting.splice(0)) answer();
+      most = Math.max(most, counts.shared - shared);
+    };
+    const handler: Handler = (request, response, body) => {
+      if (waiting.push(() => sendAndOverwrite(request, response, body)) === 1) {
+        setTimeout(answerAll, 5);
+      }
+    };
+    const answers = await askedByMany(handler, 20, { ...LARGE, largest: 90 * KB, connections });
+    assert.equal(answers, connections * 20);
+    assert.ok(most > MOST_OF_ONE_CALL, `at most ${most} shared in a turn`);
   });
 
   it('are counted as shared, as sent and as released', async () => {
