@@ -49,18 +49,13 @@ int SendBatch::open(int32_t* results) {
 
 SendBatch::~SendBatch() { submit_copies(); }
 
-bool SendBatch::is_due(size_t bytes) {
-  const Lock lock(&mutex_);
-  const bool is_full = queued_ == kRequests || referenced_ == kRequests || used_ + bytes > kMemory;
-  return is_full || is_late(now_ns());
-}
-
 int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   size_t bytes = 0;
   for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
-  if (bytes > kMostBytes || count_ == kMostSends) return -1;
+  if (bytes > kMostBytes || count_ == kMostSends) return kAlone;
+  const uint64_t now = now_ns();
   const Lock lock(&mutex_);
-  if (queued_ == kRequests || used_ + bytes > kMemory) return -1;
+  if (queued_ == kRequests || used_ + bytes > kMemory || is_late(now)) return kDue;
   const char* const base = copy_in(pieces, count, bytes);
   uring::Sqe* sqe = ring_.prepare();
   sqe->opcode = uring::kOpSend;
@@ -70,19 +65,20 @@ int SendBatch::queue(int fd, const iovec* pieces, size_t count) {
   sqe->msg_flags = kFlags;
   sqe->user_data = count_;
   requests_[queued_++] = {fd, count_, base, bytes};
-  return static_cast<int>(add());
+  return static_cast<int>(add(now));
 }
 
 int SendBatch::queue_reference(int fd, const iovec* pieces, size_t count) {
-  if (count_ == kMostSends) return -1;
+  if (count_ == kMostSends) return kAlone;
+  const uint64_t now = now_ns();
   const Lock lock(&mutex_);
-  if (referenced_ == kRequests) return -1;
+  if (referenced_ == kRequests || is_late(now)) return kDue;
   references_[referenced_++] = {fd, count_, pieces, count};
-  return static_cast<int>(add());
+  return static_cast<int>(add(now));
 }
 
-uint32_t SendBatch::add() {
-  if (first_at_.load(std::memory_order_relaxed) == 0) first_at_.store(now_ns(), std::memory_order_relaxed);
+uint32_t SendBatch::add(uint64_t now) {
+  if (first_at_.load(std::memory_order_relaxed) == 0) first_at_.store(now, std::memory_order_relaxed);
   results_[count_] = kUnanswered;
   if (sleeps_) {
     sleeps_ = false;

@@ -29,15 +29,13 @@ class SendBatch {
 
   // `results`: room for kMostSends. 0 or -errno.
   int open(int32_t* results);
-  // What is queued is to be handed over before another send of so many bytes is queued: there is no room, or the
-  // oldest has waited long enough.
-  bool is_due(size_t bytes);
-  // Queues a copy of the pieces for `fd`, which must stay open until it is handed over. The number of its
-  // result; or -1: there is no room, nothing is queued.
+  // Queues a copy of the pieces for `fd`, which must stay open until it is handed over. The number of its result.
+  // kAlone: it is not for a batch, or take() is to come first. kDue: hand over what is queued and try again, for there
+  // is no room, or the oldest has waited long enough.
   int queue(int fd, const iovec* pieces, size_t count);
   // The same without a copy: the pieces and their memory must stay until it is handed over.
   int queue_reference(int fd, const iovec* pieces, size_t count);
-  // Hands over what copies: then the results of all that was queued since take() are there, bytes that the socket
+  // Hands over the sends that copy: then the results of all that was queued since take() are there, bytes that the socket
   // took, or -errno. References whose result is kUnanswered are the caller's to send, who notes their results.
   void submit();
   // The same, and copies what references memory.
@@ -45,6 +43,8 @@ class SendBatch {
   int32_t result(uint32_t number) const { return results_[number]; }
   void note(uint32_t number, int32_t result) { results_[number] = result; }
   static constexpr int32_t kUnanswered = INT32_MIN;
+  static constexpr int kAlone = -1;
+  static constexpr int kDue = -2;
   // Begins to number anew, behind submit(). How many there were.
   uint32_t take();
   // Sends queued since take().
@@ -71,7 +71,7 @@ class SendBatch {
   static constexpr size_t kMemory = 1024 * 1024;
   const char* copy_in(const iovec* pieces, size_t count, size_t bytes);
   bool is_late(uint64_t now) const;
-  uint32_t add();
+  uint32_t add(uint64_t now);
   void hand_over();
   void hand_over_late();
   void copy_references();

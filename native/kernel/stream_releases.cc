@@ -1,4 +1,4 @@
-// What the kernel let go of, of one connection's sends: ids, pinned bytes, staged headers, and what is told of it.
+// Releases of one connection's sends: ids, pinned bytes, staged headers, and what JavaScript hears of them.
 #include "kernel/clock.h"
 #include "kernel/stream_sender.h"
 

@@ -94,6 +94,12 @@ class Reactor final : private Ports {
  private:
   class QueueCarrier;
   class RingCarrier;
+  // A send that waits in batch_, which refers to its pieces.
+  struct QueuedSend {
+    Port* port;
+    uint32_t number;
+    PlannedSend send;
+  };
   int insert(Fd fd, PortKind kind, bool foreign_entries);
   double* words_of(uint32_t index);
   void announce_records();
@@ -108,6 +114,7 @@ class Reactor final : private Ports {
   void call_back(const Napi::FunctionReference& function, size_t argument);
 
   // Of the ring, in reactor_ring.cc.
+  int queue_reference(const QueuedSend& one);
   int queued(int number);
   void finish_batch();
   void send_queued();
@@ -152,13 +159,7 @@ class Reactor final : private Ports {
   std::vector<Napi::Reference<Napi::Float64Array>> stream_words_;
 
   std::unique_ptr<SubmitRing> ring_;
-  // A send that waits in batch_, which refers to its pieces.
-  struct QueuedSend {
-    Port* port;
-    uint32_t number;
-    PlannedSend send;
-  };
-  std::unique_ptr<QueuedSend[]> queued_;
+  std::unique_ptr<QueuedSend[]> queued_;  // one place more than the batch has
   size_t queued_sends_ = 0;
   std::unique_ptr<SendBatch> batch_;
   std::unique_ptr<BatchThread> batch_thread_;

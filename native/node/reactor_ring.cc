@@ -49,7 +49,7 @@ int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
   const int started = thread->start(batch.get());
   if (started < 0) return started;
   on_batch_ = Napi::Persistent(on_batch);
-  queued_ = std::make_unique<QueuedSend[]>(SendBatch::kRequests);
+  queued_ = std::make_unique<QueuedSend[]>(SendBatch::kRequests + 1);
   batch_ = std::move(batch);
   batch_thread_ = std::move(thread);
   return 0;
@@ -57,14 +57,17 @@ int Reactor::open_batch(int32_t* results, Napi::Function on_batch) {
 
 int Reactor::queue(int fd, const iovec* pieces, size_t count) {
   if (batch_ == nullptr || handles_ == nullptr) return -1;
-  size_t bytes = 0;
-  for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
-  if (batch_->is_due(bytes)) submit_batch();
-  return queued(batch_->queue(fd, pieces, count));
+  int number = batch_->queue(fd, pieces, count);
+  if (number == SendBatch::kDue) {
+    submit_batch();
+    number = batch_->queue(fd, pieces, count);
+  }
+  return queued(number);
 }
 
 // Its callback is to come, also where nothing else keeps the event loop.
 int Reactor::queued(int number) {
+  if (number < 0) return -1;
   if (number == 0) uv_ref(reinterpret_cast<uv_handle_t*>(&handles_->prepare));
   return number;
 }

@@ -115,21 +115,29 @@ int Reactor::write(Port* port, Chunk* chunks, size_t count, uint64_t skip, const
 
 int Reactor::queue_write(Port* port, Chunk* chunks, size_t count) {
   if (batch_ == nullptr || handles_ == nullptr || port->kind() != PortKind::kRingStream) return -1;
-  if (batch_->is_due(0)) submit_batch();
   StreamSender* sender = port->sender();
   plan_write(chunks, count, sender->limits.most_staged);
   RingCarrier carrier(port, this);
-  QueuedSend* const one = &queued_[queued_sends_];
-  if (!sender->plan(&carrier, chunks, count, &one->send)) return -1;
-  const int number = batch_->queue_reference(port->fd(), one->send.pieces, one->send.count);
-  if (number < 0) {
-    sender->conclude(one->send, {-EAGAIN, false, false});
-    return -1;
+  QueuedSend one = {port, 0, {}};
+  if (!sender->plan(&carrier, chunks, count, &one.send)) return -1;
+  int number = queue_reference(one);
+  if (number == SendBatch::kDue) {
+    submit_batch();
+    number = queue_reference(one);
   }
-  one->port = port;
-  one->number = static_cast<uint32_t>(number);
-  queued_sends_++;
+  if (number < 0) sender->conclude(one.send, {-EAGAIN, false, false});
   return queued(number);
+}
+
+// Behind the others, whose places send_queued() gives back: the batch refers to the pieces of its place.
+int Reactor::queue_reference(const QueuedSend& one) {
+  QueuedSend* const place = &queued_[queued_sends_];
+  *place = one;
+  const int number = batch_->queue_reference(one.port->fd(), place->send.pieces, place->send.count);
+  if (number < 0) return number;
+  place->number = static_cast<uint32_t>(number);
+  queued_sends_++;
+  return number;
 }
 
 // What no thread has copied meanwhile goes by one call of the ring.

@@ -91,10 +91,10 @@ void SubmitRing::read_results(RingSend* sends, size_t count) {
     }
     if (answered == count) return;
     // Not posted by the submit: the queue of completions had overflowed.
-    const int waited = ring_.wait();
-    if (waited == 0) continue;
+    if (ring_.wait() == 0) continue;
+    // The kernel took them and may send them yet: an error that passes would have them sent twice.
     for (size_t i = 0; i < count; i++) {
-      if (sends[i].result.result == kUnanswered) sends[i].result.result = waited;
+      if (sends[i].result.result == kUnanswered) sends[i].result.result = -EIO;
     }
     return;
   }
