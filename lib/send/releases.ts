@@ -37,6 +37,8 @@ export class Releases {
   knownCopies = 0;
   // The chunks of writes, in the order of their ids: a ring, `count` entries from `head` on.
   count = 0;
+  /** Those among them whose memory detectMutation is to compare. */
+  watches = 0;
   #head = 0;
   #ids: number[] = new Array<number>(FEWEST_PLACES).fill(0);
   #chunks: (Chunks | undefined)[] = new Array<Chunks | undefined>(FEWEST_PLACES).fill(undefined);
@@ -74,7 +76,9 @@ export class Releases {
     const place = (this.#head + this.count++) & (this.#ids.length - 1);
     this.#ids[place] = lastId;
     this.#chunks[place] = chunks;
-    if (kept !== undefined) this.#kept[place] = kept;
+    if (kept === undefined) return;
+    this.#kept[place] = kept;
+    if (kept.watch !== undefined) this.watches++;
   }
 
   /** The flag of a write that is to say what became of its parts. */
@@ -127,6 +131,7 @@ export class Releases {
       if (chunks.length === 0 || (Array.isArray(chunks) && isDetached(chunks))) detached++;
       if (kept === undefined) continue;
       this.#kept[place] = undefined;
+      if (kept.watch !== undefined) this.watches--;
       kept.release();
     }
     if (detached === 0) return;

@@ -4,7 +4,7 @@ import { isUint8Array } from 'node:util/types';
 import type net from 'node:net';
 import { bufferDetached } from '../errors.js';
 import { hasDetached } from '../memory/detached.js';
-import { watchChunks } from '../memory/mutation.js';
+import { dueWatches, watchChunks } from '../memory/mutation.js';
 import { isPoolMemory, pinPieces } from '../memory/pool-pins.js';
 import type { EngineName, Reason, State } from '../names.js';
 import { DENIED, LARGE, SMALL, UNPINNABLE } from '../native/stream-words.js';
@@ -158,12 +158,11 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
    * no held callback of an earlier write is still to come, which it must not overtake.
    */
   get quiet(): boolean {
-    if (this.#held.any || this.own.largeWaits(this.socket.writableLength)) return false;
+    // Watched memory is compared before a callback, of whichever connection, may change it.
+    if (dueWatches.length > 0 || this.#held.any) return false;
+    if (this.own.largeWaits(this.socket.writableLength)) return false;
     const port = this.connection.latest;
-    if (port === undefined) return true;
-    // Watched memory is compared before a callback releases it.
-    const compares = this.options.detectMutation !== undefined && port.releases.count > 0;
-    return port.pinsNothing && !compares;
+    return port === undefined || (port.pinsNothing && port.releases.watches === 0);
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */

@@ -1,7 +1,10 @@
 // detectMutation on TCP, by each engine: where the kernel copies after all, and where it does not.
 import assert from 'node:assert/strict';
-import { uringEverywhere } from '../helpers/tcp-place';
-import { everywhere, type TcpPlace } from '../helpers/tcp-place';
+import { once } from 'node:events';
+import net from 'node:net';
+import { enableZeroCopy } from '../../lib/index';
+import { dueWatches, type MutationWatch } from '../../lib/memory/mutation';
+import { everywhere, uringEverywhere, type TcpPlace } from '../helpers/tcp-place';
 
 const TITLES = {
   changed: 'finds a changed byte, and names who wrote it; warns once of a place',
@@ -31,3 +34,24 @@ function tests(engine: 'msg_zerocopy' | 'io_uring', getPlace: () => TcpPlace): v
 
 everywhere('buffers changed too early', (getPlace) => tests('msg_zerocopy', getPlace));
 uringEverywhere('buffers changed too early', (getPlace) => tests('io_uring', getPlace));
+
+describe('the callback of a small write', () => {
+  it('runs behind the comparison of memory that was released before it, of any connection', async () => {
+    const server = net.createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const socket = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    enableZeroCopy(socket, { detectMutation: 'warn' });
+    const order: string[] = [];
+    dueWatches.push({ compare: () => order.push('compared') } as unknown as MutationWatch);
+    await new Promise<void>((resolve) => {
+      socket.write('.', () => {
+        order.push('called back');
+        resolve();
+      });
+    });
+    assert.deepEqual(order, ['compared', 'called back']);
+    socket.destroy();
+    server.close();
+  });
+});
