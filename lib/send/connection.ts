@@ -11,7 +11,7 @@ import { PROBE, KNOWN_COPIES } from '../native/stream-words.js';
 import { nextTick, nowMs, setImmediate } from '../node/clock.js';
 import * as internals from '../node/internals.js';
 import { NO_BYTES, zeroCounters, type Counters } from '../observe/counters.js';
-import { leastAnswerBytes, isTooSmall, wantedEngine } from './decide.js';
+import { leastAnswerBytes, isTooSmall, sends, wantedEngine } from './decide.js';
 import type { Company, StreamEngineName, WriteKind } from './decide.js';
 import { Health } from './health.js';
 import { forget, keepWarm, sweepIdle } from './idle-ports.js';
@@ -39,6 +39,8 @@ export class Connection implements PortHost {
   #retryAt = 0;
   /** Bytes that the peer had sent at the last write that could go with or without copying. */
   #heard = NO_BYTES;
+  /** Its last large message went to other connections, too. */
+  #isOneOfMany = false;
   #counters: Counters | undefined;
   /** Nothing that the choice of an engine depends on has changed, except health. */
   steady = false;
@@ -78,8 +80,12 @@ export class Connection implements PortHost {
     // Once the peer has sent data, another engine may be better.
     if (answers && this.#heard === 0) this.steady = false;
     this.#heard = heard;
-    // One message to many connections is as hot as the body of an answer.
-    if (body !== undefined && body === lastBody && lastConnection !== this) answers = true;
+    // One message to many connections is as hot as the body of an answer. The first of them learns of it by the second
+    // one, and is taken for one of many with its next message.
+    if (this.#isOneOfMany) answers = true;
+    this.#isOneOfMany = false;
+    const last = body !== undefined && body === lastBody ? lastConnection : undefined;
+    if (last && last !== this) answers = last.#isOneOfMany = this.#isOneOfMany = true;
     if (lastBody === undefined) nextTick(forgetBody);
     lastBody = body;
     lastConnection = this;
@@ -115,7 +121,7 @@ export class Connection implements PortHost {
     const refused = this.#refusal();
     if (refused !== undefined) return health.refuse(refused);
     const wanted = this.#wanted(hears);
-    if (wanted !== 'io_uring' && wanted !== 'msg_zerocopy') return health.refuse(wanted);
+    if (!sends(wanted)) return health.refuse(wanted);
     if (this.#lacksRing(wanted)) health.lackRing();
     this.#port?.feedHealth();
     health.follow(options.insists);
@@ -143,14 +149,10 @@ export class Connection implements PortHost {
   }
 
   // The engine that is available, or why none is.
-  #wanted(
-    hears: boolean,
-    find = getSubmitRing as typeof seenSubmitRing,
-  ): StreamEngineName | Reason {
-    const { options, health } = this;
-    const { ringRefused } = health;
-    const pooled = options.pool !== undefined;
-    const wanted = wantedEngine(options.engine, { hears, pooled, ringRefused });
+  #wanted(hears: boolean, find: typeof seenSubmitRing = getSubmitRing): StreamEngineName | Reason {
+    const { engine, pool } = this.options;
+    const { ringRefused } = this.health;
+    const wanted = wantedEngine(engine, { hears, pooled: pool !== undefined, ringRefused });
     if (wanted === 'copy') return 'disabled';
     const reactor = getReactor();
     if (!(reactor instanceof Reactor)) return reactor.reason;
@@ -168,26 +170,26 @@ export class Connection implements PortHost {
   // --- what socket.zeroCopy and metrics() read --------------------------------------------------
 
   get engine(): EngineName {
-    const engine = this.#refusal() ?? this.#wanted(this.#hears, seenSubmitRing);
-    const sends = engine === 'io_uring' || engine === 'msg_zerocopy';
-    return sends && this.health.reason === undefined ? engine : 'copy';
+    const engine = this.#expected;
+    return sends(engine) && this.health.reason === undefined ? engine : 'copy';
   }
 
   get state(): State {
-    const engine = this.#refusal() ?? this.#wanted(this.#hears, seenSubmitRing);
+    const engine = this.#expected;
     if (engine === 'fd-limit') return 'paused';
-    const sends = engine === 'io_uring' || engine === 'msg_zerocopy';
-    return sends ? this.health.state : 'unsupported';
+    return sends(engine) ? this.health.state : 'unsupported';
   }
 
   get reason(): Reason | undefined {
-    const engine = this.#refusal() ?? this.#wanted(this.#hears, seenSubmitRing);
-    if (engine !== 'io_uring' && engine !== 'msg_zerocopy') return engine;
+    const engine = this.#expected;
+    if (!sends(engine)) return engine;
     return this.health.reason ?? (this.#lacksRing(engine) ? 'io_uring-refused' : undefined);
   }
 
-  get #hears(): boolean {
-    return this.#heard > 0 || this.socket.bytesRead > 0;
+  // What would send now, or why nothing would.
+  get #expected(): StreamEngineName | Reason {
+    const hears = this.#heard > 0 || this.socket.bytesRead > 0;
+    return this.#refusal() ?? this.#wanted(hears, seenSubmitRing);
   }
 
   get pendingBytes(): number {

@@ -1,10 +1,15 @@
 // How a write of a connection goes. Pure: facts in, one answer out.
-import type { EngineName } from '../names.js';
+import type { EngineName, Reason } from '../names.js';
 import { RESPONSE_THRESHOLD_BYTES } from '../policy/threshold.js';
 import type { EngineOption } from './options.js';
 
 /** What may send without copying. */
 export type StreamEngineName = EngineName & ('io_uring' | 'msg_zerocopy');
+
+/** Whether it is an engine, not the reason why there is none. */
+export function sends(engine: StreamEngineName | Reason): engine is StreamEngineName {
+  return engine === 'io_uring' || engine === 'msg_zerocopy';
+}
 
 /** What is known of a connection beside its options. */
 interface Standing {

@@ -32,6 +32,12 @@ function look(): void {
   sharing.busy = batch?.busy ?? new Int32Array(1);
 }
 
+/**
+ * A larger message to many connections goes to each by a call of its own: finding out that it is still the same message
+ * takes longer than a call.
+ */
+const MOST_TO_MANY_BYTES = 20 * 1024;
+
 /** The body that was copied last, its connection, and the callback that sent it. */
 let lastBody: Uint8Array | undefined;
 let lastDescriptor = -1;
@@ -45,7 +51,8 @@ export function mayQueue(
   bytes: number,
 ): boolean {
   if (!isBusy() || batch === undefined || bytes > batch.mostBytes || !host.mayQueue) return false;
-  return isForMany(descriptor, body) ? batch.open() : isResponse(host) && batch.open();
+  const isShared = (isForMany(descriptor, body) && bytes <= MOST_TO_MANY_BYTES) || isResponse(host);
+  return isShared && batch.open();
 }
 
 // Only messages of http, and one message that a program sends to many connections: other writes may be followed by

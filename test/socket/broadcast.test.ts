@@ -99,6 +99,37 @@ describe('a large message to many connections', () => {
     close();
   });
 
+  it('is copied for every connection from the second message on', async () => {
+    const { pairs, close } = await connectMany();
+    await broadcast(pairs, Buffer.allocUnsafeSlow(65_536).fill('m'), 0);
+    const first = zeroCopySends(pairs);
+    for (let turn = 0; turn < 5; turn++) {
+      await new Promise(setImmediate);
+      await broadcast(pairs, Buffer.allocUnsafeSlow(65_536).fill(turn), turn % 2);
+    }
+    assert.equal(zeroCopySends(pairs), first);
+    await assertReceived(pairs);
+    close();
+  });
+
+  it('goes without copying again when the connection is written to alone', async () => {
+    const { pairs, close } = await connectMany();
+    await broadcast(pairs, Buffer.allocUnsafeSlow(65_536).fill('m'), 0);
+    const [pair] = pairs as [Pair];
+    const first = zeroCopySends([pair]);
+    const alone = async (): Promise<void> => {
+      await new Promise(setImmediate);
+      await broadcast([pair], Buffer.allocUnsafeSlow(65_536).fill('a'), 0);
+    };
+    // Taken for one of many once more.
+    await alone();
+    assert.equal(zeroCopySends([pair]), first);
+    await alone();
+    assert.ok(zeroCopySends([pair]) > first);
+    await assertReceived(pairs);
+    close();
+  });
+
   it('goes without copying from the threshold that the program chose', async () => {
     const { pairs, close } = await connectMany();
     for (const { sender } of pairs)
@@ -111,6 +142,22 @@ describe('a large message to many connections', () => {
 });
 
 uringSuite('one message to many connections', () => {
+  for (const [size, verb] of [
+    [20_000, 'shares'],
+    [21_000, 'does not share'],
+  ] as const) {
+    it(`${verb} system calls at ${size} bytes`, async () => {
+      const { pairs, close } = await connectMany();
+      await broadcastUntilShared(pairs);
+      const before = metrics().sharedCopies;
+      await broadcast(pairs, Buffer.allocUnsafeSlow(size).fill('m'), 0);
+      const shared = metrics().sharedCopies - before;
+      assert.equal(shared, verb === 'shares' ? CONNECTIONS - 1 : 0);
+      await assertReceived(pairs);
+      close();
+    });
+  }
+
   it('arrives whole and in order at each, and shares system calls', async () => {
     const { pairs, close } = await connectMany();
     const random = seededRandom(11);
