@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorMap, getSystemErrorName, inspect } from 'node:util';
 
-const { EBADF, EISDIR, EPERM } = constants.errno;
+const { EBADF, EINVAL, EISDIR, EMSGSIZE, EPERM } = constants.errno;
 
 /** Codes of errors that are this package's own. They are stable. */
 export type ZeroCopyErrorCode =
@@ -123,7 +123,7 @@ export function bufferDetached(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_BUFFER_DETACHED',
     'The buffer was detached (transferred or structured-cloned) or resized before its bytes were sent. ' +
-      'Keep it until the write callback or send() promise settles',
+      'Keep it until the write callback fires or the promise of send() settles',
   );
 }
 
@@ -132,7 +132,7 @@ export function bufferMutated(what: string, bytes: number, stack: string): ZeroC
   const error = new ZeroCopyError(
     'ERR_ZC_BUFFER_MUTATED',
     `A buffer of ${bytes} bytes was ${what} before its memory was released: wrong bytes may have ` +
-      'been sent. Do not touch it until the callback passed with it fires, or send a copy. Sent by',
+      'been sent. Do not touch it until its callback fires, or send a copy. The stack shows who sent it',
   );
   error.stack = `${error.name}: ${error.message}\n${stack}`;
   return error;
@@ -165,30 +165,30 @@ export function notOpen(syscall: string, file: number): NodeJS.ErrnoException {
 export function notRegularFile(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_FILE_NOT_REGULAR',
-    'Only a regular file can be sent: its size and its bytes are known. Pipe a stream of anything else',
+    'The "file" argument is not a regular file, so its size is not known. Pipe a stream of it instead',
   );
 }
 
 export function foreignBuffer(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_FOREIGN_BUFFER',
-    'The buffer is not one that this pool handed out, or it was freed before. free() takes the very ' +
-      'object that alloc() or allocUnsafe() returned, once',
+    'The buffer does not come from this pool, or it was freed already. Pass free() the object that ' +
+      'alloc() or allocUnsafe() returned, not a part of it, and only once',
   );
 }
 
 export function poolDisposed(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_POOL_DISPOSED',
-    'The pool was disposed of, by Symbol.dispose or at the end of the block of its `using`. Take pieces from a pool ' +
-      'that lives as long as they are needed',
+    'The pool was disposed of, by Symbol.dispose or at the end of the block of its `using`. Allocate from a pool ' +
+      'that lives as long as its buffers are needed',
   );
 }
 
 export function handleTaken(): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_HANDLE_TAKEN',
-    'The socket was handed to another process while part of a write was waiting to be sent. ' +
+    'The socket was passed to another process while part of a write was waiting to be sent. ' +
       'Await socket.zeroCopy.flush() before passing the socket on',
   );
 }
@@ -196,8 +196,8 @@ export function handleTaken(): ZeroCopyError {
 export function queueFull(maxQueuedBytes: number): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_QUEUE_FULL',
-    `More than ${maxQueuedBytes} bytes wait for space in the socket, and nothing of this send was ` +
-      "sent. Wait for callbacks, raise maxQueuedBytes, or set whenQueueFull: 'wait'",
+    `More than maxQueuedBytes (${maxQueuedBytes}) would wait for space in the send buffer, so nothing of ` +
+      "this send was sent. Wait for callbacks, raise maxQueuedBytes, or set whenQueueFull: 'wait'",
   );
 }
 
@@ -217,9 +217,13 @@ export function noRing(): ZeroCopyError {
 
 /** @param errno negative, the kernel's error for the frame */
 export function frameRefused(errno: number, bytes: number): Error {
+  const causes: Readonly<Record<number, string>> = {
+    [-EMSGSIZE]: ", because the interface's MTU is smaller by now",
+    [-EINVAL]: ', because its headers or its offload are wrong',
+  };
   const message =
-    `The kernel refused a frame of ${bytes} bytes: ${errnoName(errno)}. EMSGSIZE: the interface's ` +
-    'MTU is smaller by now; EINVAL: its headers or its offload are wrong. It was not sent';
+    `The kernel refused a frame of ${bytes} bytes with ${errnoName(errno)}${causes[errno] ?? ''}. ` +
+    'It was not sent';
   return Object.assign(new ZeroCopyError('ERR_ZC_FRAME_REFUSED', message), {
     errno,
     syscall: 'send',
@@ -229,7 +233,7 @@ export function frameRefused(errno: number, bytes: number): Error {
 export function unavailable(what: string, why: string): ZeroCopyError {
   return new ZeroCopyError(
     'ERR_ZC_UNAVAILABLE',
-    `${what} need the native part of this package, which is not available: ${why}`,
+    `${what} need the native addon of this package, which is not available: ${why}`,
   );
 }
 

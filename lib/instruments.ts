@@ -32,26 +32,35 @@ const TOTALS: Record<
 > = {
   ...countsOf('{send}', {
     zeroCopySends: ['sends', 'Zero-copy sends that the kernel accepted'],
-    registeredSends: ['registered_sends', 'Of the sends: from a registered pool'],
-    kernelCopiedSends: ['kernel_copied_sends', 'Of the sends: copied by the kernel after all'],
-    unknownSends: ['unknown_sends', 'Of the sends: it is unknown whether they were copied'],
-    notifications: ['releases', 'Of the sends: released by the kernel'],
+    registeredSends: ['registered_sends', 'Zero-copy sends from a pool registered with io_uring'],
+    kernelCopiedSends: ['kernel_copied_sends', 'Zero-copy sends that the kernel copied after all'],
+    unknownSends: [
+      'unknown_sends',
+      'Zero-copy sends that the kernel may have copied: it does not say',
+    ],
+    notifications: ['releases', 'Zero-copy sends whose memory the kernel released'],
     partialSends: ['partial_sends', 'Sends accepted in part, because the send buffer was full'],
     unpinnableSends: ['unpinnable_sends', 'Sends copied because their memory cannot be pinned'],
     failedSends: ['failed_sends', 'Datagram sends without a callback that failed'],
   }),
   ...countsOf('{write}', {
-    budgetCopies: ['budget_copies', 'Writes copied because the budget was pinned'],
+    budgetCopies: ['budget_copies', 'Writes copied because the budget was used up'],
     waitingCopies: ['waiting_copies', 'Writes copied because their writer waits for callbacks'],
     lateCopies: [
       'late_copies',
-      'Responses copied because JavaScript computed on before they were sent',
+      'Responses copied because JavaScript kept running before they were sent',
     ],
   }),
   ...countsOf('{datagram}', {
-    receivedDatagrams: ['received_datagrams', 'Datagrams handed to the program'],
-    receiveDrops: ['dropped_datagrams', 'Datagrams that came faster than the program read them'],
-    softwareSegments: ['software_segments', 'Datagrams cut here instead of by the kernel'],
+    receivedDatagrams: ['received_datagrams', 'Datagrams passed to the program'],
+    receiveDrops: [
+      'dropped_datagrams',
+      'Datagrams dropped because the program read them too slowly',
+    ],
+    softwareSegments: [
+      'software_segments',
+      'Datagrams segmented by this package instead of by the kernel',
+    ],
   }),
   ...countsOf('{error}', {
     enobufs: ['enobufs', 'Sends that the kernel refused with ENOBUFS'],
@@ -65,7 +74,10 @@ const TOTALS: Record<
     mutatedBuffers: ['mutated_buffers', 'Buffers that detectMutation found changed'],
   }),
   ...countsOf('{notification}', {
-    strayNotifications: ['stray_notifications', 'Notifications that nothing here caused'],
+    strayNotifications: [
+      'stray_notifications',
+      'Notifications that belong to no send of this package',
+    ],
     lostNotifications: ['lost_notifications', 'Notifications that may have been lost'],
   }),
 };
@@ -84,7 +96,7 @@ const LEVELS: readonly (readonly [...Description, (now: ProcessMetrics) => numbe
   ['sockets', '{socket}', 'Open sockets', (now) => now.openSockets],
   ['descriptors', '{descriptor}', 'Descriptors held for sockets', (now) => now.openPorts],
   ['pending_sends', '{send}', 'Sends that the kernel has not released', (now) => now.pendingSends],
-  ['pending', 'By', 'Memory of these sends', (now) => now.pendingBytes],
+  ['pending', 'By', 'Memory of sends that the kernel has not released', (now) => now.pendingBytes],
   ['pinned', 'By', 'Memory pinned by sends of the whole process', (now) => now.pinnedBytes],
   ['pinned.limit', 'By', 'Memory that the whole process may pin', (now) => now.budgetBytes],
   ['registered', 'By', 'Memory of pools registered with io_uring', (now) => now.registeredBytes],
@@ -101,7 +113,7 @@ export const instruments: readonly Instrument[] = [
     kind: 'counter',
     name: 'sent',
     unit: 'By',
-    help: 'Bytes sent, without copying, by copying and as files',
+    help: 'Bytes sent, by method: without a copy, as a file, or copied',
     read: ({ totals: { zeroCopyBytes, fileBytes, copiedBytes } }) => [
       ...byLabel('method', { zero_copy: zeroCopyBytes, file: fileBytes, copy: copiedBytes }),
     ],

@@ -116,7 +116,7 @@ function sayAtExit(): void {
   );
   const { servers, accepted, clients, tlsServers, tlsClients } = upgraded;
   say(
-    `upgraded ${count(servers, 'server')}, ${count(accepted, 'connection')} of others and ` +
+    `upgraded ${count(servers, 'server')}, ${count(accepted, 'connection')} of other servers and ` +
       `${count(clients, 'client')}; left alone ${count(tlsServers, 'TLS server')} and ` +
       `${count(tlsClients, 'TLS client')}; ${totals.zeroCopyBytes} bytes went zero-copy ` +
       `(${totals.kernelCopiedSends} of ${totals.zeroCopySends} sends copied by the kernel after all), ` +
@@ -143,7 +143,9 @@ function warn(message: string): void {
 function warnOfUnknown(): void {
   if (!isMainThread) return;
   for (const { name, nearest } of unknownVariables()) {
-    warn(`Nothing reads the environment variable ${name}. Did you mean ${nearest}?`);
+    warn(
+      `The environment variable ${name} does not exist and is ignored. Did you mean ${nearest}?`,
+    );
   }
 }
 
@@ -155,8 +157,8 @@ function register(): void {
   } catch (error) {
     // Stopping the program would be worse, and so would guessing what was meant.
     const { message } = error as Error;
-    const remedy = 'Nothing is upgraded until this variable is corrected or unset';
-    warn(`${message}. ${remedy}: see "Without changing the program" in docs/guide.md`);
+    const remedy = 'Nothing is upgraded until you correct or unset this variable';
+    warn(`${message}. ${remedy}; see "Without changing the program" in docs/guide.md`);
     return;
   }
   const ends = upgradedEnds(found.include);

@@ -32,12 +32,12 @@ const require = createRequire(import.meta.url);
 const HELP = "see 'msg-zerocopy build --help'";
 const USAGE = `usage: msg-zerocopy build [--output FILE]
 
-Compiles the native part for this machine, into this package's folder (build/Release), where it is
-found before any binary that was installed. Needs a C++17 compiler, make and python3, and Node's headers:
-those beside this Node, or of the folder that npm_config_nodedir names, else node-gyp downloads them.
+Compiles the native addon for this machine into this package's folder (build/Release), where it takes
+precedence over an installed binary. Needs a C++17 compiler, make, python3 and Node's headers. Without headers
+beside this Node, or in the folder that npm_config_nodedir names, node-gyp downloads them.
 
-  --output FILE   writes it there instead, for a read-only node_modules, and changes nothing else. Programs find
-                  it by the environment variable MSG_ZEROCOPY_ADDON=FILE.`;
+  --output FILE   writes it there instead, for a read-only node_modules, and changes nothing else. Start
+                  programs with MSG_ZEROCOPY_ADDON=FILE in the environment to load it.`;
 
 const OPTIONS = {
   sanitize: { type: 'boolean' },
@@ -120,7 +120,9 @@ function makeFolderOf(file) {
   try {
     const inTheWay = fileInTheWay(path.dirname(file));
     if (inTheWay !== undefined) {
-      throw new Failure(`${inTheWay} is no folder. Name a file that can be written: --output FILE`);
+      throw new Failure(
+        `${inTheWay} is not a folder. Name a file that can be written: --output FILE`,
+      );
     }
     if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) {
       throw new Failure(`${file} is a folder. Name a file in it:\n  ${example}`);
@@ -167,7 +169,7 @@ function buildHere(strict) {
     throw new Failure(
       `${root} cannot be written to. Put the result elsewhere:\n` +
         '  npx msg-zerocopy build --output /some/where/msg_zerocopy.node\n' +
-        'and name it to programs: MSG_ZEROCOPY_ADDON=/some/where/msg_zerocopy.node',
+        'and start programs with MSG_ZEROCOPY_ADDON=/some/where/msg_zerocopy.node',
     );
   }
   const file = path.join(root, 'build/Release/msg_zerocopy.node');
@@ -190,7 +192,7 @@ function main() {
   if (help) {
     console.log(USAGE);
   } else if (process.platform !== 'linux') {
-    console.log(`no native part on ${process.platform}; the copy fallback is used`);
+    console.log(`no native addon on ${process.platform}: Node's own sockets are used`);
   } else if (sanitize) {
     buildDebug('sanitize', ['--CDMSG_ZEROCOPY_SANITIZE=ON']);
   } else if (thread) {
@@ -198,7 +200,7 @@ function main() {
   } else if (debug) {
     buildDebug('debug');
   } else if (output !== undefined) {
-    if (output === '') throw new Failure(`--output: name a file; ${HELP}`, 2);
+    if (output === '') throw new Failure(`--output needs the name of a file; ${HELP}`, 2);
     buildInto(path.resolve(output), strict);
   } else {
     buildHere(strict);

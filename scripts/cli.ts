@@ -15,11 +15,11 @@ const EXIT_USAGE = 2;
 
 const commands: Readonly<Record<string, Command>> = {
   bench: {
-    summary: 'measures CPU time beside plain Node; in a checkout of the repository only',
+    summary: 'compares CPU time with plain Node; only in a checkout of the repository',
     run: (argv) => Promise.resolve(bench(argv)),
   },
   build: {
-    summary: 'compiles the native part, where no binary was installed that fits',
+    summary: 'compiles the native addon, if npm installed no binary for this machine',
     run: (argv) => Promise.resolve(build(argv)),
   },
   doctor: {

@@ -37,11 +37,11 @@ function quit(message) {
 
 const minutes = Number(values.minutes);
 const jobs = Number(values.jobs);
-if (!(minutes > 0)) quit(`--minutes is to be above 0, not ${values.minutes}`);
-if (!Number.isInteger(jobs) || jobs < 1) quit(`--jobs is to be 1 or more, not ${values.jobs}`);
+if (!(minutes > 0)) quit(`--minutes must be more than 0, not ${values.minutes}`);
+if (!Number.isInteger(jobs) || jobs < 1) quit(`--jobs must be 1 or more, not ${values.jobs}`);
 const all = targets();
 if (values.only !== undefined && !all.includes(values.only)) {
-  quit(`no target '${values.only}', only ${all.join(', ')}`);
+  quit(`--only must be one of ${all.join(', ')}, not '${values.only}'`);
 }
 const chosen = values.only === undefined ? all : [values.only];
 
@@ -129,7 +129,7 @@ async function fuzzAll() {
   console.table(results);
   if (!results.some(({ broken }) => broken)) return true;
   console.error(
-    `what broke a target lies in ${FINDINGS}: mend it, and keep it in test/fuzz/corpus`,
+    `the failing inputs are in ${FINDINGS}: fix the bug, and keep them in test/fuzz/corpus`,
   );
   return false;
 }

@@ -58,7 +58,7 @@ async function run(
     console.log(shown(result));
   });
   if (ended) return results;
-  const detail = 'the guest did not come to its end (VERBOSE=1 shows its console)';
+  const detail = 'the guest did not finish (VERBOSE=1 shows its console)';
   const failed: Result = { device: 'none', way: 'plain', what: 'guest', outcome: 'WRONG', detail };
   console.log(shown(failed));
   return [...results, failed];

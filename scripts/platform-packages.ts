@@ -54,7 +54,7 @@ export function platformManifest(platform: Platform): Manifest {
   return {
     name: platformPackage(platform),
     version,
-    description: `The native part of msg-zerocopy for ${platform}`,
+    description: `The native addon of msg-zerocopy for ${platform}`,
     license,
     ...(repository === undefined ? {} : { repository }),
     main: BINARY,
@@ -77,9 +77,9 @@ export function writePlatformPackage(platform: Platform, folder: string): void {
   const readme = [
     `# ${manifest.name}`,
     '',
-    `The native part of [msg-zerocopy](https://www.npmjs.com/package/msg-zerocopy) for ${platform}, as one`,
-    'Node-API binary for all its versions of Node. msg-zerocopy depends on it by itself: do not install it',
-    'alone.',
+    `The native addon of [msg-zerocopy](https://www.npmjs.com/package/msg-zerocopy) for ${platform}: one`,
+    'Node-API binary for every supported version of Node. msg-zerocopy depends on it; do not install it',
+    'by itself.',
     '',
   ];
   writeFileSync(path.join(folder, 'README.md'), readme.join('\n'));

@@ -78,7 +78,8 @@ export function checkItems<Options>(value: unknown): readonly DatagramItem<Optio
     if (isUint8Array(item)) {
       if (item.length === 0) rejectDetached(item);
     } else if (typeof item !== 'object' || item === null || !('data' in item)) {
-      throw invalidType('datagrams', 'Uint8Arrays or objects with a `data` property', item);
+      const name = `datagrams[${value.indexOf(item)}]`;
+      throw invalidType(name, 'a Uint8Array or an object with a `data` property', item);
     }
   }
   return value as DatagramItem<Options>[];

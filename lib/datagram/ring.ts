@@ -138,12 +138,12 @@ export function slotsOf(
     const frame = frames[i];
     const slot = ring.slotOf(frame);
     if (slot === undefined) {
-      const expected = 'frames that this socket reserved and did not send yet';
+      const expected = 'frames from reserve() that were neither committed nor discarded';
       throw invalidType('frames', expected, frame);
     }
     ascending &&= i === 0 || slot > (slots[i - 1] as number);
     slots[i] = slot;
   }
   if (ascending || new Set(slots).size === slots.length) return slots;
-  throw outOfRangeFound('frames', 'different frames', 'one frame twice');
+  throw outOfRangeFound('frames', 'a list without duplicates', 'the same frame twice');
 }

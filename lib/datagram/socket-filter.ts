@@ -25,7 +25,7 @@ const INSTRUCTION_BYTES = 8;
 /** Encodes a program. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function encodeProgram(program: unknown): Buffer {
   if (!Array.isArray(program)) {
-    throw invalidType('options.filter.program', 'an array of instructions', program);
+    throw invalidType('options.filter.program', 'an array of BPF instructions', program);
   }
   if (program.length === 0 || program.length > MOST_INSTRUCTIONS) {
     throw outOfRange(

@@ -19,7 +19,7 @@ export interface Capabilities {
   readonly platform: string;
   /** Release of the running kernel, as uname(2) says; undefined without the addon. */
   readonly kernel?: string;
-  /** Whether the native part loaded. */
+  /** Whether the native addon loaded. */
   readonly addon: Capability;
   readonly tcp: {
     /** SO_ZEROCOPY on a TCP socket. Linux 4.14. */
@@ -109,7 +109,7 @@ function tryOption(native: Native, trial: Trial): Capability {
   if (support === 1) return YES;
   if (support === 3) {
     const reason =
-      'opening the socket kills the calling process (a child process tried it): a seccomp filter';
+      'a seccomp filter kills processes that open the socket (tried in a child process)';
     return { support: 'no', reason };
   }
   // For a socket that anybody may open, EPERM has another cause, such as a sandbox.

@@ -61,7 +61,7 @@ export function containerFinding(facts: ContainerFacts): Finding {
   const hints = containerHints(facts);
   const filter =
     facts.seccomp === 2
-      ? ' A seccomp filter is on: it may refuse system calls that the kernel has.'
+      ? ' A seccomp filter is on: it may refuse system calls that the kernel supports.'
       : '';
   const isIn = hints.length > 0;
   return {

@@ -37,7 +37,7 @@ export function readRingFacts(
 const SAME = { id: 'io_uring', title: 'io_uring' };
 const REST = 'MSG_ZEROCOPY is used instead, which costs more for small and for single responses.';
 const RISK =
-  'io_uring has been a way to gain privileges more than once: kernels and containers refuse it for that';
+  'bugs in io_uring were used to gain privileges more than once, so many kernels and containers refuse it';
 
 export function ringFinding(facts: RingFacts): Finding {
   const { trial } = facts;
@@ -50,17 +50,17 @@ export function ringFinding(facts: RingFacts): Finding {
   if (error < 0) return refusal(facts, error, describeRefusal(error, step));
   if (buffersError < 0) {
     const detail =
-      `A ring was made and sent without copying. Buffer pools cannot be registered with it ` +
-      `(${errnoName(buffersError)}, of RLIMIT_MEMLOCK as a rule): their pieces are pinned for each send.`;
+      `A ring was set up and sent without copying. Buffer pools cannot be registered with it ` +
+      `(${errnoName(buffersError)}, usually because of RLIMIT_MEMLOCK): their memory is pinned for each send.`;
     return { ...SAME, verdict: 'note', detail };
   }
   const vectored = trial.vectoredSlots
     ? 'buffer pools can be registered with it'
-    : 'buffer pools can be registered with it, for sends of one piece (Linux 6.15: of several)';
+    : 'buffer pools can be registered with it, for sends of one buffer (of several from Linux 6.15 on)';
   return {
     ...SAME,
     verdict: 'ok',
-    detail: `A ring was made, and a send with it was accepted; ${vectored}.`,
+    detail: `A ring was set up, and the kernel accepted a send with it; ${vectored}.`,
   };
 }
 
@@ -84,12 +84,12 @@ function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Reme
   if (disabled === 1 && group !== undefined) {
     return {
       command: `sysctl -w kernel.io_uring_group=$(id -g)${where}`,
-      weakensSecurity: `${RISK}; this opens it to one group`,
+      weakensSecurity: `${RISK}; this allows it for one group`,
     };
   }
   return {
     command: `sysctl -w kernel.io_uring_disabled=0${where}`,
-    weakensSecurity: `${RISK}; this opens it to every user of the machine`,
+    weakensSecurity: `${RISK}; this allows it for every user of the machine`,
   };
 }
 
@@ -97,10 +97,10 @@ function sysctlRemedyOf({ group, container }: RingFacts, disabled: number): Reme
 const WRITE_PROFILE = 'npx msg-zerocopy doctor --write-seccomp';
 
 function seccompRemedy(container: ContainerKind | undefined): Remedy {
-  const weakensSecurity = `${RISK}; this opens it to the container`;
+  const weakensSecurity = `${RISK}; this allows it in the container`;
   if (container === 'kubernetes') {
     return {
-      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"securityContext":{"seccompProfile":{"type":"Localhost","localhostProfile":"profiles/msg-zerocopy.json"}}}}}}'   # on each node before: ${WRITE_PROFILE} /var/lib/kubelet/seccomp/profiles/msg-zerocopy.json; see examples/deploy/kubernetes.yaml`,
+      command: `kubectl patch deployment NAME --type=merge -p '{"spec":{"template":{"spec":{"securityContext":{"seccompProfile":{"type":"Localhost","localhostProfile":"profiles/msg-zerocopy.json"}}}}}}'   # first, on each node: ${WRITE_PROFILE} /var/lib/kubelet/seccomp/profiles/msg-zerocopy.json; see examples/deploy/kubernetes.yaml`,
       weakensSecurity,
     };
   }

@@ -78,18 +78,18 @@ function optmemFinding(facts: LimitFacts): Finding {
   const same = { id: 'optmem', title: 'Memory for notifications (net.core.optmem_max)' };
   if (optmemBytes === undefined) {
     const detail =
-      'It cannot be read in this network namespace: before Linux 6.8 it is one number for the whole ' +
-      'machine, to be read and set outside of the container.';
+      'It cannot be read in this network namespace: before Linux 6.8 one value holds for the whole ' +
+      'machine. Read and set it outside the container.';
     return { ...same, verdict: 'note', detail };
   }
   const sends = Math.floor(optmemBytes / NOTIFICATION_BYTES);
-  const room = `${bytesText(optmemBytes)}: room for about ${sends} zero-copy sends of a socket at a time`;
+  const room = `${bytesText(optmemBytes)}: room for about ${sends} zero-copy sends in flight on each socket`;
   if (optmemBytes >= GOOD_OPTMEM_BYTES) return { ...same, verdict: 'ok', detail: `${room}.` };
   return {
     ...same,
     // Not blocked, whatever the number: io_uring's notifications are not charged to it.
     verdict: 'limited',
-    detail: `${room}; what MSG_ZEROCOPY sends beyond that fails with ENOBUFS and is copied.`,
+    detail: `${room}. Beyond that, MSG_ZEROCOPY fails with ENOBUFS, and the bytes are copied.`,
     remedy: sysctlRemedy(
       'net.core.optmem_max',
       String(WISHED_OPTMEM_BYTES),
@@ -105,9 +105,9 @@ const USUAL_MEMLOCK_BYTES = 8 * 1024 * 1024;
 function memlockFinding({ pins, pageBytes, container }: LimitFacts & { pins: PinLimits }): Finding {
   const same = { id: 'memlock', title: 'Memory that may be pinned (RLIMIT_MEMLOCK)' };
   const budget = processBudgetBytes(pins);
-  const budgetText = `This process pins ${bytesText(budget)} at most`;
+  const budgetText = `This process pins at most ${bytesText(budget)}`;
   if (pins.ipcLock) {
-    const detail = `CAP_IPC_LOCK: RLIMIT_MEMLOCK is not charged. ${budgetText}.`;
+    const detail = `Unlimited, because the process has CAP_IPC_LOCK. ${budgetText}.`;
     return { ...same, verdict: 'ok', detail };
   }
   if (pins.memlockBytes < 0) {
@@ -120,18 +120,18 @@ function memlockFinding({ pins, pageBytes, container }: LimitFacts & { pins: Pin
   const room = roomBytes(0, DEFAULT_SOCKET_BUDGET_BYTES, budget, pageBytes);
   const remedy = memlockRemedy(container);
   const shared =
-    `${limit}, shared by all processes of this user, for what is in flight and for registered ` +
+    `${limit}, shared by all processes of this user, for bytes in flight and for registered ` +
     'buffer pools';
   if (room < DEFAULT_THRESHOLD_BYTES) {
     const detail =
-      `${shared}: not enough for one send of ${bytesText(DEFAULT_THRESHOLD_BYTES)}, so that ` +
+      `${shared}. That is not enough for one send of ${bytesText(DEFAULT_THRESHOLD_BYTES)}, so ` +
       'everything is copied.';
     return { ...same, verdict: 'blocked', detail, remedy };
   }
   return {
     ...same,
     verdict: pins.memlockBytes < USUAL_MEMLOCK_BYTES ? 'limited' : 'note',
-    detail: `${shared}: beyond that is copied.`,
+    detail: `${shared}. Bytes beyond that are copied.`,
     remedy,
   };
 }
@@ -150,12 +150,12 @@ function memlockRemedy(container: ContainerKind | undefined): Remedy {
     return {
       command: `kubectl patch deployment NAME --type=json -p '[{"op":"add","path":"/spec/template/spec/containers/0/securityContext","value":{"capabilities":{"add":["IPC_LOCK"]}}}]'`,
       weakensSecurity:
-        'with CAP_IPC_LOCK the container may lock any amount of the memory of its node. Kubernetes ' +
+        "with CAP_IPC_LOCK the container may lock any amount of its node's memory. Kubernetes " +
         'has no setting for RLIMIT_MEMLOCK; the container runtime has one (LimitMEMLOCK)',
     };
   }
   return {
-    command: `prlimit --memlock=${bytes}:${bytes} node PROGRAM   # of a service: LimitMEMLOCK=, as in examples/deploy/server.service`,
+    command: `prlimit --memlock=${bytes}:${bytes} node PROGRAM   # for a service: LimitMEMLOCK=, as in examples/deploy/server.service`,
   };
 }
 
@@ -170,15 +170,15 @@ function bufferFinding(facts: LimitFacts): Finding {
     parts.push(`a TCP connection may have up to ${bytesText(tcpWmemMaxBytes)} in flight`);
   }
   if (wmemDefaultBytes !== undefined) {
-    parts.push(`another socket ${bytesText(wmemDefaultBytes)} unless it asks for more`);
+    parts.push(`other sockets ${bytesText(wmemDefaultBytes)} by default`);
   }
   if (wmemMaxBytes !== undefined) {
-    parts.push(`SO_SNDBUF gives ${bytesText(wmemMaxBytes)} at most`);
+    parts.push(`SO_SNDBUF sets at most ${bytesText(wmemMaxBytes)}`);
   }
   if (parts.length === 0) {
     return { ...same, verdict: 'note', detail: 'They cannot be read here.' };
   }
-  const detail = `${parts.join('; ')}. Pinned memory counts by the page.`;
+  const detail = `${parts.join('; ')}. Pinned memory counts in whole pages.`;
   const text = detail.charAt(0).toUpperCase() + detail.slice(1);
   if (tcpWmemMaxBytes === undefined || tcpWmemMaxBytes >= SMALL_TCP_WMEM_BYTES) {
     return { ...same, verdict: 'ok', detail: text };

@@ -14,7 +14,7 @@ export function pathFindings(path: Path | NoPath, container: ContainerKind | und
   const late = path.devices.find(({ freesLate }) => freesLate);
   if (late !== undefined) findings.push(lateFinding(late));
   if (path.features === undefined) {
-    const detail = `${device.name} does not say what it can do.`;
+    const detail = `${device.name} does not report its features.`;
     return [
       ...findings,
       { id: 'features', title: 'Features of the device', verdict: 'note', detail },
@@ -32,15 +32,15 @@ const DESTINATIONS: Readonly<Record<NonNullable<Path['cast']>, Finding>> = {
     ...DESTINATION,
     verdict: 'blocked',
     detail:
-      'A broadcast address: this machine is among the receivers, and for that the kernel copies every ' +
-      'datagram. No connection goes there.',
+      'A broadcast address: this machine is one of the receivers, so the kernel copies every datagram. ' +
+      'TCP cannot connect to it.',
   },
   multicast: {
     ...DESTINATION,
     verdict: 'limited',
     detail:
-      'A multicast address: datagrams only, and the kernel copies them while this machine is a member of ' +
-      'the group, unless the sender calls setMulticastLoopback(false). No connection goes there.',
+      'A multicast address: the kernel copies datagrams to it while this machine is a member of the group, ' +
+      'unless the sender calls setMulticastLoopback(false). TCP cannot connect to it.',
   },
 };
 
@@ -52,7 +52,7 @@ const LOOPBACK = /^(127\.|::1$|::ffff:127\.)/;
 function noPathFinding({ address, error, unreachable }: NoPath): Finding {
   const same = { id: 'route', title: 'Route' };
   if (!unreachable) {
-    const detail = `The kernel could not be asked for the route to ${address}: ${error}.`;
+    const detail = `Asking the kernel for the route to ${address} failed: ${error}.`;
     return { ...same, verdict: 'note', detail };
   }
   return {
@@ -71,7 +71,7 @@ function routeRemedy(address: string): string {
 
 function routeFinding({ address, isLocal, source, gateway, devices }: Path): Finding {
   const [device, ...lower] = devices;
-  const through = gateway === undefined ? '' : ` by ${gateway}`;
+  const through = gateway === undefined ? '' : ` via ${gateway}`;
   const from = source === undefined ? '' : ` from ${source}`;
   const on = lower.length === 0 ? '' : ` on ${lower.map(({ name }) => name).join(' on ')}`;
   const here = isLocal ? ' (this machine),' : '';
@@ -91,29 +91,29 @@ const KINDS: Readonly<Record<string, Omit<Judgement, 'what'>>> = {
   veth: {
     verdict: 'limited',
     why:
-      'Packets for a socket at its other end are copied, unless an XDP program runs there. Packets that a ' +
-      'bridge there forwards to a network card are not copied; those that the host routes are not copied from ' +
-      'Linux 6.17 on.',
+      'The kernel copies packets for a socket at the other end, unless an XDP program runs there. It does not ' +
+      'copy those that a bridge there forwards to a network card, nor, from Linux 6.17 on, those that the ' +
+      'host routes.',
   },
   tun: {
     verdict: 'blocked',
-    why: 'The driver copies what it hands to the program behind it (drivers/net/tun.c).',
+    why: 'The driver copies packets for the program behind it (drivers/net/tun.c).',
   },
   wireguard: { verdict: 'blocked', why: 'Packets are encrypted into memory of their own.' },
   bridge: {
     verdict: 'note',
-    why: 'It passes packets on without a copy; the port that they leave by decides: a veth or a tap copies.',
+    why: 'It passes packets on without a copy, but the port that they leave by may copy: a veth or a tap does.',
   },
-  bond: { verdict: 'ok', why: 'It hands packets to its members.' },
-  team: { verdict: 'ok', why: 'It hands packets to its members.' },
-  vlan: { verdict: 'ok', why: 'It hands packets to the device below.' },
+  bond: { verdict: 'ok', why: 'It passes packets to its members.' },
+  team: { verdict: 'ok', why: 'It passes packets to its members.' },
+  vlan: { verdict: 'ok', why: 'It passes packets to the device below.' },
   macvlan: {
     verdict: 'ok',
-    why: 'It hands packets to the device below; other macvlans of it get copies.',
+    why: 'It passes packets to the device below. Packets for other macvlans of that device are copied.',
   },
   ipvlan: {
     verdict: 'ok',
-    why: 'It hands packets to the device below; other ipvlans of it get copies.',
+    why: 'It passes packets to the device below. Packets for other ipvlans of that device are copied.',
   },
   dummy: { verdict: 'note', why: 'It discards packets.' },
   ifb: { verdict: 'note', why: 'It sends nothing by itself.' },
@@ -127,17 +127,18 @@ function judge({ isLocal }: Path, device: PathDevice): Judgement {
   const known = Object.hasOwn(KINDS, device.kind) ? KINDS[device.kind] : undefined;
   if (known !== undefined) return { ...known, what: device.kind };
   if (device.kind !== '') {
-    const why = 'A virtual device: the device that its packets finally leave by decides.';
+    const why = 'A virtual device: the one that its packets finally leave by may copy.';
     return { verdict: 'note', what: device.kind, why };
   }
   if (device.driver === VIRTIO) {
-    const why = 'It hands the pages to the host; whether that copies cannot be seen from here.';
+    const why =
+      'It passes the pages to the host, which may copy them: that cannot be seen from here.';
     return { verdict: 'ok', what: 'virtio', why };
   }
   // A tun or tap that was moved into a namespace may have no kind, but its driver shows it.
   if (device.driver === 'tun') return { ...(KINDS['tun'] as Judgement), what: 'tun' };
   const what = device.driver === '' ? 'network card' : `network card, driver ${device.driver}`;
-  return { verdict: 'ok', what, why: 'Its driver sends from the memory that it is given.' };
+  return { verdict: 'ok', what, why: 'Its driver sends without a copy.' };
 }
 
 function deviceFinding(path: Path, container: ContainerKind | undefined): Finding {
@@ -167,9 +168,9 @@ function lateFinding({ name }: PathDevice): Finding {
     title: 'Releases by the driver',
     verdict: 'limited',
     detail:
-      `${name} lets go of what it sent only when it sends again (${VIRTIO} with napi_tx=0): a program that ` +
-      'waits for a callback before it writes on waits long. Reboot after the remedy; where the driver is built ' +
-      'into the kernel, its command line takes virtio_net.napi_tx=1.',
+      `${name} frees a packet only when it sends the next ones (${VIRTIO} with napi_tx=0), so a program that ` +
+      'waits for a callback before its next write waits long. Reboot after the remedy. If the driver is built ' +
+      'into the kernel, add virtio_net.napi_tx=1 to the kernel command line instead.',
     remedy: { command: 'echo options virtio_net napi_tx=1 > /etc/modprobe.d/virtio_net.conf' },
   };
 }
@@ -206,7 +207,7 @@ function featureFindings(path: Path, device: PathDevice): Finding[] {
   const switched = (words: string, changeable: boolean): Pick<Finding, 'remedy'> =>
     changeable ? { remedy: { command: `ethtool -K ${device.name} ${words}` } } : {};
   const fixed = (changeable: boolean): string =>
-    changeable ? '' : ' The driver does not let it be switched on.';
+    changeable ? '' : ' The driver does not allow switching it on.';
 
   const canGather = isChangeable(SCATTER_GATHER);
   const gathers: Finding = isOn(SCATTER_GATHER)
@@ -261,7 +262,7 @@ function segmentationFinding({ family, features = {} }: Path, device: PathDevice
   if (tso?.active === true) return feature('segmentation', 'ok', text);
   const isSoftware = gso?.active === true;
   const detail = isSoftware
-    ? `${text} Large sends are cut by the kernel, which costs CPU time but no copy.`
+    ? `${text} The kernel segments large sends, which costs CPU time but no copy.`
     : `${text} Each packet is sent by itself, which costs more than zero copy saves.`;
   const switchable = [
     ...(tso?.changeable === true ? ['tso on'] : []),

@@ -40,10 +40,12 @@ export function socketFindings(facts: SocketFacts): Finding[] {
 }
 
 function addonFinding({ capabilities, addonRemedy: command }: SocketFacts): Finding {
-  const same = { id: 'addon', title: 'Native part' };
+  const same = { id: 'addon', title: 'Native addon' };
   const { support, reason = '' } = capabilities.addon;
   if (support === 'yes') return { ...same, verdict: 'ok', detail: 'Loaded.' };
-  const detail = `Not loaded (${reason}): Node's own copying writes are used.`;
+  // The remedy has a line of its own.
+  const why = reason.replace(`; remedy: ${command}`, '');
+  const detail = `Not loaded (${why}): Node's own copying writes are used.`;
   if (command === undefined) return { ...same, verdict: 'blocked', detail };
   return { ...same, verdict: 'blocked', detail, remedy: { command } };
 }
@@ -54,15 +56,15 @@ function engineFinding(engine: string): Finding {
   const same = { id: 'engine', title: 'MSG_ZEROCOPY_ENGINE in the environment' };
   const remedy = { command: 'unset MSG_ZEROCOPY_ENGINE' };
   if (!ENGINES.includes(engine)) {
-    const detail = `'${engine}' is none of ${ENGINES.join(', ')}: enabling zero copy throws.`;
+    const detail = `'${engine}' is not one of ${ENGINES.join(', ')}: enabling zero copy throws.`;
     return { ...same, verdict: 'blocked', detail, remedy };
   }
   if (engine === 'copy') {
     const detail = "'copy': everything is copied unless a program asks for another engine by name.";
     return { ...same, verdict: 'blocked', detail, remedy };
   }
-  if (engine === 'auto') return { ...same, verdict: 'ok', detail: "'auto', as by default." };
-  const detail = `'${engine}' instead of 'auto': it goes on also where the kernel reports copies.`;
+  if (engine === 'auto') return { ...same, verdict: 'ok', detail: "'auto', the default." };
+  const detail = `'${engine}' instead of 'auto'. With a threshold, too, zero copy goes on even where the kernel copies.`;
   return { ...same, verdict: 'note', detail, remedy };
 }
 
@@ -98,14 +100,14 @@ function tcpFinding({ capabilities, kernel }: SocketFacts): Finding {
     const detail = `Linux ${kernel} accepts SO_ZEROCOPY: ${familiesText(both)}.`;
     return { ...same, verdict: isWhole ? 'ok' : 'limited', detail };
   }
-  const refused = `Linux ${kernel} refuses SO_ZEROCOPY (${familiesText(both)}), which Linux 4.14 has`;
+  const refused = `Linux ${kernel} refuses SO_ZEROCOPY (${familiesText(both)}), which Linux supports since 4.14`;
   if (ring.support === 'yes') {
     return { ...same, verdict: 'limited', detail: `${refused}. io_uring sends without copying.` };
   }
   return {
     ...same,
     verdict: worksAtAll(capabilities) ? 'limited' : 'blocked',
-    detail: `${refused}, and there is no io_uring: streams are copied.`,
+    detail: `${refused}, and io_uring is not available: streams are copied.`,
   };
 }
 
@@ -114,17 +116,17 @@ function udpFinding({ capabilities, kernel }: SocketFacts): Finding {
   const same = { id: 'udp', title: 'UDP' };
   if (!works(both)) {
     const detail =
-      `Linux ${kernel} refuses SO_ZEROCOPY (${familiesText(both)}), which Linux 5.0 has for UDP: ` +
-      'datagrams are copied.';
+      `Linux ${kernel} refuses SO_ZEROCOPY (${familiesText(both)}), which Linux supports for UDP since ` +
+      '5.0: datagrams are copied.';
     return { ...same, verdict: worksAtAll(capabilities) ? 'limited' : 'blocked', detail };
   }
   const taken = `Linux ${kernel} accepts SO_ZEROCOPY: ${familiesText(both)}`;
   const isWhole = both.ipv4.support === 'yes' && both.ipv6.support === 'yes';
   if (gso.support === 'yes') {
-    const detail = `${taken}; and UDP_SEGMENT, with which it pays.`;
+    const detail = `${taken}. It accepts UDP_SEGMENT, too, without which zero copy does not pay.`;
     return { ...same, verdict: isWhole ? 'ok' : 'limited', detail };
   }
-  const detail = `${taken}; not UDP_SEGMENT (${gso.reason}), without which it does not pay.`;
+  const detail = `${taken}. It refuses UDP_SEGMENT (${gso.reason}), without which zero copy does not pay.`;
   return { ...same, verdict: 'limited', detail };
 }
 
@@ -135,7 +137,7 @@ function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): 
   const same = { id: kind, title: kind === 'raw' ? 'Raw sockets' : 'Packet sockets' };
   const { open, tx_ring: ring } = capabilities[kind];
   if (open.support !== 'yes') {
-    const detail = `They cannot be opened (${open.reason}). TCP and UDP do not need that.`;
+    const detail = `This process cannot open them (${open.reason}). TCP and UDP do not need that.`;
     return {
       ...same,
       verdict: 'note',
@@ -155,7 +157,7 @@ function privilegedFinding(capabilities: Capabilities, kind: 'raw' | 'packet'): 
   }
   const what = kind === 'raw' ? 'packets' : 'frames';
   const detail =
-    `The transmit ring works: with the option ring, ${what} are sent from where they were written. ` +
-    'Everything else they send is copied: mainline Linux has no MSG_ZEROCOPY for them.';
+    `The transmit ring works: with the option \`ring\`, ${what} are sent from the ring without a copy. ` +
+    'All other sends are copied: mainline Linux has no MSG_ZEROCOPY for these sockets.';
   return { ...same, verdict: 'ok', detail };
 }

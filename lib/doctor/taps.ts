@@ -91,7 +91,7 @@ function tapText({ device, name, owner, isOurs }: Tap): string {
   const where = device === 0 ? 'every interface' : (name ?? `interface ${device}`);
   if (isOurs) return `a packet socket of this process on ${where}`;
   return owner === undefined
-    ? `one on ${where}, of a process that cannot be seen from here`
+    ? `a packet socket on ${where}, of a process that cannot be seen from here`
     : `${owner.command} (process ${owner.pid}) on ${where}`;
 }
 
@@ -106,8 +106,8 @@ export function tapFinding(
   const same = { id: 'taps', title: 'Packet captures' };
   if (taps === undefined) {
     const detail =
-      'Unknown: /proc/net/packet cannot be read here. While a capture runs, the kernel copies what ' +
-      'passes it.';
+      'Unknown: /proc/net/packet cannot be read here. While a capture runs, the kernel copies the ' +
+      'packets that it sees.';
     const remedy = {
       command: 'ss --packet --processes   # as root: lists the capturing processes',
     };
@@ -123,14 +123,14 @@ export function tapFinding(
   const list = (some: readonly Tap[]): string => some.map(tapText).join('; ');
   if (inThePath.length > 0) {
     const detail =
-      `While a capture runs, the kernel copies the packets that it sees: ${list(inThePath)}. (Unless it ignores ` +
-      'outgoing packets, which cannot be seen.)';
+      `${list(inThePath)}. The kernel copies every packet that a capture sees. (A capture may ignore ` +
+      'outgoing packets, but that cannot be seen.)';
     return { ...same, verdict: 'blocked', detail, ...tapRemedy(inThePath) };
   }
   if (path !== undefined) {
     return { ...same, verdict: 'note', detail: `Not on the path to the target: ${list(taps)}.` };
   }
-  const detail = `Packets that leave through these interfaces are copied: ${list(taps)}.`;
+  const detail = `${list(taps)}. The kernel copies every packet that leaves through these interfaces.`;
   return { ...same, verdict: 'limited', detail, ...tapRemedy(taps) };
 }
 

@@ -47,7 +47,7 @@ export async function trySend(engine: TrialEngine): Promise<Trial> {
       step = 'send';
       const data = randomBytes(TRIAL_BYTES);
       const expected = Buffer.from(data);
-      const report = await withPatience(socket.send(data), 'the notification of the kernel');
+      const report = await withPatience(socket.send(data), 'the notification');
       // The memory is released: changing it must not change what arrives.
       data.fill(0);
       socket.end();
@@ -81,7 +81,7 @@ async function receive(server: net.Server): Promise<Buffer> {
 async function withPatience<T>(wanted: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    const error = new Error(`${what}: nothing within ${PATIENCE_MS / 1000} s`);
+    const error = new Error(`${what} took longer than ${PATIENCE_MS / 1000} s`);
     timer = setTimeout(() => reject(error), PATIENCE_MS);
   });
   try {
@@ -122,12 +122,12 @@ function trialFinding(trial: Trial, good: TrialEngine | undefined): Finding {
     return { ...same, verdict: 'blocked', detail };
   }
   if (trial.ringless !== undefined) {
-    const detail = `This thread has no ring, and MSG_ZEROCOPY is used instead: ${trial.ringless}.`;
+    const detail = `This thread cannot have a ring, so MSG_ZEROCOPY is used instead: ${trial.ringless}.`;
     return { ...same, verdict: failed, detail };
   }
   if (copiedBytes > 0) {
-    const why = reason ?? 'no reason';
-    const detail = `Of ${bytes} bytes ${copiedBytes} were copied here: ${why}.`;
+    const why = reason ?? 'reason unknown';
+    const detail = `This package copied ${copiedBytes} of ${bytes} bytes: ${why}.`;
     return { ...same, verdict: failed, detail };
   }
   const whatTheKernelSaid =
@@ -172,10 +172,10 @@ function localOf({ localAddress }: net.Socket): Pick<Connection, 'local'> {
 export function connectionFinding({ address, port, local, error }: Connection): Finding {
   const same = { id: 'connection', title: 'Connection' };
   if (error !== undefined) {
-    const detail = `None to ${address} port ${port}: ${error}.`;
+    const detail = `Connecting to ${address} port ${port} failed: ${error}.`;
     return { ...same, verdict: 'limited', detail };
   }
   const from = local === undefined ? '' : ` from ${local}`;
-  const detail = `One to ${address} port ${port}${from} was opened and closed; nothing was sent.`;
+  const detail = `A connection to ${address} port ${port}${from} was opened and closed; nothing was sent.`;
   return { ...same, verdict: 'ok', detail };
 }

@@ -126,9 +126,9 @@ function withoutMemory(errno: number, { bytes, hugePages }: ResolvedPoolOptions)
   const pageBytes = readHugePageBytes() ?? HUGE_PAGE_BYTES;
   error.message +=
     hugePages === true
-      ? `: the system has no ${Math.ceil(bytes / pageBytes)} huge pages of ${pageBytes} bytes to spare. ` +
-        "Raise vm.nr_hugepages (sysctl), make the pool smaller, or give hugePages: 'try'"
-      : `: no address space for a pool of ${bytes} bytes. Raise RLIMIT_AS (ulimit -v), or make it smaller`;
+      ? `: the pool needs ${Math.ceil(bytes / pageBytes)} free huge pages of ${pageBytes} bytes. ` +
+        "Raise vm.nr_hugepages (sysctl), make the pool smaller, or set hugePages: 'try'"
+      : `: no address space for a pool of ${bytes} bytes. Raise RLIMIT_AS (ulimit -v), or make the pool smaller`;
   return error;
 }
 
@@ -145,7 +145,7 @@ const MAYBE_READ = 1;
 /** How often a pool whose end is awaited checks for releases: without further writes nothing else does. */
 const LOOK_MS = 20;
 
-const DISPOSED = 'disposed: it holds no memory any more';
+const DISPOSED = 'disposed: the pool has freed its memory';
 
 /** The slab, or why there is none; and why it is not registered. */
 interface Opened {
@@ -161,7 +161,7 @@ function open(options: ResolvedPoolOptions): Opened {
   if (memory === -EOPNOTSUPP) {
     // Electron keeps all memory of JavaScript in one region of its own.
     return {
-      reason: 'no-external-memory: this runtime allows no memory from outside its own heap',
+      reason: 'no-external-memory: this runtime allows no memory outside its own heap',
     };
   }
   if (typeof memory === 'number') throw withoutMemory(memory, options);
@@ -363,8 +363,8 @@ export class BufferPool {
     if (slab.memory.byteLength > 0) return true;
     warnOnce(
       'ZC_POOL_DETACHED',
-      'The memory of a BufferPool was transferred away, for instance by a byte stream that was given ' +
-        'a piece. The pool hands out ordinary memory from now on',
+      'The memory of a BufferPool was transferred, for instance by a byte stream that enqueued one of its ' +
+        'buffers. From now on the pool returns ordinary memory. Pass such a stream a copy',
     );
     return false;
   }
@@ -387,8 +387,8 @@ export class BufferPool {
     const bytes = (piece.endPage - piece.firstPage) * piece.slab.pageBytes;
     warnOnce(
       'ZC_POOL_LEAK',
-      `A piece of a BufferPool (${bytes} bytes) was collected as garbage without free(). Its memory ` +
-        'is lost to the pool; see stats.leakedPieces',
+      `A buffer of a BufferPool (${bytes} bytes) was garbage-collected without free(), so its memory is ` +
+        'lost to the pool. Call free() for every buffer; stats.leakedPieces counts those without',
     );
   }
 }

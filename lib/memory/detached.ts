@@ -36,6 +36,6 @@ export function warnDetachedInFlight(): void {
   warnOnce(
     'ZC_DETACHED_IN_FLIGHT',
     'A buffer was detached (transferred) while the kernel still referenced its memory: its new ' +
-      'owner may have changed bytes on the wire. Keep buffers until their callback',
+      'owner may have changed bytes on the wire. Keep a buffer until its callback fires',
   );
 }

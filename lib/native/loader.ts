@@ -64,7 +64,7 @@ const NOT_INSTALLED = 'not installed';
 const BUILD = 'npx msg-zerocopy build';
 const UNBUNDLE =
   "name msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and install it " +
-  'beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE';
+  "beside the bundle, or set MSG_ZEROCOPY_ADDON to the addon's file";
 
 /**
  * Runtimes with Node's interfaces but not all of libuv's. An addon that calls a missing function aborts the process
@@ -73,7 +73,7 @@ const UNBUNDLE =
 export function refuseRuntime(versions: Readonly<Record<string, unknown>>): Missing | undefined {
   const name = ['Bun', 'Deno'].find((known) => versions[known.toLowerCase()] !== undefined);
   if (name === undefined) return undefined;
-  const why = `${name} lacks parts of libuv that the addon needs; Node has them`;
+  const why = `${name} lacks parts of libuv that the addon needs: run the program with Node`;
   return { reason: 'runtime-unsupported', why };
 }
 
@@ -158,7 +158,7 @@ function tryDoor<T extends Versioned>(title: string, open: () => T): Attempt<T> 
     const { version } = native;
     // The surface between the two sides changes without further notice, and a wrong one crashes.
     if (version === VERSION) return { native };
-    const failure = `${title}: refused, it is of version ${version}, not ${VERSION}`;
+    const failure = `${title}: refused, its version is ${version}, not ${VERSION}`;
     return { failure, code: OTHER_VERSION };
   } catch (error) {
     return { failure: `${title}: ${reasonOf(error)}`, code: codeOf(error) };

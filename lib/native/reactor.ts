@@ -2,6 +2,7 @@
 // owner of its port. The addon makes one call for each wake-up of the event loop.
 import os from 'node:os';
 import { isMainThread } from 'node:worker_threads';
+import { errnoName } from '../errors.js';
 import { nextTick, nowMs } from '../node/clock.js';
 import { releaseLatency } from '../observe/aggregate.js';
 import type { NativeConstants } from './binding-constants.js';
@@ -73,9 +74,11 @@ export class Reactor {
     const graceMs = isMainThread ? EXIT_GRACE_MS : 0;
     const started = native.start(this.words, onRecords, graceMs, releaseLatency.words, this.log);
     if (started === -os.constants.errno.EALREADY) {
-      throw new Error('another copy of the package has started this instance of the addon');
+      throw new Error(
+        'another copy of the package in this thread uses this file of the addon already',
+      );
     }
-    if (started < 0) throw new Error(`epoll_create1 failed with errno ${-started}`);
+    if (started < 0) throw new Error(`epoll_create1 failed with ${errnoName(started)}`);
     native.setBudget(this.#budget.most);
     process.once('exit', () => this.#owners.forEach((owner) => owner?.handOver?.()));
   }

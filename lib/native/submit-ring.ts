@@ -19,8 +19,8 @@ const DEFAULT_ENTRIES: Entries = { submissions: 8, completions: 4096 };
 const FEWER_ENTRIES: Entries = { submissions: 8, completions: 1024 };
 
 const RING_LOST_WARNING =
-  'The process changed its user after its io_uring was made, so the ring is no longer used: connections go on ' +
-  'with MSG_ZEROCOPY. Remedy: change the user before the first large write';
+  'The process changed its user after it had set up io_uring, so its ring is no longer used: connections ' +
+  'continue with MSG_ZEROCOPY. Remedy: change the user before the first large write';
 
 export class SubmitRing {
   /** Why the ring is no longer used. */
@@ -106,16 +106,17 @@ export function whyUntried(): string | undefined {
 /** Why there is no ring, in words. @param errno negative, as the native layer returns it */
 export function describeRefusal(errno: number, step: string): string {
   if (step === 'filter')
-    return 'io_uring kills the calling process (a child process tried it): a seccomp filter';
+    return 'a seccomp filter kills processes that use io_uring (tried in a child process)';
   const failed = `io_uring ${step} failed with ${errnoName(errno)}`;
-  if (step === 'child') return `${failed}: under a seccomp filter a child process tries it`;
+  if (step === 'child')
+    return `io_uring was not tried: under a seccomp filter a child process tries it, which failed with ${errnoName(errno)}`;
   if (errno === -EPERM || errno === -EACCES) {
-    return `${failed}: kernel.io_uring_disabled, or a seccomp filter (containers have one)`;
+    return `${failed}: kernel.io_uring_disabled or a seccomp filter forbids it (most containers have one)`;
   }
-  if (errno === -ENOSYS) return `${failed}: not in this kernel, or hidden by a seccomp filter`;
+  if (errno === -ENOSYS) return `${failed}: this kernel lacks it, or a seccomp filter hides it`;
   if (errno === -ENOMEM)
-    return `${failed}: RLIMIT_MEMLOCK, or memory, ran out (ulimit -l, LimitMEMLOCK=)`;
-  if (step === 'opcode' || step === 'setup') return `${failed}: Linux 6.1 is needed`;
+    return `${failed}: out of memory, or RLIMIT_MEMLOCK is too low (ulimit -l, LimitMEMLOCK=)`;
+  if (step === 'opcode' || step === 'setup') return `${failed}: it needs Linux 6.1`;
   return failed;
 }
 
@@ -133,6 +134,6 @@ export function registerPool(slab: ArrayBuffer): string | undefined {
   refusedRegistrations.add(errnoName(error));
   if (error === -ENOMEM)
     return 'RLIMIT_MEMLOCK is too low: memory stays unregistered (ulimit -l, LimitMEMLOCK=)';
-  if (error === -EBUSY) return 'the ring takes no more memory';
+  if (error === -EBUSY) return 'the ring has no room for another pool';
   return `registering memory failed with ${errnoName(error)}`;
 }

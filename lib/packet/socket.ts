@@ -230,7 +230,11 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const { offload } = options;
     const { virtioHeader } = this.#checked;
     if (offload !== undefined && !virtioHeader) {
-      throw outOfRangeFound('options.offload', 'absent without virtioHeader', 'an offload');
+      throw outOfRangeFound(
+        'options.offload',
+        'absent unless the option virtioHeader is true',
+        'an offload',
+      );
     }
     this.#checkLength(bytes, offload !== undefined);
     return virtioHeader ? this.#virtio.of(offload, bytes) : undefined;
@@ -241,7 +245,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const isRaw = this.#checked.type === 'raw';
     const header = isRaw ? ETHERNET_HEADER_BYTES : 0;
     if (isRaw && bytes < header) {
-      throw outOfRange('frame.length', `>= ${header}, the link header`, bytes);
+      throw outOfRange('frame.length', `>= ${header} (the Ethernet header)`, bytes);
     }
     const overhead = header + VLAN_TAG_BYTES;
     if (!offloaded && bytes > this.#interface.mtu + overhead) this.#lookAtInterface();
@@ -249,7 +253,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const inRing = this.#ring?.views.longest ?? Infinity;
     if (bytes > most) {
       const error = systemError(-EMSGSIZE, 'send');
-      error.message += `: a frame of ${bytes} bytes, and ${this.#interface.name} takes ${most}`;
+      error.message += `: the frame has ${bytes} bytes, and ${this.#interface.name} takes at most ${most}`;
       throw error;
     }
     if (bytes > inRing) throw outOfRange('frame.length', `<= ${inRing} (options.ring)`, bytes);
@@ -264,7 +268,11 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
   #metadata(options: PacketSendOptions): DatagramMetadata {
     const { address, protocol } = options;
     if (address !== undefined && this.#checked.type === 'raw') {
-      throw outOfRange('options.address', "absent with type 'raw': the frame says it", address);
+      throw outOfRange(
+        'options.address',
+        "absent with type 'raw': the frame has its own header",
+        address,
+      );
     }
     if (protocol !== undefined) integer('options.protocol', protocol, 0, 0xffff);
     if (this.#checked.type === 'raw' && protocol === undefined) return PLAIN;
@@ -274,7 +282,7 @@ export class PacketSocket extends DatagramSocket<PacketRemoteInfo> {
     const mac = typeof address === 'string' ? macBytes(address) : undefined;
     if (mac === undefined && this.#checked.type === 'dgram') {
       if (typeof address === 'string') {
-        throw outOfRange('options.address', 'like aa:bb:cc:dd:ee:ff', address);
+        throw outOfRange('options.address', 'a MAC address such as 02:00:00:00:00:01', address);
       }
       throw invalidType('options.address', 'of type string', address);
     }

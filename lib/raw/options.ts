@@ -67,13 +67,13 @@ export function checkRawOptions(given: unknown, kernel: KernelConstants): Checke
   if (checksumOffset !== undefined) {
     integer('options.checksumOffset', checksumOffset, 0, 65_534);
     if (family !== 6 || headerIncluded || checksumOffset % 2 !== 0) {
-      const valid = 'even, for family 6, and without headerIncluded';
+      const valid = 'even, and absent unless family is 6 and headerIncluded is false';
       throw outOfRange('options.checksumOffset', valid, checksumOffset);
     }
   }
   const ring = ringOptions(options.ring);
   if (ring !== undefined && !headerIncluded) {
-    throw outOfRange('options.ring', 'absent without headerIncluded', options.ring);
+    throw outOfRange('options.ring', 'absent unless headerIncluded is true', options.ring);
   }
   if (filter !== undefined) optionsOf(filter, ['icmpTypes', 'program'], 'options.filter');
   checkText('options.interface', options.interface);

@@ -261,7 +261,7 @@ class RawSocket extends IpSocket<RawRemoteInfo> {
     if (!this.#checked.headerIncluded) return;
     const least = this.version === 4 ? IPV4_HEADER_BYTES : IPV6_HEADER_BYTES;
     if (bytes < least) {
-      throw outOfRange('message.length', `>= ${least}, the IP header, with headerIncluded`, bytes);
+      throw outOfRange('message.length', `>= ${least} (the IP header) with headerIncluded`, bytes);
     }
   }
 

@@ -22,7 +22,7 @@ const MOST_RECORDED = 16;
 
 const LIMIT_WARNING =
   'The kernel has no room for even one zero-copy send: RLIMIT_MEMLOCK or net.core.optmem_max is too low, ' +
-  'or other processes of this user have all of it. Bytes are copied. Remedy: ulimit -l unlimited ' +
+  'or other processes of this user have used it up. Bytes are copied instead. Remedy: ulimit -l unlimited ' +
   '(or LimitMEMLOCK= of the service), and sysctl net.core.optmem_max=131072';
 
 export class Health {

@@ -12,7 +12,10 @@ export function limitRate(set: SetRate): void {
   const loaded = loadNative();
   const why = loaded.native === undefined ? loaded.why : refusalOf(set(loaded.native));
   if (why === undefined) return;
-  warnOnce('ZC_PACING', `maxPacingRate is not in force, nothing limits the rate: ${why}`);
+  warnOnce(
+    'ZC_PACING',
+    `The option maxPacingRate has no effect, so nothing limits the rate: ${why}`,
+  );
 }
 
 function refusalOf(errno: number): string | undefined {

@@ -75,7 +75,7 @@ function include(environment: Environment): ReadonlySet<Part> {
   const parts = value.split(',').map((part) => part.trim());
   for (const part of parts) {
     if (!(PARTS as readonly string[]).includes(part)) {
-      const allowed = `any of ${PARTS.join(', ')}, with commas between them`;
+      const allowed = `a comma-separated list of ${PARTS.join(', ')}`;
       throw outOfRange('MSG_ZEROCOPY_INCLUDE', allowed, value);
     }
   }

@@ -300,8 +300,8 @@ export function enableOnSocket(
 }
 
 export const TLS_WARNING =
-  'Zero copy was asked for on TLS, which encrypts into memory of its own: it is left untouched. ' +
-  'Terminate TLS in front of this server, or enable zero copy on its plain sockets only';
+  'Zero copy has no effect on a TLS server or socket: TLS encrypts into memory of its own. ' +
+  'Terminate TLS in front of this server, or enable zero copy on plain sockets only';
 
 // A TLS socket keeps its own write; it only learns to say why.
 function describeTls(socket: tls.TLSSocket): void {

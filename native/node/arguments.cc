@@ -7,7 +7,7 @@ Env* env_of(const Napi::CallbackInfo& info) { return info.Env().GetInstanceData<
 Reactor* reactor_of(const Napi::CallbackInfo& info) {
   Reactor* reactor = env_of(info)->reactor();
   if (reactor == nullptr) {
-    Napi::Error::New(info.Env(), "msg-zerocopy: the native part is not started")
+    Napi::Error::New(info.Env(), "msg-zerocopy: the addon is not started")
         .ThrowAsJavaScriptException();
   }
   return reactor;

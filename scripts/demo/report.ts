@@ -78,13 +78,13 @@ function verdict({ median: share, least, most }: Comparison): string {
 }
 
 const RIG_CAUSE =
-  'Plain Node copies every response into the kernel. The upgraded server let the kernel send from the\n' +
-  "server's own memory, and that copy is what it saves.";
+  'Plain Node copies every response into the kernel. The upgraded server saves that copy: the kernel sends\n' +
+  "from the server's own memory.";
 const DEARER_CAUSE =
   "The kernel did send from the server's own memory, but here the bookkeeping for that costs more than the\n" +
   'copy it saves. Either something else kept this machine busy, or its memory is fast for its processor.';
 const LOOPBACK_CAUSE =
-  'This ran on loopback, where Linux copies whatever it is asked. The package noticed, paused zero copy and\n' +
+  'This ran on loopback, where Linux always copies. The package noticed, paused zero copy and\n' +
   'writes as plain Node does, so there is nothing to gain here. As root, the demo runs on a virtual link\n' +
   'where zero copy is real.';
 

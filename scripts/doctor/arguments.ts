@@ -49,9 +49,9 @@ export function parse(argv: readonly string[]): Arguments {
   });
   const [host, ...more] = positionals;
   if (more.length > 0) throw new UsageError(`one host at a time, not '${positionals.join(' ')}'`);
-  if (host === '') throw new UsageError('the host is empty');
+  if (host === '') throw new UsageError('HOST is empty');
   if (values.port !== undefined && host === undefined) {
-    throw new UsageError('--port needs a host');
+    throw new UsageError('--port needs a HOST');
   }
   const writeSeccomp = values['write-seccomp'];
   if (writeSeccomp !== undefined && (host !== undefined || values.json === true)) {
@@ -74,6 +74,6 @@ function withPort(host: string, port: string | undefined): string {
   if (!/^\d+$/.test(port)) throw new UsageError(`--port must be a number, not '${port}'`);
   if (net.isIPv6(host)) return `[${host}]:${port}`;
   const isBare = net.isIPv4(host) || /^\[[^\]]*\]$/.test(host) || !host.includes(':');
-  if (!isBare) throw new UsageError(`'${host}' names a port already`);
+  if (!isBare) throw new UsageError(`'${host}' has a port already`);
   return `${host}:${port}`;
 }

@@ -49,7 +49,7 @@ function writeProfile(file: string): number {
     return EXIT_USAGE;
   }
   console.log(
-    `${file}: allows io_uring, and beside it less than Docker's own profile. What that means: SECURITY.md\n` +
+    `${file} is written. It allows io_uring, and less than Docker's own profile otherwise; see SECURITY.md\n` +
       `docker run --security-opt seccomp=${file} IMAGE`,
   );
   return EXIT_OK;

@@ -49,5 +49,5 @@ export function findEmulator(models: readonly string[]): Emulator {
   if (!existsSync(path.join(root, 'unpacked'))) unpack(root);
   const emulator = unpackedAt(root);
   if (has(emulator, models)) return emulator;
-  throw new Error(`Debian's QEMU has not all of ${models.join(', ')}`);
+  throw new Error(`Debian's QEMU lacks some of ${models.join(', ')}`);
 }

@@ -46,7 +46,7 @@ export function rigUnavailable(release = os.release()): Obstacle | undefined {
   const [leastMajor, leastMinor] = LEAST_KERNEL;
   if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return undefined;
   return {
-    reason: `the rig needs Linux 6.9, this is ${release}, on which it would copy everything`,
+    reason: `the rig needs Linux 6.9; on ${release} it would copy everything`,
     remedy: 'boot a newer kernel, or test over a network card (selftest -D)',
   };
 }

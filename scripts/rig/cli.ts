@@ -23,8 +23,8 @@ const USAGE = `usage: rig up [--rate RATE]
 
 up     builds a rig that stays, and says how to use it
 run    runs COMMAND in the sender's namespace and on its CPU (or the receiver's), in the rig that
-       stands, else in a temporary one; exits with its status
-down   removes the rig that stands
+       is up, or else in a temporary one; exits with its status
+down   removes the rig that is up
 
 RATE is the link's rate as tc(8) spells it, such as 10gbit; unlimited if not given.`;
 
@@ -56,12 +56,12 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const given = parse(rest);
   const verbs = { up, run, down } as const;
   if (verb !== 'up' && verb !== 'run' && verb !== 'down') {
-    throw new UsageError(verb === undefined ? 'nothing to do' : `unknown command '${verb}'`);
+    throw new UsageError(verb === undefined ? 'no command given' : `unknown command '${verb}'`);
   }
   if (verb !== 'run' && (given.command.length > 0 || rest.includes('--side'))) {
-    throw new UsageError(`'${verb}' takes no command and no side`);
+    throw new UsageError(`'${verb}' takes no COMMAND and no --side`);
   }
-  if (verb === 'run' && given.command.length === 0) throw new UsageError('run what?');
+  if (verb === 'run' && given.command.length === 0) throw new UsageError("'run' needs a COMMAND");
   const unavailable = rigUnavailable();
   if (unavailable !== undefined) {
     throw new Error(`${unavailable.reason}\nremedy: ${unavailable.remedy}`);
@@ -85,7 +85,8 @@ function parse(argv: readonly string[]): Arguments {
   const at = end?.index ?? args.length;
   try {
     const { rate, side = 'sender' } = parseArgs({ args: args.slice(0, at), options: FLAGS }).values;
-    if (side !== 'sender' && side !== 'receiver') throw new Error(`there is no side '${side}'`);
+    if (side !== 'sender' && side !== 'receiver')
+      throw new Error(`--side must be sender or receiver, not '${side}'`);
     if (rate !== undefined) checkRate(rate);
     const command = args.slice(end?.kind === 'option-terminator' ? at + 1 : at);
     return { options: rate === undefined ? {} : { rate }, side, command };
@@ -95,7 +96,7 @@ function parse(argv: readonly string[]): Arguments {
 }
 
 function up({ options }: Arguments): number {
-  if (recall() !== undefined) throw new Error("a rig stands already; 'down' removes it");
+  if (recall() !== undefined) throw new Error("a rig is up already; 'rig down' removes it");
   const rig = Rig.up({ ...options, lifetime: 'persistent' });
   try {
     remember(rig);
@@ -108,10 +109,10 @@ function up({ options }: Arguments): number {
     console.log(`${side}: ${address4}  ${address6}  (${device}, CPU ${cpu})`);
     console.log(`  ${rig.command(side, ['COMMAND']).join(' ')}`);
   };
-  console.log('The rig stands. Programs are run at either end by:');
+  console.log('The rig is up. Run programs at either end with:');
   describe('sender');
   describe('receiver');
-  console.log("or by 'npm run rig -- run [--side sender|receiver] COMMAND'.");
+  console.log("or with 'npm run rig -- run [--side sender|receiver] COMMAND'.");
   console.log("'npm run rig -- down' removes it.");
   return 0;
 }
@@ -119,7 +120,7 @@ function up({ options }: Arguments): number {
 async function run({ options, side, command }: Arguments): Promise<number> {
   const standing = recall();
   if (standing !== undefined && options.rate !== undefined) {
-    throw new Error("the rig that stands has its rate already; 'down' removes it");
+    throw new Error("--rate cannot change the rig that is up; 'rig down' removes it");
   }
   const rig = standing ?? Rig.up(options);
   try {
@@ -156,11 +157,11 @@ function down(): number {
   const rig = recall();
   rig?.down();
   rmSync(STATE_FILE, { force: true });
-  console.log(rig === undefined ? 'No rig stands.' : 'The rig is gone.');
+  console.log(rig === undefined ? 'No rig is up.' : 'The rig is down.');
   const others = listNamespaces().filter(isPersistent);
   if (others.length > 0) {
     console.log(`Not built here, and left alone: ${others.join(', ')}`);
-    console.log("(each is removed by 'ip netns del NAME')");
+    console.log("('ip netns del NAME' removes one)");
   }
   return 0;
 }

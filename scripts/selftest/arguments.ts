@@ -7,8 +7,8 @@ import { FAMILIES, type Family, isCorkable, type Mode, MODES, type Wish } from '
 
 export const USAGE = `usage: msg-zerocopy selftest [4|6] [MODE] [options]
 
-Sends data that the receiver can check, byte by byte, from sockets of this package; overwrites every
-buffer the moment it is released; and compares the kernel's completions with the sends.
+Sends known data from sockets of this package, and checks every byte at the receiver. Overwrites every
+buffer the moment it is released, and compares the kernel's completions with the sends.
 
 MODE  tcp, udp, raw, raw_hdrincl, packet, packet_dgram, or all (default): every mode, copied and
       zero-copy, tcp and udp also corked and mixed, with a table at the end
@@ -25,7 +25,7 @@ MODE  tcp, udp, raw, raw_hdrincl, packet, packet_dgram, or all (default): every 
               here, what arrived is checked there
   -r          receive one run from another host, say what arrived, and end when it is over
   --bind ADDRESS  with -r: where to receive (default: loopback)
-  -p PORT     with -D and -r (default: 8000); without: of the receiver (default: any free one)
+  -p PORT     the receiver's port (default: any free one; with -D and -r 8000)
   -v          print more
 
 Printed: tx, sends; txc, completions of the zero-copy ones; zc, whether the kernel says that it did
@@ -84,7 +84,7 @@ export function parse(argv: readonly string[]): Arguments {
   const place = oneOf('-i', values.place ?? 'loopback', PLACES);
   const { destination } = values;
   const receive = values.receive === true;
-  if (values.bind !== undefined && !receive) throw new UsageError('--bind goes with -r');
+  if (values.bind !== undefined && !receive) throw new UsageError('--bind needs -r');
   const here = addressed(destination ?? values.bind, family);
   const given: Arguments = {
     help: values.help === true,
@@ -115,7 +115,7 @@ function readPositionals(
     if (word === '4' || word === '6') families.add(Number(word) as Family);
     else modes.push(word);
   }
-  if (families.size > 1) throw new UsageError('one of 4 and 6, or none for both');
+  if (families.size > 1) throw new UsageError('give 4 or 6, or neither for both');
   if (modes.length > 1) throw new UsageError(`one mode at a time, not '${modes.join(' ')}'`);
   const mode = oneOf('the mode', modes[0] ?? 'all', [...MODES, 'all'] as const);
   return { family: [...families][0], mode };
@@ -126,7 +126,7 @@ function addressed(address: string | undefined, family: Family | undefined): Fam
   const kind = net.isIP(address);
   if (kind === 0) throw new UsageError(`'${address}' is not an IP address`);
   if (family !== undefined && family !== kind) {
-    throw new UsageError(`'${address}' is not of family ${family}`);
+    throw new UsageError(`'${address}' is not an IPv${family} address`);
   }
   return kind as Family;
 }
@@ -137,22 +137,23 @@ function check(given: Arguments, place: string | undefined): void {
     throw new UsageError('-c: only tcp and udp can be corked');
   }
   if (cork !== undefined && given.bytes !== undefined && cork > given.bytes) {
-    throw new UsageError(`-c: ${given.bytes} bytes are not ${cork} pieces`);
+    throw new UsageError(`-c: ${given.bytes} bytes cannot be written in ${cork} pieces`);
   }
-  if (mixed && (cork === undefined || !zeroCopy)) throw new UsageError('-m goes with -z and -c');
+  if (mixed && (cork === undefined || !zeroCopy)) throw new UsageError('-m needs -z and -c');
   if (destination === undefined && bind === undefined) return;
   if (destination !== undefined && bind !== undefined) {
-    throw new UsageError('-D sends and -r receives: one of them (-r takes --bind ADDRESS)');
+    throw new UsageError('-D sends and -r receives: give one of them (-r takes --bind ADDRESS)');
   }
-  if (mode === 'all') throw new UsageError('-D and -r take one mode, not all');
-  if (place !== undefined) throw new UsageError('-i does not go with -D or -r');
-  if (destination !== undefined && given.port === 0) throw new UsageError('-p: 1 or more with -D');
+  if (mode === 'all') throw new UsageError('-D and -r need one mode, not all');
+  if (place !== undefined) throw new UsageError('-i cannot be used with -D or -r');
+  if (destination !== undefined && given.port === 0)
+    throw new UsageError('-p must be 1 or more with -D');
 }
 
 function oneOf<T extends string>(what: string, value: string, allowed: readonly T[]): T {
   const found = allowed.find((item) => item === value);
   if (found !== undefined) return found;
-  throw new UsageError(`${what} is one of ${allowed.join(', ')}, not '${value}'`);
+  throw new UsageError(`${what} must be one of ${allowed.join(', ')}, not '${value}'`);
 }
 
 function whole(
@@ -164,12 +165,14 @@ function whole(
   if (text === undefined) return undefined;
   const value = /^\d+$/.test(text) ? Number(text) : NaN;
   if (value >= least && value <= most) return value;
-  throw new UsageError(`${option}: a whole number, ${least} to ${most}, not '${text}'`);
+  throw new UsageError(`${option} must be a whole number, ${least} to ${most}, not '${text}'`);
 }
 
 function duration(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const value = /^(\d+(\.\d*)?|\.\d+)$/.test(text) ? Number(text) : NaN;
   if (value > 0 && value <= MOST_SECONDS) return value;
-  throw new UsageError(`-t: seconds, more than 0 and at most ${MOST_SECONDS}, not '${text}'`);
+  throw new UsageError(
+    `-t must be a number of seconds, more than 0 and at most ${MOST_SECONDS}, not '${text}'`,
+  );
 }

@@ -94,7 +94,7 @@ function introductionOf(trials: readonly Trial[], place: Place): string {
 }
 
 function copiesText({ copies }: Place, outcomes: readonly Outcome[]): string {
-  const nothing = 'zero copy was asked for, and nothing was sent without a copy';
+  const nothing = 'zero copy was asked for, but everything was copied';
   const untried = reasonsForNoTry(outcomes).join(', ');
   if (untried !== '')
     return `${nothing}: ${untried} (remedy: npx msg-zerocopy doctor says what to do)`;

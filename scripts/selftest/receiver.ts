@@ -119,7 +119,7 @@ class Reception {
   }
 
   #timeUp(): void {
-    if (this.#begun && this.#stream !== undefined) this.#stream.cut('the time was up');
+    if (this.#begun && this.#stream !== undefined) this.#stream.cut('time ran out');
     this.#end();
   }
 

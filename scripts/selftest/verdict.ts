@@ -24,7 +24,7 @@ export function senderProblems(trial: Trial, sent: SenderResult): string[] {
   const failed = 'failedSends' in stats ? stats.failedSends : 0;
   return said([
     [sent.messages === 0, 'nothing was sent'],
-    [sent.stalled, 'stopped, because what was sent did not arrive'],
+    [sent.stalled, 'stopped early, because data did not arrive'],
     [sent.unsettled > 0, `${sent.unsettled} sends never released their memory`],
     [
       unreported !== 0,
@@ -36,7 +36,7 @@ export function senderProblems(trial: Trial, sent: SenderResult): string[] {
     [failed > 0, `${failed} sends failed without a report`],
     [
       travelled.bytes !== sent.passedBytes || parts !== travelled.bytes,
-      `${sent.passedBytes} bytes were passed, the reports account for ${parts} of ${travelled.bytes}`,
+      `${sent.passedBytes} bytes were sent, but the reports account for ${parts} of ${travelled.bytes}`,
     ],
     [
       trial.zeroCopy && stats.zeroCopySends === 0 && !reasons.some((why) => !OWN_CHOICE.has(why)),
@@ -53,7 +53,7 @@ export function receiverProblems(received: ReceiverResult): string[] {
     [wrongBytes > 0, `${wrongBytes} wrong bytes arrived`],
     [wrongMessages > 0 && wrongBytes === 0, `${wrongMessages} messages have a wrong length`],
     [duplicates > 0, `${duplicates} messages arrived more than once`],
-    [cut !== undefined, `cut short: ${cut}`],
+    [cut !== undefined, `reception ended early: ${cut}`],
   ]);
 }
 
@@ -70,7 +70,7 @@ export function losses(trial: Trial, sent: SenderResult, received: ReceiverResul
       stream && sent.bytes !== received.bytes,
       `${sent.bytes} bytes sent, ${received.bytes} received`,
     ],
-    [alone && strangers > 0, `${strangers} messages are none of this run's`],
+    [alone && strangers > 0, `${strangers} messages belong to another run`],
   ]);
 }
 

@@ -69,6 +69,7 @@ function number(option: string, text: string, least: number, most: number): numb
 
 function toName(text: string): Name {
   const name = NAMES.find((one) => one === text.trim());
-  if (name === undefined) throw new UsageError(`--only knows no '${text}': ${NAMES.join(', ')}`);
+  if (name === undefined)
+    throw new UsageError(`--only must be some of ${NAMES.join(', ')}, not '${text}'`);
   return name;
 }

@@ -42,7 +42,7 @@ export class Ledger {
     this.add('release callbacks awaited');
     return () => {
       if (this.#awaited.delete(number)) this.add('release callbacks');
-      else this.fail(`${what}: told twice`);
+      else this.fail(`${what}: called back twice`);
     };
   }
 
@@ -53,6 +53,6 @@ export class Ledger {
   /** What did not happen, in so many words. */
   missing(): string {
     const some = [...this.#awaited.values()].slice(0, 5);
-    return `${this.waiting} never told: ${some.join('; ')}`;
+    return `${this.waiting} never called back: ${some.join('; ')}`;
   }
 }

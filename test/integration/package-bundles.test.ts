@@ -20,7 +20,7 @@ import { installProject, makeTarballs, ownPlatform, ROOT } from '../helpers/tarb
 const LOADED: AppReport = { addon: 'yes', reason: '', diagnosed: true, copied: false };
 const UNBUNDLE =
   "remedy: name msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and " +
-  'install it beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE';
+  "install it beside the bundle, or set MSG_ZEROCOPY_ADDON to the addon's file";
 const ADDON = path.join(ROOT, 'build/Release/msg_zerocopy.node');
 // A bundle of CommonJS as an ES module needs it for every package, says esbuild's documentation.
 const REQUIRE =

@@ -150,7 +150,7 @@ describe('a project with the package installed', function () {
       const name = platformPackage(ownPlatform());
       assertCopied(
         await send({ project }),
-        `addon-unavailable: local build: none; ${name}: refused, it is of version ${VERSION}, not ` +
+        `addon-unavailable: local build: none; ${name}: refused, its version is ${VERSION}, not ` +
           `9.9.9; remedy: npm install ${name}@9.9.9, or compile it: npx msg-zerocopy build`,
       );
     } finally {
@@ -219,7 +219,7 @@ describe('a project that could not install the binary', function () {
   it('gets the remedy from the doctor', () => {
     const { status, stdout, stderr } = msgZerocopy(project, ['doctor']);
     assert.equal(status, 1, stderr);
-    assert.match(stdout, /^BLOCKED {2}Native part: /m);
+    assert.match(stdout, /^BLOCKED {2}Native addon: /m);
     assert.ok(stdout.includes(`remedy: ${remedy}\n`), stdout);
   });
 
@@ -254,7 +254,7 @@ describe('a project that could not install the binary', function () {
     assert.equal(status, 1);
     const inTheWay = path.dirname(file);
     const remedy = 'Name a file that can be written: --output FILE';
-    assert.equal(stderr, `msg-zerocopy build: ${inTheWay} is no folder. ${remedy}\n`);
+    assert.equal(stderr, `msg-zerocopy build: ${inTheWay} is not a folder. ${remedy}\n`);
   });
 
   it('prints where to find the bench', () => {

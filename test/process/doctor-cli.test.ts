@@ -60,12 +60,12 @@ describe('arguments of the doctor', () => {
 
   const bad: Readonly<Record<string, RegExp>> = {
     'one two': /^one host at a time, not 'one two'$/,
-    '--port 80': /^--port needs a host$/,
+    '--port 80': /^--port needs a HOST$/,
     'host --write-seccomp a.json': /^--write-seccomp writes a file and exits/,
     '--json --write-seccomp a.json': /^--write-seccomp writes a file and exits/,
     'host --port http': /^--port must be a number, not 'http'$/,
-    'host:80 --port 81': /^'host:80' names a port already$/,
-    '[::1]:80 --port 81': /names a port already$/,
+    'host:80 --port 81': /^'host:80' has a port already$/,
+    '[::1]:80 --port 81': /has a port already$/,
     '--nonsense': /^Unknown option '--nonsense'$/,
     'host --port': /argument missing/,
   };
@@ -200,7 +200,7 @@ describe('the command msg-zerocopy doctor', () => {
     const { status, stdout } = await doctor([], { MSG_ZEROCOPY_ADDON: 'off' });
     assert.equal(status, 1);
     assert.match(stdout, /^Everything is copied here \(addon\)\./);
-    assert.match(stdout, /^BLOCKED {2}Native part: .*MSG_ZEROCOPY_ADDON=off/m);
+    assert.match(stdout, /^BLOCKED {2}Native addon: .*MSG_ZEROCOPY_ADDON=off/m);
     assert.match(stdout, /^ +remedy: unset MSG_ZEROCOPY_ADDON$/m);
   });
 

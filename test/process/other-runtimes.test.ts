@@ -64,7 +64,7 @@ after(() => rmSync(cache, { recursive: true, force: true }));
 afterEach(stopPrograms);
 
 function reasonIn(name: string): string {
-  return `runtime-unsupported: ${name} lacks parts of libuv that the addon needs; Node has them`;
+  return `runtime-unsupported: ${name} lacks parts of libuv that the addon needs: run the program with Node`;
 }
 
 async function send({ program, options }: OtherRuntime): Promise<PackageSenderReport> {
@@ -136,7 +136,7 @@ for (const runtime of otherRuntimes()) {
         env: { ...process.env, ...env },
       });
       assert.equal(status, 1, stderr);
-      assert.match(stdout, new RegExp(`^BLOCKED {2}Native part: .*${name}`, 'm'));
+      assert.match(stdout, new RegExp(`^BLOCKED {2}Native addon: .*${name}`, 'm'));
     });
   });
 }

@@ -53,7 +53,7 @@ describe('the file that MSG_ZEROCOPY_ADDON names', () => {
       trapped: true,
       addon: 'no',
       reason:
-        `addon-unavailable: MSG_ZEROCOPY_ADDON=${file}: refused, it is of version 0.0.1, not ${VERSION}; ` +
+        `addon-unavailable: MSG_ZEROCOPY_ADDON=${file}: refused, its version is 0.0.1, not ${VERSION}; ` +
         `remedy: npx msg-zerocopy build --output ${file}`,
     });
   });

@@ -75,7 +75,7 @@ rigSuite('the doctor on the rig', (getRig) => {
     assert.deepEqual([diagnosis.status, blocking(diagnosis)], [0, []]);
     const { verdict, detail } = finding(diagnosis, 'destination');
     assert.equal(verdict, 'limited');
-    assert.match(detail, /^A multicast address: datagrams only/);
+    assert.match(detail, /^A multicast address: the kernel copies datagrams/);
   });
 
   it('finds scatter-gather switched off, and is satisfied after its remedy', () => {
@@ -139,7 +139,7 @@ rigSuite('the doctor on the rig', (getRig) => {
         const diagnosis = doctor(rig, rig.receiver.address4);
         assert.deepEqual([diagnosis.status, blocking(diagnosis)], [1, ['taps']]);
         const { detail, remedy } = finding(diagnosis, 'taps');
-        const [, pid] = /: rig-helper \(process (\d+)\) on (\S+)\. /.exec(detail) ?? [];
+        const [, pid] = /^rig-helper \(process (\d+)\) on (\S+)\. /.exec(detail) ?? [];
         assert.ok(pid !== undefined && detail.includes(` on ${device}. `), detail);
         assert.equal(remedy?.command, `kill ${pid}   # ends the capture`);
         const untargeted = doctor(rig);

@@ -169,7 +169,7 @@ export function thrown(params: MutationParams): Promise<void> {
     }
     const error = await failed;
     assert.equal(error.code, 'ERR_ZC_BUFFER_MUTATED');
-    assert.match(String(error.stack), /Sent by\n\s+at .*mutation\.js/);
+    assert.match(String(error.stack), /The stack shows who sent it\n\s+at .*mutation\.js/);
     assert.equal(out.socket.destroyed, true);
     await until('all are released', () => order.length === 3);
     assert.deepEqual(order, [0, 1, 2]);

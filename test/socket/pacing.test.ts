@@ -142,7 +142,7 @@ describe('the pacing rate of a connection', () => {
       { env: { MSG_ZEROCOPY_ADDON: 'off' } },
     );
     const text = [
-      'ZC_PACING: maxPacingRate is not in force, nothing limits the rate: MSG_ZEROCOPY_ADDON=off',
+      'ZC_PACING: The option maxPacingRate has no effect, so nothing limits the rate: MSG_ZEROCOPY_ADDON=off',
     ];
     assert.deepEqual([answer, code], [{ rates: [null, null, null], text }, 0], stderr);
   });

@@ -31,7 +31,7 @@ describe('the words of the demo, over loopback', () => {
 
   it('name loopback where the kernel copied', () => {
     for (const reason of ['kernel-copied', undefined] as const) {
-      assert.match(explain(place, [pair(reason)]), /loopback, where Linux copies/);
+      assert.match(explain(place, [pair(reason)]), /loopback, where Linux always copies/);
     }
   });
 });

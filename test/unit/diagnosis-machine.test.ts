@@ -92,7 +92,7 @@ describe('findings about limits', () => {
     ['nothing', 0, false, 'blocked', /^0 bytes/],
     ['8 MiB', 8_388_608, false, 'note', /^8 MiB, shared/],
     ['nothing, with CAP_IPC_LOCK', 0, true, 'ok', /CAP_IPC_LOCK/],
-    ['1 GiB', 2 ** 30, false, 'ok', /^1 GiB\. This process pins 256 MiB/],
+    ['1 GiB', 2 ** 30, false, 'ok', /^1 GiB\. This process pins at most 256 MiB/],
     ['no end', -1, false, 'ok', /^Unlimited/],
   ];
   for (const [what, memlockBytes, ipcLock, verdict, detail] of memlock) {
@@ -102,7 +102,7 @@ describe('findings about limits', () => {
       assert.equal(found.verdict, verdict);
       assert.match(found.detail, detail);
       const command =
-        'prlimit --memlock=268435456:268435456 node PROGRAM   # of a service: LimitMEMLOCK=, as in examples/deploy/server.service';
+        'prlimit --memlock=268435456:268435456 node PROGRAM   # for a service: LimitMEMLOCK=, as in examples/deploy/server.service';
       assert.deepEqual(found.remedy, verdict === 'ok' ? undefined : { command });
     });
   }
@@ -149,7 +149,7 @@ describe('findings about io_uring', () => {
     RegExp,
     { readonly command: RegExp; readonly weakens: RegExp } | undefined,
   ][] = [
-    ['works', { trial: works, disabled: 0, seccomp: 0 }, 'ok', /^A ring was made/, undefined],
+    ['works', { trial: works, disabled: 0, seccomp: 0 }, 'ok', /^A ring was set up/, undefined],
     [
       'works, but not with registered memory',
       { trial: { ...works, buffersError: -ENOMEM } },
@@ -200,14 +200,14 @@ describe('findings about io_uring', () => {
       'is not in the kernel',
       { trial: refused(ENOSYS), seccomp: 0 },
       'limited',
-      /ENOSYS: not in this kernel/,
+      /ENOSYS: this kernel lacks it/,
       undefined,
     ],
     [
       'is too old',
       { trial: refused(EINVAL, 'opcode'), disabled: 0, seccomp: 2 },
       'limited',
-      /Linux 6\.1 is needed/,
+      /it needs Linux 6\.1/,
       undefined,
     ],
   ];
@@ -221,7 +221,7 @@ describe('findings about io_uring', () => {
       assert.match(found.remedy?.command ?? '', remedy.command);
       assert.match(
         found.remedy?.weakensSecurity ?? '',
-        /^io_uring has been a way to gain privileges/,
+        /^bugs in io_uring were used to gain privileges/,
       );
       assert.match(found.remedy?.weakensSecurity ?? '', remedy.weakens);
     });

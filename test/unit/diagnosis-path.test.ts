@@ -52,7 +52,7 @@ describe('findings about the path to a target', () => {
     assert.deepEqual(verdicts(findings), WHOLE);
     assert.equal(
       named(findings, 'route').detail,
-      'To 192.0.2.80 by 198.51.100.1 from 198.51.100.2 through eth0.',
+      'To 192.0.2.80 via 198.51.100.1 from 198.51.100.2 through eth0.',
     );
     assert.match(named(findings, 'device').detail, /^eth0 \(virtio, MTU 1400\)/);
     assert.ok(findings.every(({ remedy }) => remedy === undefined));
@@ -65,7 +65,7 @@ describe('findings about the path to a target', () => {
       const findings = pathFindings({ ...ABROAD, devices }, undefined);
       assert.deepEqual(verdicts(findings), { ...WHOLE, 'late-release': 'limited' });
       const { detail, remedy } = named(findings, 'late-release');
-      assert.match(detail, /^eth0 lets go of what it sent only when it sends again .*napi_tx=0/);
+      assert.match(detail, /^eth0 frees a packet only when it sends the next ones .*napi_tx=0/);
       assert.match(remedy?.command ?? '', /napi_tx=1/);
     }
     const local = pathFindings({ ...ABROAD, devices: [late], isLocal: true }, undefined);
@@ -216,11 +216,11 @@ describe('findings about the path to a target', () => {
 
   it('distinguish multicast and broadcast from unicast addresses', () => {
     for (const [cast, verdict, said] of [
-      ['broadcast', 'blocked', /copies every datagram\. No connection/],
+      ['broadcast', 'blocked', /copies every datagram\. TCP cannot connect/],
       [
         'multicast',
         'limited',
-        /datagrams only.*member of the group.*setMulticastLoopback\(false\)/,
+        /copies datagrams .*member of the group.*setMulticastLoopback\(false\)/,
       ],
     ] as const) {
       const findings = pathFindings({ ...ABROAD, cast }, undefined);

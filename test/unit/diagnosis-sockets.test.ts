@@ -97,7 +97,7 @@ describe('findings about sockets', () => {
   for (const id of ['raw', 'packet'] as const) {
     it(`say what is sent without a copy by ${id} sockets, and that nothing is without a ring`, () => {
       const found = named(judged(ROOT), id);
-      assert.match(found.detail, /^The transmit ring works: with the option ring, /);
+      assert.match(found.detail, /^The transmit ring works: with the option `ring`, /);
       const without = { ...ROOT, [id]: { ...ROOT[id], tx_ring: no('kernel-unsupported') } };
       const { verdict, detail } = named(judged(without), id);
       assert.equal(verdict, 'limited');
@@ -236,7 +236,7 @@ describe('findings about trials', () => {
       ['ok'],
       /did not say/,
     ],
-    ['copied by us', [starved], ['blocked'], /32768 were copied here: enobufs/],
+    ['copied by us', [starved], ['blocked'], /^This package copied 32768 of 32768 bytes: enobufs/],
     ['copied by us, where another is not', [starved, looped], ['limited', 'ok'], /enobufs/],
     [
       'without a ring, though there is io_uring',

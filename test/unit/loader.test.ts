@@ -168,7 +168,7 @@ describe('without an addon', () => {
       { override: '/x.node' },
       { ...ALL, file: STALE },
       ['/x.node'],
-      `MSG_ZEROCOPY_ADDON=/x.node: refused, it is of version ${STALE}, not ${VERSION}; ` +
+      `MSG_ZEROCOPY_ADDON=/x.node: refused, its version is ${STALE}, not ${VERSION}; ` +
         `${REMEDY} --output /x.node`,
     ],
     [
@@ -176,8 +176,8 @@ describe('without an addon', () => {
       {},
       { local: STALE, installed: '9.0.0' },
       ['local', GNU],
-      `local build: refused, it is of version ${STALE}, not ${VERSION}; ` +
-        `${GNU}: refused, it is of version 9.0.0, not ${VERSION}; ${INSTALL}`,
+      `local build: refused, its version is ${STALE}, not ${VERSION}; ` +
+        `${GNU}: refused, its version is 9.0.0, not ${VERSION}; ${INSTALL}`,
     ],
     [
       'why the binary does not load',
@@ -207,7 +207,7 @@ describe('without an addon', () => {
       [GNU],
       `this code was moved out of its package, as bundlers do; ${GNU}: not installed; remedy: name ` +
         "msg-zerocopy in the bundler's `external` setting (esbuild --external:msg-zerocopy) and install it " +
-        'beside the bundle, or name the file: MSG_ZEROCOPY_ADDON=FILE',
+        "beside the bundle, or set MSG_ZEROCOPY_ADDON to the addon's file",
     ],
     [
       'that a flag of Node forbids addons',
@@ -254,7 +254,7 @@ describe('a runtime other than Node', () => {
     for (const name of ['Bun', 'Deno']) {
       assert.deepEqual(refuseRuntime({ node: '24.0.0', [name.toLowerCase()]: '1.0.0' }), {
         reason: 'runtime-unsupported',
-        why: `${name} lacks parts of libuv that the addon needs; Node has them`,
+        why: `${name} lacks parts of libuv that the addon needs: run the program with Node`,
       });
     }
   });

@@ -175,7 +175,7 @@ describe('the verdict of the self-test', () => {
       /1 completions of unknown/,
     ],
     ['something stays pending', { pendingSends: 1, pendingBytes: 9 }, /1 sends are still pending/],
-    ['bytes are unaccounted for', { passedBytes: 10_001 }, /10001 bytes were passed/],
+    ['bytes are unaccounted for', { passedBytes: 10_001 }, /10001 bytes were sent/],
     [
       'the parts do not make up the whole',
       { travelled: { ...SENT.travelled, copiedBytes: 1 } },
@@ -217,8 +217,8 @@ describe('the verdict of the self-test', () => {
     assert.match(problems({ duplicates: 1 }), /arrived more than once/);
     assert.match(problems({ missing: 1 }), /1 of 10 messages did not arrive/);
     assert.match(problems({ missing: 1, drops: 4 }), /\(the receiving socket was full 4 times\)/);
-    assert.match(problems({ cut: 'reset' }), /cut short: reset/);
-    assert.match(problems({ strangers: 1 }), /none of this run's/);
+    assert.match(problems({ cut: 'reset' }), /reception ended early: reset/);
+    assert.match(problems({ strangers: 1 }), /belong to another run/);
   });
 
   it('accepts foreign packets on raw and packet sockets', () => {

@@ -14,7 +14,7 @@ export const openTcpInlet: OpenInlet = async ({ address, port }, { take, ended }
     socket.on('data', take);
     socket.once('end', () => end());
     socket.once('error', (error) => end(error.message));
-    socket.once('close', () => end('closed without an end'));
+    socket.once('close', () => end('the connection closed without FIN'));
   });
   server.listen(port, address);
   await once(server, 'listening');

@@ -52,7 +52,7 @@ export const workerEpisode: Episode = async (world, chance, token) => {
   if (ending === 'terminate') void worker.terminate();
   else worker.postMessage(ending satisfies WorkerCommand);
   const late = setTimeout(() => {
-    ledger.fail(`worker, token ${token}: told to ${ending} ${LATE_MS} ms ago`);
+    ledger.fail(`worker, token ${token}: asked to ${ending} ${LATE_MS} ms ago`);
     console.error(`soak: threads of ${process.pid}: ${threads().join('; ')}`);
     // One whose loop turns says what it waits for.
     worker.postMessage('say' satisfies WorkerCommand);
