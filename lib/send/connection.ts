@@ -123,7 +123,7 @@ export class Connection implements PortHost {
     const wanted = this.#wanted(hears);
     if (!sends(wanted)) return health.refuse(wanted);
     if (this.#lacksRing(wanted)) health.lackRing();
-    this.#port?.feedHealth();
+    this.#port?.releases.feedHealth();
     health.follow(options.insists);
     const paused = health.refusal();
     if (paused !== undefined) return paused;

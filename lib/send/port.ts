@@ -4,6 +4,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { bufferDetached, systemError } from '../errors.js';
 import { constants as osConstants } from 'node:os';
+import { pools } from '../memory/pool-pins.js';
 import type { Native } from '../native/binding.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import type { Reason } from '../names.js';
@@ -20,7 +21,7 @@ import { Releases, type PortHost } from './releases.js';
 import { endsWrite, type QueueHost, type SendBatch } from './send-batch.js';
 import { isWatched } from './reports.js';
 import { Stay } from './stay.js';
-import { bytesNow, Write, type WriteCallback } from './write.js';
+import { bytesNow, keptOf, Write, type WriteCallback } from './write.js';
 
 const { EFAULT } = osConstants.errno;
 
@@ -112,6 +113,7 @@ export class StreamPort implements PortOwner {
     const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
     const flags = isPlain && host.steady ? 0 : this.#flags();
     const first = words[at + word.NEXT_ID] as number;
+    const kept = pools.any ? keptOf(body) : undefined;
     const status =
       text === undefined
         ? this.#native.writeOne(index, body, word.LARGE, 0, flags)
@@ -119,10 +121,12 @@ export class StreamPort implements PortOwner {
     if (status !== word.DONE || flags !== 0 || words[at + word.EVENTS] !== 0) {
       const write = new Write(body, callback, text);
       write.firstId = first;
+      write.kept = kept;
       return this.#conclude(write, status, 0);
     }
     const next = words[at + word.NEXT_ID] as number;
-    if (next !== first) releases.hold(next - 1, body, undefined);
+    if (next !== first) releases.hold(next - 1, body, kept);
+    else kept?.release();
     if (!this.#stay.referenced) this.#stay.sent();
     if (releases.awaited || reactor.words[reactor.recordsWait] !== 0) this.#lookSoon();
     callback();
@@ -238,7 +242,7 @@ export class StreamPort implements PortOwner {
   sweep(): void {
     if (this.#phase === 'closed') return;
     this.releases.drop();
-    this.feedHealth();
+    this.releases.feedHealth();
   }
 
   /** Reads notifications now. Callbacks that are due run in a later tick. */
@@ -248,11 +252,6 @@ export class StreamPort implements PortOwner {
     nextTick(() => this.onRangesDone());
   }
 
-  /** The kernel reported how sends went: updates the route. */
-  feedHealth(): void {
-    this.releases.feedHealth();
-  }
-
   // --- PortOwner --------------------------------------------------------------------------------
 
   onRange(id: number, _last: number, copied: boolean, copiedFlagIsReliable: boolean): void {
@@ -260,13 +259,13 @@ export class StreamPort implements PortOwner {
   }
 
   onNews(): void {
-    if (this.#phase !== 'closed') this.feedHealth();
+    if (this.#phase !== 'closed') this.releases.feedHealth();
   }
 
   onRangesDone(): void {
     if (this.#phase === 'closed') return;
     this.#stay.progressed(this.reactor.nowMs);
-    this.feedHealth();
+    this.releases.feedHealth();
     if (this.#write === undefined) this.releases.tellWriter();
     this.releases.settle();
     if (this.#phase === 'open' && this.callbacks.size === 0) this.releases.setEager(false);

@@ -3,7 +3,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { BufferPool } from '../memory/buffer-pool.js';
 import type { MutationWatch } from '../memory/mutation.js';
-import { unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
+import { pinPieces, unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
 import type { Reason } from '../names.js';
 import type { Native } from '../native/binding.js';
 import { LARGE } from '../native/stream-words.js';
@@ -33,6 +33,12 @@ export class Kept {
     if (this.pieces !== undefined) unpinPieces(this.pieces);
     this.staged?.pool.free(this.staged.memory);
   }
+}
+
+/** What is kept beside a chunk that is not watched: the pieces of pools that it lies in. */
+export function keptOf(chunk: Uint8Array): Kept | undefined {
+  const pieces = pinPieces([chunk]);
+  return pieces === undefined ? undefined : new Kept(pieces, undefined, undefined);
 }
 
 export class Write {

@@ -101,11 +101,11 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   }
 
   #follow(options: ResolvedOptions): void {
-    const { engine, minimumChunk, source, detectMutation, pool } = options;
+    const { engine, minimumChunk, source, detectMutation } = options;
     this.options = options;
     this.largeFrom = engine === 'copy' ? Infinity : minimumChunk;
     this.#limitRate();
-    this.isUnwatched = source === undefined && detectMutation === undefined && pool === undefined;
+    this.isUnwatched = source === undefined && detectMutation === undefined;
   }
 
   // --- what the control shows -------------------------------------------------------------------
@@ -264,7 +264,8 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
       }
     }
     const staged = pool === undefined ? undefined : stageIn(pool, pieces, kinds, maxStagedBytes);
-    const ofEach = Uint8Array.from(kinds);
+    // Of Node's own pool: a typed array with memory of its own costs a microsecond.
+    const ofEach = Buffer.from(kinds);
     const write = new Write(pieces, callback, undefined, ofEach);
     const watch = watchChunks(detectMutation, given, this.account, port.reactor);
     const pins = pinPieces(pieces);

@@ -76,8 +76,7 @@ export function writeChunk(
     !up.isUnwatched ||
     up.trackers.any ||
     unpinnable.any ||
-    this.connecting ||
-    (pools.any && isPoolMemory(chunk))
+    this.connecting
   ) {
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
@@ -124,6 +123,7 @@ export function writeChunks(
     up.trackers.any ||
     unpinnable.any ||
     this.connecting ||
+    // Its header goes into the pool, too.
     (pools.any && isPoolMemory(body))
   ) {
     up.write(chunks, callback, isOwn);
