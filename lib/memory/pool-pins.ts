@@ -151,6 +151,15 @@ export function pinPieces(views: readonly Uint8Array[]): readonly PoolPiece[] | 
   return pinned === undefined || pinned.length === 0 ? undefined : pinned;
 }
 
+/** The same for one view. */
+export function pinPiecesOf(view: Uint8Array): readonly PoolPiece[] | undefined {
+  const slab = pools.slabs.get(view.buffer);
+  if (slab === undefined || view.byteLength === 0) return undefined;
+  const pinned: PoolPiece[] = [];
+  slab.pinBetween(view.byteOffset, view.byteOffset + view.byteLength, pinned);
+  return pinned.length === 0 ? undefined : pinned;
+}
+
 /** @param pieces what pinPieces() answered, once */
 export function unpinPieces(pieces: readonly PoolPiece[]): void {
   for (const piece of pieces) piece.slab.unpin(piece);

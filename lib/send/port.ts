@@ -4,7 +4,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { bufferDetached, systemError } from '../errors.js';
 import { constants as osConstants } from 'node:os';
-import { pools } from '../memory/pool-pins.js';
 import type { Native } from '../native/binding.js';
 import type { PortOwner, Reactor } from '../native/reactor.js';
 import type { Reason } from '../names.js';
@@ -21,7 +20,7 @@ import { Releases, type PortHost } from './releases.js';
 import { endsWrite, type QueueHost, type SendBatch } from './send-batch.js';
 import { isWatched } from './reports.js';
 import { Stay } from './stay.js';
-import { bytesNow, keptOf, Write, type WriteCallback } from './write.js';
+import { bytesNow, Write, type Kept, type WriteCallback } from './write.js';
 
 const { EFAULT } = osConstants.errno;
 
@@ -103,9 +102,9 @@ export class StreamPort implements PortOwner {
 
   /**
    * Writes one chunk, behind a header in latin1 where there is one. `callback`: when the kernel took all of it, or
-   * never will. One at a time. What is rare is asked in words that need no call.
+   * never will. `kept`: held until the release. One at a time. What is rare is asked in words that need no call.
    */
-  writeOne(text: string | undefined, body: Uint8Array, callback: WriteCallback): void {
+  writeOne(text: string | undefined, body: Uint8Array, callback: WriteCallback, kept?: Kept): void {
     const { words, at, releases, host, index, reactor } = this;
     this.touched = true;
     if (host.socket.timeout) refreshTimeout(host.socket);
@@ -113,7 +112,6 @@ export class StreamPort implements PortOwner {
     const isPlain = !channels.send.hasSubscribers && !channels.release.hasSubscribers;
     const flags = isPlain && host.steady ? 0 : this.#flags();
     const first = words[at + word.NEXT_ID] as number;
-    const kept = pools.any ? keptOf(body) : undefined;
     const status =
       text === undefined
         ? this.#native.writeOne(index, body, word.LARGE, 0, flags)

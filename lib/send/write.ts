@@ -3,7 +3,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { BufferPool } from '../memory/buffer-pool.js';
 import type { MutationWatch } from '../memory/mutation.js';
-import { pinPieces, unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
+import { pinPiecesOf, unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
 import type { Reason } from '../names.js';
 import type { Native } from '../native/binding.js';
 import { LARGE } from '../native/stream-words.js';
@@ -16,6 +16,9 @@ export type WriteCallback = (error?: Error | null) => void;
 
 /** What a write keeps beside its chunks until they are released, where it uses a pool or is watched. */
 export class Kept {
+  /** It was released, or an engine has it and will. */
+  isTaken = false;
+
   /**
    * @param pieces of pools that the chunks lie in
    * @param watch looks whether the chunks change
@@ -27,6 +30,13 @@ export class Kept {
     readonly staged: { readonly pool: BufferPool; readonly memory: Buffer } | undefined,
   ) {}
 
+  /** The call that passed the memory to the stream is over, and no engine took it. */
+  drop(): void {
+    if (this.isTaken) return;
+    this.isTaken = true;
+    this.release();
+  }
+
   /** The memory is released. Runs no user code. */
   release(): void {
     this.watch?.release();
@@ -37,7 +47,7 @@ export class Kept {
 
 /** What is kept beside a chunk that is not watched: the pieces of pools that it lies in. */
 export function keptOf(chunk: Uint8Array): Kept | undefined {
-  const pieces = pinPieces([chunk]);
+  const pieces = pinPiecesOf(chunk);
   return pieces === undefined ? undefined : new Kept(pieces, undefined, undefined);
 }
 

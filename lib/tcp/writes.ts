@@ -10,8 +10,9 @@ import { MOST_HEADER } from '../native/stream-words.js';
 import { flushesKept, isHttpNothing } from '../node/internals.js';
 import { isDetached, rejectDetached } from '../memory/detached.js';
 import { bufferDetached } from '../errors.js';
-import { isPoolMemory, pinUntil, pools } from '../memory/pool-pins.js';
+import { isPoolMemory, pools } from '../memory/pool-pins.js';
 import { unpinnable } from '../send/unpinnable.js';
+import { keptOf, type Kept } from '../send/write.js';
 import type { Chunk } from './chunks.js';
 import { copyAll, copyOne } from './copy-now.js';
 import { mayShareAnswer, queueAnswer, settleQueued, sharing } from './shared-calls.js';
@@ -84,8 +85,16 @@ export function writeChunk(
     const port = up.connection.choose(size, isOwn, 'own-call', chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
-    port.writeOne(undefined, chunk, callback);
+    port.writeOne(undefined, chunk, callback, pools.any ? takePins(up, chunk) : undefined);
   }
+}
+
+// Those of the call that passes it, which otherwise hold until the callback, or new ones.
+function takePins(up: TcpUpgrade, chunk: Uint8Array): Kept | undefined {
+  const pins = up.passedChunk === chunk ? up.passedPins : undefined;
+  if (pins === undefined || pins.isTaken) return keptOf(chunk);
+  pins.isTaken = true;
+  return pins;
 }
 
 /** The `_writev` of an upgraded socket. */
@@ -208,17 +217,22 @@ export function passWrite(
   const waiting = socket.writableLength;
   own.begin(chunk, size, waiting, size >= up.largeFrom);
   const given = callback === undefined ? undefined : settling(up, size, callback);
-  const unpin = pools.any ? pinUntil(chunk) : undefined;
-  const last = unpin === undefined ? given : behind(unpin, given);
+  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
+  const last = pins === undefined ? given : behind(pins, given);
+  if (pins !== undefined) {
+    up.passedChunk = chunk;
+    up.passedPins = pins;
+  }
   try {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
     return base.write === nodeWrite
       ? nodeWrite.call(socket, chunk as string, encoding as BufferEncoding, last)
       : base.write.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
-    takeBack(up, unpin, given, callback);
+    takeBack(up, pins, given, callback);
     throw thrown;
   } finally {
+    if (pins !== undefined) up.passedChunk = up.passedPins = undefined;
     if (own.passing !== undefined) own.end(socket.writableLength - waiting);
   }
 }
@@ -226,11 +240,11 @@ export function passWrite(
 // The stream has thrown: it keeps neither the memory nor the callback.
 function takeBack(
   up: TcpUpgrade,
-  unpin: (() => void) | undefined,
+  pins: Kept | undefined,
   given: WriteCallback | undefined,
   callback: WriteCallback | undefined,
 ): void {
-  unpin?.();
+  pins?.drop();
   if (given !== undefined && given !== callback) up.unhold(given);
 }
 
@@ -244,15 +258,15 @@ function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
   const callback = args.find((arg) => typeof arg === 'function') as WriteCallback | undefined;
   const encoding = typeof args[1] === 'function' ? undefined : args[1];
   const given = callback && options.holdCallbacks ? up.hold(callback) : callback;
-  const unpin = pinUntil(chunk);
-  const last = unpin === undefined ? given : behind(unpin, given);
+  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
+  const last = pins === undefined ? given : behind(pins, given);
   const waiting = socket.writableLength;
   const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
   own.begin(chunk, size, waiting, size >= up.largeFrom);
   try {
     return base.end.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
-    takeBack(up, unpin, given, callback);
+    takeBack(up, pins, given, callback);
     throw thrown;
   } finally {
     if (own.passing !== undefined) own.end(socket.writableLength - waiting);
@@ -279,9 +293,9 @@ function bytesOf(chunk: unknown): number {
 }
 
 // Node calls it when the kernel took the bytes, or never will: an engine pins what it still references.
-function behind(unpin: () => void, callback: WriteCallback | undefined): WriteCallback {
+function behind(pins: Kept, callback: WriteCallback | undefined): WriteCallback {
   return (...args) => {
-    unpin();
+    pins.drop();
     callback?.(...args);
   };
 }

@@ -5,7 +5,7 @@ import http from 'node:http';
 import inspector from 'node:inspector';
 import net from 'node:net';
 import { promisify } from 'node:util';
-import { createUdpSocket, enableZeroCopy } from '../../lib/index';
+import { BufferPool, createUdpSocket, enableZeroCopy } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 
 const BODY = Buffer.alloc(256 * 1024, 'b');
@@ -25,6 +25,8 @@ export interface Counted {
 
 export interface Calls {
   readonly stream: Counted;
+  /** Of a piece of a pool. */
+  readonly pooled: Counted;
   readonly responses: Counted;
   readonly ringResponses: Counted;
   /** Of one datagram in a turn. */
@@ -102,7 +104,7 @@ async function countCalls(write: () => Promise<void>): Promise<Counted> {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Writes to a peer that reads, without callbacks. */
-async function stream(): Promise<Counted> {
+async function stream(body: Buffer): Promise<Counted> {
   const server = net.createServer((far) => far.resume()).listen(0, LOCAL);
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
@@ -112,7 +114,7 @@ async function stream(): Promise<Counted> {
   });
   await once(socket, 'connect');
   const counted = await countCalls(async () => {
-    socket.write(BODY);
+    socket.write(body);
     if (socket.writableLength > 0) await once(socket, 'drain');
   });
   socket.destroy();
@@ -166,11 +168,13 @@ async function datagrams(count: number): Promise<Counted> {
 
 void (async () => {
   const counted: Calls = {
-    stream: await stream(),
+    stream: await stream(BODY),
     responses: await responses('msg_zerocopy'),
     ringResponses: await responses('io_uring'),
     datagram: await datagrams(1),
     datagrams: await datagrams(DATAGRAMS),
+    // Last: once there is a pool, every write asks for its pieces.
+    pooled: await stream(new BufferPool().allocUnsafe(BODY.length)),
   };
   process.stdout.write(JSON.stringify(counted));
 })();
