@@ -20,8 +20,9 @@ export interface ProcessMetrics {
   readonly totals: Readonly<DatagramCounters>;
   /** Sockets that have a descriptor, or memory that the kernel still references. */
   readonly openSockets: number;
-  /** What the kernel references for these sockets now. */
+  /** Bytes that the kernel references for these sockets now. */
   readonly pendingBytes: number;
+  /** Sends of these sockets that the kernel has not released. */
   readonly pendingSends: number;
   /** Bytes that sends of the whole process have pinned now, including other threads. */
   readonly pinnedBytes: number;
@@ -35,8 +36,8 @@ export interface ProcessMetrics {
    */
   readonly refusedRegistrations: Readonly<Partial<Record<string, number>>>;
   /**
-   * Responses that went together with those of other connections, by one system call for all: at the end
-   * of the turn of the event loop, and within 1.5 ms.
+   * Small responses that were copied by one system call together with those of other connections, at the end of the
+   * turn of the event loop and within 1.5 ms.
    */
   readonly sharedCopies: number;
   /** Responses that went without copying and shared a system call with others. */

@@ -55,4 +55,10 @@ export type Reason =
   | 'kernel-unsupported'
   | FileReason;
 
-export type State = 'active' | 'probing' | 'paused' | 'unsupported' | 'closed';
+/** What zero copy does on a socket. */
+export type State =
+  | 'active' // large writes go zero-copy
+  | 'probing' // after a pause: the next large write tries again
+  | 'paused' // large writes are copied for a while; `reason` says why
+  | 'unsupported' // everything is copied; `reason` says why
+  | 'closed';

@@ -5,32 +5,32 @@ import { checkSignal, integer, oneOf } from '../send/arguments.js';
 /** Zero copy on a datagram socket. */
 export interface DatagramZeroCopyOptions {
   /**
-   * `'auto'` (default): MSG_ZEROCOPY where the kernel takes it for this kind of socket, else copies.
-   * `'msg_zerocopy'` by name, with a `threshold` that is a number, goes on also where the kernel reports
-   * copies. `'copy'` is the off switch.
+   * `'auto'` (default): MSG_ZEROCOPY where the kernel supports it for this kind of socket, else copies.
+   * `'msg_zerocopy'` by name, together with a numeric `threshold`, does not pause where the kernel reports
+   * copies. `'copy'` switches zero copy off.
    * The environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: 'auto' | 'msg_zerocopy' | 'copy';
   /**
-   * Bytes from which one send goes zero-copy, counted before segmentation. `'auto'` (default): 32 KiB.
-   * `socket.zeroCopy.thresholds` shows it. 0 or 1 forces everything. The environment variable
+   * Bytes from which one send goes zero-copy, counted before segmentation: an integer >= 0; 0 or 1: every send.
+   * `'auto'` (default): 32 KiB. `socket.zeroCopy.thresholds` shows it. The environment variable
    * MSG_ZEROCOPY_THRESHOLD overrides `'auto'`.
    */
   threshold?: number | 'auto';
   /**
-   * Whose memory may be sent without copying: any (default), pieces of a BufferPool, or by a predicate, asked
-   * once about each buffer of a large datagram with a callback or promise, in the call that passes it. If the
-   * predicate throws, so does that call, and nothing is sent.
+   * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool only; or a
+   * predicate, called once for each buffer of a large datagram with a callback or promise, within the call that passes
+   * it. If it throws, so does that call, and nothing is sent.
    */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
-  /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
+  /** Bytes of this socket that may be pinned at a time, an integer >= 0; more are copied. Default 16 MiB. */
   maxPendingBytes?: number;
   /**
-   * Bytes per second that the kernel sends of this socket at most: SO_MAX_PACING_RATE. It is a limit of the
-   * kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default: what
-   * the socket has. Set when the socket gets its descriptor. `zeroCopy.maxPacingRate` shows it. Kernel: the
-   * route's device needs the qdisc `fq` for it, which drops what would be too far ahead; rates of 4 GiB/s and
-   * more Linux 4.20.
+   * Most bytes per second that the kernel sends of this socket, an integer > 0, or Infinity for no limit
+   * (SO_MAX_PACING_RATE). The kernel spreads packets over time instead of sending bursts. Default: what the socket
+   * has. Set when the socket gets its descriptor. `zeroCopy.maxPacingRate` shows it. If it cannot be set, a process
+   * warning says so once (ZC_PACING). Kernel: the route's device needs the qdisc `fq`, which drops packets that would
+   * leave too far in the future; rates of 4 GiB/s and more need Linux 4.20.
    */
   maxPacingRate?: number;
   /**
@@ -42,7 +42,7 @@ export interface DatagramZeroCopyOptions {
 }
 
 interface QueueOptions {
-  /** Bytes that may wait for space in the send buffer. Default 64 MiB. */
+  /** Bytes that may wait for space in the send buffer, an integer >= 0. Default 64 MiB. */
   maxQueuedBytes?: number;
   /**
    * What happens to a send beyond `maxQueuedBytes`. `'reject'` (default): its callback or promise gets
@@ -52,9 +52,11 @@ interface QueueOptions {
 }
 
 export interface DatagramOptions extends QueueOptions {
+  /** Which sends go without a copy. */
   zeroCopy?: DatagramZeroCopyOptions;
-  /** SO_RCVBUF and SO_SNDBUF in bytes; the kernel doubles them. */
+  /** SO_RCVBUF in bytes, an integer < 2^32; the kernel doubles it. 0 (default): the system's. */
   recvBufferSize?: number;
+  /** SO_SNDBUF in bytes, an integer < 2^32; the kernel doubles it. 0 (default): the system's. */
   sendBufferSize?: number;
   /** Closes the socket when aborted. */
   signal?: AbortSignal;

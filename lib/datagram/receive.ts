@@ -23,6 +23,7 @@ const LOOK_AT_CLOCK = 4;
 
 /** A received datagram. */
 export interface Arrival<Info> {
+  /** Yours: nothing else uses its bytes. */
   readonly data: Buffer;
   readonly rinfo: Info;
 }
@@ -304,6 +305,7 @@ export class PeerNames<Name> {
 }
 
 /** What to report of a received IP datagram, besides its sender. */
+/** Which details of received datagrams are reported. */
 export interface PacketInfoOptions {
   /** Fills `rinfo.destination` and `rinfo.interfaceIndex` (IP_PKTINFO). Default false. */
   packetInfo?: boolean;
@@ -311,6 +313,7 @@ export interface PacketInfoOptions {
   receiveTos?: boolean;
 }
 
+/** Details of a received datagram that PacketInfoOptions ask for. */
 export interface PacketInfo {
   /** The local address that it was sent to. */
   destination?: string;

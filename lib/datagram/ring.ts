@@ -16,12 +16,13 @@ const MOST_SLOT_BYTES = 131_072;
 /** A block is contiguous kernel memory: at least a page, and small enough to be available. */
 const LEAST_BLOCK_BYTES = 32_768;
 
+/** The shape of a transmit ring. */
 export interface PacketRingOptions {
-  /** Frames of the ring. Default 256. Rounded up to a power of two. */
+  /** Frames of the ring, 1 to 65,536. Default 256. Rounded up to a power of two. */
   frames?: number;
   /**
-   * Bytes of a slot, of which a frame may use all but 32, and 42 with `virtioHeader`. Rounded up to a
-   * power of two, at most 131,072. Default: what the interface's MTU needs.
+   * Bytes of a slot, 128 to 131,072, of which a frame may use all but 32, or all but 42 with `virtioHeader`. Rounded
+   * up to a power of two. Default: what the interface's MTU needs.
    */
   frameSize?: number;
 }

@@ -6,12 +6,13 @@ import { invalidType, outOfRange, systemError } from '../errors.js';
 
 /** One instruction of classic BPF, as `tcpdump -ddd` prints them. Source: linux/filter.h. */
 export interface BpfInstruction {
-  /** 0 to 65,535. */
+  /** The operation, 0 to 65,535. */
   code: number;
-  /** Instructions to skip when true, and when false; 0 to 255. */
+  /** Instructions to skip when the condition holds, 0 to 255. */
   jt: number;
+  /** Instructions to skip when it does not, 0 to 255. */
   jf: number;
-  /** 0 to 2^32 - 1. */
+  /** The operand, 0 to 2^32 - 1. */
   k: number;
 }
 

@@ -6,32 +6,47 @@ import type { Arrival, DatagramOwner } from './receive.js';
 
 /** `socket.zeroCopy` of a datagram socket. */
 export interface DatagramControl extends ZeroCopyControl {
+  /** The counters, at this moment. */
   readonly stats: DatagramStats;
 }
 
-/** Called once, when the memory is yours again, also if it carries an error. */
+/** Called once, when the memory is yours again, also with an error. @param bytes of the datagram, without an error */
 export type DatagramSendCallback = (error: Error | null, bytes: number) => void;
 
-/** One datagram, in one piece or several. */
+/** One datagram, in one piece or several, which must not change until its callback or promise settles. */
 export type DatagramMessage = Uint8Array | readonly Uint8Array[];
 
+/** What raw and packet sockets have in common. A method of a closed socket throws ERR_SOCKET_DGRAM_NOT_RUNNING. */
 export interface DatagramSurface<Info> extends EventEmitter, AsyncIterable<Arrival<Info>> {
   /** What the socket does at present, and how its bytes travelled. */
   readonly zeroCopy: DatagramControl;
-  /** 'close' comes when the kernel holds none of the socket's memory any more. */
+  /**
+   * Closes the socket. Queued sends still go out if the send buffer takes them at once; the rest fails with
+   * ECANCELED. 'close' comes when the kernel holds none of the socket's memory any more.
+   */
   close(callback?: () => void): this;
-  /** SO_RCVBUF in bytes: twice what was set, as the kernel counts. */
+  /** SO_RCVBUF in bytes: twice what was set, as the kernel counts. Throws: ERR_SOCKET_BUFFER_SIZE. */
   getRecvBufferSize(): number;
+  /** @param bytes an integer, 0 to 2^32 - 1. Throws: ERR_SOCKET_BAD_BUFFER_SIZE, ERR_SOCKET_BUFFER_SIZE. */
   setRecvBufferSize(bytes: number): void;
+  /** SO_SNDBUF in bytes: twice what was set, as the kernel counts. Throws: ERR_SOCKET_BUFFER_SIZE. */
   getSendBufferSize(): number;
+  /** @param bytes an integer, 0 to 2^32 - 1. Throws: ERR_SOCKET_BAD_BUFFER_SIZE, ERR_SOCKET_BUFFER_SIZE. */
   setSendBufferSize(bytes: number): void;
-  /** Bytes, and sends, that wait for space in the send buffer. */
+  /** Bytes that wait for space in the send buffer. */
   getSendQueueSize(): number;
+  /** Sends that wait for space in the send buffer. */
   getSendQueueCount(): number;
+  /** The open socket keeps the event loop alive: the default. */
   ref(): this;
+  /** Lets the event loop end although the socket is open. */
   unref(): this;
-  /** Datagrams as they come; ends when the socket closes. */
+  /**
+   * Datagrams as they arrive. Ends when the socket closes, and rejects with its 'error', which then needs no other
+   * listener. If the loop is slow, the kernel drops datagrams and counts them (`stats.receiveDrops`).
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<Arrival<Info>>;
+  /** close(); settles with 'close'. Does nothing on a closed socket. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -7,15 +7,19 @@ import { describeRefusal, whyUntried } from '../native/submit-ring.js';
 
 const { EPERM } = constants.errno;
 
+/** Whether something works here. */
 export type Support = 'yes' | 'no' | 'unknown';
 
+/** Whether one thing works here, and why not. */
 export interface Capability {
   readonly support: Support;
   /** Why not, or why it is unknown. */
   readonly reason?: string;
 }
 
+/** What this machine and this process can do. */
 export interface Capabilities {
+  /** As process.platform. */
   readonly platform: string;
   /** Release of the running kernel, as uname(2) says; undefined without the addon. */
   readonly kernel?: string;

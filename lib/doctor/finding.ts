@@ -6,6 +6,7 @@
  */
 export type Verdict = 'ok' | 'note' | 'limited' | 'blocked';
 
+/** What to do about a finding. */
 export interface Remedy {
   /** A command, to run as root if it changes the machine. Replace the words in capitals. */
   readonly command: string;
@@ -13,6 +14,7 @@ export interface Remedy {
   readonly weakensSecurity?: string;
 }
 
+/** One thing that was looked at. */
 export interface Finding {
   /** Stable, and there is one finding of each: 'optmem', 'memlock', 'taps' … */
   readonly id: string;
@@ -37,9 +39,11 @@ export function bytesText(bytes: number): string {
   return `${Number.isInteger(size) ? size : size.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** What diagnose() found. */
 export interface Diagnosis {
   /** Whether zero copy can work here, and to the target if there is one: no finding is `blocked`. */
   readonly zeroCopy: boolean;
+  /** As process.platform. */
   readonly platform: string;
   /** Release of the running kernel. */
   readonly kernel: string;

@@ -6,10 +6,11 @@ import { namesOf, optionsOf } from '../observe/options-object.js';
 import { isAbortSignal } from '../send/arguments.js';
 import type { FileName } from './file-source.js';
 
+/** Options of sendFile(). */
 export interface SendFileOptions {
-  /** Position of the first byte. Default 0. */
+  /** Position of the first byte, an integer >= 0 and <= `end`. Default 0. */
   start?: number;
-  /** Position of the last byte, inclusive as in createReadStream(). Default: the end of the file. */
+  /** Position of the last byte, inclusive as in createReadStream(): an integer >= 0. Default: the end of the file. */
   end?: number;
   /** Cancels; see sendFile(). */
   signal?: AbortSignal;

@@ -7,6 +7,7 @@ import { loadNative } from '../native/binding.js';
 import { nowMs } from '../node/clock.js';
 import { isDirectory, notOpen, notRegularFile, systemError } from '../errors.js';
 
+/** A path, a file: URL, a FileHandle or a descriptor. */
 export type FileName = string | URL | FileHandle | number;
 
 /** An open file. */

@@ -232,12 +232,12 @@ export class BufferPool {
     return this.#reason === undefined;
   }
 
-  /** Why not. */
+  /** Why it is not registered; undefined if it is. */
   get reason(): string | undefined {
     return this.#reason;
   }
 
-  /** Whether it was disposed of: it hands out nothing any more. */
+  /** Whether it was disposed: alloc() and allocUnsafe() throw then. */
   get disposed(): boolean {
     return this.#ending !== undefined;
   }
@@ -267,11 +267,11 @@ export class BufferPool {
   }
 
   /**
-   * Gives a piece back. Neither it nor a slice of it may be used from then on. While a write or send that
-   * an upgraded socket or a datagram socket was given references it, sent or still waiting, its memory is not
-   * handed out again before the release; nor while a response or request of node:http keeps it for later. The pool
-   * does not see what other libraries, or streams of your own, queue: free that in the callback.
-   * @param buffer the very object that alloc() or allocUnsafe() answered, once
+   * Gives a piece back. Neither it nor a slice of it may be used from then on. It may be freed while a write or send of
+   * an upgraded socket or a datagram socket, or a response or request of node:http, still references it: the pool
+   * reuses its memory after the release only. The pool does not see what other libraries, or streams of your own,
+   * queue: free that in the callback.
+   * @param buffer the object that alloc() or allocUnsafe() returned, not a slice of it, and once
    * @throws ERR_ZC_FOREIGN_BUFFER when it is another object, or was freed before;
    * ERR_INVALID_ARG_TYPE.
    */
@@ -290,9 +290,9 @@ export class BufferPool {
   }
 
   /**
-   * The pool's end: it hands out nothing any more, and every piece that was not freed is. It leaves the ring
-   * when nothing of it is pinned. If all pieces had been freed before, its memory goes back to the system then;
-   * else it stays as it is while a view of it can be reached. A second call does nothing.
+   * Ends the pool: it allocates no more, and frees every piece that was not freed. It leaves the ring when nothing of it
+   * is pinned. If all pieces had been freed before, its memory goes back to the system then; otherwise it stays as it
+   * is while a view of it can be reached. A second call does nothing.
    */
   [Symbol.dispose](): void {
     this.#ending ??= new Promise((resolve) => this.#end(resolve));

@@ -17,9 +17,11 @@ export interface Thresholds {
   readonly response: number | undefined;
 }
 
+/** `socket.zeroCopy`: what zero copy does on a socket, and why. Its properties are read when they are asked for. */
 export interface ZeroCopyControl {
   /** The engine that sends large writes now. */
   readonly engine: EngineName;
+  /** Whether large writes go zero-copy now. */
   readonly state: State;
   /**
    * Why zero copy is paused or unsupported; undefined while it is active. `'io_uring-refused'` while it is
@@ -30,6 +32,7 @@ export interface ZeroCopyControl {
   readonly pendingBytes: number;
   /** Sends that the kernel has not released. */
   readonly pendingSends: number;
+  /** The counters, at this moment. */
   readonly stats: ZeroCopyStats;
   /** The sizes in bytes from which writes go zero-copy. */
   readonly thresholds: Thresholds;

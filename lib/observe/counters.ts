@@ -7,8 +7,9 @@
  */
 export const NO_BYTES = -0;
 
+/** Counters of one socket: numbers of sends, writes, files, buffers or notifications, and bytes where the name says so. */
 export interface Counters {
-  /** Sends with MSG_ZEROCOPY that the kernel accepted, and their bytes. */
+  /** Zero-copy sends that the kernel accepted, by any engine, and their bytes. */
   zeroCopySends: number;
   zeroCopyBytes: number;
   /** Of those sends: from a pool registered with io_uring, whose memory need not be pinned. */
@@ -23,13 +24,13 @@ export interface Counters {
   notifications: number;
   /** Sends that the kernel refused with ENOBUFS. */
   enobufs: number;
-  /** Writes copied because the budget was pinned already. */
+  /** Writes copied because the budget of the socket or process was used up. */
   budgetCopies: number;
   /** Writes copied because their writer waits for each callback ('waiting-writer'). */
   waitingCopies: number;
-  /** Sends copied because their memory can be read and not pinned (memfd_secret, a device's mapping). */
+  /** Sends copied because their memory can be read but not pinned (memfd_secret, a device's mapping). */
   unpinnableSends: number;
-  /** Responses copied because JavaScript computed on, or the process ended, before they were sent. */
+  /** Responses copied because JavaScript kept running, or the process ended, before they were sent. */
   lateCopies: number;
   /** Sends that were accepted in part, because the send buffer was full. */
   partialSends: number;
@@ -40,7 +41,7 @@ export interface Counters {
   filesLeft: number;
   /** Notifications for ids that were not pending: another sender uses this socket. */
   strayNotifications: number;
-  /** Notifications that may have been lost (MSG_CTRUNC): what they named stays referenced for ever. */
+  /** Notifications that may have been lost (MSG_CTRUNC): their memory stays referenced for ever. */
   lostNotifications: number;
   /** Buffers that were detached while the kernel referenced their memory. */
   detachedBuffers: number;
@@ -87,13 +88,13 @@ export function snapshotOf<T extends Counters>(counters: T): Readonly<T> {
 
 /** What datagram sockets count as well. */
 export interface DatagramCounters extends Counters {
-  /** Datagrams handed to the program. */
+  /** Datagrams passed to the program. */
   receivedDatagrams: number;
   /** Datagrams that the kernel dropped because they were not received fast enough. */
   receiveDrops: number;
   /** Sends without a callback that failed. */
   failedSends: number;
-  /** Datagrams that this package cut, because the route refused UDP_SEGMENT. */
+  /** Datagrams that this package segmented, because the route refused UDP_SEGMENT. */
   softwareSegments: number;
 }
 

@@ -1,6 +1,7 @@
 // How the bytes of one send() travelled, as far as is known.
 import type { EngineName, Reason } from '../names.js';
 
+/** How the bytes of one send travelled. */
 export interface SendReport {
   /** Bytes of this send; the sum of the four below. */
   readonly bytes: number;
@@ -12,6 +13,7 @@ export interface SendReport {
   readonly kernelCopiedBytes: number;
   /** Sent with the zero-copy flag; the notification was merged with an earlier one, so the kernel's copy is unknown. */
   readonly unknownBytes: number;
+  /** The engine that sent what was not copied by choice; `'copy'` if everything was. */
   readonly engine: EngineName;
   /** Why bytes were copied by choice, if any were. */
   readonly reason?: Reason;

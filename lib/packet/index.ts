@@ -22,6 +22,8 @@ export type * from './types.js';
  * Opens a packet socket on one interface. Needs CAP_NET_RAW. With `ring`, frames go from where they
  * were produced (engine `tx_ring`); without, they are copied: mainline Linux has no MSG_ZEROCOPY for
  * packet sockets.
+ * @param options the interface, and more
+ * @param onMessage a listener for 'message'
  * @throws EPERM without the capability, ENODEV for an unknown interface, ERR_ZC_UNAVAILABLE without
  * the addon, ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, system errors.
  */
@@ -37,6 +39,7 @@ function builders(): Headers {
   return (require('./headers.js') as typeof import('./headers.js')).headers;
 }
 
+/** Builds headers, and computes checksums, for sockets whose program writes its own. */
 export const headers: Headers = {
   internetChecksum: (...parts) => builders().internetChecksum(...parts),
   ethernet: (header) => builders().ethernet(header),

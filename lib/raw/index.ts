@@ -10,6 +10,8 @@ export type * from './types.js';
  * Opens a raw socket. Needs CAP_NET_RAW. Mainline Linux has no MSG_ZEROCOPY for raw sockets
  * (SO_ZEROCOPY answers EOPNOTSUPP): the engine is `copy` then, and `zeroCopy.reason` says
  * 'kernel-unsupported'. With `ring`, packets are sent from where they were written (engine `tx_ring`).
+ * @param options family and protocol, and more
+ * @param onMessage a listener for 'message'
  * @throws EPERM without the capability, ERR_ZC_UNAVAILABLE without the addon, ERR_INVALID_ARG_TYPE,
  * ERR_OUT_OF_RANGE, system errors.
  */

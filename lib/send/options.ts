@@ -14,32 +14,35 @@ const ENGINES = ['auto', 'msg_zerocopy', 'io_uring', 'copy'] as const;
 
 export type EngineOption = (typeof ENGINES)[number];
 
+/**
+ * Options of enableZeroCopy(), and of `zeroCopy` where a socket or server is made upgraded. A wrong value throws
+ * ERR_INVALID_ARG_TYPE or ERR_OUT_OF_RANGE; an unknown name is ignored, with a process warning (ZC_UNKNOWN_OPTION).
+ */
 export interface ZeroCopyOptions {
   /**
    * The engine that sends. `'auto'` (default): io_uring where kernel and container allow it (Linux 6.1), else
-   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name, with
-   * a `threshold` that is a number, go on also where the kernel reports copies, instead of pausing. Where
-   * there is no ring, `'io_uring'` sends by MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`;
-   * where neither can be had, bytes are copied, and it says why. `'copy'` is the runtime off switch. The
-   * environment variable MSG_ZEROCOPY_ENGINE overrides `'auto'`.
+   * MSG_ZEROCOPY (Linux 4.14), else Node's own copying write. `'io_uring'` and `'msg_zerocopy'` by name, together
+   * with a numeric `threshold`, do not pause where the kernel reports copies. Without a ring, `'io_uring'` sends by
+   * MSG_ZEROCOPY, and `zeroCopy.reason` is `'io_uring-refused'`. Without either, bytes are copied, and
+   * `zeroCopy.reason` says why. `'copy'` switches zero copy off at run time. The environment variable
+   * MSG_ZEROCOPY_ENGINE overrides `'auto'`.
    */
   engine?: EngineOption;
   /**
-   * Bytes from which a write goes zero-copy. `'auto'` (default): 32 KiB for writes that follow each other;
-   * for a response, the first write after data of the peer, and for a buffer that another connection was
-   * given just before, 128 KiB; for a response of a busy http server, which shares a system call with others, 32 KiB
-   * again. `socket.zeroCopy.thresholds` shows it. MSG_ZEROCOPY_THRESHOLD in the
-   * environment overrides `'auto'`: a number of bytes, or `static` for the same as 'auto' where the engine's
-   * name is given and the kernel's copies are to be ignored.
-   * Counted over the chunks of one write that have at least 8 KiB each: small chunks never add up.
-   * 0 or 1 forces everything.
+   * Bytes from which a write goes zero-copy, an integer >= 0; 0 or 1: every write. Only chunks of at least 8 KiB
+   * (or of the threshold, if that is less) count: small chunks never add up.
+   * `'auto'` (default): 32 KiB for writes that follow each other; 128 KiB for a response (the first write after data
+   * from the peer), and for a buffer that was just written to another connection; 32 KiB again for a response of a
+   * busy http server, which shares a system call with others. `socket.zeroCopy.thresholds` shows them.
+   * MSG_ZEROCOPY_THRESHOLD in the environment overrides `'auto'`: a number of bytes, or `static`, which has the values
+   * of `'auto'` and, with an engine by name, does not pause where the kernel reports copies.
    */
   threshold?: number | 'auto';
   /**
    * Whose memory may be sent without copying. `'any'` (default); `'pool'`: pieces of any BufferPool
-   * only; or a predicate, asked once about each buffer that is large enough, in the call that passes it. If it
-   * throws, so does that call, and nothing is sent. Strings are encoded into memory of this
-   * package's own and never asked about.
+   * only; or a predicate, called once for each buffer that is large enough, within the call that passes the buffer.
+   * If it throws, so does that call, and nothing is sent. Strings are encoded into this package's own memory, and
+   * the predicate is not called for them.
    */
   source?: 'any' | 'pool' | ((chunk: Uint8Array) => boolean);
   /**
@@ -47,25 +50,25 @@ export interface ZeroCopyOptions {
    * `'accept'`: when the kernel took the bytes, as in plain Node, for data that never changes.
    */
   callbackAt?: 'release' | 'accept';
-  /** Bytes of this socket that may be pinned at a time, beyond which is copied. Default 16 MiB. */
+  /** Bytes of this socket that may be pinned at a time, an integer >= 0; more are copied. Default 16 MiB. */
   maxPendingBytes?: number;
   /**
-   * Bytes per second that the kernel sends of this connection at most: SO_MAX_PACING_RATE. It is a limit of
-   * the kernel's pacing, which spreads packets over time instead of sending bursts. Infinity: none. Default:
-   * what the socket has. Set at the upgrade, or as soon as the socket is connected. It holds for everything
-   * that the socket sends. `zeroCopy.maxPacingRate` shows it.
+   * Most bytes per second that the kernel sends of this connection, an integer > 0, or Infinity for no limit
+   * (SO_MAX_PACING_RATE). The kernel spreads packets over time instead of sending bursts. Default: what the socket
+   * has. Set at the upgrade, or as soon as the socket is connected, and in force for everything that it sends.
+   * `zeroCopy.maxPacingRate` shows it. If it cannot be set, a process warning says so once (ZC_PACING).
    * Kernel: Linux 4.13 without the qdisc `fq`; rates of 4 GiB/s and more Linux 4.20.
    */
   maxPacingRate?: number;
   /**
    * After destroy(), milliseconds without any release or acknowledgement until the connection is
-   * reset to get its memory back. Default 30,000.
+   * reset to get its memory back: an integer, 0 to 2,147,483,647. Default 30,000.
    */
   lingerTimeoutMs?: number;
   /**
    * What becomes of a `fs.ReadStream` of a regular file that is piped into the socket, or into a response on
-   * it. `'auto'` (default): the kernel sends its bytes (sendfile(2)), and it is not read; with `engine: 'copy'`
-   * only where it is asked for. `'off'`: it is read and written as in plain Node. sendFile() heeds neither.
+   * it. `'auto'`: the kernel sends its bytes (sendfile(2)), and the stream reads none. `'off'`: it is read and written
+   * as in plain Node. Default `'auto'`, with `engine: 'copy'` `'off'`. It does not concern sendFile().
    */
   files?: 'auto' | 'off';
   /**
@@ -76,13 +79,13 @@ export interface ZeroCopyOptions {
    */
   detectMutation?: boolean | 'warn' | 'throw';
   /**
-   * Most bytes of consecutive small chunks (an HTTP header) that are copied into memory of this
-   * package's own to ride in one send with the large chunk beside them. Default 4096.
+   * Most bytes of consecutive small chunks (an HTTP header) that are copied into this package's own memory, to leave
+   * in one send with the large chunk beside them: an integer >= 0. Default 4096.
    */
   maxStagedBytes?: number;
   /**
-   * A pool that these small chunks are staged in, so that header and body of a response lie in the same
-   * registered memory. It takes a page of the pool for each response that the kernel references. Default: none.
+   * A pool into which these small chunks are copied, so that header and body of a response lie in the same registered
+   * memory. Each response that the kernel references takes a page of the pool. Default: none.
    */
   pool?: BufferPool;
 }

@@ -11,10 +11,12 @@ import { enableOnSocket, type ZeroCopyMembers } from './overrides.js';
 /**
  * Lets a running socket or server send large writes without copying them.
  *
- * On a server (net, http, express, fastify, ws …): connections accepted from now on. A TLS server is
- * left untouched, with one process warning. Called again: new options for later connections, or, on a
- * socket, for later sends; `{ engine: 'copy' }` switches off.
+ * On a server (net, http, express, fastify, ws …): connections accepted from now on. A TLS server or socket is
+ * left untouched, with one process warning (ZC_TLS). Called again: new options for later connections, or, on a
+ * socket, for later sends; `{ engine: 'copy' }` switches zero copy off.
  *
+ * @param options the defaults suit most programs
+ * @returns the socket or server itself, changed in place
  * @memory a buffer passed to write() or end() is the socket's until the callback passed with it
  * fires, also when that carries an error. 'drain', 'finish' and 'close' come at the same time as in plain Node,
  * and release nothing; `socket.zeroCopy.flush()` resolves when everything is released.
@@ -48,7 +50,10 @@ export interface ZeroCopySocketOptions extends net.SocketConstructorOpts {
   zeroCopy?: ZeroCopyOptions;
 }
 
-/** A net.Socket that is upgraded from the start; otherwise as `new net.Socket(options)`. */
+/**
+ * A net.Socket that is upgraded from the start; otherwise as `new net.Socket(options)`.
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE for wrong options, as enableZeroCopy() does.
+ */
 export class ZeroCopySocket extends net.Socket implements ZeroCopyMembers {
   declare readonly zeroCopy: ZeroCopyControl;
   declare send: (
@@ -62,11 +67,13 @@ export class ZeroCopySocket extends net.Socket implements ZeroCopyMembers {
   }
 }
 
+/** Options of net.connect(), and `zeroCopy`. */
 export type ZeroCopyConnectOptions = net.NetConnectOpts & { zeroCopy?: ZeroCopyOptions };
 
 /**
  * As net.connect(), with every overload; the socket is upgraded. With options, `zeroCopy` has those of
  * enableZeroCopy().
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, as net.connect() and enableZeroCopy() do.
  */
 export function connect(
   options: ZeroCopyConnectOptions,
@@ -87,11 +94,13 @@ export function connect(...args: unknown[]): ZeroCopySocket {
   return socket.connect(...(args as [net.NetConnectOpts]));
 }
 
+/** A 'connection' listener of createServer(). */
 export type ZeroCopyConnectionListener = (socket: net.Socket & ZeroCopyMembers) => void;
 
 /**
  * As net.createServer(); every accepted socket is upgraded. With options, `zeroCopy` has those of
  * enableZeroCopy().
+ * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE, as net.createServer() and enableZeroCopy() do.
  */
 export function createServer(connectionListener?: ZeroCopyConnectionListener): net.Server;
 export function createServer(

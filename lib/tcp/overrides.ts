@@ -33,11 +33,11 @@ export interface ZeroCopyMembers {
   /**
    * Sends `data` and reports how it travelled.
    * @param data one or more buffers, sent in order and as they are; empty ones are allowed
-   * @param options.signal cancels while nothing of `data` was accepted; later it has no effect
+   * @param options `signal` cancels the send while nothing of `data` was accepted; later it has no effect
    * @memory do not change `data` until the promise settles, also when it rejects.
    * @settles when the memory is yours again.
-   * @throws ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED. Rejects with the stream's error, or with an
-   * AbortError.
+   * @throws ERR_INVALID_ARG_TYPE, ERR_ZC_BUFFER_DETACHED; nothing is sent then.
+   * @rejects the stream's error, ERR_ZC_BUFFER_DETACHED, AbortError.
    * @kernel zero copy needs Linux 4.14 or later. Source: Documentation/networking/msg_zerocopy.rst
    */
   send(

@@ -12,50 +12,54 @@ export interface UdpSocketOptions
     Omit<dgram.SocketOptions, 'signal' | 'recvBufferSize' | 'sendBufferSize'>,
     DatagramOptions,
     PacketInfoOptions {
-  /** SO_REUSEPORT: several sockets share a port, and the kernel spreads what arrives. */
+  /** SO_REUSEPORT: several sockets share a port, and the kernel spreads what arrives over them. Default false. */
   reusePort?: boolean;
-  /** Drops datagrams from these addresses. */
+  /** Datagrams from these addresses are dropped. Default: none. */
   receiveBlockList?: BlockList;
-  /** Refuses sends to these addresses. */
+  /** Sends to these addresses fail with ERR_IP_BLOCKED. Default: none. */
   sendBlockList?: BlockList;
   /**
-   * UDP_GRO: the kernel hands over runs of datagrams of one sender in one piece. `true` delivers them
-   * one by one all the same, `'whole'` as they came, with `rinfo.segmentSize`. Default false.
-   * Linux 5.0.
+   * UDP_GRO: the kernel passes consecutive datagrams of one sender in one piece. `true` delivers them one by one
+   * all the same, `'whole'` in one piece, with `rinfo.segmentSize`. Default false. Linux 5.0.
    */
   gro?: boolean | 'whole';
 }
 
+/** Options of one send, or of all datagrams of a sendMany(). */
 export interface UdpSendOptions {
   /** 1 to 65,535. Absent on a connected socket. */
   port?: number;
   /** Host name or address; default 127.0.0.1 or ::1. Absent on a connected socket. */
   address?: string;
   /**
-   * UDP_SEGMENT: the message is cut into datagrams of so many bytes, by the device or behind the
-   * protocol. 1 to 65,507; at most 128 datagrams and 65,507 bytes together. A route that refuses gets
-   * datagrams that are cut here. Linux 4.18.
+   * UDP_SEGMENT: the device, or the kernel in front of it, cuts the message into datagrams of so many bytes, 1 to
+   * 65,507; together at most 128 datagrams and 65,507 bytes. Where the route refuses that, this package cuts. Default:
+   * one datagram. Linux 4.18.
    */
   segmentSize?: number;
   /** DSCP << 2 | ECN, 0 to 255. Default: the socket's own. */
   tos?: number;
-  /** Local address to send from (IP_PKTINFO). */
+  /** Local address to send from (IP_PKTINFO). Default: the kernel chooses. */
   source?: string;
-  /** Interface to send through, by name or index (IP_PKTINFO). */
+  /** Interface to send through, by name or index (IP_PKTINFO). Default: the route's. */
   interface?: string | number;
-  /** Cancels the send while none of it went out. */
+  /** Cancels the send while none of it went out; later it has no effect. */
   signal?: AbortSignal;
 }
 
+/** An item of sendMany() with options of its own. */
 export interface UdpDatagram extends Omit<UdpSendOptions, 'signal'> {
+  /** The payload, in one piece or several. */
   data: Uint8Array | readonly Uint8Array[];
 }
 
+/** The sender of a received message, and what is known of its way. */
 export interface UdpRemoteInfo extends dgram.RemoteInfo, PacketInfo {
   /** With `gro: 'whole'`: the message is several datagrams of this size, the last perhaps shorter. */
   segmentSize?: number;
 }
 
+/** A listener for 'message'. The message is yours: nothing else uses its bytes. */
 export type UdpMessageListener = (message: Buffer, rinfo: UdpRemoteInfo) => void;
 
 /** One datagram, in one piece or several; text is encoded as UTF-8. */
@@ -68,29 +72,37 @@ export type SendData =
  * memory; workers of node:cluster do not share the descriptor: use `reusePort`.
  */
 export interface ZeroCopyUdpSocket extends dgram.Socket, AsyncIterable<Arrival<UdpRemoteInfo>> {
+  /** What the socket does at present, and how its bytes travelled. */
   readonly zeroCopy: DatagramControl;
+  /** dgram's signatures, whose callback means that the memory is yours again, and one that returns a promise. */
   send: dgram.Socket['send'] & {
     /**
-     * Sends one datagram, or with `segmentSize` many. The memory belongs to the kernel until the
-     * promise settles. Throws on bad arguments, and sends nothing then.
+     * Sends one datagram, or with `segmentSize` many.
+     * @memory do not change the message until the promise settles, also when it rejects.
+     * @throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE and dgram's errors for bad arguments; nothing is sent then.
      * @rejects system errors as dgram's, ERR_ZC_QUEUE_FULL, ERR_ZC_BUFFER_DETACHED, AbortError.
      */
     (message: SendData, options: UdpSendOptions): Promise<SendReport>;
   };
   /**
-   * Sends many datagrams with few system calls (sendmmsg). All are tried; rejects with the first
-   * error, whose `sentDatagrams` says how many went out.
-   * @param options for every datagram that does not say otherwise
+   * Sends many datagrams with few system calls (sendmmsg). All are tried, also after an error.
+   * @param datagrams payloads of one datagram each, or payloads with options
+   * @param options for every datagram without options of its own
+   * @memory do not change the payloads until the promise settles, also when it rejects.
+   * @throws as send() does; nothing is sent then.
+   * @rejects the first error, as that of send(); its `sentDatagrams` says how many went out.
    */
   sendMany(
     datagrams: readonly (Uint8Array | UdpDatagram)[],
     options?: UdpSendOptions,
   ): Promise<SendReport>;
   /**
-   * What is sent until uncork() makes up one datagram, as UDP_CORK does, to where its first send goes.
-   * It is gathered here, so that it may go zero-copy.
+   * Everything that is sent until uncork() makes up one datagram, as with UDP_CORK, to the destination of the first
+   * send. It is gathered in this process, so that it may go zero-copy.
    */
   cork(): void;
+  /** Sends what was gathered since cork(). */
   uncork(): void;
+  /** close(); settles with 'close'. Does nothing on a closed socket. */
   [Symbol.asyncDispose](): Promise<void>;
 }
