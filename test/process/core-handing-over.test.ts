@@ -9,7 +9,7 @@ import { startProgram, stopPrograms } from '../helpers/program';
 const BYTES = 1024 * 1024;
 const MORE = 200_000;
 
-describe('a process that hands over a socket with memory pinned', () => {
+describe('a process that passes on a socket with memory pinned', () => {
   afterEach(stopPrograms);
 
   it('ends at once, and everything arrives from both processes', async () => {

@@ -20,7 +20,7 @@ const TAKEN = 'ERR_ZC_HANDLE_TAKEN';
 
 type Outcome = NodeJS.ErrnoException | null | undefined;
 
-uringSuite('io_uring: a socket that is handed to another process', () => {
+uringSuite('io_uring: a socket that is passed to another process', () => {
   const connections = loopback();
   const heirs = new Heirs('io_uring');
 

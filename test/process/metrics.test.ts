@@ -112,7 +112,7 @@ describe('metrics() without the addon', () => {
   });
 });
 
-describe('a refusal', () => {
+describe('a refusal of zero copy', () => {
   const connections = loopback();
 
   it('of a Unix-domain socket is reported once, and counted', async () => {

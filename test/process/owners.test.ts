@@ -77,7 +77,7 @@ describe('a socket on which other code has enabled SO_ZEROCOPY', () => {
   });
 });
 
-describe('a socket that is handed to another process', () => {
+describe('a socket that is passed to another process', () => {
   const connections = loopback();
   const heirs = new Heirs('msg_zerocopy');
 

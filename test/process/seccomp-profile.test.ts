@@ -106,7 +106,7 @@ describe('examples/deploy/seccomp.json', () => {
     });
   });
 
-  it('allows the ring by three names, without which only the ring is refused', () => {
+  it('allows io_uring by three system calls, without which only io_uring is refused', () => {
     const rules = profile.syscalls.filter(({ names }) => !names.includes('io_uring_setup'));
     assert.equal(rules.length, profile.syscalls.length - 1);
     assert.deepEqual(
@@ -186,9 +186,7 @@ function filterOfUnit(unit: string, denied: readonly string[] = []): Profile {
 describe('examples/deploy/server.service', () => {
   const unit = deployed('server.service');
   if (spawnSync('systemd-analyze', ['--version']).status !== 0) {
-    it(
-      'skipped: what its system calls are called is for systemd-analyze to say, which is not here',
-    );
+    it('skipped: needs systemd-analyze, which knows the groups of system calls');
     return;
   }
 

@@ -28,7 +28,7 @@ plainPacketSuite('the ring of a raw socket, and the kernel', (getPlace) => {
     it(`does not delay IPv${family} packets while a callback takes long`, () =>
       getPlace().runner.run('raw-ring-turns', 'longCallback', { family }));
 
-    it(`hands IPv${family} packets over when the ring is full, or many wait`, () =>
+    it(`passes IPv${family} packets to the kernel when the ring is full, or many wait`, () =>
       getPlace().runner.run('raw-ring-turns', 'fullRing', { family }));
 
     it(`keeps the order of waiting IPv${family} packets and those of the raw socket`, () =>

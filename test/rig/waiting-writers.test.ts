@@ -11,14 +11,14 @@ rigPlaceSuite('writers that wait for their callbacks', (getPlace) => {
     const hears = engine === 'io_uring';
     const params = () => ({ to: getPlace().to(), zeroCopy: {}, hears });
 
-    it(`are copied for, and use zero copy again once they stream, by ${engine}`, async () => {
+    it(`have their writes copied, and go zero-copy again once they stream, by ${engine}`, async () => {
       const { copied } = await getPlace()
         .startRunner()
         .run('waiting', 'waitsThenStreams', params());
       assert.ok(copied > 0);
     });
 
-    it(`get their callbacks in the same turn while they are copied for, by ${engine}`, async () => {
+    it(`get their callbacks in the same turn while their writes are copied, by ${engine}`, async () => {
       const { first } = await getPlace().startRunner().run('waiting', 'callsBackAtOnce', params());
       assert.equal(first, 'the callback');
     });
@@ -64,7 +64,7 @@ rigPlaceSuite(
         });
       }
 
-      it(`are distinguished from those that answer their peer, which are copied for only occasionally, by ${engine}`, async () => {
+      it(`are distinguished from those that answer their peer, whose writes are copied only occasionally, by ${engine}`, async () => {
         const { copied } = await getPlace().startRunner().run('waiting', 'answers', params());
         assert.ok(copied <= ROUNDS / 10, `${copied} of ${ROUNDS} answers were copied`);
       });

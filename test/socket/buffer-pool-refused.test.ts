@@ -57,7 +57,7 @@ describe('BufferPool where the machine refuses', () => {
     SLAB_ANSWERS: JSON.stringify(answers),
   });
 
-  it('the addon hands out ordinary memory, with the reason', async () => {
+  it('the addon returns ordinary memory, with the reason', async () => {
     for (const hugePages of [false, 'try', true] as const) {
       const { answer, stderr } = await outcomeOf(hugePages, { MSG_ZEROCOPY_ADDON: 'off' });
       const reason = 'addon-unavailable: MSG_ZEROCOPY_ADDON=off';
@@ -104,7 +104,7 @@ describe('BufferPool where the machine refuses', () => {
     }
   });
 
-  it('external memory hands out ordinary memory, with the reason', async () => {
+  it('external memory returns ordinary memory, with the reason', async () => {
     const env = answering({ open: { 0: NOT_SUPPORTED }, register: 0 });
     const { answer, stderr } = await outcomeOf(false, env);
     const { reason, ...rest } = answer ?? { calls: [] };

@@ -155,7 +155,7 @@ describe('BufferPool', () => {
       assertStats(pool, {});
     });
 
-    it('accepts only the object that its pool handed out, and only once', () => {
+    it('accepts only the object that its pool returned, and only once', () => {
       const [pool, other] = [new BufferPool({ bytes: MIB }), new BufferPool({ bytes: MIB })];
       const piece = pool.alloc(2 * PAGE);
       const foreign = [
@@ -187,7 +187,7 @@ describe('BufferPool', () => {
   });
 
   describe('when it is exhausted', () => {
-    it('hands out ordinary memory, which is counted and freed the same way', () => {
+    it('returns ordinary memory, which is counted and freed the same way', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const own = exhaust(pool);
       assert.ok(own.every((piece) => isPoolMemory(piece)));
@@ -206,7 +206,7 @@ describe('BufferPool', () => {
       assertStats(pool, { fallbackAllocations: 3 });
     });
 
-    it('hands out ordinary memory for sizes larger than the pool', () => {
+    it('returns ordinary memory for sizes larger than the pool', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const piece = pool.alloc(8 * PAGE + 1);
       assert.equal(piece.length, 8 * PAGE + 1);
@@ -214,7 +214,7 @@ describe('BufferPool', () => {
       pool.free(piece);
     });
 
-    it('hands out ordinary memory for sizes larger than every gap', () => {
+    it('returns ordinary memory for sizes larger than every gap', () => {
       const pool = new BufferPool({ bytes: 8 * PAGE });
       const own = exhaust(pool);
       for (const index of [0, 2, 4, 6]) pool.free(own[index] as Buffer);

@@ -67,7 +67,7 @@ describe('piped files that were opened lately', () => {
       }),
     ));
 
-  it('are what their path leads to by then', () =>
+  it('are those that their paths name when they are opened', () =>
     withFiles((folder) =>
       opened(folder, async ({ path, answer }) => {
         const other = folder.file(200_000);
@@ -109,7 +109,7 @@ describe('piped files that were opened lately', () => {
       }),
     ));
 
-  it('have listeners that are added when they were piped already', () =>
+  it('call listeners that were added after pipe()', () =>
     withFiles((folder) =>
       opened(folder, async ({ path, data, answer }) => {
         const story = new Story();

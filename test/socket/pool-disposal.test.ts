@@ -95,7 +95,7 @@ describe('a piece that ends with its block', () => {
 });
 
 describe('a pool that ends with its block', () => {
-  it('hands out nothing more, holds no memory, and reports it', () => {
+  it('allocates nothing more, holds no memory, and reports it', () => {
     const before = metrics().registeredBytes;
     let ended: BufferPool;
     {

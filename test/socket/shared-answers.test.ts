@@ -104,7 +104,7 @@ uringSuite('large responses that share a system call', () => {
     });
   }
 
-  it('are copied by the time that JavaScript has computed on for 3 ms, and counted', async () => {
+  it('are copied, and counted, when JavaScript keeps running for 3 ms', async () => {
     const before = metrics().totals.lateCopies;
     let computed = 0;
     const handler: Handler = (request, response, body) => {

@@ -18,7 +18,7 @@ function pair(reason?: Reason): Pair {
   return { plain, upgraded: { ...plain, ...(reason !== undefined && { reason }) } };
 }
 
-describe('the words of the demo, over loopback', () => {
+describe('the text of the demo, over loopback', () => {
   const place = Place.open('loopback');
 
   for (const reason of ['addon-unavailable', 'disabled'] as const) {

@@ -49,7 +49,7 @@ describe('watching buffers', () => {
     warnings.stop();
   });
 
-  it('compares once, when the last holder lets go', async () => {
+  it('compares once, when the last holder releases', async () => {
     const buffer = Buffer.alloc(10);
     const subject = new Subject();
     const watch = new MutationWatch([buffer], subject, 'throw', native);

@@ -39,7 +39,7 @@ class Writing {
 }
 
 describe('a writer that waits for its callbacks', () => {
-  it('is copied for from the fifth write on', () => {
+  it('has its writes copied from the fifth on', () => {
     const writing = new Writing();
     assert.equal(writing.rounds(4, {}), 0);
     assert.equal(writing.rounds(20, {}), 20);
