@@ -31,7 +31,7 @@ const forgetBody = (): void => void (lastBody = lastConnection = undefined);
 export class Connection implements PortHost {
   readonly health: Health;
   #port: StreamPort | undefined;
-  readonly #leaving = new Set<StreamPort>();
+  #leaving: readonly StreamPort[] = [];
   #handle: internals.Handle | undefined;
   #nextId = 0;
   #ownsZeroCopy = false;
@@ -218,12 +218,12 @@ export class Connection implements PortHost {
 
   /** The port that accepted last: of the present connection, or of the one that just ended. */
   get latest(): StreamPort | undefined {
-    return this.#port ?? [...this.#leaving].at(-1);
+    return this.#port ?? this.#leaving.at(-1);
   }
 
   /** Every port that may reference memory. */
-  ports(): StreamPort[] {
-    return this.#port === undefined ? [...this.#leaving] : [...this.#leaving, this.#port];
+  ports(): readonly StreamPort[] {
+    return this.#port === undefined ? this.#leaving : [...this.#leaving, this.#port];
   }
 
   /** Settles when all that was accepted so far is released. */
@@ -237,7 +237,7 @@ export class Connection implements PortHost {
   // --- PortHost ---------------------------------------------------------------------------------
 
   ended(port: unknown): void {
-    this.#leaving.delete(port as StreamPort);
+    this.#leaving = this.#leaving.filter((one) => one !== port);
     if (this.#port === port) this.#port = undefined;
     this.onEnd();
   }
@@ -392,7 +392,7 @@ export class Connection implements PortHost {
 
   #leave(port: StreamPort): void {
     this.steady = false;
-    this.#leaving.add(port);
+    this.#leaving = [...this.#leaving, port];
     this.#port = undefined;
     forget(this);
   }

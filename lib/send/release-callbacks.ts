@@ -109,10 +109,9 @@ export class HeldCallbacks {
   /** The number of the next one, and the lowest of those that Node has not called. */
   #next = 0;
   #lowest = 0;
-  /** Numbers above the lowest that it has called. */
-  readonly #called = new Set<number>();
-  /** Failures that wait for a tick, by their numbers. */
-  #deferred: Deferred[] = [];
+  /** Numbers above the lowest that it has called, and failures that wait for a tick, by their numbers: both are rare. */
+  #called: Set<number> | undefined;
+  #deferred: Deferred[] | undefined;
   /** Those before this one were called. */
   #nextDeferred = 0;
 
@@ -122,7 +121,7 @@ export class HeldCallbacks {
 
   /** Node has some that it did not call yet. */
   get any(): boolean {
-    return this.#next - this.#lowest > this.#called.size;
+    return this.#next - this.#lowest > (this.#called?.size ?? 0);
   }
 
   hold(callback: Callback): Callback {
@@ -132,7 +131,7 @@ export class HeldCallbacks {
       const isLowest = number <= this.#lowest;
       this.#strike(number);
       const [error] = args;
-      const overtakes = !isLowest || this.#deferred.length > 0;
+      const overtakes = !isLowest || (this.#deferred !== undefined && this.#deferred.length > 0);
       if (error && overtakes) this.#defer({ number, callback, error, resource });
       else this.#release(callback, error, resource);
     };
@@ -148,10 +147,13 @@ export class HeldCallbacks {
 
   #strike(number: number): void {
     if (number < this.#lowest) return;
-    this.#called.add(number);
+    if (number === this.#lowest) this.#lowest++;
+    else (this.#called ??= new Set()).add(number);
+    const called = this.#called;
+    if (called === undefined || called.size === 0) return;
     // One that is never called, such as of a response that was cut off, is given up in the end.
-    if (this.#called.size > MOST_CALLED) this.#lowest++;
-    while (this.#called.delete(this.#lowest)) this.#lowest++;
+    if (called.size > MOST_CALLED) this.#lowest++;
+    while (called.delete(this.#lowest)) this.#lowest++;
   }
 
   // Of a destroyed stream Node fails what is buffered in the tick of the first write that was accepted,
@@ -159,7 +161,7 @@ export class HeldCallbacks {
   // (lib/internal/streams/writable.js: afterWrite, onwriteError). Those are in the queue by then, so that
   // each tick calls the lowest. test/socket/io-uring-ends.test.ts: churn.
   #defer(failure: Deferred): void {
-    const deferred = this.#deferred;
+    const deferred = (this.#deferred ??= []);
     let place = deferred.length;
     while (place > this.#nextDeferred && (deferred[place - 1] as Deferred).number > failure.number)
       place--;

@@ -227,6 +227,7 @@ const overrides: PropertyDescriptorMap = {
   ref: hidden(ref),
   unref: hidden(unref),
   bytesWritten: { get: bytesWritten, configurable: true, enumerable: false },
+  [BRAND]: { get: brand },
   send: hidden(send),
   zeroCopy: {
     get(this: net.Socket): ZeroCopyControl {
@@ -263,6 +264,12 @@ function baseOf(socket: net.Socket): Base {
   return lastBase;
 }
 
+// Made when another copy asks: a server may have very many idle connections.
+function brand(this: net.Socket): Brand {
+  const up = upgrade(this);
+  return { configure: (given) => configure(up, resolveOptions(given)) };
+}
+
 function configure(up: TcpUpgrade, options: ResolvedOptions): void {
   if (options.takesFiles) watchFilePipes();
   up.configure(options);
@@ -275,13 +282,7 @@ function upgradeSocket(socket: net.Socket, options: ResolvedOptions): void {
   if (options.takesFiles) watchFilePipes();
   const putLaneBack = liftLane(socket);
   const up = new TcpUpgrade(socket, baseOf(socket), options);
-  const brand: Brand = {
-    configure: (given) => {
-      configure(up, resolveOptions(given));
-    },
-  };
   Object.defineProperty(socket, upgradeOf, { value: up });
-  Object.defineProperty(socket, BRAND, { value: brand });
   Object.defineProperties(socket, overrides);
   putLaneBack?.();
 }
