@@ -71,6 +71,16 @@ export function outOfRangeFound(name: string, expected: string, found: string): 
   );
 }
 
+/** Node's error for what a function of the program answered. @param name of the function */
+export function invalidReturn(name: string, expected: string, actual: unknown): TypeError {
+  return withCode(
+    new TypeError(
+      `Expected ${expected} to be returned from the "${name}" function but got ${describe(actual)}.`,
+    ),
+    'ERR_INVALID_RETURN_VALUE',
+  );
+}
+
 /** The name of an errno, e.g. EPIPE. @param errno negative, as the native layer answers it */
 export function errnoName(errno: number): string {
   // ENOTSUPP (524) is internal to the kernel and in no table of names; kernels before 6.1 return it.

@@ -1,5 +1,8 @@
 // The answers of the program's own predicate, options.source. It is user code, so it is called once, within the
 // call that passes the memory.
+import { isPromise } from 'node:util/types';
+import { invalidReturn } from '../errors.js';
+
 const denied = new WeakSet<Uint8Array>();
 
 /** Whether the memory may be sent without copying. */
@@ -11,13 +14,17 @@ export function isAllowed(view: Uint8Array): boolean {
  * Asks about `view`.
  * @returns the view to send: one of its own where the answer is no, as another write of the same object may
  * be answered otherwise
- * Throws: what `ask` throws.
+ * Throws: what `ask` throws; ERR_INVALID_RETURN_VALUE for a promise, which would count as yes.
  */
 export function asked<View extends Uint8Array>(
   ask: (chunk: Uint8Array) => boolean,
   view: View,
 ): View | Buffer {
-  if (ask(view)) return view;
+  const answer: unknown = ask(view);
+  if (answer === true) return view;
+  if (isPromise(answer))
+    throw invalidReturn('options.source', 'true or false, not a promise,', answer);
+  if (answer) return view;
   const own = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
   denied.add(own);
   return own;

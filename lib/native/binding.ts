@@ -2,6 +2,7 @@
 // arguments, checked by the callers here; results are values or -errno.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { warnOnce } from '../observe/diagnostics.js';
 import type { KernelConstants, NativeConstants } from './binding-constants.js';
 import type {
   NativeInterface,
@@ -298,7 +299,12 @@ export function loadNative(): LoadResult {
 
 function choose(): LoadResult {
   try {
-    return chooseAddon(thisHost(), { file, localBuild, installed });
+    const host = thisHost();
+    const choice = chooseAddon(host, { file, localBuild, installed });
+    const isNamed = !['', 'off', undefined].includes(host.override);
+    if (isNamed && choice.native === undefined)
+      warnOnce('ZC_ADDON', `Everything is copied: ${choice.why}`);
+    return choice;
   } catch (error) {
     return missing(error instanceof Error ? error.message : String(error));
   }

@@ -42,6 +42,24 @@ function warnOfUnknown(
   warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}`);
 }
 
+/**
+ * Warns of options that lie beside the object `nested` and belong in it, and of `nested` in other letters. What else is
+ * there is Node's, or the program's own.
+ * @param inner names that only `nested` has
+ */
+export function warnOfMisplaced(given: object, nested: string, inner: readonly string[]): void {
+  const options = given as Readonly<Record<string, unknown>>;
+  for (const key in options) {
+    if (options[key] === undefined || key === nested) continue;
+    if (inner.includes(key)) {
+      const message = `The option "options.${key}" is ignored. It belongs in "options.${nested}": { ${nested}: { ${key}: … } }`;
+      warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}, misplaced`);
+    } else if (key.length === nested.length && key.toLowerCase() === nested.toLowerCase()) {
+      warnOfUnknown('options', options, key, [nested]);
+    }
+  }
+}
+
 interface Nearest {
   readonly name: string;
   /** How many letters differ. */

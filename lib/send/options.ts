@@ -2,7 +2,7 @@
 import { isAllowed } from '../memory/allowed-memory.js';
 import { BufferPool } from '../memory/buffer-pool.js';
 import { invalidType, outOfRange } from '../errors.js';
-import { namesOf, optionsOf } from '../observe/options-object.js';
+import { namesOf, optionsOf, warnOfMisplaced } from '../observe/options-object.js';
 import { oneOf } from './arguments.js';
 import { DEFAULT_SOCKET_BUDGET_BYTES } from '../policy/budget.js';
 import { DEFAULT_LINGER_TIMEOUT_MS } from '../policy/linger.js';
@@ -104,6 +104,20 @@ const NAMES = namesOf<ZeroCopyOptions>({
   pool: true,
 });
 
+/** The names that no option of Node's has, nor of the http clients that pass theirs on to connect(). */
+const DISTINCT_NAMES = NAMES.filter(
+  (name) => !['engine', 'source', 'files', 'pool'].includes(name),
+);
+
+/** The options of zero copy among those of a socket or server. Warns of what lies beside them by mistake. */
+export function zeroCopyOf(
+  options: { readonly zeroCopy?: ZeroCopyOptions } | undefined,
+): ZeroCopyOptions | undefined {
+  if (typeof options !== 'object' || options === null) return undefined;
+  warnOfMisplaced(options, 'zeroCopy', DISTINCT_NAMES);
+  return options.zeroCopy;
+}
+
 export interface ResolvedOptions {
   readonly engine: EngineOption;
   readonly threshold: number;
@@ -161,7 +175,9 @@ function engine(name: string, value: unknown): ResolvedOptions['engine'] {
 
 /** 'static' is 'auto' of a program that insists on its engine. */
 function threshold(name: string, value: unknown): number | 'auto' | 'static' {
-  if (value !== undefined && value !== 'auto') return size(name, value, 'bytes');
+  if (typeof value === 'number') return size(name, value, 'bytes');
+  if (value !== undefined && value !== 'auto')
+    throw invalidType(name, "a number of bytes or 'auto'", value);
   const override = process.env['MSG_ZEROCOPY_THRESHOLD'];
   if (override === undefined || override === '' || override === 'auto') return 'auto';
   if (override === 'static') return 'static';

@@ -2,7 +2,6 @@
 // that is not connected yet.
 import type net from 'node:net';
 import { closedBeforeConnection } from '../errors.js';
-import type { Reason } from '../names.js';
 import * as nodePrivate from '../node/internals.js';
 import type { SendTracker } from '../observe/report.js';
 
@@ -40,12 +39,6 @@ export class Trackers {
     this.#delete(chunk);
     tracker.started = true;
     return tracker;
-  }
-
-  /** These chunks are copied as a whole. */
-  copied(chunks: readonly Chunk[], reason: Reason): void {
-    if (!this.any) return;
-    for (const { chunk } of chunks) this.follow(chunk)?.copied(chunk.length, reason);
   }
 
   /** Leaves out chunks whose send() was aborted before any of it was accepted. */

@@ -3,7 +3,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { invalidType } from '../errors.js';
 import type { ZeroCopyControl } from '../observe/control.js';
-import type { ZeroCopyOptions } from '../send/options.js';
+import { zeroCopyOf, type ZeroCopyOptions } from '../send/options.js';
 import type { SendReport } from '../observe/report.js';
 import { enableOnServer } from './server.js';
 import { enableOnSocket, type ZeroCopyMembers } from './overrides.js';
@@ -39,7 +39,8 @@ export function enableZeroCopy(
   else
     throw invalidType(
       'target',
-      "a net.Socket or a net.Server, such as express's app.listen() or fastify's app.server",
+      "a net.Socket or a net.Server, such as express's app.listen() or fastify's app.server " +
+        '(UDP: createUdpSocket())',
       target,
     );
   return target;
@@ -63,7 +64,7 @@ export class ZeroCopySocket extends net.Socket implements ZeroCopyMembers {
 
   constructor(options?: ZeroCopySocketOptions) {
     super(options);
-    enableOnSocket(this, options?.zeroCopy, 'options.zeroCopy');
+    enableOnSocket(this, zeroCopyOf(options), 'options.zeroCopy');
   }
 }
 
@@ -109,8 +110,6 @@ export function createServer(
 ): net.Server;
 export function createServer(...args: unknown[]): net.Server {
   const server = net.createServer(...(args as [net.ServerOpts]));
-  const options = args[0] as { zeroCopy?: ZeroCopyOptions } | undefined;
-  const given = typeof options === 'object' ? options?.zeroCopy : undefined;
-  enableOnServer(server, given, 'options.zeroCopy');
+  enableOnServer(server, zeroCopyOf(args[0] as ZeroCopyConnectOptions), 'options.zeroCopy');
   return server;
 }

@@ -232,20 +232,30 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
 
   // The bytes of those chunks that are large enough by themselves.
   #candidateBytes(chunks: readonly Chunk[]): number {
-    const { minimumChunk, source } = this.options;
+    const { minimumChunk } = this.options;
     let bytes = 0;
     for (const { chunk } of chunks) {
-      const size = chunk.length;
-      if (size < minimumChunk || size === 0) continue;
-      if (typeof chunk !== 'string' && source?.(chunk) === false) continue;
-      bytes += size;
+      if (chunk.length >= minimumChunk && !this.#isDenied(chunk)) bytes += chunk.length;
     }
     return bytes;
   }
 
   #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
-    this.trackers.copied(chunks, reason);
+    if (this.trackers.any) this.#report(chunks, reason);
     copyAll(this, chunks, callback);
+  }
+
+  // What `source` refused did not count, so that the rest may have been too small.
+  #report(chunks: readonly Chunk[], reason: Reason): void {
+    for (const { chunk } of chunks) {
+      const isDenied = reason === 'below-threshold' && this.#isDenied(chunk);
+      this.trackers.follow(chunk)?.copied(chunk.length, isDenied ? 'source' : reason);
+    }
+  }
+
+  #isDenied(chunk: Uint8Array | string): boolean {
+    const { minimumChunk, source } = this.options;
+    return typeof chunk !== 'string' && chunk.length >= minimumChunk && source?.(chunk) === false;
   }
 
   #sendMany(chunks: readonly Chunk[], callback: WriteCallback, port: StreamPort): void {

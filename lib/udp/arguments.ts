@@ -136,12 +136,20 @@ function outOfBounds(name: string): Error {
   });
 }
 
+/** The error for the options of a send behind the port and address of node:dgram's, who take none. */
+function misplacedOptions(given: object): Error {
+  const expected =
+    'a port. Options come second, with the destination in them: send(message, { port, address, … })';
+  return invalidType('port', expected, given);
+}
+
 /** Reads node:dgram's signatures. Throws: as node:dgram does. */
 export function sendArguments(connected: boolean, args: readonly unknown[]): SendArguments {
   const [buffer, offset, length] = args;
   let [, , , port, address, callback] = args;
   let message: unknown = buffer;
   if (!connected) {
+    if (typeof port === 'object' && port !== null) throw misplacedOptions(port);
     if (address || (port && typeof port !== 'function')) {
       message = slice(buffer, offset, length);
     } else {

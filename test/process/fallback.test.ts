@@ -19,7 +19,7 @@ interface Outcome {
   readonly addonReason: string;
   readonly tcp: string[];
   readonly copy: string;
-  readonly warnings: number;
+  readonly warnings: string[];
 }
 
 const SIZE = 1_000_000;
@@ -95,12 +95,17 @@ async function program({ zc, net, events, warnings, turn }: Tools): Promise<Outc
     addonReason: addon.reason ?? 'none',
     tcp: [tcp.msg_zerocopy.ipv4.support, tcp.msg_zerocopy.ipv6.support],
     copy: tcp.copy.support,
-    warnings: warnings.length,
+    warnings: warnings.map(({ code }) => code),
   };
 }
 
 /** The same whatever the reason. */
-function assertWorks(outcome: Outcome | undefined, reason: string, stderr: string): Outcome {
+function assertWorks(
+  outcome: Outcome | undefined,
+  reason: string,
+  stderr: string,
+  expectedWarnings: readonly string[] = [],
+): Outcome {
   assert.ok(outcome !== undefined, stderr);
   const { released, arrived, body, http, upgraded } = outcome;
   assert.deepEqual(
@@ -131,7 +136,7 @@ function assertWorks(outcome: Outcome | undefined, reason: string, stderr: strin
       pending: [0, 0],
       zeroCopyBytes: 0,
       copy: 'yes',
-      warnings: 0,
+      warnings: expectedWarnings,
       reason,
     },
   );
@@ -140,18 +145,24 @@ function assertWorks(outcome: Outcome | undefined, reason: string, stderr: strin
 
 describe('without the addon', () => {
   const cases = [
-    { title: 'switched off', addon: 'off', why: /^addon-unavailable: MSG_ZEROCOPY_ADDON=off$/ },
+    {
+      title: 'switched off',
+      addon: 'off',
+      why: /^addon-unavailable: MSG_ZEROCOPY_ADDON=off$/,
+      warnings: [],
+    },
     {
       title: 'named wrongly',
       addon: './nothing-of-that-name.node',
       why: /^addon-unavailable: .*(nothing-of-that-name|no MSG_ZEROCOPY on )/,
+      warnings: ['ZC_ADDON'],
     },
   ];
-  for (const { title, addon, why } of cases) {
-    it(`everything works, with a reason: ${title}`, async () => {
+  for (const { title, addon, why, warnings } of cases) {
+    it(`everything works, with a reason, and a warning of a file that does not load: ${title}`, async () => {
       const env = { MSG_ZEROCOPY_ADDON: addon, MSG_ZEROCOPY_ENGINE: '' };
       const { answer, stderr } = await isolated<Outcome>(program, { env });
-      const outcome = assertWorks(answer, 'addon-unavailable', stderr);
+      const outcome = assertWorks(answer, 'addon-unavailable', stderr, warnings);
       assert.match(outcome.addonReason, why);
       assert.deepEqual([outcome.addon, ...outcome.tcp], ['no', 'no', 'no']);
     });

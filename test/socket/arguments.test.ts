@@ -65,11 +65,19 @@ describe('arguments', () => {
       for (const target of [...others, datagrams]) {
         const expected = {
           code: TYPE,
-          message: /express's app\.listen\(\) or fastify's app\.server\. Received/,
+          message:
+            /express's app\.listen\(\) or fastify's app\.server \(UDP: createUdpSocket\(\)\)\. Received/,
         };
         assert.throws(() => enableZeroCopy(target as net.Socket), expected);
       }
       datagrams.close();
+    });
+
+    it("names 'auto' beside a number for a threshold of another type", () => {
+      assert.throws(() => enableZeroCopy(new net.Socket(), { threshold: '64k' as never }), {
+        code: TYPE,
+        message: /"options\.threshold" property must be a number of bytes or 'auto'/,
+      });
     });
 
     for (const [options, code] of BAD_OPTIONS) {

@@ -90,6 +90,28 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
       assert.deepEqual([zeroCopyBytes, copiedBytes], [2 * LARGE, 2 * LARGE]);
     });
 
+    it('is the reason in the report of what it refuses, also of a pool', async () => {
+      const { sender, receiver } = await connections.pair(optionsOf(() => false));
+      receiver.resume();
+      const refused = await sender.send([Buffer.alloc(LARGE), Buffer.alloc(10)]);
+      assert.deepEqual([refused.copiedBytes, refused.reason], [LARGE + 10, 'source']);
+      assert.equal((await sender.send(Buffer.alloc(10))).reason, 'below-threshold');
+      enableZeroCopy(sender, { engine, threshold: 9000, source: 'pool' });
+      assert.equal((await sender.send(Buffer.alloc(LARGE))).reason, 'source');
+      assert.equal((await sender.send(Buffer.alloc(8191))).reason, 'below-threshold');
+    });
+
+    it('that answers with a promise makes the call throw, and nothing of it is sent', async () => {
+      const source = (async () => false) as never;
+      const { sender, receiver } = await connections.pair(optionsOf(source));
+      const arrived = gather(receiver);
+      const expected = { code: 'ERR_INVALID_RETURN_VALUE', message: /"options\.source"/ };
+      assert.throws(() => sender.write(Buffer.alloc(LARGE)), expected);
+      assert.throws(() => sender.send(Buffer.alloc(LARGE)), expected);
+      sender.end('small');
+      assert.equal((await arrived).bytes, 5);
+    });
+
     it('that throws makes the call throw, and nothing of it is sent', async () => {
       const { sender, receiver } = await connections.pair(
         optionsOf(() => {

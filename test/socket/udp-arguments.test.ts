@@ -140,6 +140,17 @@ describe('the arguments of a UDP socket', () => {
       });
     }
 
+    it('are refused behind port and address, with the way to pass them, and nothing is sent', async () => {
+      const sink = await sockets.sink();
+      const socket = loose(await sockets.bound());
+      const { port, address } = sink.to;
+      assert.throws(() => void socket.send(Buffer.alloc(100_000), port, address, { tos: 8 }), {
+        code: TYPE,
+        message: /"port" .*send\(message, \{ port, address, … \}\)/,
+      });
+      await assertNothingArrived(sink);
+    });
+
     it('refuses more than 128 segments, and more bytes than a datagram', async () => {
       const sink = await sockets.sink();
       const socket = await sockets.bound();

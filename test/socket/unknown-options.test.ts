@@ -33,6 +33,23 @@ describe('an unknown option of zero copy', () => {
     );
   });
 
+  it('is warned of beside `zeroCopy`, where it belongs, and `zeroCopy` in other letters', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, warnings, turn }) => {
+      zc.createServer({ threshold: 1, zeroCopy: { maxStagedBytes: 1 }, noDelay: true } as object);
+      new zc.ZeroCopySocket({ threshold: 1, zerocopy: {}, callbackAt: undefined } as object);
+      // What http clients pass on is theirs.
+      new zc.ZeroCopySocket({ pool: 1, source: 'here', engine: 'v8', headers: {} } as object);
+      await turn();
+      return warnings;
+    });
+    const warning = (text: string): object => ({ code: 'ZC_UNKNOWN_OPTION', message: text });
+    const expected = [
+      'The option "options.threshold" is ignored. It belongs in "options.zeroCopy": { zeroCopy: { threshold: … } }',
+      'The option "options.zerocopy" does not exist and is ignored. Did you mean "zeroCopy"?',
+    ];
+    assert.deepEqual(answer, expected.map(warning), stderr);
+  });
+
   it('does not warn of those that exist', async () => {
     const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
       const all = {
