@@ -16,8 +16,10 @@ export type WriteCallback = (error?: Error | null) => void;
 
 /** What a write keeps beside its chunks until they are released, where it uses a pool or is watched. */
 export class Kept {
-  /** It was released, or an engine has it and will. */
-  isTaken = false;
+  /** The call that passed the memory to the stream holds it no longer. */
+  isDropped = false;
+  /** That release() is to be called for. */
+  holders = 1;
 
   /**
    * @param pieces of pools that the chunks lie in
@@ -30,15 +32,16 @@ export class Kept {
     readonly staged: { readonly pool: BufferPool; readonly memory: Buffer } | undefined,
   ) {}
 
-  /** The call that passed the memory to the stream is over, and no engine took it. */
+  /** The call that passed the memory to the stream is over; it may say so more often. */
   drop(): void {
-    if (this.isTaken) return;
-    this.isTaken = true;
+    if (this.isDropped) return;
+    this.isDropped = true;
     this.release();
   }
 
-  /** The memory is released. Runs no user code. */
+  /** One holder is done with the memory. Runs no user code. */
   release(): void {
+    if (--this.holders > 0) return;
     this.watch?.release();
     if (this.pieces !== undefined) unpinPieces(this.pieces);
     this.staged?.pool.free(this.staged.memory);

@@ -85,15 +85,16 @@ export function writeChunk(
     const port = up.connection.choose(size, isOwn, 'own-call', chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
-    port.writeOne(undefined, chunk, callback, pools.any ? takePins(up, chunk) : undefined);
+    port.writeOne(undefined, chunk, callback, pools.any ? sharePins(up, chunk) : undefined);
   }
 }
 
-// Those of the call that passes it, which otherwise hold until the callback, or new ones.
-function takePins(up: TcpUpgrade, chunk: Uint8Array): Kept | undefined {
+// Those of the call that passes it, or new ones. The call holds them until its callback, too: a write() that was wrapped
+// may pass the chunk more than once.
+function sharePins(up: TcpUpgrade, chunk: Uint8Array): Kept | undefined {
   const pins = up.passedChunk === chunk ? up.passedPins : undefined;
-  if (pins === undefined || pins.isTaken) return keptOf(chunk);
-  pins.isTaken = true;
+  if (pins === undefined || pins.isDropped) return keptOf(chunk);
+  pins.holders++;
   return pins;
 }
 

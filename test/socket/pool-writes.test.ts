@@ -111,4 +111,31 @@ describe('memory of a pool', () => {
     pool.free(prefix);
     assert.equal(pool.stats.usedBytes, 0);
   });
+
+  it('arrives whole by a write() that was wrapped before the upgrade and writes each chunk twice', async () => {
+    const pool = new BufferPool({ bytes: MIB });
+    const { sender, receiver } = await connections.plainPair();
+    const arrived = gather(receiver);
+    const { write } = sender;
+    sender.write = (chunk: unknown, ...rest: unknown[]): boolean => {
+      write.call(sender, chunk as Buffer);
+      return write.call(sender, chunk as Buffer, ...(rest as []));
+    };
+    // Nothing may be pending: the engine copies, and is done with a chunk before the stream passes it the second one.
+    enableZeroCopy(sender, { engine: 'msg_zerocopy', threshold: 4_096, maxPendingBytes: 0 });
+    const expected = [];
+    for (let i = 0; i < 64; i++) {
+      const piece = pool.allocUnsafe(MIB).fill(i + 1);
+      const copy = Buffer.from(piece);
+      expected.push(copy, copy);
+      sender.write(piece);
+      pool.free(piece);
+      await until('the piece is free', () => pool.stats.usedBytes === 0);
+    }
+    sender.write = write;
+    sender.end();
+    const bytes = 128 * MIB;
+    assert.deepEqual(await arrived, { bytes, sha256: sha256(...expected) });
+    assert.equal(pool.stats.pinnedPieces, 0);
+  });
 });
