@@ -77,6 +77,8 @@ function environment(strict) {
   }
   // binding.gyp asks `node`, which is to be this one.
   env.PATH = [path.dirname(process.execPath), env.PATH ?? ''].join(path.delimiter);
+  // Where nothing has changed, nothing is printed.
+  env.GNUMAKEFLAGS = `${env.GNUMAKEFLAGS ?? ''} --silent`.trim();
   // Behind binding.gyp's own flags: compilers that are not born yet have warnings of their own.
   if (!strict) env.CXXFLAGS = `${env.CXXFLAGS ?? ''} -Wno-error`.trim();
   return env;

@@ -147,7 +147,15 @@ async function main(): Promise<void> {
   if (wrong) process.exitCode = 1;
 }
 
-main().catch((error: unknown) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+const [argument] = process.argv.slice(2);
+if (argument === undefined) {
+  main().catch((error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+} else {
+  console.error(
+    `demo: takes no arguments, not '${argument}'. Other sizes and sockets: npm run bench -- --help`,
+  );
+  process.exitCode = 2;
+}

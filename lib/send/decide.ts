@@ -1,4 +1,5 @@
-// How a write of a connection goes. Pure: facts in, one answer out.
+// How a write of a connection goes. Pure: facts in, one answer out. What is below every threshold (`options.floor`) never
+// comes here: tcp/writes.ts copies it.
 import type { EngineName, Reason } from '../names.js';
 import { RESPONSE_THRESHOLD_BYTES } from '../policy/threshold.js';
 import type { EngineOption } from './options.js';

@@ -17,9 +17,9 @@ import { listNamespaces } from './commands';
 import { isPersistent } from './names';
 import { checkRate } from './setup';
 
-const USAGE = `usage: rig up [--rate RATE]
-       rig run [--side sender|receiver] [--rate RATE] COMMAND...
-       rig down
+const USAGE = `usage: npm run rig -- up [--rate RATE]
+       npm run rig -- run [--side sender|receiver] [--rate RATE] COMMAND...
+       npm run rig -- down
 
 up     builds a rig that stays, and says how to use it
 run    runs COMMAND in the sender's namespace and on its CPU (or the receiver's), in the rig that
@@ -53,6 +53,10 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [verb, ...rest] = argv;
+  if (verb === '--help' || verb === '-h') {
+    console.log(USAGE);
+    return 0;
+  }
   const given = parse(rest);
   const verbs = { up, run, down } as const;
   if (verb !== 'up' && verb !== 'run' && verb !== 'down') {

@@ -293,6 +293,12 @@ rigSuite('rig: the command line', () => {
     assert.strictEqual(cli('up', '--rate', 'fast').status, 2);
   });
 
+  it('prints its usage when asked', () => {
+    const { status, stdout } = cli('--help');
+    assert.strictEqual(status, 0);
+    assert.match(stdout, /^usage: npm run rig -- up /);
+  });
+
   it('gives the reason and the remedy where it cannot work', () => {
     // Loaded before root is given up: the checkout may lie where only root can read.
     const library = JSON.stringify(CLI_LIBRARY);

@@ -1,5 +1,7 @@
 // What the demo says about its figures: the cause must be the real one.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 import type { Reason } from '../../lib/index';
 import { explain, type Pair, type Trial } from '../../scripts/demo/report';
 import { Place } from '../../scripts/place';
@@ -17,6 +19,17 @@ function pair(reason?: Reason): Pair {
   };
   return { plain, upgraded: { ...plain, ...(reason !== undefined && { reason }) } };
 }
+
+describe('an argument of the demo', () => {
+  it('is refused, with the command that takes some', () => {
+    const program = path.join(__dirname, '../../scripts/demo.js');
+    const { status, stdout, stderr } = spawnSync(process.execPath, [program, '--size'], {
+      encoding: 'utf8',
+    });
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /^demo: takes no arguments, not '--size'.* npm run bench -- --help\n$/);
+  });
+});
 
 describe('the text of the demo, over loopback', () => {
   const place = Place.open('loopback');
