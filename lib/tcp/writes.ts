@@ -32,9 +32,15 @@ export function write(
   if (up.queued !== undefined) settleQueued(up);
   // Only a view without bytes can be a detached one; a DataView has no length. http's last write is an empty text.
   if (chunk !== '' && !((chunk as Uint8Array | undefined)?.length as number) && isDetached(chunk)) {
-    return refuseDetached(this);
+    return refuse(this, bufferDetached());
   }
-  if (up.options.looksAtChunks) chunk = lookedAt(up, chunk);
+  if (up.options.looksAtChunks) {
+    try {
+      chunk = lookedAt(up, chunk);
+    } catch (error) {
+      return refuse(this, error);
+    }
+  }
   if (typeof encoding === 'function')
     return passWrite(up, chunk, undefined, encoding as WriteCallback);
   const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
@@ -43,10 +49,9 @@ export function write(
 
 // http passes on what it kept, of a pipelined response or until it is connected, in a turn of its own: nobody could catch
 // an error that is thrown there.
-function refuseDetached(socket: net.Socket): boolean {
-  const error = bufferDetached();
+function refuse(socket: net.Socket, error: unknown): boolean {
   if (!flushesKept(socket)) throw error;
-  socket.destroy(error);
+  socket.destroy(error as Error);
   return false;
 }
 

@@ -2,6 +2,9 @@
 // call that hands it over, and never from inside an engine.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { text } from 'node:stream/consumers';
 import {
   createUdpSocket,
   enableZeroCopy,
@@ -137,6 +140,34 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
     });
   });
 }
+
+describe('the option source that throws about a response that http keeps', () => {
+  it('closes the connection with its error, as nobody could catch it', async () => {
+    let first: http.ServerResponse | undefined;
+    const server = http.createServer((_request, response) => {
+      if (first === undefined) {
+        first = response;
+        return;
+      }
+      response.end(Buffer.alloc(LARGE));
+      first.end('first');
+    });
+    enableZeroCopy(server, {
+      source: () => {
+        throw new Error('no answer');
+      },
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+    client.write(
+      ['first', 'second'].map((name) => `GET /${name} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''),
+    );
+    const [refused] = await Promise.all([once(server, 'clientError'), text(client)]);
+    assert.match(String(refused[0]), /no answer/);
+    server.close();
+  });
+});
 
 describe('the option source of a UDP socket', () => {
   async function pair(
