@@ -20,8 +20,7 @@ const { EAGAIN, ECANCELED, ENOBUFS } = constants.errno;
 const RETRY_MS = 1;
 /** Frames that a full queue refuses for this long fail with ENOBUFS. */
 const STALL_MS = 1_000;
-/** The kernel reports frames that it gives back, unless more than half of the send buffer is in use
- * (net/core/sock.c:sock_def_write_space). */
+/** Frames given back are not reported while half of the send buffer is in use (net/core/sock.c:sock_def_write_space). */
 const LOOK_AGAIN_MS = 20;
 /** Frames beyond which one call into the kernel saves nothing more: 1 cost 1.1 µs each, 16 cost 0.53, 64 cost 0.50. */
 const MOST_WAITING = 64;
@@ -50,16 +49,15 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   #phase: 'open' | 'closing' | 'closed' = 'open';
 
   constructor(port: number, host: SenderContext, ring: OpenRing) {
-    const { reactor } = host;
     this.port = port;
-    this.#reactor = reactor;
+    this.#reactor = host.reactor;
     this.#host = host;
     this.#ring = ring;
     this.#slots = new RingSlots(ring.frames);
     this.views = new RingViews(ring);
     this.#lengths = new Uint32Array(ring.frames);
     this.#settler = new JobSettler(host.socket, () => this.#onTick());
-    reactor.adopt(port, this);
+    host.reactor.adopt(port, this);
   }
 
   get queuedBytes(): number {
@@ -75,8 +73,13 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     return this.#slots.pending;
   }
 
-  /** Frames that reserve() can hand out now. */
+  /** Frames that reserve() can hand out now: none while a send() waits for one, which no frame may overtake. */
   get freeFrames(): number {
+    if (this.#queue.size > 0) this.flush();
+    return this.#queue.size > 0 ? 0 : this.#freeSlots;
+  }
+
+  get #freeSlots(): number {
     if (this.#slots.free === 0) this.#hand();
     return this.#phase === 'open' ? this.#slots.free : 0;
   }
@@ -162,7 +165,7 @@ export class TxRingEngine implements PortOwner, DatagramSender {
     if (this.#phase !== 'open') return;
     while (this.#queue.size > 0) {
       const job = this.#queue.head;
-      while (!job.isSent && this.freeFrames > 0) this.#copyToRing(job);
+      while (!job.isSent && this.#freeSlots > 0) this.#copyToRing(job);
       if (!job.isSent) break;
       this.#queue.shift();
       // A barrier waits only for what came before it.
@@ -235,18 +238,17 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   }
 
   #handRun(run: RingRun): void {
-    const { port } = this;
     const { native } = this.#reactor;
     for (let i = 0; i < run.count; i++) {
       this.#lengths[i] = this.#slots.frame(run.first + i).length;
     }
-    const taken = native.ringHand(port, run.first, this.#lengths, run.count, run.name);
+    const taken = native.ringHand(this.port, run.first, this.#lengths, run.count, run.name);
     if (taken > 0) this.#took(run.first, taken);
     if (taken === run.count) return;
-    const result = native.ringKicked(port);
+    const result = native.ringKicked(this.port);
     const rest = (run.first + taken) % this.#ring.frames;
-    const isWrong = native.ringIsWrong(port, rest);
-    native.ringRevoke(port, rest, run.count - taken);
+    const isWrong = native.ringIsWrong(this.port, rest);
+    native.ringRevoke(this.port, rest, run.count - taken);
     if (isWrong) this.#drop(1, (bytes) => frameRefused(result, bytes));
     else if (result >= 0 || result === -ENOBUFS || result === -EAGAIN) this.#congest(run, taken);
     else this.#drop(run.count - taken, () => systemError(result, 'send'));
@@ -254,14 +256,13 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   #took(first: number, count: number): void {
     const { counters } = this.#host;
-    const { headroom } = this.#ring;
     const acceptedMs = nowMs();
     this.#progressMs = this.#handedMs = acceptedMs;
     const isHeard = channels.send.hasSubscribers;
     let inPlace = 0;
     for (let slot = first; slot < first + count; slot++) {
       const frame = this.#slots.frame(slot);
-      const bytes = frame.length - headroom;
+      const bytes = frame.length - this.#ring.headroom;
       if (frame.origin === 'copied') {
         counters.copiedBytes += bytes;
         continue;
@@ -278,9 +279,10 @@ export class TxRingEngine implements PortOwner, DatagramSender {
 
   // The next `count` frames fail; later ones go on.
   #drop(count: number, errorOf: (bytes: number) => Error): void {
-    const { headroom } = this.#ring;
     for (let i = 0; i < count; i++) {
-      this.#slots.drop(i, (frame) => this.#fail(frame, errorOf(frame.length - headroom)));
+      this.#slots.drop(i, (frame) =>
+        this.#fail(frame, errorOf(frame.length - this.#ring.headroom)),
+      );
     }
   }
 
@@ -383,10 +385,9 @@ export class TxRingEngine implements PortOwner, DatagramSender {
   #onTick(): void {
     this.handOver();
     this.#settler.settle();
-    if (this.#phase === 'open' && this.#slots.free > 0) {
-      for (const waiting of this.#whenFree.splice(0)) waiting.resolve();
-    }
     if (this.#queue.size > 0) this.flush();
+    if (this.#whenFree.length === 0 || this.freeFrames === 0) return;
+    for (const waiting of this.#whenFree.splice(0)) waiting.resolve();
   }
 
   #closeIfReleased(): void {

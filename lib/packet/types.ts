@@ -100,7 +100,7 @@ export type PacketMessageListener = (frame: Buffer, rinfo: PacketRemoteInfo) => 
 export interface ZeroCopyPacketSocket extends DatagramSurface<PacketRemoteInfo> {
   /** The interface that it is bound to. */
   readonly interface: PacketInterface;
-  /** Ring frames that reserve() can return now; 0 without a ring. */
+  /** Ring frames that reserve() can return now: 0 without a ring, and while a send() waits for a frame. */
   readonly freeFrames: number;
   /**
    * Sends one frame, which mainline Linux copies. The callback means that the memory is yours again, also with an error.

@@ -109,7 +109,7 @@ export interface ZeroCopyRawSocket extends DatagramSurface<RawRemoteInfo> {
     datagrams: readonly (Uint8Array | RawDatagram)[],
     options?: RawSendOptions,
   ): Promise<SendReport>;
-  /** Frames of the ring that reserve() can return now; 0 without a ring. */
+  /** Frames of the ring that reserve() can return now: 0 without a ring, and while a send() waits for a frame. */
   readonly freeFrames: number;
   /**
    * The next free frame of the ring, `length` bytes of it, to be filled with a packet. It still holds the packet that

@@ -53,6 +53,9 @@ plainPacketSuite("the frames of a packet socket's ring", (getPlace) => {
   it('cannot be reserved after close(), and ready() rejects', () =>
     getPlace().runner.run('packet-ring', 'readyAtClose'));
 
+  it('are not reserved in front of a send() that waits for one', () =>
+    getPlace().runner.run('packet-ring', 'reserveBehindSend'));
+
   it('are 256 and hold an MTU by default', () => getPlace().runner.run('packet-ring', 'defaults'));
 
   it('are sent with their content at commit()', () =>

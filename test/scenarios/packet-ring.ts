@@ -15,7 +15,7 @@ import {
   ringOf,
   scenario,
 } from './packet-scenario';
-import { whileSlow, type Family } from '../helpers/packet-wire';
+import { SLOW_FRAME_MS, whileSlow, type Family } from '../helpers/packet-wire';
 import { between, seededRandom } from '../../scripts/random';
 import { until } from '../../scripts/until';
 
@@ -256,6 +256,35 @@ export const sendBehindReserved = scenario<{ readonly then: 'commit' | 'discard'
     assert.deepEqual([...(await udp.take())].sort(order), out.taken().sort(order));
   },
 );
+
+/** A send() that waits for a frame goes before what is reserved later, also when the kernel gives frames back meanwhile. */
+export const reserveBehindSend = scenario(async (near) => {
+  const { udp, out } = await near.route(4);
+  const socket = near.open({ ring: SMALL });
+  await whileSlow(near.wire, async () => {
+    const all: Promise<void>[] = [];
+    const send = (): void => {
+      const frame = out.frame(out.largestPayload);
+      all.push(
+        outcomeOf(socket.send(frame, {}), frame).then((one) => assertSent(one, frame.length)),
+      );
+    };
+    for (let round = 0; round < 5; round++) {
+      while (socket.freeFrames > 0) send();
+      for (let i = 0; i < 3; i++) send();
+      // Without a turn of the event loop, in which the ring would take what waits.
+      const until = performance.now() + 4 * SLOW_FRAME_MS;
+      while (performance.now() < until);
+      if (socket.freeFrames === 0) await socket.ready();
+      const view = reserveFor(socket, out.frame(100 + round));
+      const { length } = view;
+      all.push(outcomeOf(socket.commit(view)).then((one) => assertSent(one, length)));
+    }
+    await Promise.all(all);
+  });
+  await udp.expect(out.taken());
+  assertIdle(socket);
+});
 
 /** Without `ring`'s numbers: 256 frames that hold what the device sends. */
 export const defaults = scenario(async (near) => {
