@@ -7,6 +7,7 @@ import net from 'node:net';
 import { enableZeroCopy, metrics, type ZeroCopyMembers } from '../../lib/index';
 import { loadNative, type Native } from '../../lib/native/binding';
 import { seededRandom } from '../../scripts/random';
+import { until } from '../../scripts/until';
 import { uringSuite } from '../helpers/suites';
 import { withCountedSubmits } from '../helpers/counted-submits';
 
@@ -226,6 +227,7 @@ uringSuite('one message to many connections', () => {
       await new Promise(setImmediate);
     }
     await assertReceived(pairs);
+    await until('all have called back', () => told.every(({ length }) => length >= writes));
     const inOrder = Array.from({ length: writes }, (_, number) => number);
     for (const numbers of told) assert.deepEqual(numbers, inOrder);
     close();

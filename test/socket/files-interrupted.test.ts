@@ -157,7 +157,7 @@ describe('files that are interrupted', () => {
   it("a socket's timeout fires while the client does not read, and not while it does", () =>
     inTheMiddle('upgraded', 'a length', async ({ response, client }) => {
       let fired = 0;
-      response.setTimeout(300, () => fired++);
+      response.setTimeout(600, () => fired++);
       await once(response, 'timeout');
       fired = 0;
       let due = 0;
