@@ -16,6 +16,10 @@ interface Brand {
   configure(options: ZeroCopyOptions | undefined): void;
 }
 
+const HTTP2_WARNING =
+  'Zero copy has no effect on an HTTP/2 server: Node frames HTTP/2 into memory of its own, and writes past the socket. ' +
+  'Serve large bodies over HTTP/1.1, or terminate HTTP/2 in front of this server';
+
 /** Whether a server's connections are upgraded, or kept as they are, by what its program said. */
 export function isEnabledServer(server: net.Server): boolean {
   return BRAND in server;
@@ -34,6 +38,7 @@ export function enableOnServer(
     leaveAlone(server, 'tls');
     return;
   }
+  if ('updateSettings' in server) warnOnce('ZC_HTTP2', HTTP2_WARNING);
   // Bun's http.Server writes by itself, past any socket.
   if (!(server instanceof net.Server)) {
     leaveAlone(server, 'runtime-unsupported');

@@ -107,6 +107,33 @@ describe('TLS', () => {
 type Tools = Parameters<Parameters<typeof isolated>[0]>[0];
 
 /** Enables zero copy twice on a secure server, asks it once, and looks at the accepted socket. */
+describe('HTTP/2 without TLS', () => {
+  it('servers get one warning, and still work', async () => {
+    const { answer, stderr } = await isolated(serveHttp2);
+    assert.deepEqual(answer, { codes: ['ZC_HTTP2'], got: 'served' }, stderr);
+  });
+});
+
+async function serveHttp2({ zc, events, warnings, turn }: Tools): Promise<object> {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const nodeHttp2 = require('node:http2') as typeof import('node:http2');
+  const server = nodeHttp2.createServer((_request, response) => response.end('served'));
+  zc.enableZeroCopy(server as unknown as import('node:net').Server);
+  zc.enableZeroCopy(server as unknown as import('node:net').Server);
+  server.listen(0, '127.0.0.1');
+  await events.once(server, 'listening');
+  const { port } = server.address() as import('node:net').AddressInfo;
+  const session = nodeHttp2.connect(`http://127.0.0.1:${port}`);
+  const request = session.request({ ':path': '/' });
+  let got = '';
+  request.setEncoding('utf8').on('data', (part: string) => (got += part));
+  await events.once(request, 'end');
+  await turn();
+  session.destroy();
+  server.close();
+  return { codes: warnings.map(({ code }) => code), got };
+}
+
 async function serveSecurely({ zc, events, warnings, turn }: Tools): Promise<object> {
   /* eslint-disable @typescript-eslint/no-require-imports */
   const nodeTls = require('node:tls') as typeof import('node:tls');
