@@ -83,12 +83,15 @@ async function say({ server }: Ends): Promise<Said[]> {
 }
 
 // Nothing is left behind, and the process ends by itself.
-async function finish(ends: Ends): Promise<void> {
+/** @param said what the server has said on its standard error */
+async function finish(ends: Ends, said = /^$/): Promise<void> {
   await until('all memory is released', async () =>
     (await say(ends)).every(({ pendingBytes }) => pendingBytes === 0),
   );
   ends.server.tell({ stop: true });
-  assert.deepEqual(await ends.server.ended(), { code: 0, signal: null, stderr: '' });
+  const { stderr, ...end } = await ends.server.ended();
+  assert.deepEqual(end, { code: 0, signal: null });
+  assert.match(stderr, said);
 }
 
 function paths(routes: readonly Route[], times: number, first = 1): string[] {
@@ -152,7 +155,7 @@ underAllConditions('upgraded servers', (getConditions) => {
     const { zeroCopySends, copiedBytes } = said as Said;
     assert.equal(zeroCopySends, 0);
     assert.ok(copiedBytes >= ALL.length * 2 * BODY_BYTES, `${copiedBytes} bytes were copied`);
-    await finish(ends);
+    await finish(ends, /^\(node:\d+\) \[ZC_HTTP2\] .*\n.*--trace-warnings.*\n$/);
   });
 
   for (const crew of ['cluster', 'threads'] as const) {
