@@ -90,6 +90,7 @@ describe('the event loop', () => {
     const { stderr } = await run.program.ended();
     const { calls, records, mostPerTurn } = JSON.parse(stderr) as Record<string, number>;
     assert.equal(mostPerTurn, 1);
-    assert.ok((records as number) > (calls as number), `${records} records in ${calls} calls`);
+    // None for nothing. How many records a wake-up has is the kernel's: on a fast machine often one.
+    assert.ok((records as number) >= (calls as number), `${records} records in ${calls} calls`);
   });
 });
