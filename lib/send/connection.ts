@@ -80,8 +80,8 @@ export class Connection implements PortHost {
     // Once the peer has sent data, another engine may be better.
     if (answers && this.#heard === 0) this.steady = false;
     this.#heard = heard;
-    // One message to many connections is as hot as the body of an answer. The first of them learns of it by the second
-    // one, and is taken for one of many with its next message.
+    // One message to many connections is as hot in the cache as the body of an answer. The first connection learns of
+    // the others only afterwards, so its next message counts as one of many.
     if (this.#isOneOfMany) answers = true;
     this.#isOneOfMany = false;
     const last = body !== undefined && body === lastBody ? lastConnection : undefined;

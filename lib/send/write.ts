@@ -16,9 +16,9 @@ export type WriteCallback = (error?: Error | null) => void;
 
 /** What a write keeps beside its chunks until they are released, where it uses a pool or is watched. */
 export class Kept {
-  /** The call that passed the memory to the stream holds it no longer. */
+  /** The call that passed the memory to the stream no longer holds it. */
   isDropped = false;
-  /** That release() is to be called for. */
+  /** The call that passes the memory, and engines that send it: the last release() frees it. */
   holders = 1;
 
   /**
@@ -32,7 +32,7 @@ export class Kept {
     readonly staged: { readonly pool: BufferPool; readonly memory: Buffer } | undefined,
   ) {}
 
-  /** The call that passed the memory to the stream is over; it may say so more often. */
+  /** The call that passed the memory to the stream is over. Calling it again does nothing. */
   drop(): void {
     if (this.isDropped) return;
     this.isDropped = true;

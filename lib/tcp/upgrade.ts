@@ -64,7 +64,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   ending: object | undefined;
   /** A write that shares a call with those of other connections, at the end of the turn. */
   queued: QueuedWrite | undefined;
-  /** A chunk in a pool that is being passed to the stream, and its pins. */
+  /** The pool's chunk that write() is passing to the stream at present, and its pins. */
   passedChunk: unknown;
   passedPins: Kept | undefined;
   /** Bytes that were sent past libuv. */

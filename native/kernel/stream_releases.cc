@@ -1,4 +1,4 @@
-// Releases of one connection's sends: ids, pinned bytes, staged headers, and what JavaScript hears of them.
+// Releases of one connection's sends: ids, pinned bytes, staged headers, and what is reported to JavaScript.
 #include "kernel/clock.h"
 #include "kernel/stream_sender.h"
 
