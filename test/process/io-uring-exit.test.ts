@@ -129,10 +129,12 @@ uringSuite('io_uring', () => {
 
     it('leave no descriptor, no ring and no memory behind', async () => {
       const program = startProgram('io-uring-many-workers', { some: 60, many: 300 });
+      // libuv has rings of its own, from Node 22 on.
+      const { rings, mappings } = (await program.next<Left>()).left;
       const before = (await program.next<Left>()).left;
       const { left } = await program.next<Left>();
       assert.deepEqual(await program.ended(), { code: 0, signal: null, stderr: '' });
-      assert.deepEqual([left.rings, left.mappings, left.wrong], [0, 0, 0]);
+      assert.deepEqual([left.rings, left.mappings, left.wrong], [rings, mappings, 0]);
       assert.ok(left.descriptors <= before.descriptors, `${left.descriptors} descriptors`);
       const grown = left.residentBytes - before.residentBytes;
       assert.ok(grown < RESIDENT_BYTES, `${grown} bytes more are resident`);

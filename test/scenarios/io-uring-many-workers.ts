@@ -1,5 +1,5 @@
 // Workers one after another, each with a ring of its own, and what is left of them: descriptors,
-// mappings of rings, memory. Writes {left} after some, and again after many.
+// mappings of rings, memory. Writes {left} before the first, after some, and again after many.
 import { once } from 'node:events';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
@@ -8,7 +8,7 @@ import { capabilities, connect } from '../../lib/index';
 import { argument, print } from '../helpers/program-side';
 
 export interface ManyWorkersArgument {
-  /** Workers before the first {left}, and between it and the second. */
+  /** Workers before the second {left}, and between it and the third. */
   readonly some: number;
   readonly many: number;
 }
@@ -94,7 +94,7 @@ async function main({ some, many }: ManyWorkersArgument): Promise<void> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as net.AddressInfo;
-  for (const count of [some, many]) {
+  for (const count of [0, some, many]) {
     for (let i = 0; i < count; i++) {
       await runWorker(port, ENDINGS[i % ENDINGS.length] as Ending);
     }
