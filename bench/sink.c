@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,16 @@ static int listen_at(const char *text, int backlog) {
   printf("{\"event\":\"ready\",\"port\":%d}\n", ntohs(bound.sin6_port));
   fflush(stdout);
   return fd;
+}
+
+/* A sender that ends resets connections, and of a burst of resets the backlog of a device drops some: the keep-alive
+ * finds those (the accepted sockets inherit it). */
+static void keep_alive(int listener) {
+  int on = 1;
+  int one_second = 1;
+  if (setsockopt(listener, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0) fail("SO_KEEPALIVE");
+  if (setsockopt(listener, IPPROTO_TCP, TCP_KEEPIDLE, &one_second, sizeof one_second) != 0) fail("TCP_KEEPIDLE");
+  if (setsockopt(listener, IPPROTO_TCP, TCP_KEEPINTVL, &one_second, sizeof one_second) != 0) fail("TCP_KEEPINTVL");
 }
 
 /* One connection, with nothing between two receives. */
@@ -109,6 +120,7 @@ int main(int argc, char **argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(longest_life_seconds);
   int listener = listen_at(argv[1], connections);
+  keep_alive(listener);
   unsigned long long bytes =
       connections == 1 ? receive_one(listener) : receive_many(listener, connections);
   printf("{\"event\":\"received\",\"bytes\":%llu}\n", bytes);

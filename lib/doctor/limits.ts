@@ -1,6 +1,6 @@
 // Limits on how much may be in flight without copying: optmem_max, RLIMIT_MEMLOCK, send buffers.
-import os from 'node:os';
 import type { Native } from '../native/binding.js';
+import { pinLimitsOf } from '../native/pin-limits.js';
 import {
   DEFAULT_SOCKET_BUDGET_BYTES,
   type PinLimits,
@@ -45,15 +45,7 @@ export function readLimitFacts(
     ...(tcpWmem === undefined ? {} : { tcpWmemMaxBytes: Number(tcpWmem) }),
     ...(wmemDefaultBytes === undefined ? {} : { wmemDefaultBytes }),
     ...(wmemMaxBytes === undefined ? {} : { wmemMaxBytes }),
-    ...(described === undefined
-      ? {}
-      : {
-          pins: {
-            memlockBytes: described.memlockBytes,
-            ipcLock: described.ipcLock,
-            totalMemoryBytes: os.totalmem(),
-          },
-        }),
+    ...(described === undefined ? {} : { pins: pinLimitsOf(described) }),
     pageBytes: described?.pageBytes ?? USUAL_PAGE_BYTES,
     ...(container === undefined ? {} : { container }),
   };

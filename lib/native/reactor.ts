@@ -8,6 +8,7 @@ import { releaseLatency } from '../observe/aggregate.js';
 import type { NativeConstants } from './binding-constants.js';
 import { loadNative, type Native } from './binding.js';
 import { type Missing, missing } from './loader.js';
+import { pinLimitsOf } from './pin-limits.js';
 import { rethrowLater } from '../node/callbacks.js';
 import { memlockOf, processBudgetBytes, WorkingBudget } from '../policy/budget.js';
 import { LET_GO_MS } from '../policy/linger.js';
@@ -63,9 +64,9 @@ export class Reactor {
   constructor(native: Native) {
     this.native = native;
     this.constants = { ...native.constants };
-    const { memlockBytes, ipcLock, pageBytes } = native.describe();
-    this.pageBytes = pageBytes;
-    const limits = { memlockBytes, ipcLock, totalMemoryBytes: os.totalmem() };
+    const described = native.describe();
+    this.pageBytes = described.pageBytes;
+    const limits = pinLimitsOf(described);
     this.#budget = new WorkingBudget(processBudgetBytes(limits), memlockOf(limits));
     this.recordsWait = RECORDS * this.constants.RECORD_WORDS;
     this.words = new Uint32Array(this.recordsWait + 1);

@@ -3,25 +3,31 @@
 /** Default of `maxPendingBytes`: four times the largest default send buffer (tcp_wmem, 4 MiB). */
 export const DEFAULT_SOCKET_BUDGET_BYTES = 16 * 1024 * 1024;
 
-const LARGEST_PROCESS_BUDGET_BYTES = 256 * 1024 * 1024;
+/** So much is little next to what a process that sends has in use. */
+const MODEST_PROCESS_BUDGET_BYTES = 256 * 1024 * 1024;
 
 export interface PinLimits {
   /** Soft RLIMIT_MEMLOCK in bytes; -1 when unlimited. */
   readonly memlockBytes: number;
   /** CAP_IPC_LOCK is effective: memlock is not charged. */
   readonly ipcLock: boolean;
-  readonly totalMemoryBytes: number;
+  /** Memory that the process may use: the machine's, or its container's. */
+  readonly memoryBytes: number;
+  /** CPUs that the process may use. A cluster has a process for each, and they share the memory. */
+  readonly cpus: number;
 }
 
 /**
- * Bytes that this process may pin: the least of 256 MiB, an eighth of memory, and RLIMIT_MEMLOCK
- * unless privileged. The kernel charges memlock to the user, so other processes may leave less, and
- * sends then fail with ENOBUFS.
+ * Bytes that this process may pin: an eighth of memory, divided by the CPUs where that leaves more than 256 MiB each; at
+ * most RLIMIT_MEMLOCK unless privileged. A thousand connections have gigabytes in their send buffers (tcp_wmem), and what
+ * is beyond the budget is copied. The kernel charges memlock to the user, so other processes may leave less, and sends then
+ * fail with ENOBUFS.
  */
 export function processBudgetBytes(limits: PinLimits): number {
-  const byMemory = Math.floor(limits.totalMemoryBytes / 8);
+  const eighth = limits.memoryBytes / 8;
+  const share = Math.max(Math.min(eighth, MODEST_PROCESS_BUDGET_BYTES), eighth / limits.cpus);
   const byMemlock = memlockOf(limits) === 'charged' ? limits.memlockBytes : Infinity;
-  return Math.min(LARGEST_PROCESS_BUDGET_BYTES, byMemory, byMemlock);
+  return Math.floor(Math.min(share, byMemlock));
 }
 
 /** Whether the kernel charges pinned memory against RLIMIT_MEMLOCK. */

@@ -20,9 +20,14 @@ const LIMITS: LimitFacts = {
   wmemDefaultBytes: 212_992,
   wmemMaxBytes: 4_194_304,
   pageBytes: 4096,
-  pins: { memlockBytes: 8_388_608, ipcLock: true, totalMemoryBytes: 25_276_510_208 },
+  pins: { memlockBytes: 8_388_608, ipcLock: true, memoryBytes: 25_276_510_208, cpus: 16 },
 };
-const UNPRIVILEGED = { memlockBytes: 65_536, ipcLock: false, totalMemoryBytes: 25_276_510_208 };
+const UNPRIVILEGED = {
+  memlockBytes: 65_536,
+  ipcLock: false,
+  memoryBytes: 25_276_510_208,
+  cpus: 16,
+};
 
 describe('findings about limits', () => {
   it('report no problem for root on a recent Linux', () => {

@@ -11,24 +11,20 @@ const GB = 1024 * MB;
 
 describe('policy: budget', () => {
   const machines = [
-    [
-      'plenty of everything',
-      { memlockBytes: -1, ipcLock: false, totalMemoryBytes: 64 * GB },
-      256 * MB,
-    ],
-    ['little memory', { memlockBytes: -1, ipcLock: false, totalMemoryBytes: GB }, 128 * MB],
-    ['odd memory', { memlockBytes: -1, ipcLock: true, totalMemoryBytes: 1023 }, 127],
-    [
-      'the usual memlock',
-      { memlockBytes: 8 * MB, ipcLock: false, totalMemoryBytes: 64 * GB },
-      8 * MB,
-    ],
-    ['no memlock', { memlockBytes: 0, ipcLock: false, totalMemoryBytes: 64 * GB }, 0],
-    ['CAP_IPC_LOCK', { memlockBytes: 8 * MB, ipcLock: true, totalMemoryBytes: 64 * GB }, 256 * MB],
-    ['large memlock', { memlockBytes: GB, ipcLock: false, totalMemoryBytes: 64 * GB }, 256 * MB],
+    ['plenty of everything', -1, false, 64 * GB, 4, 2 * GB],
+    ['a CPU for every four GiB', -1, false, 64 * GB, 16, 512 * MB],
+    ['a CPU for every GiB', -1, false, 16 * GB, 16, 256 * MB],
+    ['little memory', -1, false, GB, 1, 128 * MB],
+    ['little memory and many CPUs', -1, false, GB, 64, 128 * MB],
+    ['odd memory', -1, true, 1023, 1, 127],
+    ['the usual memlock', 8 * MB, false, 64 * GB, 16, 8 * MB],
+    ['no memlock', 0, false, 64 * GB, 16, 0],
+    ['CAP_IPC_LOCK', 8 * MB, true, 64 * GB, 16, 512 * MB],
+    ['large memlock', GB, false, 64 * GB, 16, 512 * MB],
   ] as const;
-  for (const [title, limits, expected] of machines) {
+  for (const [title, memlockBytes, ipcLock, memoryBytes, cpus, expected] of machines) {
     it(`is ${expected} bytes for a process with ${title}`, () => {
+      const limits = { memlockBytes, ipcLock, memoryBytes, cpus };
       assert.equal(processBudgetBytes(limits), expected);
     });
   }
