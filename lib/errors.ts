@@ -57,6 +57,15 @@ export function invalidType(name: string, expected: string, actual: unknown): Ty
   );
 }
 
+/** @param reason such as 'must be a numeric IP address' */
+export function invalidValue(name: string, reason: string, actual: unknown): TypeError {
+  const kind = name.includes('.') ? 'property' : 'argument';
+  return withCode(
+    new TypeError(`The ${kind} '${name}' ${reason}. Received ${inspect(actual)}`),
+    'ERR_INVALID_ARG_VALUE',
+  );
+}
+
 export function outOfRange(name: string, expected: string, actual: unknown): RangeError {
   return outOfRangeFound(name, expected, inspect(actual));
 }

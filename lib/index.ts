@@ -8,6 +8,7 @@ export type {
 export type { ZeroCopyOptions } from './send/index.js';
 export { createUdpSocket } from './udp/index.js';
 export type {
+  UdpBindSyncOptions,
   UdpDatagram,
   UdpMessage,
   UdpMessageListener,

@@ -1,6 +1,5 @@
 // Arguments of UDP sockets: node:dgram's signatures of send(), and this package's options.
-import { fstatSync } from 'node:fs';
-import { BlockList } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
@@ -8,7 +7,7 @@ import { DATAGRAM_NAMES } from '../datagram/options.js';
 import { namesOf, optionsOf } from '../observe/options-object.js';
 import { checkText, flag, integer } from '../send/arguments.js';
 import { rejectDetached } from '../memory/detached.js';
-import { invalidType, nodeError, outOfRange } from '../errors.js';
+import { invalidType, invalidValue, nodeError, outOfRange } from '../errors.js';
 import { checkIpOptions, type CheckedIpOptions } from '../datagram/metadata.js';
 import type { UdpSendOptions, UdpSocketOptions } from './types.js';
 
@@ -75,15 +74,18 @@ export function isPort(value: unknown, least: 0 | 1): boolean {
 }
 
 /** Throws: ERR_SOCKET_BAD_PORT. @returns the port as a number */
-export function checkPort(value: unknown, least: 0 | 1): number {
+export function checkPort(value: unknown, least: 0 | 1, name = 'Port'): number {
   if (typeof value === 'number' && value >= least && value <= 0xffff && value === value >>> 0)
     return value;
   if (isPort(value, least)) return Number(value);
   const sign = least === 0 ? '>=' : '>';
   const what = typeof value === 'string' ? `type string ('${value}')` : describePort(value);
-  throw Object.assign(new RangeError(`Port should be ${sign} 0 and < 65536. Received ${what}.`), {
-    code: 'ERR_SOCKET_BAD_PORT',
-  });
+  throw Object.assign(
+    new RangeError(`${name} should be ${sign} 0 and < 65536. Received ${what}.`),
+    {
+      code: 'ERR_SOCKET_BAD_PORT',
+    },
+  );
 }
 
 function describePort(value: unknown): string {
@@ -91,6 +93,14 @@ function describePort(value: unknown): string {
   if (typeof value === 'function') return `function ${value.name}`;
   if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
   return `type ${typeof value} (${String(value)})`;
+}
+
+/** @param method whose argument it is. Throws: ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE. */
+export function checkNumericAddress(name: string, value: unknown, method: string): string {
+  if (typeof value !== 'string') throw invalidType(name, 'of type string', value);
+  if (isIP(value) !== 0) return value;
+  const reason = `must be a numeric IP address; ${method} does not perform DNS resolution`;
+  throw invalidValue(name, reason, value);
 }
 
 function view(value: unknown): Uint8Array | undefined {
@@ -244,22 +254,6 @@ export function segmentsOf(message: {
   return Array.from({ length: Math.ceil(bytes / segmentSize) }, (_, index) => [
     whole.subarray(index * segmentSize, (index + 1) * segmentSize),
   ]);
-}
-
-/** The type that node:dgram reports for a descriptor that is no UDP socket. */
-export function invalidDescriptor(fd: number): Error {
-  let type = 'UNKNOWN';
-  try {
-    const stats = fstatSync(fd);
-    if (stats.isFile() || stats.isCharacterDevice()) type = 'FILE';
-    else if (stats.isFIFO()) type = 'PIPE';
-    else if (stats.isSocket()) type = 'TCP';
-  } catch {
-    // Not open.
-  }
-  return Object.assign(new TypeError(`Unsupported fd type: ${type}`), {
-    code: 'ERR_INVALID_FD_TYPE',
-  });
 }
 
 /** Throws: ERR_INVALID_ARG_TYPE. */

@@ -2,7 +2,7 @@
 // node:dgram cannot carry out are refused by name.
 import { AsyncResource } from 'node:async_hooks';
 import dgram from 'node:dgram';
-import { isIP } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { nextTick, setImmediate } from '../node/clock.js';
 import { SocketControl } from '../observe/control.js';
@@ -17,29 +17,16 @@ import * as errors from '../errors.js';
 import type { Missing } from '../native/loader.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
 import * as udpArguments from './arguments.js';
+import { type Outgoing, type OnSettled, type Message, Outbox, type Payloads } from './outbox.js';
 import type * as udp from './types.js';
 
 /** Options that dgram cannot carry out. */
 const ONLY_OURS = ['tos', 'source', 'interface'] as const;
 
-type Payloads = readonly Uint8Array[];
-type OnSettled = (error: Error | null) => void;
-
-/** One message of the caller: a datagram, or several with a segment size. No port: connected. */
-type Message = Pick<udpArguments.CheckedSendOptions, 'port' | 'address' | 'segmentSize'> & {
-  readonly payloads: Payloads;
-  readonly bytes: number;
-};
-
-/** A message from the call until its memory is the caller's again. */
-interface Outgoing {
-  readonly message: Message;
-  /** Absent if the send has no callback. */
-  readonly onSettled: OnSettled | undefined;
-  /** dgram is sending it: it cannot be cancelled any more. */
-  isHanded: boolean;
-  isSettled: boolean;
-}
+/** node:dgram's own, since Node 24.21. */
+const { bindSync, connectSync } = dgram.Socket.prototype as Partial<
+  Pick<udp.ZeroCopyUdpSocket, 'bindSync' | 'connectSync'>
+>;
 
 const NodesSocket = dgram.Socket as unknown as new (
   options: object,
@@ -49,15 +36,12 @@ const NodesSocket = dgram.Socket as unknown as new (
 export class FallbackUdpSocket extends NodesSocket {
   readonly #version: 4 | 6;
   readonly #options: udp.UdpSocketOptions;
-  readonly #maxQueuedBytes: number;
   readonly #missing: Missing;
   readonly #iterators = new Set<DatagramIterator<Arrival<udp.UdpRemoteInfo>>>();
-  readonly #outgoing = new Set<Outgoing>();
-  #outgoingBytes = 0;
+  readonly #outbox: Outbox;
   /** By the callback that dgram was given. */
   readonly #byCallback = new WeakMap<object, Outgoing>();
   #corked: Outgoing[] | undefined;
-  readonly #flushes = new Set<{ readonly left: Set<Outgoing>; readonly done: () => void }>();
   #isListening = false;
   #isConnected = false;
   readonly #source: CopyingSource;
@@ -70,9 +54,9 @@ export class FallbackUdpSocket extends NodesSocket {
     super(options, onMessage);
     this.#version = options.type === 'udp4' ? 4 : 6;
     this.#options = options;
-    this.#maxQueuedBytes = maxQueuedBytes;
     this.#missing = missing;
-    this.#source = new CopyingSource(missing.reason, () => this.#flush());
+    this.#outbox = new Outbox(maxQueuedBytes);
+    this.#source = new CopyingSource(missing.reason, () => this.#outbox.flush());
     this.#control = new SocketControl(this.#source);
   }
 
@@ -80,30 +64,46 @@ export class FallbackUdpSocket extends NodesSocket {
     return this.#control as unknown as DatagramControl;
   }
 
-  #flush(): Promise<void> {
-    const left = new Set(this.#outgoing);
-    if (left.size === 0) return Promise.resolve();
-    return new Promise((done) => this.#flushes.add({ left, done }));
-  }
-
   // Sees every event of the socket before its listeners do, without being a listener.
   override emit(event: string | symbol, ...given: unknown[]): boolean {
     const [first, second] = given as [never, never];
     if (event === 'message' && !this.#arrives(first, second)) return false;
-    if (event === 'listening') {
-      this.#isListening = true;
-      this.#source.opened();
-    }
+    if (event === 'listening') this.#listens();
     if (event === 'connect') this.#findConnected();
     // If an error comes first, dgram forgets the calls that wait for bind().
-    if (event === 'error' && !this.#isListening) this.#settleLater(this.#outgoing, first);
+    if (event === 'error' && !this.#isListening) this.#settleLater(this.#outbox, first);
     if (event === 'close') this.#end();
     return super.emit(event, ...given);
+  }
+
+  #listens(): void {
+    this.#isListening = true;
+    this.#source.opened();
+  }
+
+  bindSync(options?: udp.UdpBindSyncOptions): AddressInfo {
+    const address = this.#methodOf('bindSync', bindSync).call(this, options);
+    this.#listens();
+    return address;
   }
 
   override connect(port: number, ...rest: unknown[]): void {
     if (udpArguments.isPort(port, 1) && !this.#findConnected()) this.#sendCorked();
     super.connect(port, ...(rest as [string]));
+  }
+
+  connectSync(port: number, address?: string): void {
+    this.#methodOf('connectSync', connectSync).call(this, port, address);
+    this.#isConnected = true;
+  }
+
+  /** Throws: ERR_ZC_UNAVAILABLE where node:dgram has none. */
+  #methodOf<T>(name: string, method: T | undefined): T {
+    if (method !== undefined) return method;
+    throw errors.unavailable(
+      `UDP sockets with ${name}(), which ${process.version} lacks,`,
+      this.#missing.why,
+    );
   }
 
   override disconnect(): void {
@@ -112,7 +112,7 @@ export class FallbackUdpSocket extends NodesSocket {
     this.#isConnected = false;
   }
 
-  // connectSync() shows its result a tick later, and there is no other sign of it.
+  // connect() takes effect a tick before 'connect', and there is no other sign of it.
   #findConnected(): boolean {
     try {
       if (!this.#isConnected) super.remoteAddress();
@@ -170,18 +170,18 @@ export class FallbackUdpSocket extends NodesSocket {
     const run = callback && new AsyncResource(SEND_CONTEXT).bind(callback);
     const onSettled: OnSettled | undefined =
       run && ((error) => (error === null ? run(null, bytes) : (run as OnSettled)(error)));
-    const full = this.#refusal(bytes);
+    const full = this.#outbox.refusal(bytes);
     if (this.#corked !== undefined || full !== undefined) this.#checkRunning();
     if (full !== undefined) {
       if (onSettled === undefined) this.#source.counters.failedSends++;
       else nextTick(onSettled, full);
       return;
     }
-    const outgoing = this.#expect(message, onSettled);
+    const outgoing = this.#outbox.add(message, onSettled);
     try {
       this.#start(outgoing);
     } catch (error) {
-      this.#forget(outgoing);
+      this.#outbox.delete(outgoing);
       throw error;
     }
   }
@@ -220,7 +220,7 @@ export class FallbackUdpSocket extends NodesSocket {
     const tracker = new SendTracker(messages.reduce((sum, { bytes }) => sum + bytes, 0));
     if (messages.length === 0) return Promise.resolve(tracker.report());
     tracker.copied(tracker.bytes, this.#missing.reason);
-    const full = this.#refusal(tracker.bytes);
+    const full = this.#outbox.refusal(tracker.bytes);
     if (full !== undefined) return Promise.reject(Object.assign(full, { sentDatagrams: 0 }));
     return new Promise((resolve, reject) => {
       const failures: Error[] = [];
@@ -233,7 +233,7 @@ export class FallbackUdpSocket extends NodesSocket {
         if (failures[0] === undefined) resolve(tracker.report());
         else reject(Object.assign(failures[0], { sentDatagrams }));
       };
-      const all = messages.map((message) => this.#expect(message, onSettled));
+      const all = messages.map((message) => this.#outbox.add(message, onSettled));
       const onAbort = (): void => {
         const error = abortError(signal as AbortSignal);
         for (const outgoing of all) if (!outgoing.isHanded) this.#settle(outgoing, error);
@@ -270,18 +270,6 @@ export class FallbackUdpSocket extends NodesSocket {
   }
 
   // --- what dgram has not sent yet ----------------------------------------------------------------
-
-  #refusal(bytes: number): Error | undefined {
-    const isFull = this.#outgoing.size > 0 && this.#outgoingBytes + bytes > this.#maxQueuedBytes;
-    return isFull ? errors.queueFull(this.#maxQueuedBytes) : undefined;
-  }
-
-  #expect(message: Message, onSettled: OnSettled | undefined): Outgoing {
-    const outgoing = { message, onSettled, isHanded: false, isSettled: false };
-    this.#outgoing.add(outgoing);
-    this.#outgoingBytes += message.bytes;
-    return outgoing;
-  }
 
   #tryStart(outgoing: Outgoing): void {
     try {
@@ -327,21 +315,10 @@ export class FallbackUdpSocket extends NodesSocket {
     while (next < atATime) hand();
   }
 
-  #forget(outgoing: Outgoing): boolean {
-    outgoing.isSettled = true;
-    if (!this.#outgoing.delete(outgoing)) return false;
-    this.#outgoingBytes -= outgoing.message.bytes;
-    for (const flush of this.#flushes) {
-      flush.left.delete(outgoing);
-      if (flush.left.size === 0 && this.#flushes.delete(flush)) flush.done();
-    }
-    return true;
-  }
-
   #settle(outgoing: Outgoing, error: Error | null): void {
     if (outgoing.isSettled) return;
     const { message, onSettled } = outgoing;
-    if (this.#forget(outgoing) && error === null)
+    if (this.#outbox.delete(outgoing) && error === null)
       this.#source.counters.copiedBytes += message.bytes;
     if (onSettled !== undefined) onSettled(error);
     else if (error !== null) this.#failUnheard(error);
@@ -365,8 +342,8 @@ export class FallbackUdpSocket extends NodesSocket {
     const error = errors.notRunning();
     this.#settleLater(this.#corked ?? [], error);
     // libuv cancels its sends at the end of a turn; dgram forgets those that wait for a lookup.
-    const settle = (): void => this.#settleLater(this.#outgoing, error);
-    if (this.#outgoing.size > 0) setImmediate(() => setImmediate(settle));
+    const settle = (): void => this.#settleLater(this.#outbox, error);
+    if (this.#outbox.size > 0) setImmediate(() => setImmediate(settle));
   }
 
   // --- receiving ----------------------------------------------------------------------------------

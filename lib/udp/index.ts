@@ -7,6 +7,7 @@ import type { UdpMessageListener, UdpSocketOptions, ZeroCopyUdpSocket } from './
 
 export type {
   SendData as UdpMessage,
+  UdpBindSyncOptions,
   UdpDatagram,
   UdpMessageListener,
   UdpRemoteInfo,

@@ -2,7 +2,7 @@
 // never sees: it would read the error queue itself (libuv 1.52, src/unix/udp.c:uv__udp_io).
 import { channel } from 'node:diagnostics_channel';
 import dns from 'node:dns';
-import { isIP } from 'node:net';
+import { isIP, type AddressInfo } from 'node:net';
 import { constants } from 'node:os';
 import { nextTick } from '../node/clock.js';
 import { addPacketInfo, type Arrival } from '../datagram/receive.js';
@@ -11,7 +11,8 @@ import { addressError, invalidType, ipBlocked, nodeError, systemError } from '..
 import { bindErrorEvent } from '../node/internals.js';
 import type { Reactor } from '../native/reactor.js';
 import type { SendReport } from '../observe/report.js';
-import { checkBlockList, checkOwnOptions, checkPort, invalidDescriptor } from './arguments.js';
+import { checkBlockList, checkNumericAddress, checkOwnOptions, checkPort } from './arguments.js';
+import { openDescriptor } from './descriptor.js';
 import { UdpSettings } from './settings.js';
 import { UdpSender, type UdpRouting } from './sender.js';
 import type { UdpMessageListener, UdpRemoteInfo, UdpSocketOptions } from './types.js';
@@ -56,9 +57,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
 
   bind(port?: unknown, address?: unknown, ...rest: unknown[]): this {
     this.core.checkRunning();
-    if (this.#bindState !== 'unbound') {
-      throw nodeError('ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
-    }
+    this.#checkUnbound();
     const callback = rest.at(-1) ?? address ?? port;
     const wanted = (typeof port === 'object' && port !== null ? port : { port, address }) as {
       port?: unknown;
@@ -70,16 +69,42 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     const host = typeof wanted.address === 'function' ? '' : wanted.address || '';
     if (typeof host !== 'string') throw invalidType('hostname', 'of type string', host);
     if (typeof callback === 'function') this.#onListening(callback as () => void);
-    this.#bindState = 'binding';
     if (Number.isInteger(wanted.fd) && (wanted.fd as number) > 0) {
       this.#open(wanted.fd as number);
       this.#startListening();
       return this;
     }
-    this.#resolveLater(host || (this.version === 4 ? '0.0.0.0' : '::'), (error, ip) => {
+    this.#bindState = 'binding';
+    this.#resolveLater(host || this.#anyAddress, (error, ip) => {
       if (!this.core.isClosed) this.#bindTo(error, ip, number);
     });
     return this;
+  }
+
+  /** As bind(), at once: throws what bind() emits, and takes no host name. 'listening' comes a tick later. */
+  bindSync(options: unknown = {}): AddressInfo {
+    this.core.checkRunning();
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw invalidType('options', 'of type object', options);
+    }
+    this.#checkUnbound();
+    const { port, address } = options as { port?: unknown; address?: unknown };
+    const number = checkPort(port ?? 0, 0, 'options.port');
+    const ip = checkNumericAddress('options.address', address || this.#anyAddress, 'bindSync');
+    const error = this.#bindNow(ip, number);
+    if (error !== null) throw error;
+    this.#startReceiving();
+    nextTick(() => this.core.isClosed || this.emit('listening'));
+    return this.address();
+  }
+
+  #checkUnbound(): void {
+    if (this.#bindState === 'unbound') return;
+    throw nodeError('ERR_SOCKET_ALREADY_BOUND', 'Socket is already bound');
+  }
+
+  get #anyAddress(): string {
+    return this.version === 4 ? '0.0.0.0' : '::';
   }
 
   #onListening(callback: () => void): void {
@@ -96,16 +121,18 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
   }
 
   #bindTo(lookupError: Error | null, ip: string, port: number): void {
-    let error = lookupError;
-    if (error === null && !(this.#boundByMembership && port === 0)) {
-      const failed = this.#bindDescriptor(ip, port);
-      if (failed < 0) error = addressError(failed, 'bind', ip, port);
-    }
+    const error = lookupError ?? this.#bindNow(ip, port);
     if (error === null) return this.#startListening();
     this.#bindState = 'unbound';
     const waiting = this.#afterBind.splice(0);
     this.core.receiver.emitError(error);
     for (const { failed } of waiting) failed(error);
+  }
+
+  #bindNow(ip: string, port: number): Error | null {
+    if (this.#boundByMembership && port === 0) return null;
+    const failed = this.#bindDescriptor(ip, port);
+    return failed < 0 ? addressError(failed, 'bind', ip, port) : null;
   }
 
   #bindDescriptor(ip: string, port: number): number {
@@ -119,42 +146,19 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     return this.core.withPort((native, bound) => native.bind(bound, name));
   }
 
-  // Opens the descriptor, or takes one over. Throws: a system error.
+  // Throws: a system error.
   #open(fd?: number): void {
-    const { core } = this;
-    const { native } = core;
-    const { kernel } = native;
-    const domain = this.version === 4 ? kernel.AF_INET : kernel.AF_INET6;
-    const port =
-      fd === undefined
-        ? native.openDatagram(domain, kernel.SOCK_DGRAM, 0)
-        : native.adoptDatagram(fd);
-    if (port < 0) {
-      this.#bindState = 'unbound';
-      throw fd === undefined ? systemError(port, 'bind') : invalidDescriptor(fd);
-    }
-    const { gro, reuseAddr, reusePort, ipv6Only, packetInfo, receiveTos } = this.#options;
-    core.attach(port, gro ? GRO_BATCH : undefined);
-    const set = (level: number, name: number): void => {
-      native.setOption(port, level, name, 1);
-    };
-    const [level, info, tos] =
-      this.version === 4
-        ? [kernel.SOL_IP, kernel.IP_PKTINFO, kernel.IP_RECVTOS]
-        : [kernel.SOL_IPV6, kernel.IPV6_RECVPKTINFO, kernel.IPV6_RECVTCLASS];
-    if (fd === undefined) {
-      if (reuseAddr) set(kernel.SOL_SOCKET, kernel.SO_REUSEADDR);
-      if (reusePort) set(kernel.SOL_SOCKET, kernel.SO_REUSEPORT);
-      if (ipv6Only && this.version === 6) set(kernel.SOL_IPV6, kernel.IPV6_V6ONLY);
-    }
-    if (gro) set(kernel.SOL_UDP, kernel.UDP_GRO);
-    if (packetInfo) set(level, info);
-    if (receiveTos) set(level, tos);
-    // Datagrams of IPv4 peers to an IPv6 socket report their TOS at the IPv4 level.
-    if (receiveTos && this.version === 6) set(kernel.SOL_IP, kernel.IP_RECVTOS);
+    const port = openDescriptor(this.core.native, this.version, this.#options, fd);
+    this.core.attach(port, this.#options.gro ? GRO_BATCH : undefined);
   }
 
   #startListening(): void {
+    this.#startReceiving();
+    this.emit('listening');
+    for (const { run } of this.#afterBind.splice(0)) run();
+  }
+
+  #startReceiving(): void {
     const { core } = this;
     this.#bindState = 'bound';
     this.#sender.isBound = true;
@@ -162,8 +166,6 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     const { recvBufferSize, sendBufferSize } = core.options;
     if (recvBufferSize > 0) core.bufferSize('recv', recvBufferSize);
     if (sendBufferSize > 0) core.bufferSize('send', sendBufferSize);
-    this.emit('listening');
-    for (const { run } of this.#afterBind.splice(0)) run();
   }
 
   protected get isConnected(): boolean {
@@ -182,9 +184,7 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     if (typeof address === 'function') [callback, address] = [address, ''];
     else if (address === undefined) address = '';
     if (typeof address !== 'string') throw invalidType('address', 'of type string', address);
-    if (this.#connectState !== 'disconnected') {
-      throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
-    }
+    this.#checkDisconnected();
     this.core.checkRunning();
     this.#connectState = 'connecting';
     const host = address;
@@ -200,6 +200,29 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     );
   }
 
+  /** As connect(), at once: throws what connect() emits, and takes no host name. 'connect' comes a tick later. */
+  connectSync(port: unknown, address?: unknown): void {
+    this.core.checkRunning();
+    const number = checkPort(port, 1);
+    this.#checkDisconnected();
+    const localhost = this.version === 4 ? '127.0.0.1' : '::1';
+    const ip = checkNumericAddress(
+      'address',
+      (address ?? '') === '' ? localhost : address,
+      'connectSync',
+    );
+    if (this.#bindState === 'unbound') this.bindSync();
+    else if (this.#bindState === 'binding') this.#checkUnbound();
+    const error = this.#connectNow(ip, ip, number);
+    if (error !== null) throw error;
+    nextTick(() => this.core.isClosed || this.emit('connect'));
+  }
+
+  #checkDisconnected(): void {
+    if (this.#connectState === 'disconnected') return;
+    throw nodeError('ERR_SOCKET_DGRAM_IS_CONNECTED', 'Already connected');
+  }
+
   #connectTo(
     lookupError: Error | null,
     ip: string,
@@ -208,23 +231,8 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
     listener: ((error?: Error) => void) | null,
   ): void {
     if (this.core.isClosed) return;
-    let error = lookupError;
-    if (error === null && this.#options.sendBlockList?.check(ip, `ipv${this.version}`) === true) {
-      error = ipBlocked(ip);
-    }
+    const error = lookupError ?? this.#connectNow(ip, host, port);
     if (error === null) {
-      const name = this.encode(ip, port);
-      const failed =
-        name === undefined
-          ? -EINVAL
-          : this.core.withPort((native, bound) => native.connect(bound, name));
-      if (failed < 0) error = addressError(failed, 'connect', host, port);
-      else this.#sender.connectedTo(name as Buffer);
-    }
-    if (error === null) {
-      this.#connectState = 'connected';
-      this.#sender.isConnected = true;
-      this.core.routes.forget();
       nextTick(() => this.emit('connect'));
       return;
     }
@@ -234,6 +242,23 @@ export class UdpSocket extends UdpSettings implements UdpRouting {
       this.off('connect', listener);
       listener(error);
     });
+  }
+
+  #connectNow(ip: string, host: string, port: number): Error | null {
+    if (this.#options.sendBlockList?.check(ip, `ipv${isIP(ip) === 4 ? 4 : 6}`) === true) {
+      return ipBlocked(ip);
+    }
+    const name = this.encode(ip, port);
+    const failed =
+      name === undefined
+        ? -EINVAL
+        : this.core.withPort((native, bound) => native.connect(bound, name));
+    if (failed < 0) return addressError(failed, 'connect', host, port);
+    this.#sender.connectedTo(name as Buffer);
+    this.#connectState = 'connected';
+    this.#sender.isConnected = true;
+    this.core.routes.forget();
+    return null;
   }
 
   disconnect(): void {

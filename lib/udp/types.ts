@@ -1,6 +1,6 @@
 // The public face of UDP sockets.
 import type dgram from 'node:dgram';
-import type { BlockList } from 'node:net';
+import type { AddressInfo, BlockList } from 'node:net';
 import type { PacketInfo, PacketInfoOptions, Arrival } from '../datagram/receive.js';
 import type { DatagramOptions } from '../datagram/options.js';
 import type { DatagramControl } from '../datagram/socket.js';
@@ -62,6 +62,14 @@ export interface UdpRemoteInfo extends dgram.RemoteInfo, PacketInfo {
 /** A listener for 'message'. The message is yours: nothing else uses its bytes. */
 export type UdpMessageListener = (message: Buffer, rinfo: UdpRemoteInfo) => void;
 
+/** Options of bindSync(). */
+export interface UdpBindSyncOptions {
+  /** Default 0: any that is free. */
+  port?: number | undefined;
+  /** An address, not a host name. Default: all. */
+  address?: string | undefined;
+}
+
 /** One datagram, in one piece or several; text is encoded as UTF-8. */
 export type SendData =
   string | NodeJS.ArrayBufferView | readonly (string | NodeJS.ArrayBufferView)[];
@@ -84,6 +92,19 @@ export interface ZeroCopyUdpSocket extends dgram.Socket, AsyncIterable<Arrival<U
      */
     (message: SendData, options: UdpSendOptions): Promise<SendReport>;
   };
+  /**
+   * bind(), done when it returns; 'listening' follows. @returns what address() answers
+   * @throws what bind() emits as an 'error', ERR_SOCKET_ALREADY_BOUND, ERR_SOCKET_BAD_PORT, ERR_INVALID_ARG_TYPE,
+   * ERR_INVALID_ARG_VALUE for a host name; without the addon ERR_ZC_UNAVAILABLE where node:dgram has no such method.
+   */
+  bindSync(options?: UdpBindSyncOptions): AddressInfo;
+  /**
+   * connect(), done when it returns; 'connect' follows. Binds the socket if it is not bound.
+   * @param address not a host name; default 127.0.0.1 or ::1
+   * @throws what connect() emits as an 'error', ERR_SOCKET_DGRAM_IS_CONNECTED, ERR_SOCKET_ALREADY_BOUND while bind()
+   * has not finished, and what bindSync() throws.
+   */
+  connectSync(port: number, address?: string): void;
   /**
    * Sends many datagrams with few system calls (sendmmsg). All are tried, also after an error.
    * @param datagrams payloads of one datagram each, or payloads with options

@@ -213,48 +213,8 @@ async function uncaught(kit: DgramKit): Promise<unknown> {
   return story;
 }
 
-interface AtOnce {
-  bindSync(options?: unknown): { address: string };
-  connectSync(port: unknown, address?: unknown): void;
-}
-
-async function atOnce(kit: DgramKit): Promise<unknown> {
-  const log: unknown[] = [];
-  const make = (): dgram.Socket & AtOnce => kit.create() as unknown as dgram.Socket & AtOnce;
-  const peer = await kit.bound();
-  const { port } = peer.address();
-  const socket = make();
-  for (const event of ['listening', 'connect']) socket.on(event, () => log.push(event));
-  log.push(
-    socket.bindSync({ address: kit.localhost }).address,
-    codeOf(() => socket.bindSync()),
-  );
-  log.push(
-    socket.connectSync(port),
-    codeOf(() => socket.connectSync(port)),
-  );
-  log.push(socket.remoteAddress().address);
-  await someTurns();
-  const arrived = kit.texts(peer, 1);
-  socket.send('x');
-  log.push(await arrived, make().bindSync().address);
-  for (const options of [5, { port: -1 }, { address: 5 }, { address: 'some.name' }]) {
-    log.push(codeOf(() => make().bindSync(options)));
-  }
-  log.push(outcomeOf(() => make().bindSync({ port, address: kit.localhost }), port));
-  for (const args of [[], [0], [port, 5], [port, 'some.name'], [port, kit.family.wrong]]) {
-    log.push(codeOf(() => make().connectSync(args[0], args[1])));
-  }
-  return log;
-}
-
 export const binding: readonly DgramScenario[] = [
   { title: 'binds to any free port by every signature', run: bindAll },
-  {
-    title: 'binds and connects at once',
-    present: () => 'bindSync' in dgram.Socket.prototype,
-    run: atOnce,
-  },
   { title: 'reports a port in use, and binds again', run: takenPort },
   { title: 'reports addresses that are not local', run: refusedAddresses },
   { title: 'reports a failed bind that nobody listens for as Node does', run: uncaught },

@@ -2,8 +2,8 @@
 // without the addon.
 import dgram from 'node:dgram';
 import { createUdpSocket } from '../../lib/index';
-
 import { sendArguments } from './dgram-behaviours-arguments';
+import { atOnce } from './dgram-behaviours-at-once';
 import { binding } from './dgram-behaviours-bind';
 import { closingScenarios } from './dgram-behaviours-close';
 import { connected } from './dgram-behaviours-connect';
@@ -32,6 +32,7 @@ export const OURS: Flavour = {
 const ALL: readonly DgramScenario[] = [
   ...creating,
   ...binding,
+  ...atOnce,
   ...closingScenarios,
   ...connected,
   ...sending,
