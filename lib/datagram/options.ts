@@ -1,4 +1,5 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
+import { namesOf } from '../observe/options-object.js';
 import { resolveOptions, type ResolvedOptions } from '../send/options.js';
 import { checkSignal, integer, oneOf } from '../send/arguments.js';
 
@@ -40,6 +41,15 @@ export interface DatagramZeroCopyOptions {
    */
   detectMutation?: boolean | 'warn' | 'throw';
 }
+
+const ZERO_COPY_NAMES = namesOf<DatagramZeroCopyOptions>({
+  engine: true,
+  threshold: true,
+  source: true,
+  maxPendingBytes: true,
+  maxPacingRate: true,
+  detectMutation: true,
+});
 
 interface QueueOptions {
   /** Bytes that may wait for space in the send buffer, an integer >= 0. Default 64 MiB. */
@@ -91,7 +101,7 @@ function bufferSize(name: string, value: unknown): number {
 }
 
 function zeroCopyOptions(given: DatagramZeroCopyOptions | undefined): ResolvedOptions {
-  const resolved = resolveOptions(given, 'options.zeroCopy');
+  const resolved = resolveOptions(given, 'options.zeroCopy', ZERO_COPY_NAMES);
   // The environment may name it, for the connections of the process.
   if (given?.engine !== undefined) oneOf('options.zeroCopy.engine', given.engine, ENGINES);
   return resolved;

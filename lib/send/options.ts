@@ -90,7 +90,7 @@ export interface ZeroCopyOptions {
   pool?: BufferPool;
 }
 
-const NAMES = namesOf<ZeroCopyOptions>({
+const NAMES: readonly string[] = namesOf<ZeroCopyOptions>({
   engine: true,
   threshold: true,
   source: true,
@@ -195,13 +195,15 @@ function mutationVerdict(name: string, value: unknown): MutationVerdict | undefi
 /**
  * Checks options and fills in the defaults. Warns of options that do not exist.
  * @param name of the options, for errors and warnings
+ * @param known the names that exist for this kind of socket
  * Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE.
  */
 export function resolveOptions(
   options: ZeroCopyOptions | undefined,
   name: 'options' | 'options.zeroCopy' = 'options',
+  known = NAMES,
 ): ResolvedOptions {
-  const given = optionsOf(options, NAMES, name) as ZeroCopyOptions;
+  const given = optionsOf(options, known, name) as ZeroCopyOptions;
   const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;

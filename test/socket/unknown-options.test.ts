@@ -50,6 +50,22 @@ describe('an unknown option of zero copy', () => {
     assert.deepEqual(answer, expected.map(warning), stderr);
   });
 
+  it('is warned of where only connections have it', async () => {
+    const { answer, stderr } = await isolated(async ({ zc, warnings, turn }) => {
+      const all = { maxPendingBytes: 1, detectMutation: false, callbackAt: 'accept', files: 'off' };
+      zc.createUdpSocket({ type: 'udp4', zeroCopy: all as object }).close();
+      await turn();
+      return warnings;
+    });
+    const message = (name: string): string =>
+      `The option "options.zeroCopy.${name}" does not exist and is ignored. The options are engine, ` +
+      'threshold, source, maxPendingBytes, maxPacingRate, detectMutation';
+    const expected = [message('callbackAt'), message('files')].map((text) => {
+      return { code: 'ZC_UNKNOWN_OPTION', message: text };
+    });
+    assert.deepEqual(answer, expected, stderr);
+  });
+
   it('does not warn of those that exist', async () => {
     const { answer, stderr } = await isolated(async ({ zc, net, warnings, turn }) => {
       const all = {
