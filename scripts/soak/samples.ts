@@ -39,11 +39,20 @@ export function namedSockets(): string[] {
   return inodes.map((inode) => lines.find((line) => line.split(' ').includes(inode)) ?? unknown);
 }
 
+function mappings(): string[] {
+  return readFileSync('/proc/self/maps', 'utf8').split('\n');
+}
+
+/** Of rings of io_uring: this package's, and libuv's. */
+export function ringMappings(): number {
+  return mappings().filter((line) => line.includes('io_uring')).length;
+}
+
 /** Means something after collectGarbage(). */
 export function takeSample(startedMs: number, memory: Memory): Sample {
   const { heapUsed, rss, external } = process.memoryUsage();
   const open = descriptors();
-  const maps = readFileSync('/proc/self/maps', 'utf8').split('\n');
+  const maps = mappings();
   const { openPorts, pinnedBytes } = metrics();
   return {
     seconds: (performance.now() - startedMs) / 1000,
@@ -52,7 +61,7 @@ export function takeSample(startedMs: number, memory: Memory): Sample {
     externalBytes: external,
     sockets: open.filter((target) => target.startsWith('socket:')).length,
     descriptors: open.length,
-    ringMappings: maps.filter((line) => line.includes('io_uring')).length,
+    ringMappings: ringMappings(),
     packetRings: maps.filter((line) => line.includes('socket:[')).length,
     mappings: maps.length,
     openPorts,

@@ -16,7 +16,7 @@ import { Ledger } from './ledger';
 import { Memory } from './memory';
 import { ACTORS, type ActorName, tokenOf } from './names';
 import type { FromSender, Sample, SenderOrder, Sent, ToSender } from './protocol';
-import { collectGarbage, namedSockets, takeSample } from './samples';
+import { collectGarbage, namedSockets, ringMappings, takeSample } from './samples';
 import { afterMs, codeOf, type Episode, isWant, type World } from './world';
 
 const EPISODES: Readonly<Record<Exclude<ActorName, 'http'>, Episode>> = {
@@ -35,7 +35,7 @@ const CLOSED_WITHIN_MS = 20_000;
 const SAMPLE_EVERY_MS = 5000;
 /** What the engine may keep of the last sends. */
 const RETAINED_BUFFERS = 2;
-/** Two of each ring: the one for large sends, and the one by which small responses share a call. */
+/** Two of each ring of this package: the one for large sends, and the one by which small responses share a call. */
 const RING_MAPPINGS = 4;
 const EXIT_CODE = 9;
 const NAMED_AFTER_MS = 4000;
@@ -45,6 +45,8 @@ function tell(message: FromSender): void {
 }
 
 class Sender implements World {
+  /** It has rings of its own from Node 22 on. First of all: a pool may make one of ours. */
+  readonly #ringsOfLibuv = ringMappings();
   readonly ledger = new Ledger((reason) => tell({ event: 'failed', reason }));
   readonly memory = new Memory();
   readonly order: SenderOrder;
@@ -192,7 +194,7 @@ class Sender implements World {
     if (ledger.waiting > 0) ledger.fail(ledger.missing());
     const [before] = this.#samples;
     const after = await this.#sample();
-    const most = { ...(before as Sample), ringMappings: RING_MAPPINGS };
+    const most = { ...(before as Sample), ringMappings: this.#ringsOfLibuv + RING_MAPPINGS };
     for (const name of ['sockets', 'packetRings', 'ringMappings'] as const) {
       const allowed = most[name];
       const which = name === 'sockets' ? `: ${namedSockets().join('; ')}` : '';
