@@ -13,9 +13,10 @@ import type { WorkersArgument } from '../scenarios/io-uring-workers';
 /** As the program writes on each socket. */
 const BYTES = 544_011;
 const RESIDENT_BYTES = 64 * 1024 * 1024;
-const PERMISSION = process.allowedNodeEnvironmentFlags.has('--permission')
-  ? '--permission'
-  : '--experimental-permission';
+const { allowedNodeEnvironmentFlags: FLAGS } = process;
+const PERMISSION = FLAGS.has('--permission') ? '--permission' : '--experimental-permission';
+/** Connections need leave, too, from Node 25 on. */
+const NET = FLAGS.has('--allow-net') ? ['--allow-net'] : [];
 
 interface Ended {
   readonly arrivals: readonly Arrival[];
@@ -147,7 +148,7 @@ describe('io_uring under the permission model', () => {
 
   it('copies without --allow-addons, with the reason', async () => {
     const manner = { engine: 'io_uring', then: 'ends', sockets: 2 } as const;
-    const options = ['--no-warnings', PERMISSION, '--allow-fs-read=*'];
+    const options = ['--no-warnings', PERMISSION, '--allow-fs-read=*', ...NET];
     const { arrivals, code, stderr, control } = await run(loopback, manner, options);
     assert.deepEqual(control, { engine: 'copy', reason: 'addon-unavailable' });
     const whole = { bytes: BYTES, wrong: 0, how: 'end' };

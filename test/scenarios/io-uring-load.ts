@@ -43,17 +43,22 @@ async function cpuOfASecond(): Promise<number> {
 }
 
 export interface Stalled {
-  readonly budget: number;
   readonly mostPinned: number;
   readonly cpuMs: number;
   /** Connections of which a part of the write waited. */
   readonly waiting: number;
 }
 
+export interface StalledParams extends UringParams {
+  /** Of the process, in bytes. */
+  readonly budget: number;
+}
+
 /** Two thousand readers that do not read, a large write to each, and all of them served at last. */
-export async function manyStalled(params: UringParams): Promise<Stalled> {
+export async function manyStalled(params: StalledParams): Promise<Stalled> {
   const reactor = getReactor();
   assert.ok(reactor instanceof Reactor);
+  reactor.native.setBudget(params.budget);
   const client = await ReceiverClient.open(params.to);
   const streams = await open(client, STALLED, { stallAfter: 0 }, params);
   let waiting = 0;
@@ -75,8 +80,9 @@ export async function manyStalled(params: UringParams): Promise<Stalled> {
     for (const out of streams) await assertComplete(client, out);
   });
   assert.equal(reactor.processPinned, 0);
+  reactor.native.setBudget(reactor.processBudget);
   await client.close();
-  return { budget: reactor.processBudget, mostPinned: most, cpuMs, waiting };
+  return { mostPinned: most, cpuMs, waiting };
 }
 
 /** Two hundred connections write in one turn, several times; a ring of four entries takes part of it. */
