@@ -25,7 +25,7 @@ export interface SocketAccount {
   readonly isOver?: boolean;
   /** What the sums of ended sockets already include of it: it may have been connected again since. */
   counted?: Readonly<Counters> | undefined;
-  countedByNode?: number;
+  countedByNode?: number | undefined;
 }
 
 type Sums = DatagramCounters;

@@ -28,10 +28,12 @@ const DESCRIPTOR_RETRY_MS = 1_000;
 let lastBody: Uint8Array | undefined, lastConnection: Connection | undefined;
 const forgetBody = (): void => void (lastBody = lastConnection = undefined);
 
+const NO_PORTS: readonly StreamPort[] = [];
+
 export class Connection implements PortHost {
   readonly health: Health;
   #port: StreamPort | undefined;
-  #leaving: readonly StreamPort[] = [];
+  #leaving = NO_PORTS;
   #handle: internals.Handle | undefined;
   #nextId = 0;
   #ownsZeroCopy = false;
@@ -47,15 +49,13 @@ export class Connection implements PortHost {
   /** An answer of so many bytes is large enough. */
   #leastAnswer = Infinity;
 
-  /** @param onEnd a port closed its descriptor */
+  /** @param owner of the socket; told when a port closed its descriptor */
   constructor(
     readonly socket: net.Socket,
     public options: ResolvedOptions,
-    readonly onEnd: () => void,
+    readonly owner: { ended(): void },
   ) {
     this.health = new Health(socket);
-    const handle = internals.handleOf(socket);
-    if (handle !== undefined && internals.isPipe(handle)) this.health.refused = 'not-tcp';
   }
 
   /** New options for later writes. */
@@ -239,7 +239,7 @@ export class Connection implements PortHost {
   ended(port: unknown): void {
     this.#leaving = this.#leaving.filter((one) => one !== port);
     if (this.#port === port) this.#port = undefined;
-    this.onEnd();
+    this.owner.ended();
   }
 
   // --- the port ---------------------------------------------------------------------------------

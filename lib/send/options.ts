@@ -129,6 +129,8 @@ export interface ResolvedOptions {
   readonly floor: number;
   /** A chunk counts towards `threshold` from this size. */
   readonly minimumChunk: number;
+  /** A chunk of so many bytes may go without copying. */
+  readonly largeFrom: number;
   /** Whether a chunk's memory may be sent without copying, by what is known: calls no predicate. */
   readonly source: ((chunk: Uint8Array) => boolean) | undefined;
   /** The program's own predicate, to be asked about each chunk when it is handed over. */
@@ -144,6 +146,8 @@ export interface ResolvedOptions {
   readonly takesFiles: boolean;
   /** Undefined: buffers are not watched. */
   readonly detectMutation: MutationVerdict | undefined;
+  /** The memory of writes is neither watched (`detectMutation`) nor subject to `source`. */
+  readonly isUnwatched: boolean;
   readonly maxStagedBytes: number;
   /** Where small chunks are staged; undefined: in memory of the addon's. */
   readonly pool: BufferPool | undefined;
@@ -220,6 +224,7 @@ export function resolveOptions(
     insists: engineName !== 'auto' && chosen !== 'auto',
     floor: Math.max(1, start),
     minimumChunk: minimumChunkBytes(start),
+    largeFrom: engineName === 'copy' ? Infinity : minimumChunkBytes(start),
     ...memory,
     looksAtChunks: memory.ask !== undefined || verdict !== undefined,
     holdCallbacks: callbackAt === 'release',
@@ -237,6 +242,7 @@ export function resolveOptions(
         : timeout(`${name}.lingerTimeoutMs`, given.lingerTimeoutMs),
     takesFiles: oneOf(`${name}.files`, files, ['auto', 'off']) === 'auto',
     detectMutation: verdict,
+    isUnwatched: memory.source === undefined && verdict === undefined,
     maxStagedBytes:
       given.maxStagedBytes === undefined
         ? DEFAULT_MAX_STAGED_BYTES

@@ -3,10 +3,10 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { BufferPool } from '../memory/buffer-pool.js';
 import type { MutationWatch } from '../memory/mutation.js';
-import { pinPiecesOf, unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
+import { isPoolMemory, pinPiecesOf, unpinPieces, type PoolPiece } from '../memory/pool-pins.js';
 import type { Reason } from '../names.js';
 import type { Native } from '../native/binding.js';
-import { LARGE } from '../native/stream-words.js';
+import { LARGE, SMALL } from '../native/stream-words.js';
 import type { Followed } from './reports.js';
 
 /** The program's memory of one write. */
@@ -108,4 +108,29 @@ export function bytesNow({ chunks, text, kinds }: Write): number {
   let bytes = 0;
   for (const { length } of chunks as readonly Uint8Array[]) bytes += length;
   return bytes;
+}
+
+/** Puts a header in front of a body of the pool into the pool, too: one request names one registered memory. */
+export function stageIn(
+  pool: BufferPool,
+  pieces: Uint8Array[],
+  kinds: number[],
+  most: number,
+): Kept['staged'] {
+  const [head, body] = pieces;
+  if (head === undefined || body === undefined || pieces.length > 2) return undefined;
+  // A pool that was disposed of stages nothing more: the addon does.
+  if (
+    pool.disposed ||
+    kinds[0] !== SMALL ||
+    kinds[1] !== LARGE ||
+    head.length > most ||
+    !isPoolMemory(body)
+  )
+    return undefined;
+  const memory = pool.allocUnsafe(head.length);
+  memory.set(head);
+  pieces[0] = memory;
+  kinds[0] = LARGE;
+  return { pool, memory };
 }

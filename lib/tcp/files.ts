@@ -9,7 +9,7 @@ import type { Counters } from '../observe/counters.js';
 interface Owner {
   readonly socket: net.Socket;
   readonly options: ResolvedOptions;
-  readonly counters: Counters;
+  readonly counting: Counters;
   movedByFile(textBytes: number, fileBytes: number): void;
 }
 
@@ -38,12 +38,12 @@ export class TcpFiles implements FileHost {
   }
 
   sentFile(bytes: number): void {
-    this.#owner.counters.files++;
+    this.#owner.counting.files++;
     sentFile(this.socket, bytes);
   }
 
   leftFile(reason: FileReason): void {
-    this.#owner.counters.filesLeft++;
+    this.#owner.counting.filesLeft++;
     leftFile(this.socket, reason);
   }
 }

@@ -23,6 +23,7 @@ import {
 } from './writes.js';
 import { settleQueued } from './shared-calls.js';
 import { TlsPassthrough } from './tls-passthrough.js';
+import { Trackers } from './chunks.js';
 import { TcpFiles } from './files.js';
 import { TcpUpgrade, upgradeOf, type Base, type Upgraded } from './upgrade.js';
 
@@ -66,7 +67,7 @@ function findUpgrade(socket: object): TcpUpgrade | undefined {
 
 setFileHosts((socket) => {
   const up = findUpgrade(socket);
-  return up && (up.files ??= new TcpFiles(up, write));
+  return up && new TcpFiles(up, write);
 });
 
 /** Whether `socket` was upgraded, by this copy of the package or another. */
@@ -122,14 +123,14 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
     signal?.addEventListener('abort', onAbort, { once: true });
     const settle: WriteCallback = (error) => {
       signal?.removeEventListener('abort', onAbort);
-      up.trackers.remove(views);
+      up.trackers?.remove(views);
       if (error) reject(error);
       else resolve(tracker.report());
     };
     socket.cork();
     try {
       for (const view of views) {
-        if (view.length > 0) up.trackers.add(view, tracker);
+        if (view.length > 0) (up.trackers ??= new Trackers()).add(view, tracker);
         passWrite(up, view, undefined, undefined);
       }
       // The empty write comes behind all of them, also when the stream fails.
@@ -154,11 +155,11 @@ function _destroy(
   const up = upgrade(this);
   settleQueued(up);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  up.connection.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.sends?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   up.base._destroy.call(this, error, callback);
   // Another connection of this socket begins with an empty stream.
-  up.own.disown();
-  up.account.ended();
+  up.own?.disown();
+  up.ended();
 }
 
 function resetAndDestroy(this: net.Socket): net.Socket {
@@ -174,7 +175,7 @@ function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): 
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
   if (ms === 0) {
     if (up.queued !== undefined) settleQueued(up);
-    up.connection.handleMayBeGone();
+    up.sends?.handleMayBeGone();
   }
   return result;
 }
@@ -188,12 +189,12 @@ function setNoDelay(this: net.Socket, enable?: boolean): net.Socket {
 }
 
 function ref(this: net.Socket): net.Socket {
-  upgrade(this).connection.port?.setReferenced(true);
+  upgrade(this).sends?.port?.setReferenced(true);
   return upgrade(this).base.ref.call(this);
 }
 
 function unref(this: net.Socket): net.Socket {
-  upgrade(this).connection.port?.setReferenced(false);
+  upgrade(this).sends?.port?.setReferenced(false);
   return upgrade(this).base.unref.call(this);
 }
 

@@ -3,6 +3,7 @@
 // callbacks of those are not held, so their memory must be copied. A stream is first in, first out, and
 // reports how many bytes wait in it: as long as all of them came through our methods, so does the next write.
 import { NO_BYTES } from '../observe/counters.js';
+import type { Kept } from '../send/write.js';
 
 export class OwnWrites {
   /** Bytes that wait in the stream behind the present write and came through our methods. */
@@ -11,6 +12,9 @@ export class OwnWrites {
   #mixed = false;
   /** What is being passed to the stream at this moment; undefined once it went on to _write(). */
   passing: unknown;
+  /** The pool's chunk that write() is passing to the stream, and its pins. */
+  pinned: unknown;
+  pins: Kept | undefined;
   /** As the stream counts it. */
   #passingSize = 0;
   /** Something large was passed since the stream was last empty. */

@@ -4,8 +4,8 @@ import { isUint8Array } from 'node:util/types';
 import type net from 'node:net';
 import { bufferDetached } from '../errors.js';
 import { hasDetached } from '../memory/detached.js';
-import { dueWatches, watchChunks } from '../memory/mutation.js';
-import { isPoolMemory, pinPieces } from '../memory/pool-pins.js';
+import { dueWatches, watchChunks, type MutationSubject } from '../memory/mutation.js';
+import { pinPieces } from '../memory/pool-pins.js';
 import type { EngineName, Reason, State } from '../names.js';
 import { DENIED, LARGE, SMALL, UNPINNABLE } from '../native/stream-words.js';
 import {
@@ -14,25 +14,24 @@ import {
   type Thresholds,
   type ZeroCopyStats,
 } from '../observe/control.js';
-import { NO_BYTES, type Counters } from '../observe/counters.js';
+import { NO_BYTES, snapshotOf, zeroCounters, type Counters } from '../observe/counters.js';
+import { accounts, type SocketAccount } from '../observe/aggregate.js';
 import type { SendTracker } from '../observe/report.js';
 import { Connection } from '../send/connection.js';
 import { leastAnswerBytes } from '../send/decide.js';
 import { HeldCallbacks, runReleaseCallback } from '../send/release-callbacks.js';
 import type { QueuedWrite } from '../send/send-batch.js';
-import { descriptorOf, handleOf, isPipe } from '../node/internals.js';
+import { bytesDispatched, descriptorOf, handleOf, isPipe } from '../node/internals.js';
 import { limitRate, rateLimit } from '../send/pacing.js';
 import type { ResolvedOptions } from '../send/options.js';
 import type { StreamPort } from '../send/port.js';
 import { isUnpinnable } from '../send/unpinnable.js';
-import { Kept, Write, type WriteCallback } from '../send/write.js';
-import { TcpAccount } from './account.js';
-import { afterConnect, Trackers, type Chunk } from './chunks.js';
+import { Kept, stageIn, Write, type WriteCallback } from '../send/write.js';
+import { afterConnect, type Chunk, type Trackers } from './chunks.js';
 import { copyAll, type CopyHost } from './copy-now.js';
 import { settleQueued } from './shared-calls.js';
-import type { TcpFiles } from './files.js';
 import type { EndHost } from './http-end.js';
-import { OwnWrites } from './own-writes.js';
+import type { OwnWrites } from './own-writes.js';
 
 /** Methods of the socket as they were before the upgrade. */
 export interface Base {
@@ -53,36 +52,28 @@ export const upgradeOf = Symbol('msg-zerocopy.tcp');
 
 export type Upgraded = net.Socket & { [upgradeOf]: TcpUpgrade };
 
-export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
-  readonly connection: Connection;
-  readonly account: TcpAccount;
-  readonly trackers = new Trackers();
-  readonly own = new OwnWrites();
-  /** As files see it; absent until the first one. */
-  files: TcpFiles | undefined;
+export class TcpUpgrade
+  implements ControlSource, CopyHost, EndHost, SocketAccount, MutationSubject
+{
+  /** What is absent until it is needed keeps idle sockets light. From the first large write on: */
+  sends: Connection | undefined;
+  /** From the first send() on. */
+  trackers: Trackers | undefined;
+  /** From the first write on. */
+  own: OwnWrites | undefined;
   /** The http message whose end() runs at present. */
   ending: object | undefined;
   /** A write that shares a call with those of other connections, at the end of the turn. */
   queued: QueuedWrite | undefined;
-  /** The pool's chunk that write() is passing to the stream at present, and its pins. */
-  passedChunk: unknown;
-  passedPins: Kept | undefined;
   /** Bytes that were sent past libuv. */
   dispatched = NO_BYTES;
-  /** A chunk of so many bytes may go without copying. */
-  largeFrom = 0;
-  /** The memory of writes is neither watched (detectMutation) nor subject to `source`. */
-  isUnwatched = false;
-  readonly #held = new HeldCallbacks((callback, error, resource) => {
-    const port = this.connection.latest;
-    // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
-    // stands for is released, and to queue once more would let later callbacks overtake.
-    if (port !== undefined && !port.callbacks.running) {
-      port.callAtRelease(callback, this.socket, error, resource);
-    } else {
-      runReleaseCallback({ callback, receiver: this.socket, error, resource });
-    }
-  });
+  counted: Readonly<Counters> | undefined;
+  countedByNode: number | undefined;
+  /** What was copied past libuv, and what libuv wrote of the connections before the present one. */
+  #bytesBefore = NO_BYTES;
+  /** All of these and of the present connection, as it was asked last. */
+  #bytesByNode: number | undefined;
+  #held: HeldCallbacks | undefined;
   #control: SocketControl | undefined;
   #limitsRateLater = false;
 
@@ -91,24 +82,25 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     readonly base: Base,
     public options: ResolvedOptions,
   ) {
-    this.#follow(options);
-    this.connection = new Connection(socket, options, () => this.account.ended());
-    this.account = new TcpAccount(socket, this.connection);
+    const handle = handleOf(socket);
+    if (handle !== undefined) {
+      if (isPipe(handle)) this.connection.health.refused = 'not-tcp';
+      accounts.open(this);
+    }
+    this.#limitRate();
+  }
+
+  /** What sends its large writes. Asking makes one: `sends` is there without. */
+  get connection(): Connection {
+    return (this.sends ??= new Connection(this.socket, this.options, this));
   }
 
   /** New options: what waits in the stream was passed under the old ones, and is copied. */
   configure(options: ResolvedOptions): void {
-    this.#follow(options);
-    this.connection.configure(options);
-    this.own.disown();
-  }
-
-  #follow(options: ResolvedOptions): void {
-    const { engine, minimumChunk, source, detectMutation } = options;
     this.options = options;
-    this.largeFrom = engine === 'copy' ? Infinity : minimumChunk;
     this.#limitRate();
-    this.isUnwatched = source === undefined && detectMutation === undefined;
+    this.sends?.configure(options);
+    this.own?.disown();
   }
 
   // --- what the control shows -------------------------------------------------------------------
@@ -126,13 +118,10 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     return this.connection.reason;
   }
   get pendingBytes(): number {
-    return this.connection.pendingBytes;
+    return this.sends?.pendingBytes ?? 0;
   }
   get pendingSends(): number {
-    return this.connection.pendingSends;
-  }
-  stats(): ZeroCopyStats {
-    return this.account.stats();
+    return this.sends?.pendingSends ?? 0;
   }
   thresholds(): Thresholds {
     return { stream: this.options.threshold, response: leastAnswerBytes(this.options) };
@@ -141,7 +130,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
     if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#allAccepted();
-    await this.connection.flush();
+    await this.sends?.flush();
   }
 
   // Settles when the kernel took all that was passed to the stream so far, or never will.
@@ -162,26 +151,36 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
    */
   get quiet(): boolean {
     // Watched memory is compared before a callback, of whichever connection, may change it.
-    if (dueWatches.length > 0 || this.#held.any) return false;
-    if (this.own.largeWaits(this.socket.writableLength)) return false;
-    const port = this.connection.latest;
+    if (dueWatches.length > 0 || this.#held?.any === true) return false;
+    if (this.own?.largeWaits(this.socket.writableLength) === true) return false;
+    const port = this.sends?.latest;
     return port === undefined || (port.pinsNothing && port.releases.watches === 0);
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
   hold(callback: WriteCallback): WriteCallback {
+    this.#held ??= new HeldCallbacks((called, error, resource) => {
+      const port = this.sends?.latest;
+      // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
+      // stands for is released, and to queue once more would let later callbacks overtake.
+      if (port !== undefined && !port.callbacks.running) {
+        port.callAtRelease(called, this.socket, error, resource);
+      } else {
+        runReleaseCallback({ callback: called, receiver: this.socket, error, resource });
+      }
+    });
     return this.#held.hold(callback);
   }
 
   /** Node will not call what hold() answered: the write threw. */
   unhold(held: WriteCallback): void {
-    this.#held.forget(held);
+    this.#held?.forget(held);
   }
 
   // --- writing ----------------------------------------------------------------------------------
 
   get leavesCopiesToNode(): boolean {
-    return this.options.engine === 'copy' || this.connection.health.refused !== undefined;
+    return this.options.engine === 'copy' || this.sends?.health.refused !== undefined;
   }
 
   get mayQueue(): boolean {
@@ -191,24 +190,19 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
 
   copiedNow(bytes: number): void {
     this.dispatched += bytes;
-    this.account.copiedNow(bytes);
-  }
-
-  /** What is counted here. */
-  get counters(): Counters {
-    return this.connection.counting;
+    this.#bytesBefore += bytes;
   }
 
   /** The kernel took bytes of a file, and of text in front of it, that Node does not count. */
   movedByFile(textBytes: number, fileBytes: number): void {
     this.dispatched += fileBytes;
-    this.counters.fileBytes += fileBytes;
+    this.counting.fileBytes += fileBytes;
     if (textBytes > 0) this.copiedNow(textBytes);
   }
 
   /** Sends the chunks of a write. */
   write(chunks: readonly Chunk[], callback: WriteCallback, isOwn: boolean): void {
-    const wanted = this.trackers.withoutCancelled(chunks);
+    const wanted = this.trackers?.withoutCancelled(chunks) ?? chunks;
     if (wanted.length === 0) callback();
     else if (hasDetached(wanted)) callback(bufferDetached());
     else this.#send(wanted, callback, isOwn);
@@ -241,7 +235,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   }
 
   #copy(chunks: readonly Chunk[], callback: WriteCallback, reason: Reason): void {
-    if (this.trackers.any) this.#report(chunks, reason);
+    if (this.trackers?.any === true) this.#report(chunks, reason);
     copyAll(this, chunks, callback);
   }
 
@@ -249,7 +243,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
   #report(chunks: readonly Chunk[], reason: Reason): void {
     for (const { chunk } of chunks) {
       const isDenied = reason === 'below-threshold' && this.#isDenied(chunk);
-      this.trackers.follow(chunk)?.copied(chunk.length, isDenied ? 'source' : reason);
+      this.trackers?.follow(chunk)?.copied(chunk.length, isDenied ? 'source' : reason);
     }
   }
 
@@ -268,7 +262,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
       const piece = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
       if (piece.length === 0) continue; // text may be invalid in its encoding
       pieces.push(piece);
-      trackers.push(this.trackers.follow(chunk));
+      trackers.push(this.trackers?.follow(chunk));
       if (piece.length < minimumChunk) kinds.push(SMALL);
       else if (isUint8Array(chunk) && source?.(chunk) === false) kinds.push(DENIED);
       else {
@@ -280,7 +274,7 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
     // Of Node's own pool: a typed array with memory of its own costs a microsecond.
     const ofEach = Buffer.from(kinds);
     const write = new Write(pieces, callback, undefined, ofEach);
-    const watch = watchChunks(detectMutation, given, this.account, port.reactor);
+    const watch = watchChunks(detectMutation, given, this, port.reactor);
     const pins = pinPieces(pieces);
     if (watch !== undefined || pins !== undefined || staged !== undefined)
       write.kept = new Kept(pins, watch, staged);
@@ -328,34 +322,62 @@ export class TcpUpgrade implements ControlSource, CopyHost, EndHost {
 
   /** The socket got another handle: core counts from 0 again, and had `bytesBefore` by the last one. */
   handleReplaced(bytesBefore: number): void {
-    this.account.connected(bytesBefore);
+    this.#bytesBefore += bytesBefore;
+    accounts.open(this);
     this.dispatched = NO_BYTES;
-    this.connection.handleReplaced();
+    this.sends?.handleReplaced();
     this.#limitRate();
   }
-}
 
-// Puts a header in front of a body of the pool into the pool, too: one request names one registered memory.
-function stageIn(
-  pool: NonNullable<ResolvedOptions['pool']>,
-  pieces: Uint8Array[],
-  kinds: number[],
-  most: number,
-): Kept['staged'] {
-  const [head, body] = pieces;
-  if (head === undefined || body === undefined || pieces.length > 2) return undefined;
-  // A pool that was disposed of stages nothing more: the addon does.
-  if (
-    pool.disposed ||
-    kinds[0] !== SMALL ||
-    kinds[1] !== LARGE ||
-    head.length > most ||
-    !isPoolMemory(body)
-  )
-    return undefined;
-  const memory = pool.allocUnsafe(head.length);
-  memory.set(head);
-  pieces[0] = memory;
-  kinds[0] = LARGE;
-  return { pool, memory };
+  // --- what it counts, and how it takes part in the sums of its environment ---------------------
+
+  /** What is counted; absent while nothing is. */
+  get counters(): Counters | undefined {
+    return this.sends?.counters;
+  }
+  /** The same, to count. */
+  get counting(): Counters {
+    return this.connection.counting;
+  }
+  get bytesByNode(): number {
+    const bytes = this.#bytesBefore + bytesDispatched(this.socket);
+    // Node reports 0 for a socket whose handle went to another process: keeps what was counted.
+    return (this.#bytesByNode = Math.max(this.#bytesByNode ?? 0, bytes));
+  }
+
+  /** Notifications that nothing waits for are read late (docs/architecture.md); reading `stats` fetches them. */
+  refresh(): void {
+    for (const port of this.sends?.ports() ?? []) port.refresh();
+  }
+
+  stats(): ZeroCopyStats {
+    this.refresh();
+    const counters = this.counters ?? zeroCounters();
+    // What libuv wrote is what core counts; it costs the fast path nothing.
+    const copiedBytes = counters.copiedBytes + this.bytesByNode;
+    return snapshotOf({ ...counters, copiedBytes });
+  }
+
+  /** The socket was destroyed, or one of its engines closed its descriptor. */
+  ended(): void {
+    if (this.socket.destroyed && !this.#hasPorts) accounts.end(this);
+  }
+
+  get isOver(): boolean {
+    const { socket } = this;
+    const isConnected = socket.connecting || handleOf(socket) !== undefined;
+    return !isConnected && !this.#hasPorts;
+  }
+
+  get #hasPorts(): boolean {
+    return this.sends !== undefined && this.sends.ports().length > 0;
+  }
+
+  /** Memory changed that detectMutation watches. */
+  fail(error: Error): boolean {
+    const { socket } = this;
+    if (socket.destroyed) return false;
+    socket.destroy(error);
+    return true;
+  }
 }

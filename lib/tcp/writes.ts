@@ -16,6 +16,7 @@ import { keptOf, type Kept } from '../send/write.js';
 import type { Chunk } from './chunks.js';
 import { copyAll, copyOne } from './copy-now.js';
 import { mayShareAnswer, queueAnswer, settleQueued, sharing } from './shared-calls.js';
+import { OwnWrites } from './own-writes.js';
 import { upgradeOf, type TcpUpgrade, type Upgraded } from './upgrade.js';
 
 export type WriteCallback = (error?: Error | null) => void;
@@ -72,22 +73,22 @@ export function writeChunk(
 ): void {
   const up = (this as Upgraded)[upgradeOf];
   const size = chunk.length;
-  const isOwn = up.own.arrives(chunk, size, this.writableLength);
+  const isOwn = up.own?.arrives(chunk, size, this.writableLength) === true;
   // A buffer without bytes may be a detached one.
-  if (size > 0 && size < up.options.floor && !up.trackers.any) {
+  if (size > 0 && size < up.options.floor && !up.trackers?.any) {
     copyOne(up, chunk, encoding, callback);
   } else if (
     typeof chunk === 'string' ||
     size === 0 ||
-    !up.isUnwatched ||
-    up.trackers.any ||
+    !up.options.isUnwatched ||
+    up.trackers?.any ||
     unpinnable.any ||
     this.connecting
   ) {
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
     // The shape of nearly every large write. It runs few functions in few files (test/socket/calls.test.ts).
-    const port = up.connection.choose(size, isOwn, 'own-call', chunk);
+    const port = (up.sends ?? up.connection).choose(size, isOwn, 'own-call', chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
     port.writeOne(undefined, chunk, callback, pools.any ? sharePins(up, chunk) : undefined);
@@ -97,7 +98,8 @@ export function writeChunk(
 // Those of the call that passes it, or new ones. The call holds them until its callback, too: a write() that was wrapped
 // may pass the chunk more than once.
 function sharePins(up: TcpUpgrade, chunk: Uint8Array): Kept | undefined {
-  const pins = up.passedChunk === chunk ? up.passedPins : undefined;
+  const own = up.own;
+  const pins = own?.pinned === chunk ? own.pins : undefined;
   if (pins === undefined || pins.isDropped) return keptOf(chunk);
   pins.holders++;
   return pins;
@@ -127,15 +129,15 @@ export function writeChunks(
   }
   const { length } = body;
   const bytes = text.length + length;
-  const isOwn = up.own.arrives(last, bytes, this.writableLength);
-  if ((length < options.minimumChunk || length < options.floor) && !up.trackers.any) {
+  const isOwn = up.own?.arrives(last, bytes, this.writableLength) === true;
+  if ((length < options.minimumChunk || length < options.floor) && !up.trackers?.any) {
     copyAll(up, chunks, callback);
   } else if (
     chunks[0]?.encoding !== 'latin1' ||
     text.length > MOST_HEADER ||
     text.length > options.maxStagedBytes ||
-    !up.isUnwatched ||
-    up.trackers.any ||
+    !up.options.isUnwatched ||
+    up.trackers?.any ||
     unpinnable.any ||
     this.connecting ||
     // Its header goes into the pool, too.
@@ -144,7 +146,12 @@ export function writeChunks(
     up.write(chunks, callback, isOwn);
   } else {
     const shares = sharing.busy[0] === 1 && mayShareAnswer(up);
-    const port = up.connection.choose(length, isOwn, shares ? 'shared-call' : 'own-call', body);
+    const port = (up.sends ?? up.connection).choose(
+      length,
+      isOwn,
+      shares ? 'shared-call' : 'own-call',
+      body,
+    );
     if (typeof port === 'string') return copyAll(up, chunks, callback);
     up.dispatched += bytes;
     if (!shares || !queueAnswer(up, port, text, body, callback))
@@ -164,8 +171,9 @@ function writeAny(socket: net.Socket, chunks: readonly Chunk[], callback: WriteC
     if (length >= minimumChunk) large += length;
     else if (length === 0 && typeof chunk !== 'string') looksDetached = true;
   }
-  const isOwn = up.own.arrives(chunks[chunks.length - 1]?.chunk, bytes, socket.writableLength);
-  if (large < floor && !looksDetached && !up.trackers.any) copyAll(up, chunks, callback);
+  const last = chunks[chunks.length - 1]?.chunk;
+  const isOwn = up.own?.arrives(last, bytes, socket.writableLength) === true;
+  if (large < floor && !looksDetached && !up.trackers?.any) copyAll(up, chunks, callback);
   else up.write(chunks, callback, isOwn);
 }
 
@@ -203,7 +211,7 @@ function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteC
   if (heldCallbacks.has(callback)) return callback;
   const passed = passedByHttp(up, callback);
   // With it goes what the stream buffers in front of it: http may give it an empty chunk of its own.
-  if (passed === 'unseen') up.own.disown();
+  if (passed === 'unseen') up.own?.disown();
   const waits = passed === 'other' && (size > 0 || !up.quiet);
   return waits ? up.hold(callback) : callback;
 }
@@ -218,16 +226,17 @@ export function passWrite(
   encoding: unknown,
   callback: WriteCallback | undefined,
 ): boolean {
-  const { socket, base, own } = up;
+  const { socket, base, options } = up;
   const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
   const waiting = socket.writableLength;
-  own.begin(chunk, size, waiting, size >= up.largeFrom);
+  const own = (up.own ??= new OwnWrites());
+  own.begin(chunk, size, waiting, size >= options.largeFrom);
   const given = callback === undefined ? undefined : settling(up, size, callback);
   const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
   const last = pins === undefined ? given : behind(pins, given);
   if (pins !== undefined) {
-    up.passedChunk = chunk;
-    up.passedPins = pins;
+    own.pinned = chunk;
+    own.pins = pins;
   }
   try {
     // Small writes pass here. A constant function can be inlined, one read from an object cannot.
@@ -238,7 +247,7 @@ export function passWrite(
     takeBack(up, pins, given, callback);
     throw thrown;
   } finally {
-    if (pins !== undefined) up.passedChunk = up.passedPins = undefined;
+    if (pins !== undefined) own.pinned = own.pins = undefined;
     if (own.passing !== undefined) own.end(socket.writableLength - waiting);
   }
 }
@@ -256,7 +265,7 @@ function takeBack(
 
 /** The same for end() with these arguments. */
 function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
-  const { socket, base, own, options } = up;
+  const { socket, base, options } = up;
   const [chunk] = args;
   if (chunk === null || chunk === undefined || typeof chunk === 'function') {
     return base.end.apply(socket, args as Parameters<net.Socket['end']>);
@@ -268,7 +277,8 @@ function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
   const last = pins === undefined ? given : behind(pins, given);
   const waiting = socket.writableLength;
   const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
-  own.begin(chunk, size, waiting, size >= up.largeFrom);
+  const own = (up.own ??= new OwnWrites());
+  own.begin(chunk, size, waiting, size >= options.largeFrom);
   try {
     return base.end.call(socket, chunk as string, encoding as BufferEncoding, last);
   } catch (thrown) {
