@@ -21,6 +21,10 @@ export class Trackers {
     this.any = true;
   }
 
+  has(chunk: unknown): boolean {
+    return this.any && this.#trackers?.has(chunk as Uint8Array) === true;
+  }
+
   /** The send() of these chunks is settled. */
   remove(chunks: readonly Uint8Array[]): void {
     for (const chunk of chunks) this.#delete(chunk);

@@ -15,7 +15,6 @@ import {
   end,
   lookedAt,
   passHeld,
-  passWrite,
   write,
   writeChunk,
   writeChunks,
@@ -131,7 +130,7 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
     try {
       for (const view of views) {
         if (view.length > 0) (up.trackers ??= new Trackers()).add(view, tracker);
-        passWrite(up, view, undefined, undefined);
+        write.call(socket, view);
       }
       // The empty write comes behind all of them, also when the stream fails.
       passHeld(up, settle);

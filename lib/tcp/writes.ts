@@ -21,6 +21,8 @@ import { upgradeOf, type TcpUpgrade, type Upgraded } from './upgrade.js';
 
 export type WriteCallback = (error?: Error | null) => void;
 
+const nodeWrite = net.Socket.prototype.write;
+
 // --- overrides: shared functions, `this` is the socket ------------------------------------------
 
 export function write(
@@ -35,17 +37,47 @@ export function write(
   if (chunk !== '' && !((chunk as Uint8Array | undefined)?.length as number) && isDetached(chunk)) {
     return refuse(this, bufferDetached());
   }
-  if (up.options.looksAtChunks) {
+  // send() looks at all of its chunks before it passes the first one.
+  if (up.options.looksAtChunks && up.trackers?.has(chunk) !== true) {
     try {
       chunk = lookedAt(up, chunk);
     } catch (error) {
       return refuse(this, error);
     }
   }
-  if (typeof encoding === 'function')
-    return passWrite(up, chunk, undefined, encoding as WriteCallback);
+  if (typeof encoding === 'function') {
+    callback = encoding;
+    encoding = undefined;
+  }
+  const own = (up.own ??= new OwnWrites());
+  const size =
+    typeof chunk === 'string'
+      ? chunk.length
+      : ((chunk as Uint8Array | null | undefined)?.byteLength ?? 0);
+  const waiting = this.writableLength;
+  // An empty chunk changes nothing of what waits.
+  if (size > 0) own.begin(chunk, size, waiting, size >= up.options.largeFrom);
   const given = typeof callback === 'function' ? (callback as WriteCallback) : undefined;
-  return passWrite(up, chunk, encoding, given);
+  const settled = given === undefined ? undefined : settling(up, size, given);
+  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
+  const last = pins === undefined ? settled : behind(pins, settled);
+  if (pins !== undefined) {
+    own.pinned = chunk;
+    own.pins = pins;
+  }
+  const { write: pass } = up.base;
+  try {
+    // Small writes pass here. A constant function can be inlined, one read from an object cannot.
+    return pass === nodeWrite
+      ? nodeWrite.call(this, chunk as string, encoding as BufferEncoding, last)
+      : pass.call(this, chunk as string, encoding as BufferEncoding, last);
+  } catch (thrown) {
+    takeBack(up, pins, settled, given);
+    throw thrown;
+  } finally {
+    if (pins !== undefined) own.pinned = own.pins = undefined;
+    if (own.passing !== undefined) own.end(this.writableLength - waiting);
+  }
 }
 
 // http passes on what it kept, of a pipelined response or until it is connected, in a turn of its own: nobody could catch
@@ -61,7 +93,31 @@ export function end(this: net.Socket, ...args: unknown[]): net.Socket {
   if (up.queued !== undefined) settleQueued(up);
   rejectDetached(args[0]);
   if (up.options.looksAtChunks) args[0] = lookedAt(up, args[0]);
-  return passEnd(up, args);
+  const { base, options } = up;
+  const [chunk] = args;
+  if (chunk === null || chunk === undefined || typeof chunk === 'function') {
+    return base.end.apply(this, args as Parameters<net.Socket['end']>);
+  }
+  const callback = args.find((arg) => typeof arg === 'function') as WriteCallback | undefined;
+  const encoding = typeof args[1] === 'function' ? undefined : args[1];
+  const given = callback && options.holdCallbacks ? up.hold(callback) : callback;
+  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
+  const last = pins === undefined ? given : behind(pins, given);
+  const waiting = this.writableLength;
+  const size =
+    typeof chunk === 'string'
+      ? chunk.length
+      : ((chunk as Uint8Array | null | undefined)?.byteLength ?? 0);
+  const own = (up.own ??= new OwnWrites());
+  own.begin(chunk, size, waiting, size >= options.largeFrom);
+  try {
+    return base.end.call(this, chunk as string, encoding as BufferEncoding, last);
+  } catch (thrown) {
+    takeBack(up, pins, given, callback);
+    throw thrown;
+  } finally {
+    if (own.passing !== undefined) own.end(this.writableLength - waiting);
+  }
 }
 
 /** The `_write` of an upgraded socket. */
@@ -179,8 +235,6 @@ function writeAny(socket: net.Socket, chunks: readonly Chunk[], callback: WriteC
 
 // --- from the caller to the stream ----------------------------------------------------------------
 
-const nodeWrite = net.Socket.prototype.write;
-
 /**
  * The chunk to pass on, behind what options say about its memory.
  * Throws: what options.source throws.
@@ -204,9 +258,9 @@ export function lookedAt(up: TcpUpgrade, chunk: unknown): unknown {
  */
 function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteCallback {
   const { holdCallbacks, minimumChunk } = up.options;
-  if (!holdCallbacks || isHttpNothing(callback)) return callback;
-  // What http writes last from within end(), most often.
-  if (size === 0 && up.ending !== undefined) return callback;
+  // Empty within end(): what http writes last, most often.
+  if (!holdCallbacks || (size === 0 && up.ending !== undefined)) return callback;
+  if (isHttpNothing(callback)) return callback;
   if (size > 0 && size < minimumChunk && up.quiet) return callback;
   if (heldCallbacks.has(callback)) return callback;
   const passed = passedByHttp(up, callback);
@@ -214,42 +268,6 @@ function settling(up: TcpUpgrade, size: number, callback: WriteCallback): WriteC
   if (passed === 'unseen') up.own?.disown();
   const waits = passed === 'other' && (size > 0 || !up.quiet);
   return waits ? up.hold(callback) : callback;
-}
-
-/**
- * Passes a write on to the stream.
- * Throws: as the stream does; nothing of the write is left then.
- */
-export function passWrite(
-  up: TcpUpgrade,
-  chunk: unknown,
-  encoding: unknown,
-  callback: WriteCallback | undefined,
-): boolean {
-  const { socket, base, options } = up;
-  const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
-  const waiting = socket.writableLength;
-  const own = (up.own ??= new OwnWrites());
-  own.begin(chunk, size, waiting, size >= options.largeFrom);
-  const given = callback === undefined ? undefined : settling(up, size, callback);
-  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
-  const last = pins === undefined ? given : behind(pins, given);
-  if (pins !== undefined) {
-    own.pinned = chunk;
-    own.pins = pins;
-  }
-  try {
-    // Small writes pass here. A constant function can be inlined, one read from an object cannot.
-    return base.write === nodeWrite
-      ? nodeWrite.call(socket, chunk as string, encoding as BufferEncoding, last)
-      : base.write.call(socket, chunk as string, encoding as BufferEncoding, last);
-  } catch (thrown) {
-    takeBack(up, pins, given, callback);
-    throw thrown;
-  } finally {
-    if (pins !== undefined) own.pinned = own.pins = undefined;
-    if (own.passing !== undefined) own.end(socket.writableLength - waiting);
-  }
 }
 
 // The stream has thrown: it keeps neither the memory nor the callback.
@@ -261,32 +279,6 @@ function takeBack(
 ): void {
   pins?.drop();
   if (given !== undefined && given !== callback) up.unhold(given);
-}
-
-/** The same for end() with these arguments. */
-function passEnd(up: TcpUpgrade, args: unknown[]): net.Socket {
-  const { socket, base, options } = up;
-  const [chunk] = args;
-  if (chunk === null || chunk === undefined || typeof chunk === 'function') {
-    return base.end.apply(socket, args as Parameters<net.Socket['end']>);
-  }
-  const callback = args.find((arg) => typeof arg === 'function') as WriteCallback | undefined;
-  const encoding = typeof args[1] === 'function' ? undefined : args[1];
-  const given = callback && options.holdCallbacks ? up.hold(callback) : callback;
-  const pins = pools.any && isUint8Array(chunk) ? keptOf(chunk) : undefined;
-  const last = pins === undefined ? given : behind(pins, given);
-  const waiting = socket.writableLength;
-  const size = typeof chunk === 'string' ? chunk.length : bytesOf(chunk);
-  const own = (up.own ??= new OwnWrites());
-  own.begin(chunk, size, waiting, size >= options.largeFrom);
-  try {
-    return base.end.call(socket, chunk as string, encoding as BufferEncoding, last);
-  } catch (thrown) {
-    takeBack(up, pins, given, callback);
-    throw thrown;
-  } finally {
-    if (own.passing !== undefined) own.end(socket.writableLength - waiting);
-  }
 }
 
 /**
@@ -301,11 +293,6 @@ export function passHeld(up: TcpUpgrade, callback: WriteCallback): void {
     up.unhold(held);
     throw thrown;
   }
-}
-
-// What Node will refuse has none.
-function bytesOf(chunk: unknown): number {
-  return (chunk as Uint8Array | null | undefined)?.byteLength ?? 0;
 }
 
 // Node calls it when the kernel took the bytes, or never will: an engine pins what it still references.

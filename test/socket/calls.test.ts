@@ -13,9 +13,9 @@ describe('the functions that run for a send', () => {
     counted = JSON.parse(execFileSync(process.execPath, [program], { encoding: 'utf8' })) as never;
   });
 
-  it('number at most 12 in 5 files, with one call of the addon, for a large write without a callback', () => {
+  it('number at most 10 in 5 files, with one call of the addon, for a large write without a callback', () => {
     const { functions, files, nativeCalls } = counted.stream;
-    assert.ok(functions <= 12, `${functions} functions`);
+    assert.ok(functions <= 10, `${functions} functions`);
     assert.ok(files <= 5, `${files} files`);
     assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
   });
@@ -32,9 +32,9 @@ describe('the functions that run for a send', () => {
     MSG_ZEROCOPY: 'responses',
     io_uring: 'ringResponses',
   } as const)) {
-    it(`number at most 33, with one call of the addon, for a response by ${by}`, () => {
+    it(`number at most 27, with one call of the addon, for a response by ${by}`, () => {
       const { functions, nativeCalls } = counted[which];
-      assert.ok(functions <= 33, `${functions} functions`);
+      assert.ok(functions <= 27, `${functions} functions`);
       assert.ok(nativeCalls <= 1, `${nativeCalls} calls of the addon`);
     });
   }
