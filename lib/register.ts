@@ -17,7 +17,7 @@ import {
   unknownVariables,
 } from './tcp/environment.js';
 import { connectBy } from './tcp/overrides.js';
-import { isEnabledServer } from './tcp/server.js';
+import { isEnabledServer } from './tcp/enable.js';
 import { VERSION } from './version.js';
 
 const REGISTERED = Symbol.for('msg-zerocopy.register');

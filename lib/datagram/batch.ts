@@ -1,7 +1,7 @@
 // The datagrams of one sendmmsg: those at the head of a queue that are all copied, or all zero-copy, as words and
 // pieces for the addon. Asks its owner for each datagram whether it is copied.
 import type { DatagramJob, DatagramQueue } from './job.js';
-import { foundUnpinnable, isUnpinnable } from '../send/unpinnable.js';
+import { foundUnpinnable, isUnpinnable } from '../memory/unpinnable.js';
 import type { Reason } from '../names.js';
 import type { DatagramWords } from './metadata.js';
 import type { SenderContext } from './sender.js';

@@ -14,7 +14,7 @@ import type { ResolvedDatagramOptions } from './options.js';
 import type { ResolvedOptions } from '../send/options.js';
 import { Adaptive } from '../policy/adaptive.js';
 import type { Reactor } from '../native/reactor.js';
-import { isUnpinnable } from '../send/unpinnable.js';
+import { isUnpinnable } from '../memory/unpinnable.js';
 
 export class DatagramZeroCopy {
   /** Bytes from which a datagram may go zero-copy. */

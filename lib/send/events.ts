@@ -4,7 +4,7 @@ import * as word from '../native/stream-words.js';
 import { loseRing } from '../native/submit-ring.js';
 import type { StreamEngineName } from './decide.js';
 import type { PortHost } from './releases.js';
-import { foundUnpinnable } from './unpinnable.js';
+import { foundUnpinnable } from '../memory/unpinnable.js';
 import type { Write } from './write.js';
 
 interface Found {

@@ -25,7 +25,7 @@ import { bytesDispatched, descriptorOf, handleOf, isPipe } from '../node/interna
 import { limitRate, rateLimit } from '../send/pacing.js';
 import type { ResolvedOptions } from '../send/options.js';
 import type { StreamPort } from '../send/port.js';
-import { isUnpinnable } from '../send/unpinnable.js';
+import { isUnpinnable } from '../memory/unpinnable.js';
 import { Kept, stageIn, Write, type WriteCallback } from '../send/write.js';
 import { afterConnect, type Chunk, type Trackers } from './chunks.js';
 import { copyAll, type CopyHost } from './copy-now.js';

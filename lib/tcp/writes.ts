@@ -11,7 +11,7 @@ import { flushesKept, isHttpNothing } from '../node/internals.js';
 import { isDetached, rejectDetached } from '../memory/detached.js';
 import { bufferDetached } from '../errors.js';
 import { isPoolMemory, pools } from '../memory/pool-pins.js';
-import { unpinnable } from '../send/unpinnable.js';
+import { unpinnable } from '../memory/unpinnable.js';
 import { keptOf, type Kept } from '../send/write.js';
 import type { Chunk } from './chunks.js';
 import { copyAll, copyOne } from './copy-now.js';
