@@ -154,7 +154,7 @@ function _destroy(
   const up = upgrade(this);
   settleQueued(up);
   // The engine first: it sends FIN or RST before core gives the descriptor up.
-  up.sends?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
+  up.connection?.destroyed(resetting.delete(this) ? 'reset' : 'close', error);
   up.base._destroy.call(this, error, callback);
   // Another connection of this socket begins with an empty stream.
   up.own?.disown();
@@ -174,7 +174,7 @@ function setSocketTimeout(this: net.Socket, ms: number, callback?: () => void): 
   // reaches the child (lib/internal/child_process.js: handleConversion 'net.Socket').
   if (ms === 0) {
     if (up.queued !== undefined) settleQueued(up);
-    up.sends?.handleMayBeGone();
+    up.connection?.handleMayBeGone();
   }
   return result;
 }
@@ -188,12 +188,12 @@ function setNoDelay(this: net.Socket, enable?: boolean): net.Socket {
 }
 
 function ref(this: net.Socket): net.Socket {
-  upgrade(this).sends?.port?.setReferenced(true);
+  upgrade(this).connection?.port?.setReferenced(true);
   return upgrade(this).base.ref.call(this);
 }
 
 function unref(this: net.Socket): net.Socket {
-  upgrade(this).sends?.port?.setReferenced(false);
+  upgrade(this).connection?.port?.setReferenced(false);
   return upgrade(this).base.unref.call(this);
 }
 

@@ -56,7 +56,7 @@ export class TcpUpgrade
   implements ControlSource, CopyHost, EndHost, SocketAccount, MutationSubject
 {
   /** What is absent until it is needed keeps idle sockets light. From the first large write on: */
-  sends: Connection | undefined;
+  connection: Connection | undefined;
   /** From the first send() on. */
   trackers: Trackers | undefined;
   /** From the first write on. */
@@ -84,22 +84,22 @@ export class TcpUpgrade
   ) {
     const handle = handleOf(socket);
     if (handle !== undefined) {
-      if (isPipe(handle)) this.connection.health.refused = 'not-tcp';
+      if (isPipe(handle)) this.ensureConnection().health.refused = 'not-tcp';
       accounts.open(this);
     }
     this.#limitRate();
   }
 
-  /** What sends its large writes. Asking makes one: `sends` is there without. */
-  get connection(): Connection {
-    return (this.sends ??= new Connection(this.socket, this.options, this));
+  /** What sends its large writes. Made by the first that needs it. */
+  ensureConnection(): Connection {
+    return (this.connection ??= new Connection(this.socket, this.options, this));
   }
 
   /** New options: what waits in the stream was passed under the old ones, and is copied. */
   configure(options: ResolvedOptions): void {
     this.options = options;
     this.#limitRate();
-    this.sends?.configure(options);
+    this.connection?.configure(options);
     this.own?.disown();
   }
 
@@ -109,19 +109,21 @@ export class TcpUpgrade
     return (this.#control ??= new SocketControl(this));
   }
   get engineName(): EngineName {
-    return this.connection.engine;
+    return this.ensureConnection().engine;
   }
   get state(): State {
-    return this.socket.destroyed && this.pendingSends === 0 ? 'closed' : this.connection.state;
+    return this.socket.destroyed && this.pendingSends === 0
+      ? 'closed'
+      : this.ensureConnection().state;
   }
   get reason(): Reason | undefined {
-    return this.connection.reason;
+    return this.ensureConnection().reason;
   }
   get pendingBytes(): number {
-    return this.sends?.pendingBytes ?? 0;
+    return this.connection?.pendingBytes ?? 0;
   }
   get pendingSends(): number {
-    return this.sends?.pendingSends ?? 0;
+    return this.connection?.pendingSends ?? 0;
   }
   thresholds(): Thresholds {
     return { stream: this.options.threshold, response: leastAnswerBytes(this.options) };
@@ -130,7 +132,7 @@ export class TcpUpgrade
   /** Settles when what is written so far has gone to the kernel and been released. */
   async flush(): Promise<void> {
     if (this.socket.writableLength > 0 && !this.socket.destroyed) await this.#allAccepted();
-    await this.sends?.flush();
+    await this.connection?.flush();
   }
 
   // Settles when the kernel took all that was passed to the stream so far, or never will.
@@ -153,14 +155,14 @@ export class TcpUpgrade
     // Watched memory is compared before a callback, of whichever connection, may change it.
     if (dueWatches.length > 0 || this.#held?.any === true) return false;
     if (this.own?.largeWaits(this.socket.writableLength) === true) return false;
-    const port = this.sends?.latest;
+    const port = this.connection?.latest;
     return port === undefined || (port.pinsNothing && port.releases.watches === 0);
   }
 
   /** Wraps a callback passed with data, so that it fires when the memory is the caller's again. */
   hold(callback: WriteCallback): WriteCallback {
     this.#held ??= new HeldCallbacks((called, error, resource) => {
-      const port = this.sends?.latest;
+      const port = this.connection?.latest;
       // Node 26 calls a response's callbacks from one of its own, which was held itself: what that
       // stands for is released, and to queue once more would let later callbacks overtake.
       if (port !== undefined && !port.callbacks.running) {
@@ -180,7 +182,7 @@ export class TcpUpgrade
   // --- writing ----------------------------------------------------------------------------------
 
   get leavesCopiesToNode(): boolean {
-    return this.options.engine === 'copy' || this.sends?.health.refused !== undefined;
+    return this.options.engine === 'copy' || this.connection?.health.refused !== undefined;
   }
 
   get mayQueue(): boolean {
@@ -219,7 +221,7 @@ export class TcpUpgrade
     }
     const last = chunks[chunks.length - 1]?.chunk;
     const body = typeof last === 'object' ? last : undefined;
-    const port = this.connection.choose(candidateBytes, isOwn, 'own-call', body);
+    const port = this.ensureConnection().choose(candidateBytes, isOwn, 'own-call', body);
     if (typeof port === 'string') return this.#copy(chunks, callback, port);
     this.#sendMany(chunks, callback, port);
   }
@@ -287,7 +289,7 @@ export class TcpUpgrade
   /** Another process is about to get the descriptor, too. */
   share(): void {
     settleQueued(this);
-    this.connection.share();
+    this.ensureConnection().share();
   }
 
   // Now, or once the socket is connected, before writes that wait for the connection.
@@ -325,7 +327,7 @@ export class TcpUpgrade
     this.#bytesBefore += bytesBefore;
     accounts.open(this);
     this.dispatched = NO_BYTES;
-    this.sends?.handleReplaced();
+    this.connection?.handleReplaced();
     this.#limitRate();
   }
 
@@ -333,11 +335,11 @@ export class TcpUpgrade
 
   /** What is counted; absent while nothing is. */
   get counters(): Counters | undefined {
-    return this.sends?.counters;
+    return this.connection?.counters;
   }
   /** The same, to count. */
   get counting(): Counters {
-    return this.connection.counting;
+    return this.ensureConnection().counting;
   }
   get bytesByNode(): number {
     const bytes = this.#bytesBefore + bytesDispatched(this.socket);
@@ -347,7 +349,7 @@ export class TcpUpgrade
 
   /** Notifications that nothing waits for are read late (docs/architecture.md); reading `stats` fetches them. */
   refresh(): void {
-    for (const port of this.sends?.ports() ?? []) port.refresh();
+    for (const port of this.connection?.ports() ?? []) port.refresh();
   }
 
   stats(): ZeroCopyStats {
@@ -370,7 +372,7 @@ export class TcpUpgrade
   }
 
   get #hasPorts(): boolean {
-    return this.sends !== undefined && this.sends.ports().length > 0;
+    return this.connection !== undefined && this.connection.ports().length > 0;
   }
 
   /** Memory changed that detectMutation watches. */

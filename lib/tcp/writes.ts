@@ -144,7 +144,7 @@ export function writeChunk(
     up.write([{ chunk, encoding }], callback, isOwn);
   } else {
     // The shape of nearly every large write. It runs few functions in few files (test/socket/calls.test.ts).
-    const port = (up.sends ?? up.connection).choose(size, isOwn, 'own-call', chunk);
+    const port = (up.connection ?? up.ensureConnection()).choose(size, isOwn, 'own-call', chunk);
     if (typeof port === 'string') return copyOne(up, chunk, encoding, callback);
     up.dispatched += size;
     port.writeOne(undefined, chunk, callback, pools.any ? sharePins(up, chunk) : undefined);
@@ -202,7 +202,7 @@ export function writeChunks(
     up.write(chunks, callback, isOwn);
   } else {
     const shares = sharing.busy[0] === 1 && mayShareAnswer(up);
-    const port = (up.sends ?? up.connection).choose(
+    const port = (up.connection ?? up.ensureConnection()).choose(
       length,
       isOwn,
       shares ? 'shared-call' : 'own-call',
