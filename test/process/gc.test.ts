@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { connect, type ZeroCopySocket } from '../../lib/index';
+import { connect, enableZeroCopy, type ZeroCopySocket } from '../../lib/index';
 import { collectRepeatedly, untilCollected } from '../helpers/collect';
 import { startProgram, stopPrograms } from '../helpers/program';
 import { until } from '../../scripts/until';
@@ -58,6 +58,32 @@ const COLLECTED_WITHIN_MS = 2_000;
 function closed(socket: net.Socket): Promise<void> {
   return new Promise((resolve) => socket.once('close', () => resolve()));
 }
+
+/** Heap that a socket holds, in bytes. */
+async function heapOf(make: () => net.Socket): Promise<number> {
+  const sockets = 2_000;
+  const all: net.Socket[] = new Array<net.Socket>(sockets);
+  all.fill(make());
+  await collectRepeatedly();
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < sockets; i++) all[i] = make();
+  await collectRepeatedly();
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.equal(all.length, sockets);
+  return grown / sockets;
+}
+
+describe('an upgraded socket that nothing was written to', () => {
+  it('holds less than 700 bytes of heap more than a plain one', async () => {
+    const plain = (): net.Socket => new net.Socket();
+    await heapOf(plain); // the first time brings code and maps of objects
+    const ofPlain = await heapOf(plain);
+    await heapOf(() => enableZeroCopy(plain()));
+    const more = (await heapOf(() => enableZeroCopy(plain()))) - ofPlain;
+    assert.ok(more > 100, `${more} bytes: not measured`);
+    assert.ok(more < 700, `${more} bytes more than a plain socket`);
+  });
+});
 
 describe('garbage collection', () => {
   afterEach(stopPrograms);
