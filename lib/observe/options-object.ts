@@ -12,16 +12,23 @@ export function namesOf<T>(names: Record<keyof T & string, true>): readonly (key
  * a program may pass options of a later version, or of its own.
  * @param known the names that exist
  * @param name of the argument, for the error and the warning
+ * @param ofConnections names that exist for connections: the warning says so
  * Throws: ERR_INVALID_ARG_TYPE.
  */
-export function optionsOf(given: unknown, known: readonly string[], name = 'options'): object {
+export function optionsOf(
+  given: unknown,
+  known: readonly string[],
+  name = 'options',
+  ofConnections: readonly string[] = [],
+): object {
   if (given === undefined) return {};
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw invalidType(name, `an object (options: ${known.join(', ')})`, given);
   }
   // For every send with options: a list of the names would have to be made.
   for (const key in given) {
-    if (!known.includes(key)) warnOfUnknown(name, given as Record<string, unknown>, key, known);
+    if (known.includes(key)) continue;
+    warnOfUnknown(name, given as Record<string, unknown>, key, known, ofConnections);
   }
   return given;
 }
@@ -31,14 +38,17 @@ function warnOfUnknown(
   given: Readonly<Record<string, unknown>>,
   key: string,
   known: readonly string[],
+  ofConnections: readonly string[] = [],
 ): void {
   if (given[key] === undefined || !Object.hasOwn(given, key)) return;
+  const isOfConnections = ofConnections.includes(key);
   const nearest = nearestTo(key, known);
   const hint =
-    nearest.distance <= key.length / 2
+    !isOfConnections && nearest.distance <= key.length / 2
       ? `Did you mean "${nearest.name}"?`
       : `The options are ${known.join(', ')}`;
-  const message = `The option "${name}.${key}" does not exist and is ignored. ${hint}`;
+  const why = isOfConnections ? 'exists for connections only' : 'does not exist';
+  const message = `The option "${name}.${key}" ${why} and is ignored. ${hint}`;
   warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}`);
 }
 

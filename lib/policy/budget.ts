@@ -18,8 +18,8 @@ export interface PinLimits {
 }
 
 /**
- * Bytes that this process may pin: an eighth of memory, divided by the CPUs where that leaves more than 256 MiB each; at
- * most RLIMIT_MEMLOCK unless privileged. A thousand connections have gigabytes in their send buffers (tcp_wmem), and what
+ * Bytes that this process may pin: of an eighth of memory one CPU's share, or 256 MiB where the share is smaller; at most
+ * RLIMIT_MEMLOCK unless privileged. A thousand connections have gigabytes in their send buffers (tcp_wmem), and what
  * is beyond the budget is copied. The kernel charges memlock to the user, so other processes may leave less, and sends then
  * fail with ENOBUFS.
  */

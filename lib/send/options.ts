@@ -207,7 +207,7 @@ export function resolveOptions(
   name: 'options' | 'options.zeroCopy' = 'options',
   known = NAMES,
 ): ResolvedOptions {
-  const given = optionsOf(options, known, name) as ZeroCopyOptions;
+  const given = optionsOf(options, known, name, NAMES) as ZeroCopyOptions;
   const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;

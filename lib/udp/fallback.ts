@@ -101,7 +101,7 @@ export class FallbackUdpSocket extends NodesSocket {
   #methodOf<T>(name: string, method: T | undefined): T {
     if (method !== undefined) return method;
     throw errors.unavailable(
-      `UDP sockets with ${name}(), which ${process.version} lacks,`,
+      `UDP sockets with ${name}(), which Node ${process.version} lacks (Node 24.21 has it),`,
       this.#missing.why,
     );
   }

@@ -8,7 +8,7 @@
 namespace msg_zerocopy {
 namespace {
 
-// Of lib/send/copy-batch.ts.
+// Of lib/native/binding.ts.
 enum class TextEncoding : uint32_t { kLatin1, kUtf8 };
 
 // A head, which is text or bytes, and a body, as JavaScript passes them: (fd, head, body, encoding).

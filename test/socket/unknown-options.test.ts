@@ -52,15 +52,16 @@ describe('an unknown option of zero copy', () => {
 
   it('is warned of where only connections have it', async () => {
     const { answer, stderr } = await isolated(async ({ zc, warnings, turn }) => {
-      const all = { maxPendingBytes: 1, detectMutation: false, callbackAt: 'accept', files: 'off' };
+      const own = { maxPendingBytes: 1, detectMutation: false };
+      const all = { ...own, callbackAt: 'accept', maxStagedBytes: 1 };
       zc.createUdpSocket({ type: 'udp4', zeroCopy: all as object }).close();
       await turn();
       return warnings;
     });
     const message = (name: string): string =>
-      `The option "options.zeroCopy.${name}" does not exist and is ignored. The options are engine, ` +
-      'threshold, source, maxPendingBytes, maxPacingRate, detectMutation';
-    const expected = [message('callbackAt'), message('files')].map((text) => {
+      `The option "options.zeroCopy.${name}" exists for connections only and is ignored. The options ` +
+      'are engine, threshold, source, maxPendingBytes, maxPacingRate, detectMutation';
+    const expected = [message('callbackAt'), message('maxStagedBytes')].map((text) => {
       return { code: 'ZC_UNKNOWN_OPTION', message: text };
     });
     assert.deepEqual(answer, expected, stderr);
