@@ -6,6 +6,7 @@ import { SocketControl, type ZeroCopyControl } from '../observe/control.js';
 import { warnOnce } from '../observe/diagnostics.js';
 import { watchHttpEnds } from './http-end.js';
 import { liftLane, setFileHosts, watchFilePipes } from '../files/index.js';
+import { rejectDetached } from '../memory/detached.js';
 import { bytesDispatched, handleOf } from '../node/internals.js';
 import { resolveOptions, type ResolvedOptions, type ZeroCopyOptions } from '../send/options.js';
 import { SendTracker, type SendReport } from '../observe/report.js';
@@ -109,9 +110,12 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
   const { signal } = wanted;
   const tracker = new SendTracker(wanted.bytes);
   // Views of our own, because chunks are identified by object.
-  const views = wanted.list.map(
-    (item) => lookedAt(up, Buffer.from(item.buffer, item.byteOffset, item.byteLength)) as Buffer,
+  const own = wanted.list.map(({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer, byteOffset, byteLength),
   );
+  const views = own.map((view) => lookedAt(up, view) as Buffer);
+  // options.source is a function of the program's, and may have detached any of them.
+  views.forEach(rejectDetached);
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(abortError(signal));
     const onAbort = (): void => {
@@ -135,8 +139,11 @@ function sendChecked(socket: net.Socket, wanted: SendArguments): Promise<SendRep
       // The empty write comes behind all of them, also when the stream fails.
       passHeld(up, settle);
     } catch (thrown) {
-      // Only a write that was wrapped before the upgrade throws.
-      settle(thrown as Error);
+      // Only a write that was wrapped before the upgrade throws. What it passed on leaves the stream unsent, as nothing
+      // would tell of its release.
+      tracker.cancelled = true;
+      reject(thrown as Error);
+      net.Socket.prototype.write.call(socket, '', 'latin1', () => settle(thrown as Error));
     }
     socket.uncork();
   });

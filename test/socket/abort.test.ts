@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
 import type net from 'node:net';
-import { connect, type ZeroCopyOptions } from '../../lib/index';
+import { connect, enableZeroCopy, type ZeroCopyOptions } from '../../lib/index';
 import { addressOf, gather, loopback, sha256, STALLING_BYTES } from '../helpers/loopback';
 
 const LARGE = 128 * 1024;
@@ -103,6 +103,24 @@ for (const zeroCopy of ENGINES) {
       assert.equal(getEventListeners(abort.signal, 'abort').length, 0);
       sender.end();
       assert.equal((await arrived).sha256, sha256(data));
+    });
+
+    it('by a write() that was wrapped before the upgrade, and throws, sends nothing of it', async () => {
+      const { sender: socket, receiver } = await connections.plainPair();
+      const { write } = socket;
+      socket.write = function (this: net.Socket, chunk: Buffer, ...rest: []) {
+        if (chunk.length === LARGE + 1) throw new Error('no more');
+        return write.call(this, chunk, ...rest);
+      } as net.Socket['write'];
+      const sender = enableZeroCopy(socket, zeroCopy);
+      const [first, second] = [Buffer.alloc(LARGE, 1), Buffer.alloc(LARGE + 1, 2)];
+      await assert.rejects(sender.send([first, second, first]), /no more/);
+      assert.equal(sender.zeroCopy.pendingBytes, 0);
+      first.fill(0xee);
+      const arrived = gather(receiver);
+      await sender.send(first);
+      sender.end('after');
+      assert.equal((await arrived).sha256, sha256(first, Buffer.from('after')));
     });
   });
 }

@@ -138,6 +138,23 @@ for (const engine of ['msg_zerocopy', 'io_uring'] as const) {
       });
       assert.deepEqual(called, []);
     });
+
+    it('that detaches another buffer makes send() throw, and nothing of it is sent', async () => {
+      const detached = new ArrayBuffer(LARGE);
+      const { sender, receiver } = await connections.pair(
+        optionsOf(({ length }) => {
+          if (length === 2 * LARGE) structuredClone(detached, { transfer: [detached] });
+          return true;
+        }),
+      );
+      const arrived = gather(receiver);
+      const list = [Buffer.alloc(LARGE), Buffer.from(detached), Buffer.alloc(2 * LARGE)];
+      assert.throws(() => sender.send(list), { code: 'ERR_ZC_BUFFER_DETACHED' });
+      assert.throws(() => sender.send([...list].reverse()), { code: 'ERR_ZC_BUFFER_DETACHED' });
+      assert.equal(sender.zeroCopy.pendingBytes, 0);
+      sender.end('small');
+      assert.equal((await arrived).bytes, 5);
+    });
   });
 }
 
