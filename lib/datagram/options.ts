@@ -1,5 +1,5 @@
 // Options that UDP, raw and packet sockets share: what a user may say, checked once.
-import { namesOf } from '../observe/options-object.js';
+import { belongsIn, namesOf, optionsOf } from '../observe/options-object.js';
 import { resolveOptions, type ResolvedOptions } from '../send/options.js';
 import { checkSignal, integer, oneOf } from '../send/arguments.js';
 
@@ -81,6 +81,13 @@ export const DATAGRAM_NAMES: Record<keyof DatagramOptions, true> = {
   maxQueuedBytes: true,
   whenQueueFull: true,
 };
+
+/** As optionsOf(): the options of a datagram socket, among them `zeroCopy`, in which some belong. */
+export function socketOptionsOf(given: unknown, known: readonly string[]): object {
+  return optionsOf(given, known, 'options', (key) =>
+    ZERO_COPY_NAMES.some((name) => name === key) ? belongsIn('zeroCopy', key) : undefined,
+  );
+}
 
 export interface ResolvedDatagramOptions {
   readonly zeroCopy: ResolvedOptions;

@@ -7,19 +7,22 @@ export function namesOf<T>(names: Record<keyof T & string, true>): readonly (key
   return Object.keys(names) as (keyof T & string)[];
 }
 
+/** A sentence about an option; undefined: it exists nowhere. */
+type PlaceOf = (key: string) => string | undefined;
+
 /**
  * The options that a function was given; undefined: none. Warns once of each name that does not exist, which is ignored:
  * a program may pass options of a later version, or of its own.
  * @param known the names that exist
  * @param name of the argument, for the error and the warning
- * @param ofConnections names that exist for connections: the warning says so
+ * @param placeOf says of a name that does not exist here where it does, for the warning
  * Throws: ERR_INVALID_ARG_TYPE.
  */
 export function optionsOf(
   given: unknown,
   known: readonly string[],
   name = 'options',
-  ofConnections: readonly string[] = [],
+  placeOf?: PlaceOf,
 ): object {
   if (given === undefined) return {};
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
@@ -28,7 +31,7 @@ export function optionsOf(
   // For every send with options: a list of the names would have to be made.
   for (const key in given) {
     if (known.includes(key)) continue;
-    warnOfUnknown(name, given as Record<string, unknown>, key, known, ofConnections);
+    warnOfUnknown(name, given as Record<string, unknown>, key, known, placeOf);
   }
   return given;
 }
@@ -38,18 +41,24 @@ function warnOfUnknown(
   given: Readonly<Record<string, unknown>>,
   key: string,
   known: readonly string[],
-  ofConnections: readonly string[] = [],
+  placeOf?: PlaceOf,
 ): void {
   if (given[key] === undefined || !Object.hasOwn(given, key)) return;
-  const isOfConnections = ofConnections.includes(key);
+  const place = placeOf?.(key);
   const nearest = nearestTo(key, known);
   const hint =
-    !isOfConnections && nearest.distance <= key.length / 2
+    nearest.distance <= key.length / 2
       ? `Did you mean "${nearest.name}"?`
       : `The options are ${known.join(', ')}`;
-  const why = isOfConnections ? 'exists for connections only' : 'does not exist';
-  const message = `The option "${name}.${key}" ${why} and is ignored. ${hint}`;
+  const rest =
+    place === undefined ? `does not exist and is ignored. ${hint}` : `is ignored. ${place}`;
+  const message = `The option "${name}.${key}" ${rest}`;
   warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}`);
+}
+
+/** Of an option that lies beside the object `nested`. */
+export function belongsIn(nested: string, key: string): string {
+  return `It belongs in "options.${nested}": { ${nested}: { ${key}: … } }`;
 }
 
 /**
@@ -62,7 +71,7 @@ export function warnOfMisplaced(given: object, nested: string, inner: readonly s
   for (const key in options) {
     if (options[key] === undefined || key === nested) continue;
     if (inner.includes(key)) {
-      const message = `The option "options.${key}" is ignored. It belongs in "options.${nested}": { ${nested}: { ${key}: … } }`;
+      const message = `The option "options.${key}" is ignored. ${belongsIn(nested, key)}`;
       warnOnce('ZC_UNKNOWN_OPTION', message, `ZC_UNKNOWN_OPTION ${key}, misplaced`);
     } else if (key.length === nested.length && key.toLowerCase() === nested.toLowerCase()) {
       warnOfUnknown('options', options, key, [nested]);

@@ -1,5 +1,5 @@
 // Options of packet sockets, checked before a descriptor is opened.
-import { DATAGRAM_NAMES } from '../datagram/options.js';
+import { DATAGRAM_NAMES, socketOptionsOf } from '../datagram/options.js';
 import { namesOf, optionsOf } from '../observe/options-object.js';
 import { flag, integer, oneOf } from '../send/arguments.js';
 import { invalidType, outOfRange } from '../errors.js';
@@ -45,7 +45,7 @@ export interface CheckedPacketOptions {
 
 /** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkPacketOptions(given: unknown): CheckedPacketOptions {
-  const options = optionsOf(given, NAMES) as PacketSocketOptions;
+  const options = socketOptionsOf(given, NAMES) as PacketSocketOptions;
   const { type = 'raw', protocol = 0, filter } = options;
   const name: unknown = options.interface;
   if (typeof name !== 'string' && typeof name !== 'number') {

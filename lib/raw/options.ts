@@ -1,7 +1,7 @@
 // Options of raw sockets, checked before a descriptor is opened.
 import type { KernelConstants } from '../native/binding-constants.js';
 import { type PacketRingOptions, ringOptions } from '../datagram/ring.js';
-import { DATAGRAM_NAMES } from '../datagram/options.js';
+import { DATAGRAM_NAMES, socketOptionsOf } from '../datagram/options.js';
 import { encodeProgram, icmpMask } from '../datagram/socket-filter.js';
 import { invalidType, outOfRange } from '../errors.js';
 import { namesOf, optionsOf } from '../observe/options-object.js';
@@ -59,7 +59,7 @@ function protocolNumber(value: unknown, kernel: KernelConstants): number {
 
 /** Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE. */
 export function checkRawOptions(given: unknown, kernel: KernelConstants): CheckedRawOptions {
-  const options = optionsOf(given, NAMES) as RawSocketOptions;
+  const options = socketOptionsOf(given, NAMES) as RawSocketOptions;
   const { family, checksumOffset, filter } = options;
   if (typeof family !== 'number') throw invalidType('options.family', '4 or 6', family);
   if (family !== 4 && family !== 6) throw outOfRange('options.family', '4 or 6', family);

@@ -207,7 +207,11 @@ export function resolveOptions(
   name: 'options' | 'options.zeroCopy' = 'options',
   known = NAMES,
 ): ResolvedOptions {
-  const given = optionsOf(options, known, name, NAMES) as ZeroCopyOptions;
+  const ofConnections = (key: string): string | undefined =>
+    NAMES.includes(key as keyof ZeroCopyOptions)
+      ? `Only connections have it. The options are ${known.join(', ')}`
+      : undefined;
+  const given = optionsOf(options, known, name, ofConnections) as ZeroCopyOptions;
   const chosen = threshold(`${name}.threshold`, given.threshold);
   const fixed = typeof chosen === 'number' ? chosen : undefined;
   const start = fixed ?? DEFAULT_THRESHOLD_BYTES;

@@ -3,7 +3,7 @@ import { BlockList, isIP } from 'node:net';
 import { isUint8Array } from 'node:util/types';
 import { joinExcess } from '../datagram/arguments.js';
 import type { SendCallback } from '../datagram/job.js';
-import { DATAGRAM_NAMES } from '../datagram/options.js';
+import { DATAGRAM_NAMES, socketOptionsOf } from '../datagram/options.js';
 import { namesOf, optionsOf } from '../observe/options-object.js';
 import { checkText, flag, integer } from '../send/arguments.js';
 import { rejectDetached } from '../memory/detached.js';
@@ -53,7 +53,7 @@ const SEND_NAMES = namesOf<UdpSendOptions>({
 
 /** Checks what node:dgram does not know. Warns of options that do not exist. Throws: ERR_INVALID_ARG_TYPE. */
 export function checkOwnOptions(options: UdpSocketOptions): void {
-  optionsOf(options, NAMES);
+  socketOptionsOf(options, NAMES);
   flag('options.packetInfo', options.packetInfo);
   flag('options.receiveTos', options.receiveTos);
   checkGro(options.gro);

@@ -37,6 +37,8 @@ describe('an unknown option of zero copy', () => {
     const { answer, stderr } = await isolated(async ({ zc, warnings, turn }) => {
       zc.createServer({ threshold: 1, zeroCopy: { maxStagedBytes: 1 }, noDelay: true } as object);
       new zc.ZeroCopySocket({ threshold: 1, zerocopy: {}, callbackAt: undefined } as object);
+      const udp = { type: 'udp4', source: 'pool', maxPendingBytes: undefined } as object;
+      zc.createUdpSocket(udp as { type: 'udp4' }).close();
       // What http clients pass on is theirs.
       new zc.ZeroCopySocket({ pool: 1, source: 'here', engine: 'v8', headers: {} } as object);
       await turn();
@@ -46,6 +48,7 @@ describe('an unknown option of zero copy', () => {
     const expected = [
       'The option "options.threshold" is ignored. It belongs in "options.zeroCopy": { zeroCopy: { threshold: … } }',
       'The option "options.zerocopy" does not exist and is ignored. Did you mean "zeroCopy"?',
+      'The option "options.source" is ignored. It belongs in "options.zeroCopy": { zeroCopy: { source: … } }',
     ];
     assert.deepEqual(answer, expected.map(warning), stderr);
   });
@@ -59,8 +62,8 @@ describe('an unknown option of zero copy', () => {
       return warnings;
     });
     const message = (name: string): string =>
-      `The option "options.zeroCopy.${name}" exists for connections only and is ignored. The options ` +
-      'are engine, threshold, source, maxPendingBytes, maxPacingRate, detectMutation';
+      `The option "options.zeroCopy.${name}" is ignored. Only connections have it. The options are ` +
+      'engine, threshold, source, maxPendingBytes, maxPacingRate, detectMutation';
     const expected = [message('callbackAt'), message('maxStagedBytes')].map((text) => {
       return { code: 'ZC_UNKNOWN_OPTION', message: text };
     });
