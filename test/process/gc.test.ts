@@ -159,7 +159,8 @@ describe('garbage collection', () => {
     const grown = last.heapBytes - first.heapBytes;
     assert.ok(grown < 2 * MIB, `the heap grew by ${grown} bytes`);
     const outside = last.externalBytes - first.externalBytes;
-    assert.ok(outside < MIB, `memory outside of the heap grew by ${outside} bytes`);
+    // One buffer of a mebibyte was seen to stay on a busy machine; those of connections are 64 KiB each.
+    assert.ok(outside < 1.5 * MIB, `memory outside of the heap grew by ${outside} bytes`);
     assert.equal((await program.ended()).code, 0);
   });
 });
