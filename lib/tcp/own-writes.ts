@@ -60,7 +60,8 @@ export class OwnWrites {
       if (passing === last || isSame(passing, last)) known += this.#passingSize;
     }
     const rest = waiting - size;
-    const isOwn = !this.#mixed && known === waiting;
+    // A program that calls _write() itself leaves the stream's count as it is.
+    const isOwn = !this.#mixed && known === waiting && rest >= 0;
     this.#known = rest;
     this.#mixed = !isOwn && rest > 0;
     return isOwn;

@@ -52,6 +52,17 @@ describe('own writes', () => {
     assert.equal(alone.arrives(last, 1932, 1932), true);
   });
 
+  it('exclude what a program passes to _write() past the stream', () => {
+    const own = new OwnWrites();
+    const chunk = Buffer.alloc(5);
+    assert.equal(own.arrives(chunk, 5, 0), false);
+    for (let i = 0; i < 2; i++) {
+      own.begin(chunk, chunk.length, 0, true);
+      assert.equal(own.arrives(chunk, 5, 5), true);
+      assert.equal(own.arrives(chunk, 5, 0), false);
+    }
+  });
+
   it('exclude writes that a wrapper added to', () => {
     const own = new OwnWrites();
     own.begin('abc', 'abc'.length, 10, false);
